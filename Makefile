@@ -1,0 +1,70 @@
+# One list of commands, for people and for CI. Needs python3 (3.10 or newer) with venv, and make.
+PYTHON   ?= python3
+VENV     ?= .venv
+VERSIONS ?= 3.10 3.11 3.12 3.13
+SKIP     ?=
+PYTEST   ?=
+BIN      := $(VENV)/bin
+PIP       = $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
+
+# Prints the path of a Python version: from PATH if it starts there, else the newest of pyenv's.
+find_python = { python$(1) -c 'import sys; print(sys.executable)' 2>/dev/null || \
+    { command -v pyenv >/dev/null && \
+    ls "$$(pyenv root)"/versions/$(1).*/bin/python 2>/dev/null | sort -V | tail -n 1 | grep .; }; }
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint format wheel clean
+
+help: ## show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo ## run real uWSGI servers, with the stock handler and with forklog
+	@$(BIN)/forklog demo $(ARGS)
+
+test: $(VENV)/.test ## run the tests with branch coverage (PYTEST="-k name" selects)
+	@echo "==> tests on $$($(BIN)/python -V)"
+	@$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST)
+
+test-all: ## run the tests on each Python of VERSIONS that is found, but SKIP
+	@found= missing= failed=; \
+	for v in $(filter-out $(SKIP),$(VERSIONS)); do \
+	    if $(call find_python,$$v) >/dev/null; then found="$$found $$v"; else missing="$$missing $$v"; fi; \
+	done; \
+	echo "==> found:$${found:- none}; not found:$${missing:- none}; skipped: $(or $(SKIP),none)"; \
+	for v in $$found; do \
+	    $(MAKE) --no-print-directory test PYTHON="$$($(call find_python,$$v))" VENV=.venv-$$v \
+	        || failed="$$failed $$v"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "==> failed on:$$failed" >&2; exit 1; fi
+
+lint: $(VENV)/.dev ## check style, format and types
+	@echo "==> ruff check"
+	@$(BIN)/ruff check .
+	@echo "==> ruff format --check"
+	@$(BIN)/ruff format --check .
+	@echo "==> mypy"
+	@$(BIN)/mypy
+
+format: $(VENV)/.dev ## format the code and sort the imports
+	@$(BIN)/ruff check --select I --fix .
+	@$(BIN)/ruff format .
+
+wheel: $(VENV)/.dev ## build the wheel into dist/
+	@echo "==> building the wheel"
+	@rm -rf dist
+	@$(BIN)/python -m build --wheel --outdir dist . >/dev/null
+	@ls dist/*.whl
+
+clean: ## remove what the other commands made
+	@rm -rf .venv .venv-3.* dist build .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One virtual environment; each stamp adds one extra to it, again when pyproject.toml changed.
+$(VENV)/.%: pyproject.toml | $(BIN)/python
+	@echo "==> installing forklog[$*] into $(VENV)"
+	@$(PIP) install -e '.[$*]'
+	@touch $@
+
+$(BIN)/python:
+	@echo "==> creating $(VENV) with $$($(PYTHON) -V)"
+	@$(PYTHON) -m venv $(VENV)

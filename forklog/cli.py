@@ -1,0 +1,34 @@
+"""The command line: ``forklog emulator`` and ``forklog demo``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+
+from forklog.__about__ import VERSION
+
+__all__ = ["main"]
+
+_COMMANDS = {
+    "emulator": ("forklog.emulator.command", "run a local Cloud Logging over HTTP"),
+    "demo": ("forklog.demo.command", "show forklog and the stock handler under real uWSGI servers"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit status (2 for a wrong call, as argparse does)."""
+    parser = argparse.ArgumentParser(prog="forklog", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"forklog {VERSION}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    run: Callable[[argparse.Namespace], int] | None = None
+    for name, (module, text) in _COMMANDS.items():
+        sub = commands.add_parser(name, help=text, description=text)
+        if name in given[:1]:  # the other commands may need what is not installed
+            command = importlib.import_module(module)
+            command.add_arguments(sub)
+            run = command.run
+    args = parser.parse_args(given)
+    return run(args) if run is not None else 2

@@ -1,0 +1,206 @@
+"""Step 5, the driver: decides when a pass of the flusher runs, in the flush thread or inline.
+
+Belongs to one pipeline. The thread sleeps without a timeout while there is nothing to do, lingers
+for ``max_latency`` while a batch grows, and waits out failures.
+"""
+
+from __future__ import annotations
+
+import _thread
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from forklog.bell import Bell
+from forklog.buffer import NEVER, Buffer
+from forklog.clock import monotonic
+from forklog.entry import drop_notice, rank_of_level
+from forklog.flusher import Flusher, Pass
+from forklog.insert_id import InsertIds
+from forklog.options import Options
+from forklog.report import Report
+
+__all__ = ["Driver"]
+
+NO_THREAD = -1
+_LINGER_BYTES = 1024 * 1024  # a batch of this size is worth a request of its own
+
+
+class Driver:
+    """Run passes for one pipeline. All waits end when `bell` rings."""
+
+    def __init__(
+        self, options: Options, buffer: Buffer, flusher: Flusher, ids: InsertIds, report: Report
+    ) -> None:
+        """Start nothing."""
+        self.bell = Bell()
+        self.ended = threading.Event()
+        self.thread_ident = NO_THREAD
+        self.is_leaving = False
+        """The process ends or the handler closes: no lingering, no waiting out of failures."""
+        self.is_stopping = False
+        """The thread is to end now."""
+        self.stops_when_idle = False
+        """The thread is to end once everything is settled."""
+        self.flush_mark = b""
+        """Somebody waits for all entries below this key."""
+        self.flush_rank = rank_of_level(options.flush_level)
+        self.trigger_bytes = min(_LINGER_BYTES, options.max_batch_bytes, options.max_buffer_bytes // 4)
+        self.shed_entries: deque[bytes] = deque(maxlen=10_000)
+        self.sheds_told = 0
+        self._options = options
+        self._buffer = buffer
+        self._flusher = flusher
+        self._ids = ids
+        self._report = report
+        self._settled = threading.Condition()  # notified after each pass; protects nothing else
+        self._not_before = self._last_take = 0.0
+
+    # -- in the flush thread -----------------------------------------------------------------
+
+    def start_thread(self, name: str, on_failure: Callable[[], object]) -> None:
+        """Start the flush thread without waiting for it, from any context.
+
+        Thread.start waits, and takes a lock that an interrupted frame of the calling thread may
+        hold; a bare thread needs neither, so a bare thread starts the real one.
+
+        Raises:
+            RuntimeError: no thread can be started (interpreter shutdown from 3.12 on, a limit).
+        """
+
+        def spawn() -> None:
+            try:
+                threading.Thread(
+                    target=self._run, args=(on_failure,), name=name, daemon=True
+                ).start()
+            except RuntimeError:
+                on_failure()
+
+        _thread.start_new_thread(spawn, ())
+
+    def _run(self, on_failure: Callable[[], object]) -> None:
+        self.thread_ident = threading.get_ident()
+        try:
+            while not self.is_stopping:
+                self._await_work()
+                self._one_pass(None)
+        except BaseException as error:  # noqa: BLE001 - a dead thread must be known and replaced
+            self._report.say("bug", f"the flush thread ended by {type(error).__name__}")
+            on_failure()
+        finally:
+            self.thread_ident = NO_THREAD
+            self.ended.set()
+
+    def _await_work(self) -> None:
+        """Sleep while a failure has to pass, while there is nothing to do, while a batch may grow."""
+        while not self._is_hurried() and (left := self._not_before - monotonic()) > 0:
+            self.bell.wait(left)
+        if self._flusher.has_hand() or self.is_stopping:
+            return
+        until = self._last_take + self._options.max_latency
+        if not len(self._buffer):
+            until = self._sleep_until_first() + self._options.max_latency
+        self._linger(until)
+        self._last_take = monotonic()
+        self._buffer.arm(NEVER)
+
+    def _sleep_until_first(self) -> float:
+        while not self.is_stopping:
+            self._buffer.arm(0)
+            if len(self._buffer):
+                break
+            if self.stops_when_idle:
+                self.is_stopping = True
+                break
+            self.bell.wait()
+        return monotonic()
+
+    def _linger(self, until: float) -> None:
+        while True:
+            # Armed before the look, so that what comes after the look rings.
+            self._buffer.arm(self.flush_rank, self.trigger_bytes)
+            left = until - monotonic()
+            if left <= 0 or self._is_due() or self._flusher.floor() <= self.flush_mark:
+                return
+            self.bell.wait(left)
+
+    def _is_due(self) -> bool:
+        buffer = self._buffer
+        urgent = buffer.is_urgent(self.flush_rank) or buffer.bytes > self.trigger_bytes
+        return urgent or self._is_hurried()
+
+    def _is_hurried(self) -> bool:
+        return self.is_stopping or self.is_leaving
+
+    # -- in any thread -----------------------------------------------------------------------
+
+    def run_inline(self) -> None:
+        """Send in the calling thread if something urgent or a full batch waits; may block."""
+        if self._is_due() and monotonic() >= self._not_before:
+            self.pass_inline(self._options.answer_timeout)
+
+    def pass_inline(self, timeout: float) -> Pass:
+        """Run one pass in the calling thread, waiting at most ``timeout`` seconds for the answer."""
+        before, self.thread_ident = self.thread_ident, threading.get_ident()
+        try:
+            return self._one_pass(max(0.05, timeout))
+        finally:
+            self.thread_ident = before
+
+    def flush_inline(self, mark: bytes, deadline: float) -> None:
+        """Run passes in the calling thread until all below the mark is settled, or the deadline."""
+        while self._flusher.floor() <= mark and (left := deadline - monotonic()) > 0:
+            wait = self._not_before - monotonic()
+            if wait > 0 and not self.is_leaving:
+                self.bell.wait(min(wait, left))
+            elif self.pass_inline(left) is not Pass.SENT:
+                self.bell.wait(min(0.05, left))
+
+    def await_settled(self, mark: bytes, deadline: float) -> None:
+        """Wait until the thread has settled all below the mark, or ended, or the deadline."""
+        self.bell.ring()
+        while not self.ended.is_set() and (left := deadline - monotonic()) > 0:
+            with self._settled:
+                if self._flusher.floor() > mark:
+                    return
+                self._settled.wait(min(left, 1.0))
+
+    def await_room(self, timeout: float) -> None:
+        """Hold the calling thread while the buffer is full; not the flush thread, never for longer."""
+        deadline = monotonic() + timeout
+        buffer = self._buffer
+        if threading.get_ident() == self.thread_ident:
+            return
+        with self._settled:
+            while buffer.bytes > buffer.max_bytes and (left := deadline - monotonic()) > 0:
+                self._settled.wait(min(left, 0.05))
+
+    def _one_pass(self, timeout: float | None) -> Pass:
+        outcome = self._flusher.run_once(timeout)
+        if outcome is Pass.LATER:
+            delay = self._flusher.delay
+            self._not_before = monotonic() + (min(delay, 0.1) if self.is_leaving else delay)
+            if self.is_leaving and not self.is_stopping:
+                self.bell.wait(min(delay, 0.1))
+        self.tell_sheds()
+        if outcome is Pass.SENT:
+            self._report_drops()
+        with self._settled:
+            self._settled.notify_all()
+        return outcome
+
+    def tell_sheds(self) -> None:
+        """Notice what overflows have dropped in the logging threads since the last time."""
+        with self._flusher.ledger:
+            total = self._buffer.shed.value()
+            news, self.sheds_told = total - self.sheds_told, total
+        if news:
+            victims = [self.shed_entries.popleft() for _ in range(len(self.shed_entries))]
+            self._flusher.count_drop("buffer_full", news, victims)
+
+    def _report_drops(self) -> None:
+        """Once the wire is back, let the log itself say what it lacks."""
+        if self._flusher.has_hand() or not self._flusher.unreported:
+            return
+        for reason, number in self._flusher.take_unreported().items():
+            self._buffer.offer(*drop_notice(self._ids, number, reason))

@@ -1,0 +1,88 @@
+"""The service behind the HTTP server: write, listing and store in one worker thread.
+
+The event loop awaits these methods; one thread does the work in the order it was asked for, so
+nothing is locked and control calls are answered while a large write is under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from forklog.emulator.counts import Counts
+from forklog.emulator.errors import NOT_FOUND, ApiError
+from forklog.emulator.listing import list_entries
+from forklog.emulator.store import Store
+from forklog.emulator.validate import check_log_name
+from forklog.emulator.write import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+
+class Backend:
+    """Everything that touches entries.
+
+    Args:
+        database: the SQLite file; None keeps the entries in memory.
+        retention_days: older entries are accepted but not kept.
+
+    """
+
+    def __init__(self, database: Path | None, retention_days: float) -> None:
+        """Keep the settings; the store is opened by `open`."""
+        self.counts = Counts()
+        self._database = database
+        self._retention_days = retention_days
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="emulator-store")
+
+    async def open(self) -> None:
+        """Open the store; StoreError if its file cannot be used."""
+        self._store = await self._work(lambda: Store(self._database))
+        self._writer = Writer(self._store, self.counts, self._retention_days, time.time_ns())
+
+    async def close(self) -> None:
+        """Close the store and end the thread."""
+        if hasattr(self, "_store"):
+            await self._work(self._store.close)
+        self._worker.shutdown()
+
+    async def write(self, body: bytes, refuse: Mapping[int, ApiError]) -> bytes:
+        """Answer entries:write; ApiError for what it refuses."""
+        received = time.time_ns()
+        return await self._work(lambda: self._writer.write(body, received, refuse))
+
+    async def list_page(self, body: bytes, *, is_control: bool = False) -> bytes:
+        """Answer entries:list; ApiError for what it refuses."""
+        return await self._work(lambda: list_entries(self._store, body, is_control=is_control))
+
+    async def delete_log(self, name: str) -> bytes:
+        """Answer the deletion of a log; ApiError if it has no entries."""
+        log_name, _ = check_log_name(name)
+        if not await self._work(lambda: self._store.delete_log(log_name)):
+            msg = f"Log {log_name} does not exist"
+            raise ApiError(msg, NOT_FOUND)
+        return b"{}"
+
+    async def repeated(self) -> list[dict[str, Any]]:
+        """Return the entries that were stored more than once, with their number of copies."""
+        return await self._work(self._store.repeated)
+
+    async def reset(self) -> None:
+        """Remove every entry and count from zero."""
+        await self._work(self._store.clear)
+        self.counts.clear()
+
+    def stats(self) -> dict[str, Any]:
+        """Return the counts, without waiting for the worker."""
+        return {**asdict(self.counts), "entries_shown": self._store.shown}
+
+    async def _work(self, task: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, task)

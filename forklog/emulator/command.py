@@ -1,0 +1,127 @@
+"""`forklog emulator`: reads its arguments and runs server until it is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from forklog.emulator.help import point_at
+from forklog.emulator.store import StoreError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from forklog.emulator.server import Server
+
+_PARENT_CHECK_SECONDS: Final = 1.0
+_MAX_PORT: Final = 65_535
+_MAX_DAYS: Final = 36_500
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `forklog emulator` to a parser."""
+    parser.add_argument("--port", type=_port, default=8085, help="0 picks a free one (8085)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to bind (127.0.0.1)")
+    parser.add_argument("--db", type=Path, metavar="FILE", help="keep entries in this SQLite file")
+    parser.add_argument(
+        "--retention-days",
+        type=_days,
+        default=30.0,
+        metavar="DAYS",
+        help="entries older than this are accepted but not kept (30)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="print the address and no hint")
+    parser.add_argument(
+        "--with-parent",
+        action="store_true",
+        help="end when standard input closes or the starting process is gone",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM; return the exit status."""
+    try:
+        from forklog.emulator.server import Config, Server  # noqa: PLC0415  needs the extra
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "aiohttp":
+            raise
+        return _fail('the emulator needs aiohttp: run pip install "forklog[emulator]"')
+    config = Config(args.host, args.port, args.db, args.retention_days)
+    try:
+        return asyncio.run(_serve(lambda: Server(config), args))
+    except StoreError as error:
+        return _fail(str(error))
+    except OSError as error:
+        reason = error.strerror or error
+        return _fail(f"cannot listen on {args.host}:{args.port}: {reason}; choose another --port")
+
+
+async def _serve(make: Callable[[], Server], args: argparse.Namespace) -> int:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    server = make()
+    try:
+        port = await server.start()
+        _announce(args, port)
+        if args.with_parent:
+            await _parent_or(stopped)
+        else:
+            await stopped.wait()
+    finally:
+        await server.stop()
+    return 0
+
+
+def _announce(args: argparse.Namespace, port: int) -> None:
+    host = f"[{args.host}]:{port}" if ":" in args.host else f"{args.host}:{port}"
+    sys.stdout.write(f"forklog emulator listening on http://{host}\n")
+    if not args.quiet:
+        sys.stdout.write(point_at(host) + "\n")
+    sys.stdout.flush()
+
+
+async def _parent_or(stopped: asyncio.Event) -> None:
+    """Wait for the end, or for standard input to close, or for another parent.
+
+    Either sign alone can miss: a forked child of the parent may hold the pipe open.
+    """
+    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _read_input, stopped)
+    parent = os.getppid()
+    end = asyncio.ensure_future(stopped.wait())
+    while not stopped.is_set() and os.getppid() == parent:
+        await asyncio.wait([end], timeout=_PARENT_CHECK_SECONDS)
+    end.cancel()
+
+
+def _read_input(stopped: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 4096):
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        stopped.set()
+
+
+def _fail(text: str) -> int:
+    sys.stderr.write(f"forklog emulator: {text}\n")
+    return 1
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= _MAX_PORT:
+        msg = f"{number} is not from 0 to {_MAX_PORT}"
+        raise ValueError(msg)
+    return number
+
+
+def _days(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= _MAX_DAYS:
+        msg = f"{number} is not above 0 and up to {_MAX_DAYS}"
+        raise ValueError(msg)
+    return number

@@ -1,0 +1,119 @@
+"""The control calls below /emulator/: counts, entries, faults; the server mounts them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from aiohttp import web
+
+from forklog.emulator.errors import ApiError, status_body
+from forklog.emulator.faults import WrongFaultError
+from forklog.emulator.help import HELP
+
+if TYPE_CHECKING:
+    from forklog.emulator.backend import Backend
+    from forklog.emulator.faults import Faults
+    from forklog.emulator.listener import Listener
+    from forklog.emulator.misbehave import Misbehaviour
+
+
+class Control:
+    """Answer the control calls.
+
+    Args:
+        backend: entries and counts.
+        faults: what is armed.
+        misbehaviour: holds the calls that hang.
+
+    """
+
+    def __init__(self, backend: Backend, faults: Faults, misbehaviour: Misbehaviour) -> None:
+        """Keep what is controlled; `listener` is set when it exists."""
+        self._backend = backend
+        self._faults = faults
+        self._misbehaviour = misbehaviour
+        self._outage: asyncio.Task[None] | None = None
+        self.listener: Listener | None = None
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes to mount."""
+        return [
+            web.get("/", self._help),
+            web.get("/emulator/stats", self._stats),
+            web.get("/emulator/duplicates", self._duplicates),
+            web.post("/emulator/entries:list", self._list),
+            web.delete("/emulator/entries", self._reset),
+            web.get("/emulator/faults", self._armed),
+            web.post("/emulator/faults", self._arm),
+            web.delete("/emulator/faults", self._clear),
+        ]
+
+    async def end_outage(self) -> None:
+        """Forget an outage that is going on, without listening again."""
+        if self._outage is not None:
+            self._outage.cancel()
+            await asyncio.gather(self._outage, return_exceptions=True)
+
+    async def _help(self, request: web.Request) -> web.Response:
+        return web.Response(text=HELP.format(host=request.host))
+
+    async def _stats(self, request: web.Request) -> web.Response:
+        stats = self._backend.stats()
+        if self.listener is not None:
+            self.listener.leave_out(request.protocol)
+            stats["connections"] = self.listener.counted()
+        return _json(stats)
+
+    async def _duplicates(self, _: web.Request) -> web.Response:
+        return _json({"entries": await self._backend.repeated()})
+
+    async def _list(self, request: web.Request) -> web.Response:
+        try:
+            body = await self._backend.list_page(await request.read(), is_control=True)
+        except ApiError as error:
+            return web.Response(
+                status=error.http_status, body=error.body(), content_type="application/json"
+            )
+        return web.Response(body=body, content_type="application/json")
+
+    async def _reset(self, _: web.Request) -> web.Response:
+        await self._backend.reset()
+        if self.listener is not None:
+            self.listener.reset()
+        return _json({})
+
+    async def _armed(self, _: web.Request) -> web.Response:
+        return _json({"faults": self._faults.shown()})
+
+    async def _arm(self, request: web.Request) -> web.StreamResponse:
+        try:
+            fault = self._faults.arm(orjson.loads(await request.read()))
+        except (WrongFaultError, orjson.JSONDecodeError) as error:
+            body = status_body(400, str(error), "INVALID_ARGUMENT")
+            return web.Response(status=400, body=body, content_type="application/json")
+        response = _json(fault.shown())
+        if fault.kind == "outage":
+            await self._begin_outage(request, response, fault.options["seconds"])
+        return response
+
+    async def _begin_outage(
+        self, request: web.Request, response: web.Response, seconds: float
+    ) -> None:
+        # The answer goes out first: the outage breaks this connection too.
+        response.force_close()
+        await response.prepare(request)
+        await response.write_eof()
+        await self.end_outage()
+        if self.listener is not None:
+            self._outage = asyncio.create_task(self.listener.outage(seconds))
+
+    async def _clear(self, _: web.Request) -> web.Response:
+        self._faults.clear()
+        self._misbehaviour.release()
+        return _json({})
+
+
+def _json(value: Any) -> web.Response:
+    return web.Response(body=orjson.dumps(value), content_type="application/json")

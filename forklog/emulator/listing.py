@@ -1,0 +1,179 @@
+"""entries:list: takes a request body from server, gives one page of what store holds.
+
+Runs in the worker thread. A page token names the last entry shown and the newest row of the first
+page, so pages neither repeat nor skip an entry while writes go on. See
+https://cloud.google.com/logging/docs/reference/v2/rest/v2/entries/list.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+
+from forklog.emulator.errors import ApiError
+from forklog.emulator.fields import int32, sequence, string, table
+from forklog.emulator.lex import FilterError
+from forklog.emulator.match import predicate
+from forklog.emulator.narrow import narrow
+from forklog.emulator.parse import parse
+from forklog.emulator.request import read_message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from forklog.emulator.store import Found, Store
+
+DEFAULT_PAGE: Final = 50
+MAX_PAGE: Final = 1000
+MAX_RESOURCES: Final = 100
+_PARENTS: Final = ("projects", "organizations", "billingAccounts", "folders")
+_ORDERS: Final = {"": False, "timestamp": False, "timestamp asc": False, "timestamp desc": True}
+
+_FIELDS: Final = table(
+    resource_names=sequence,
+    project_ids=sequence,
+    filter=string,
+    order_by=string,
+    page_size=int32,
+    page_token=string,
+)
+
+
+class _Cursor(NamedTuple):
+    """Where a page begins: after this entry, among rows up to `ceiling`."""
+
+    ceiling: int
+    timestamp: int | None = None
+    insert_id: str = ""
+    log_name: str = ""
+
+
+def list_entries(store: Store, body: bytes, *, is_control: bool = False) -> bytes:
+    """Return the body of the answer: one page of entries and perhaps a nextPageToken.
+
+    A control call need not name resources; it then sees all of them.
+
+    Raises:
+        ApiError: what is wrong with the request, for a filter with line and column.
+
+    """
+    request = read_message(body, _FIELDS)
+    page_size = _page_size(request)
+    parents = _parents(request, is_required=not is_control)
+    newest_first = _is_newest_first(request)
+    digest = _digest(request, parents)
+    cursor = _cursor(request.get("pageToken", ""), digest) or _Cursor(store.last_position())
+    source = request.get("filter", "")
+    matching = _matching(store, source, parents, cursor, newest_first=newest_first)
+    page: list[Found] = []
+    for row in matching:
+        if len(page) == page_size:
+            last = _Cursor(cursor.ceiling, *page[-1][:3])
+            return _answer(page, _token(last, digest))
+        page.append(row)
+    return _answer(page, "")
+
+
+def _matching(
+    store: Store,
+    source: str,
+    parents: list[str],
+    cursor: _Cursor,
+    *,
+    newest_first: bool,
+) -> Iterator[Found]:
+    try:
+        narrowed = narrow(parse(source))
+        test = predicate(narrowed.rest)
+    except FilterError as error:
+        raise ApiError(error.shown(source)) from error
+    where, values = _place(cursor, newest_first=newest_first)
+    among = f"parent IN ({', '.join('?' * len(parents))})" if parents else "1"
+    where = f"{narrowed.where} AND {among} AND position <= ? AND {where}"
+    rows = store.scan(
+        where,
+        (*narrowed.values, *parents, cursor.ceiling, *values),
+        newest_first=newest_first,
+    )
+    if not getattr(narrowed.rest, "parts", True):
+        return rows
+    return (row for row in rows if test(orjson.loads(row.body)))
+
+
+def _place(cursor: _Cursor, *, newest_first: bool) -> tuple[str, tuple[Any, ...]]:
+    if cursor.timestamp is None:
+        return "1", ()
+    beyond = "<" if newest_first else ">"
+    where = f"timestamp {beyond}= ? AND (timestamp {beyond} ? OR (insert_id, log_name) > (?, ?))"
+    return where, (cursor.timestamp, cursor.timestamp, cursor.insert_id, cursor.log_name)
+
+
+def _page_size(request: Mapping[str, Any]) -> int:
+    size = request.get("pageSize") or DEFAULT_PAGE
+    if not 0 < size <= MAX_PAGE:
+        msg = f"page_size {size} is out of range: it must be from 0 to {MAX_PAGE}"
+        raise ApiError(msg)
+    return int(size)
+
+
+def _parents(request: Mapping[str, Any], *, is_required: bool) -> list[str]:
+    names = request.get("resourceNames", [])
+    names = [*names, *(f"projects/{name}" for name in request.get("projectIds", []))]
+    if is_required and not names:
+        raise ApiError("resource_names is required: name at least one parent")
+    if len(names) > MAX_RESOURCES:
+        msg = f"{len(names)} resource_names, more than the limit of {MAX_RESOURCES}"
+        raise ApiError(msg)
+    return [_parent(name) for name in names]
+
+
+def _parent(name: object) -> str:
+    kind, _, rest = name.partition("/") if isinstance(name, str) else ("", "", "")
+    parent_id = rest.partition("/")[0]
+    if kind not in _PARENTS or not parent_id:
+        msg = f"resource name {name!r} is not of the form projects/[PROJECT_ID]"
+        raise ApiError(msg)
+    return f"{kind}/{parent_id}"
+
+
+def _is_newest_first(request: Mapping[str, Any]) -> bool:
+    order = " ".join(request.get("orderBy", "").split())
+    if order not in _ORDERS:
+        msg = f'order_by {order!r} is not supported: use "timestamp asc" or "timestamp desc"'
+        raise ApiError(msg)
+    return _ORDERS[order]
+
+
+def _digest(request: Mapping[str, Any], parents: list[str]) -> str:
+    asked = [request.get("filter"), request.get("orderBy"), *sorted(parents)]
+    return hashlib.sha256(orjson.dumps(asked)).hexdigest()[:16]
+
+
+def _token(cursor: _Cursor, digest: str) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps([digest, *cursor])).decode()
+
+
+def _cursor(token: str, digest: str) -> _Cursor | None:
+    if not token:
+        return None
+    try:
+        asked, *parts = orjson.loads(base64.urlsafe_b64decode(token))
+        cursor = _Cursor(int(parts[0]), int(parts[1]), str(parts[2]), str(parts[3]))
+    except (ValueError, TypeError, IndexError) as error:
+        raise ApiError("page_token is not one that this server gave out") from error
+    if asked != digest or max(abs(cursor.ceiling), abs(cursor.timestamp or 0)) >= 2**63:
+        msg = "page_token belongs to a call with another filter, order or resource_names"
+        raise ApiError(msg)
+    return cursor
+
+
+def _answer(page: list[Found], token: str) -> bytes:
+    parts = []
+    if page:
+        parts.append(b'"entries":[' + b",".join(row.body for row in page) + b"]")
+    if token:
+        parts.append(b'"nextPageToken":' + orjson.dumps(token))
+    return b"{" + b",".join(parts) + b"}"

@@ -1,0 +1,156 @@
+"""The HTTP server: routes calls of the service to backend through misbehave, the rest to control.
+
+This module, with listener, misbehave and control below it, is what needs aiohttp.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from aiohttp import web
+
+from forklog.emulator.backend import Backend
+from forklog.emulator.control import Control
+from forklog.emulator.errors import NOT_FOUND, ApiError
+from forklog.emulator.faults import LIST, WRITE, Faults
+from forklog.emulator.listener import Listener
+from forklog.emulator.misbehave import Misbehaviour
+from forklog.emulator.write import MAX_REQUEST_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_KEEP_ALIVE_SECONDS: Final = 3600.0  # long, so that only a fault closes an idle connection
+_STOP_SECONDS: Final = 0.5
+
+
+class Config(NamedTuple):
+    """How the server is to run; the defaults are those of the command line."""
+
+    host: str = "127.0.0.1"
+    port: int = 8085
+    database: Path | None = None
+    retention_days: float = 30.0
+
+
+class Server:
+    """A local Cloud Logging; make, `start` and `stop` it in one event loop.
+
+    Args:
+        config: where it listens and keeps its entries.
+
+    """
+
+    def __init__(self, config: Config) -> None:
+        """Wire the parts; nothing is opened yet."""
+        self._config = config
+        self._backend = Backend(config.database, config.retention_days)
+        faults = Faults()
+        self._misbehaviour = Misbehaviour(faults, self._backend.counts)
+        self._control = Control(self._backend, faults, self._misbehaviour)
+        self._runner = web.AppRunner(
+            self._application(),
+            access_log=None,
+            keepalive_timeout=_KEEP_ALIVE_SECONDS,
+            shutdown_timeout=_STOP_SECONDS,
+        )
+
+    async def start(self) -> int:
+        """Open the store, listen, and return the port; StoreError or OSError if it cannot."""
+        await self._backend.open()
+        await self._runner.setup()
+        if (server := self._runner.server) is None:
+            msg = "the application runner has no server after its setup"
+            raise RuntimeError(msg)
+        self._listener = Listener(server, self._config.host, self._config.port)
+        self._control.listener = self._listener
+        await self._listener.start()
+        return self._listener.port
+
+    async def stop(self) -> None:
+        """Close everything; hanging calls are let go first."""
+        await self._control.end_outage()
+        self._misbehaviour.release()
+        if self._control.listener is not None:
+            self._control.listener.stop()
+        await self._runner.cleanup()
+        await self._backend.close()
+
+    def _application(self) -> web.Application:
+        application = web.Application(middlewares=[self._serve], client_max_size=MAX_REQUEST_BYTES)
+        application.add_routes(self._control.routes())
+        application.add_routes(
+            [
+                web.post("/v2/entries:write", self._write),
+                web.post("/v2/entries:list", self._list),
+                web.delete(r"/v2/{parent:[^/]+/[^/]+}/logs/{log:.+}", self._delete_log),
+            ]
+        )
+        return application
+
+    @web.middleware
+    async def _serve(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Turn errors into the API's answers, and let faults at calls of the service."""
+        try:
+            if not request.path.startswith("/v2/"):
+                self._listener.leave_out(request.protocol)
+                return await handler(request)
+            return await self._serve_call(request, handler)
+        except ApiError as error:
+            return _error(error)
+        except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
+            text = f"{request.method} {request.path} is not a call of this server; see GET /"
+            return _error(ApiError(text, NOT_FOUND))
+
+    async def _serve_call(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        counts = self._backend.counts
+        counts.requests += 1
+        counts.bytes += len(await _body(request))
+
+        async def answer() -> web.StreamResponse:
+            try:
+                return await handler(request)
+            except ApiError as error:
+                return _error(error)
+
+        call = {"/v2/entries:write": WRITE, "/v2/entries:list": LIST}.get(request.path, "")
+        return await self._misbehaviour.around(request, call, answer)
+
+    async def _write(self, request: web.Request) -> web.Response:
+        refuse = self._misbehaviour.refusals(WRITE)
+        return _answer(await self._backend.write(await request.read(), refuse))
+
+    async def _list(self, request: web.Request) -> web.Response:
+        return _answer(await self._backend.list_page(await request.read()))
+
+    async def _delete_log(self, request: web.Request) -> web.Response:
+        # The raw path, because a slash inside the log's ID stays URL-encoded in its name.
+        return _answer(await self._backend.delete_log(request.rel_url.raw_path[len("/v2/") :]))
+
+
+async def _body(request: web.Request) -> bytes:
+    """Read and unpack the body, which then is at hand; ApiError if it is too large or broken."""
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        msg = f"Request payload size exceeds the limit: {MAX_REQUEST_BYTES} bytes."
+        raise ApiError(msg) from error
+    except web.RequestPayloadError as error:
+        msg = f"the request body cannot be unpacked: {error}"
+        raise ApiError(msg) from error
+
+
+def _answer(body: bytes) -> web.Response:
+    return web.Response(body=body, content_type="application/json", charset="utf-8")
+
+
+def _error(error: ApiError) -> web.Response:
+    return web.Response(
+        status=error.http_status,
+        body=error.body(),
+        content_type="application/json",
+        charset="utf-8",
+    )

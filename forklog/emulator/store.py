@@ -1,0 +1,176 @@
+"""The entries in SQLite: write puts rows in, listing reads them in order.
+
+One connection, used by one thread (the server's worker), so there is nothing to lock. Entries that
+are equal in log, timestamp and insertId are one row with a count of copies: the index that tells
+them apart is also the one that gives the order of the list.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from forklog.emulator.validate import Row
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS entries (
+    position INTEGER PRIMARY KEY,
+    parent TEXT NOT NULL,
+    log_name TEXT NOT NULL,
+    timestamp INTEGER NOT NULL,
+    insert_id TEXT NOT NULL,
+    severity INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    copies INTEGER NOT NULL DEFAULT 1
+);
+CREATE UNIQUE INDEX IF NOT EXISTS in_order ON entries (timestamp, insert_id, log_name);
+"""
+
+
+class StoreError(Exception):
+    """The database file cannot be used; the message says why and what to do."""
+
+
+class Found(NamedTuple):
+    """A row on its way out: its place in the order and its JSON."""
+
+    timestamp: int
+    insert_id: str
+    log_name: str
+    body: bytes
+
+
+class Store:
+    """All entries; every method must be called from the thread that made it.
+
+    Args:
+        path: the database file, made with mode 0600 if missing; None keeps all in memory.
+
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Open the database; StoreError if it is not a plain file of this user."""
+        if path is not None:
+            for name in (path, path.with_name(path.name + "-journal")):
+                _claim(name)
+        self._database = sqlite3.connect(path or ":memory:", isolation_level=None)
+        try:
+            self._prepare()
+        except sqlite3.Error as error:
+            self._database.close()
+            msg = f"cannot use the database {str(path)!r}: {error}; name another file"
+            raise StoreError(msg) from error
+        self._last_position: int = self._one("SELECT coalesce(max(position), 0) FROM entries")
+        self.shown = self._count()
+
+    def add(self, rows: Sequence[Row]) -> int:
+        """Store rows in one transaction and return how many were seen for the first time."""
+        first = self._last_position + 1
+        numbered = [(first + index, *row) for index, row in enumerate(rows)]
+        with self._database:
+            self._database.execute("BEGIN")
+            new = self._insert(numbered)
+            if new < len(rows):
+                self._count_copies(numbered, first)
+        self._last_position += len(rows)
+        self.shown += new
+        return new
+
+    def scan(
+        self, where: str, values: Sequence[Any], *, newest_first: bool = False
+    ) -> Iterator[Found]:
+        """Yield the rows that meet an SQL condition, by timestamp, equal ones by insertId."""
+        direction = "DESC" if newest_first else "ASC"
+        query = (
+            f"SELECT timestamp, insert_id, log_name, body FROM entries WHERE {where} "  # noqa: S608  all values are bound
+            f"ORDER BY timestamp {direction}, insert_id, log_name"
+        )
+        with closing(self._database.execute(query, values)) as cursor:
+            yield from map(Found._make, cursor)
+
+    def repeated(self) -> list[dict[str, Any]]:
+        """Return the entries that were written more than once, oldest first."""
+        query = (
+            "SELECT log_name, timestamp, insert_id, copies FROM entries WHERE copies > 1 "
+            "ORDER BY timestamp, insert_id"
+        )
+        names = ("logName", "timestampNanos", "insertId", "copies")
+        return [dict(zip(names, row, strict=True)) for row in self._database.execute(query)]
+
+    def last_position(self) -> int:
+        """Return the position of the newest row: what a first page may show ends there."""
+        return self._last_position
+
+    def delete_log(self, log_name: str) -> int:
+        """Remove all entries of a log and return how many they were."""
+        deleted = self._database.execute("DELETE FROM entries WHERE log_name = ?", (log_name,))
+        self.shown -= deleted.rowcount
+        return deleted.rowcount
+
+    def clear(self) -> None:
+        """Remove every entry."""
+        self._database.execute("DELETE FROM entries")
+        self.shown = 0
+
+    def close(self) -> None:
+        """Close the database; nothing can be called after it."""
+        self._database.close()
+
+    def _prepare(self) -> None:
+        # No second process may write (EXCLUSIVE); TRUNCATE keeps the claimed journal file in
+        # place, where WAL would make files that somebody could plant beforehand.
+        for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=TRUNCATE", "synchronous=OFF"):
+            self._database.execute(f"PRAGMA {pragma}").fetchall()
+        self._database.execute("PRAGMA temp_store=MEMORY")
+        self._database.executescript(_SCHEMA)
+
+    def _insert(self, numbered: Sequence[tuple[Any, ...]]) -> int:
+        return self._database.executemany(
+            "INSERT OR IGNORE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, 1)", numbered
+        ).rowcount
+
+    def _count_copies(self, numbered: Sequence[tuple[Any, ...]], first: int) -> None:
+        stored = self._database.execute(
+            "SELECT position FROM entries WHERE position >= ?", (first,)
+        )
+        new = {position for (position,) in stored}
+        keys = [(row[2], row[3], row[4]) for row in numbered if row[0] not in new]
+        self._database.executemany(
+            "UPDATE entries SET copies = copies + 1 "
+            "WHERE log_name = ? AND timestamp = ? AND insert_id = ?",
+            keys,
+        )
+
+    def _count(self) -> int:
+        return int(self._one("SELECT count(*) FROM entries"))
+
+    def _one(self, query: str) -> Any:
+        return self._database.execute(query).fetchone()[0]
+
+
+def _claim(path: Path) -> None:
+    """Make sure the file is ours before SQLite opens it by name; make it if it is missing.
+
+    A link, or a file of another user, could make the emulator overwrite something else.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        number = os.open(path, flags, 0o600)
+    except OSError as error:
+        msg = f"cannot open the database {str(path)!r}: {error.strerror}; it must be a plain file"
+        raise StoreError(msg) from error
+    try:
+        found = os.fstat(number)
+    finally:
+        os.close(number)
+    is_plain = stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+    if not is_plain or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        msg = f"the database {str(path)!r} must be a plain file of this user with mode 0600"
+        raise StoreError(msg)

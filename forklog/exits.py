@@ -1,0 +1,48 @@
+"""How a process ends: hook every exit that this kind of process really runs, once in a process.
+
+docs/process-models.md has the table of who runs what. Several hooks may fire in one exit; each
+flushes what is pending then, all against one deadline that starts with the first.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import threading
+import weakref
+from typing import Protocol
+
+from forklog import uwsgi
+
+__all__ = ["register"]
+
+
+class _Leaver(Protocol):
+    def at_exit(self) -> None: ...
+
+
+_live: weakref.WeakSet[_Leaver] = weakref.WeakSet()
+_is_hooked = [False]  # a forked child inherits the hooks together with this mark
+
+
+def _leave() -> None:
+    """Let every pipeline of this process flush; inherited ones know that they are not."""
+    for leaver in list(_live):
+        with contextlib.suppress(Exception):  # the interpreter is coming down
+            leaver.at_exit()
+
+
+def register(leaver: _Leaver) -> None:
+    """Have ``leaver.at_exit()`` called when this process ends. Never blocks, imports nothing."""
+    _live.add(leaver)
+    uwsgi.chain_hook("atexit", _leave)
+    if _is_hooked[0]:
+        return
+    _is_hooked[0] = True
+    atexit.register(_leave)
+    # Children of multiprocessing skip atexit, but they end the threading module. It is CPython's
+    # own hook for concurrent.futures, present since 3.9.
+    hook = getattr(threading, "_register_atexit", None)
+    if hook is not None:
+        with contextlib.suppress(RuntimeError):  # shutting down already
+            hook(_leave)

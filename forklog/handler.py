@@ -1,0 +1,223 @@
+"""Step 1, the handler: takes records from `logging`, gives encoded entries to this process's pipeline.
+
+`handle` is the hot path: filters, the fork gate, the encoder, the buffer. It takes no lock, does no
+I/O and imports nothing, so it may run in any thread, interrupt itself, and follow any fork.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from typing import Any
+
+from forklog import uwsgi
+from forklog.entry import Encoder
+from forklog.errors import OptionError
+from forklog.fork import PerProcess, pid
+from forklog.options import Options
+from forklog.pipeline import Pipeline
+from forklog.stats import Stats
+from forklog.transports.access import known_project
+from forklog.transports.base import Transport
+from forklog.transports.http import HttpTransport
+
+__all__ = ["CloudLoggingHandler"]
+
+# What our own requests log, in the flush thread, must not become records to send.
+_OWN_LOGGERS = ("urllib3", "google.auth", "google_auth", "requests", "charset_normalizer", "forklog")
+
+
+class _NoLock:
+    """Stands where `logging.Handler` has its lock, which a fork may leave held for ever."""
+
+    def acquire(self, *_args: object) -> bool:
+        return True
+
+    def release(self) -> None:
+        return
+
+    def __enter__(self) -> bool:
+        return True
+
+    def __exit__(self, *_args: object) -> None:
+        return
+
+
+class CloudLoggingHandler(logging.Handler):
+    """Send log records to Google Cloud Logging from a background thread, in every process.
+
+    Works in `logging.config.dictConfig` and `fileConfig` with plain strings, numbers and dicts, and
+    without any argument. Construction does no network: credentials, project and monitored resource
+    are found by the flush thread, which starts with the first record. Logging never blocks (unless
+    ``block_timeout`` is set), never raises, and is safe in threads, signal handlers, finalizers and
+    after any fork; every process that logs delivers its own records.
+
+    Args:
+        client: an existing ``google.cloud.logging.Client``; its project, credentials and endpoint
+            are used, its connections are not.
+        name: the stock handler's name for ``log_name``.
+        transport: an object with ``open()`` in place of the HTTP wire, such as
+            `forklog.testing.FakeTransport`.
+        level: as in `logging.Handler`.
+        **options: every option of the README's table; durations in seconds, sizes in bytes.
+
+    Raises:
+        OptionError: an option is unknown or has a value that cannot work.
+    """
+
+    def __init__(
+        self,
+        client: Any = None,
+        *,
+        name: str | None = None,
+        transport: Transport | None = None,
+        level: int | str = logging.NOTSET,
+        **options: Any,
+    ) -> None:
+        """Check the options and build; starts no thread and opens no connection."""
+        self._options = _options(client, name, options)
+        super().__init__(level)
+        self._project = known_project(self._options)
+        # The pipeline must not keep the handler alive, or a dropped handler would never end.
+        this = weakref.ref(self)
+        wire = transport or HttpTransport(self._options, lambda p: _set_project(this, p))
+        self._encoder = Encoder(self._format_now, self._options.labels, lambda: self._project)
+        self._gate = _gate(self._options, wire)
+        self._encode = self._encoder.encode
+        uwsgi.prepare_requests()
+        weakref.finalize(self, _let_go, self._gate).atexit = False
+
+    def createLock(self) -> None:  # noqa: N802 - the name logging gives it
+        """Have no lock: `handle` needs none, and an inherited one may be held for ever."""
+        self.lock = _NoLock()  # type: ignore[assignment]
+
+    def handle(self, record: logging.LogRecord) -> Any:
+        """Filter, encode and queue one record. Never blocks, never raises."""
+        passed: Any = True
+        if self.filters:
+            passed = self.filter(record)
+            if not passed:
+                return passed
+            if passed is not True and isinstance(passed, logging.LogRecord):
+                record = passed
+        self.emit(record)
+        return passed
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Encode and queue one record, in the pipeline of this very process."""
+        pipeline = self._gate.product
+        if not pipeline.mark[0]:
+            pipeline = self._gate.current()
+        thread = record.thread
+        if (thread is None or thread == pipeline.driver.thread_ident) and _is_own(record, pipeline):
+            return
+        ids = pipeline.insert_ids
+        item = None
+        if self.formatter is None:
+            try:
+                item = self._encode(record, ids)
+            except Exception:  # noqa: BLE001 - whatever it is, the full road repairs it
+                item = None
+        if item is not None:
+            pipeline.offer(*item)
+            return
+        try:
+            for rank, entry in self._encoder.encode_full(record, ids):
+                pipeline.offer(rank, entry)
+        except Exception:  # noqa: BLE001 - the rules of logging decide what is said
+            pipeline.flusher.count_drop("encode", 1)
+            self.handleError(record)
+
+    def _format_now(self, record: logging.LogRecord) -> str:
+        return self.format(record)
+
+    def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]
+        """Wait until every record logged before this call is settled (delivered or dropped).
+
+        Blocks; not for signal handlers. `logging.shutdown` calls it.
+
+        Args:
+            timeout: seconds to wait at most; the option ``shutdown_timeout`` if None.
+
+        Returns:
+            Whether all of them are settled. False at once in a uWSGI process that only holds its
+            records for the workers to come.
+        """
+        seconds = self._options.shutdown_timeout if timeout is None else timeout
+        return self._gate.current().flush(seconds)
+
+    def close(self) -> None:
+        """Deliver what is pending within ``shutdown_timeout``, stop the thread. Idempotent.
+
+        What cannot be delivered goes to the ``last_resort``. A record logged afterwards starts the
+        handler again, as with the stock handler.
+        """
+        gate = getattr(self, "_gate", None)  # absent if construction failed
+        if gate is not None and gate.product.mark[0]:
+            gate.product.close(self._options.shutdown_timeout)
+        super().close()
+
+    def stats(self) -> Stats:
+        """Return a snapshot of this process's counters and gauges. Not for signal handlers."""
+        pipeline = self._gate.product
+        if not pipeline.mark[0] and pipeline.pid != pid():
+            pipeline = self._gate.current()
+        return pipeline.stats()
+
+
+def _options(client: Any, name: str | None, given: dict[str, Any]) -> Options:
+    if name is not None:
+        if "log_name" in given:
+            raise OptionError("name", name, "is another word for log_name", "give only one of them")
+        given["log_name"] = name
+    if client is not None:
+        given.setdefault("project", getattr(client, "project", None))
+        given.setdefault("credentials", getattr(client, "_credentials", None))
+        connection = getattr(client, "_connection", None)
+        endpoint = getattr(connection, "API_BASE_URL", None)
+        if endpoint and "endpoint" not in given:
+            given["endpoint"] = endpoint
+    unknown = sorted(set(given) - set(Options.__dataclass_fields__))
+    if unknown:
+        known = ", ".join(sorted(Options.__dataclass_fields__))
+        raise OptionError(unknown[0], given[unknown[0]], "is not an option", f"known are: {known}")
+    return Options(**given)
+
+
+def _gate(options: Options, transport: Transport) -> PerProcess[Pipeline]:
+    """Build the fork gate; a pipeline that holds has the workers adopt from it."""
+
+    def adopt() -> None:
+        gate.current().adopt()
+
+    def build(inherited: Pipeline | None) -> Pipeline:
+        return Pipeline(options, transport, inherited, on_hold=lambda: uwsgi.after_fork(adopt))
+
+    gate = PerProcess(build)
+    return gate
+
+
+def _set_project(this: weakref.ref[CloudLoggingHandler], project: str) -> None:
+    handler = this()
+    if handler is not None:
+        handler._project = project  # noqa: SLF001 - of our own class
+
+
+def _let_go(gate: PerProcess[Pipeline]) -> None:
+    """Run when a handler was collected: let its thread deliver what is pending, and end."""
+    if gate.product.mark[0]:
+        gate.product.stop_when_idle()
+
+
+def _is_own(record: logging.LogRecord, pipeline: Pipeline) -> bool:
+    """Tell whether a record made in the flush thread is about our own requests.
+
+    An application's finalizers may run there too, and what they log counts.
+    """
+    if record.thread is None and threading.get_ident() != pipeline.driver.thread_ident:
+        return False
+    if str(record.name).startswith(_OWN_LOGGERS):
+        pipeline.swallowed += 1
+        return True
+    return False

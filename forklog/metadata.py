@@ -1,0 +1,109 @@
+"""Where this process runs: project and monitored resource, from the environment and the metadata server.
+
+Called by the flush thread only. The rules are those of google-cloud-logging, whose own detection
+would import gRPC and all of its client; this is small enough to do without.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import requests
+
+__all__ = ["detect_resource", "read_metadata"]
+
+_TIMEOUT = 1.0  # seconds; the server is one hop away or not there at all
+_HEADERS = {"Metadata-Flavor": "Google"}
+
+
+class _Rule(NamedTuple):
+    """A kind of monitored resource: when it applies, and where its labels come from."""
+
+    type: str
+    needs: tuple[str, ...]
+    """Environment variables that must be set, or ``@path`` for a key of the metadata server."""
+    labels: Mapping[str, str]
+
+
+_REGION, _ZONE, _CLUSTER = "@instance/region", "@instance/zone", "@instance/attributes/cluster-name"
+_RULES = (
+    _Rule(
+        "gae_app",
+        ("GAE_SERVICE", "GAE_VERSION", "GAE_INSTANCE"),
+        {"module_id": "GAE_SERVICE", "version_id": "GAE_VERSION", "zone": _ZONE},
+    ),
+    _Rule(
+        "k8s_container",
+        (_CLUSTER,),
+        {"location": "@instance/attributes/cluster-location", "cluster_name": _CLUSTER},
+    ),
+    _Rule(
+        "cloud_function",
+        ("FUNCTION_NAME", "FUNCTION_REGION", "ENTRY_POINT"),
+        {"function_name": "FUNCTION_NAME", "region": _REGION},
+    ),
+    _Rule(
+        "cloud_function",
+        ("FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE", "K_SERVICE"),
+        {"function_name": "K_SERVICE", "region": _REGION},
+    ),
+    _Rule(
+        "cloud_run_revision",
+        ("K_SERVICE", "K_REVISION", "K_CONFIGURATION"),
+        {
+            "service_name": "K_SERVICE",
+            "revision_name": "K_REVISION",
+            "location": _REGION,
+            "configuration_name": "K_CONFIGURATION",
+        },
+    ),
+    _Rule(
+        "cloud_run_job",
+        ("CLOUD_RUN_JOB", "CLOUD_RUN_EXECUTION", "CLOUD_RUN_TASK_INDEX", "CLOUD_RUN_TASK_ATTEMPT"),
+        {"job_name": "CLOUD_RUN_JOB", "location": _REGION},
+    ),
+    _Rule("gce_instance", ("@instance/id",), {"instance_id": "@instance/id", "zone": _ZONE}),
+)
+
+
+def metadata_host() -> str:
+    """Return the metadata server's host, as google-auth takes it from the environment."""
+    return os.environ.get("GCE_METADATA_HOST", "metadata.google.internal.")
+
+
+def read_metadata(path: str) -> str | None:
+    """Ask the metadata server for one key. Blocks for at most a second or two; None if it is not there."""
+    url = f"http://{metadata_host()}/computeMetadata/v1/{path}"
+    try:
+        answer = requests.get(url, headers=_HEADERS, timeout=_TIMEOUT, allow_redirects=False)
+    except (requests.RequestException, UnicodeError):
+        return None
+    return answer.text if answer.ok and "Metadata-Flavor" in answer.headers else None
+
+
+def detect_resource(
+    project: str,
+    environ: Mapping[str, str] = os.environ,
+    read: Callable[[str], str | None] = read_metadata,
+) -> dict[str, Any]:
+    """Return the MonitoredResource of this machine; ``global`` where it is none of Google's."""
+    known: dict[str, str | None] = {}
+    if read("instance/id") is None:  # not on Google's machines: one question instead of nine
+        known = dict.fromkeys(("@instance/id", _CLUSTER, _REGION, _ZONE))
+
+    def value(source: str) -> str | None:
+        if not source.startswith("@"):
+            return environ.get(source)
+        if source not in known:
+            known[source] = read(source[1:])
+        return known[source]
+
+    for rule in _RULES:
+        if all(value(need) for need in rule.needs):
+            labels = {name: value(source) or "" for name, source in rule.labels.items()}
+            for name in ("region", "location"):
+                labels.update({k: v.rsplit("/", 1)[-1] for k, v in labels.items() if k == name})
+            return {"type": rule.type, "labels": {"project_id": project, **labels}}
+    return {"type": "global", "labels": {"project_id": project}}

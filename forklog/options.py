@@ -1,0 +1,168 @@
+"""Options of the handler: one frozen value, checked once, before anything is built from it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from forklog.errors import OptionError
+
+__all__ = ["LAST_RESORTS", "MIN_BUFFER_BYTES", "Options"]
+
+MIN_BUFFER_BYTES = 1024 * 1024
+LAST_RESORTS = ("stderr", "none")
+# Cloud Logging, LogEntry.log_name: LOG_ID is under 512 characters of this alphabet.
+_LOG_ID = re.compile(r"[A-Za-z0-9/_.\-]{1,511}\Z")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_MAX_REQUEST_BYTES = 9 * 1024 * 1024  # the server refuses more than 10,485,760 with its envelope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Every setting of `forklog.CloudLoggingHandler`; durations in seconds, sizes in bytes.
+
+    Raises:
+        OptionError: at construction, naming the option, its value, the rule and the remedy.
+    """
+
+    project: str | None = None
+    log_name: str = "python"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    resource: Mapping[str, Any] | None = None
+    endpoint: str | None = None
+    credentials: Any = None
+    max_latency: float = 0.2
+    flush_level: int | str = "ERROR"
+    max_batch_entries: int = 10_000
+    max_batch_bytes: int = 4 * 1024 * 1024
+    max_buffer_bytes: int = 32 * 1024 * 1024
+    block_timeout: float = 0.0
+    connect_timeout: float = 5.0
+    answer_timeout: float = 30.0
+    max_retry_delay: float = 30.0
+    shutdown_timeout: float = 5.0
+    last_resort: str = "stderr"
+    on_drop: Callable[[Sequence[bytes], str], object] | None = None
+
+    def __post_init__(self) -> None:
+        """Check every option; the first wrong one raises."""
+        self._check_names()
+        for name in ("max_latency", "block_timeout", "shutdown_timeout"):
+            _check_seconds(name, getattr(self, name), zero=True)
+        for name in ("connect_timeout", "answer_timeout", "max_retry_delay"):
+            _check_seconds(name, getattr(self, name), zero=False)
+        _check_count("max_batch_entries", self.max_batch_entries, 1, 1_000_000)
+        _check_count("max_batch_bytes", self.max_batch_bytes, 300_000, _MAX_REQUEST_BYTES)
+        _check_count("max_buffer_bytes", self.max_buffer_bytes, MIN_BUFFER_BYTES, 2**40)
+        object.__setattr__(self, "flush_level", _check_level(self.flush_level))
+        object.__setattr__(self, "endpoint", _check_endpoint(self.endpoint))
+        object.__setattr__(self, "labels", _check_labels(self.labels))
+        object.__setattr__(self, "resource", _check_resource(self.resource))
+        _check_last_resort(self.last_resort)
+        if self.on_drop is not None and not callable(self.on_drop):
+            raise OptionError(
+                "on_drop", self.on_drop, "must be callable", "give a function (entries, reason)"
+            )
+
+    def _check_names(self) -> None:
+        if self.project is not None and (not isinstance(self.project, str) or not self.project):
+            raise OptionError(
+                "project", self.project, "must be a project id", "leave it out to have it found"
+            )
+        if not isinstance(self.log_name, str) or not _LOG_ID.match(self.log_name):
+            raise OptionError(
+                "log_name",
+                self.log_name,
+                "must be 1 to 511 characters of A-Z a-z 0-9 / _ - .",
+                "replace the other characters",
+            )
+
+
+def _check_seconds(name: str, value: object, *, zero: bool) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value < 0 or (value == 0 and not zero):  # type: ignore[arg-type,operator]
+        rule = f"must be a finite number of seconds {'>= 0' if zero else '> 0'}"
+        raise OptionError(name, value, rule, "give a number such as 0.5")
+
+
+def _check_count(name: str, value: object, low: int, high: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        rule = f"must be a whole number from {low:,} to {high:,}".replace(",", "_")
+        raise OptionError(name, value, rule, "choose a number in that range")
+
+
+def _check_level(value: object) -> int:
+    if isinstance(value, str):
+        level = logging.getLevelName(value.strip().upper())
+        if isinstance(level, int):
+            return level
+    elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise OptionError(
+        "flush_level", value, "must be a level of logging", 'give a name such as "ERROR" or a number'
+    )
+
+
+def _check_labels(labels: object) -> dict[str, str]:
+    if labels is None:
+        return {}
+    if not isinstance(labels, Mapping):
+        raise OptionError("labels", labels, "must be a mapping", 'give {"name": "value"}')
+    bad = [k for k, v in labels.items() if not isinstance(k, str) or not isinstance(v, str)]
+    if bad:
+        raise OptionError(
+            "labels", dict(labels), f"keys and values must be strings ({bad[0]!r} is not)", "quote it"
+        )
+    if len(labels) > 64:  # noqa: PLR2004 - Cloud Logging, quotas: 64 labels an entry
+        raise OptionError("labels", len(labels), "at most 64 labels an entry", "send fewer")
+    return dict(labels)
+
+
+def _check_resource(resource: object) -> dict[str, Any] | None:
+    if resource is None:
+        return None
+    as_dict = getattr(resource, "_to_dict", None)  # google.cloud.logging.Resource
+    if callable(as_dict):
+        resource = as_dict()
+    if not isinstance(resource, Mapping) or not isinstance(resource.get("type"), str):
+        raise OptionError(
+            "resource",
+            resource,
+            "must be a mapping with a string 'type'",
+            'give {"type": "generic_task", "labels": {...}}',
+        )
+    return {
+        "type": resource["type"],
+        "labels": {str(k): str(v) for k, v in (resource.get("labels") or {}).items()},
+    }
+
+
+def _check_endpoint(endpoint: object) -> str | None:
+    if endpoint is None:
+        return None
+    text = endpoint.rstrip("/") if isinstance(endpoint, str) else ""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
+        raise OptionError(
+            "endpoint", endpoint, "must be an http(s) URL", 'give "http://127.0.0.1:8085" or the like'
+        )
+    return text
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether a URL's host is this machine."""
+    return urlsplit(url).hostname in _LOOPBACK
+
+
+def _check_last_resort(value: object) -> None:
+    if isinstance(value, (str, os.PathLike)) and (value in LAST_RESORTS or os.path.isabs(value)):
+        return
+    raise OptionError(
+        "last_resort", value, 'must be "stderr", "none" or an absolute path', "choose one of them"
+    )

@@ -1,0 +1,273 @@
+"""Step 5, the pipeline of one process: built by the fork gate, fed by the handler, drives the rest.
+
+Building it starts nothing. The first entry starts the flush thread, or, in a uWSGI process that
+will fork its workers, makes the pipeline hold: no thread, no socket, the entries wait for a
+descendant that adopts them. Where no thread can run, the same passes run inline.
+"""
+
+from __future__ import annotations
+
+import enum
+import threading
+from collections.abc import Callable
+
+from forklog import exits, uwsgi
+from forklog.boot import Boot
+from forklog.buffer import NEVER, Buffer
+from forklog.clock import monotonic
+from forklog.driver import Driver
+from forklog.flusher import Flusher
+from forklog.fork import new_mark, pid
+from forklog.insert_id import InsertIds
+from forklog.last_resort import write_last_resort
+from forklog.options import Options
+from forklog.report import Report
+from forklog.stats import Stats
+from forklog.transports.base import Transport
+
+__all__ = ["Pipeline", "State"]
+
+_LATE_SECONDS = 0.25  # for what is logged after the exit's deadline was used up
+
+
+class State(enum.Enum):
+    """What drives the pipeline."""
+
+    INERT = "inert"
+    HOLDING = "holding"
+    RUNNING = "running"
+    INLINE = "inline"
+    CLOSED = "closed"
+
+
+class Pipeline:
+    """Everything that belongs to one handler in one process.
+
+    `offer` is safe from any thread, in signal handlers and finalizers; `flush` and `close` block
+    and are for ordinary code. After a fork the child gets a new pipeline and leaves this one alone.
+
+    Args:
+        options: the handler's options.
+        transport: opens connections in this process.
+        inherited: the pipeline of the process that forked this one; entries that it held are
+            adopted, nothing else of it is touched.
+        on_hold: called when this process turns out to be one that holds.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        transport: Transport,
+        inherited: Pipeline | None = None,
+        *,
+        on_hold: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Build; start nothing."""
+        self.mark = new_mark()
+        self.heir: dict[str, object] = {}
+        self.pid = pid()
+        self.state = State.INERT
+        self.adopted = self.swallowed = 0
+        self.insert_ids = InsertIds()
+        self._options = options
+        self._on_hold = on_hold
+        self._report = Report()
+        self.buffer = Buffer(
+            options.max_buffer_bytes,
+            self._woken,
+            on_full=self._await_room if options.block_timeout else None,
+            on_shed=self._keep_shed if options.on_drop else None,
+        )
+        self.offer = self.buffer.offer
+        self.flusher = Flusher(options, self.buffer, transport, self._report)
+        self.driver = Driver(options, self.buffer, self.flusher, self.insert_ids, self._report)
+        self.boot = Boot(self.buffer, inherited.boot.estate() if inherited else None)
+        self.driver.stops_when_idle = bool(inherited and inherited.driver.stops_when_idle)
+        self._start_turn = threading.Lock()  # only ever tried
+        self._exit_deadline: float | None = None
+
+    # -- starting ----------------------------------------------------------------------------
+
+    def _woken(self) -> None:
+        """Called by an offer that the buffer was armed for; any thread, any context."""
+        self.buffer.wake_rank = NEVER
+        try:
+            if self.state is not State.RUNNING:
+                self._advance()
+        finally:
+            self.driver.bell.ring()
+
+    def _advance(self) -> None:
+        """Do what the state asks for after an offer; where somebody else does it already, leave."""
+        while self._start_turn.acquire(blocking=False):
+            try:
+                self._act()
+            finally:
+                self._start_turn.release()
+            # Armed after the turn is given back: an offer that came meanwhile found the turn taken.
+            if self.state is not State.RUNNING:
+                is_inline = self.state is State.INLINE and not self.driver.is_leaving
+                rank = self.driver.flush_rank if is_inline else 0
+                self.buffer.arm(rank, self.driver.trigger_bytes if is_inline else None)
+            if self.state is not State.HOLDING or not self.boot.has_unheld():
+                return
+
+    def _act(self) -> None:
+        if self.state is State.CLOSED:
+            self._give_up("closed")
+        elif self.state is State.INLINE:
+            self.driver.run_inline()
+        elif self.state is not State.RUNNING:
+            self._start()
+
+    def _start(self) -> None:
+        if uwsgi.role() is uwsgi.Role.LOADER and not self.driver.is_leaving:
+            self._hold()
+            return
+        exits.register(self)
+        # An adopted or taken-back entry wakes us again; by then the state is no longer inert.
+        was_holding, self.state = self.state is State.HOLDING, State.RUNNING
+        if was_holding:
+            self.boot.stop_holding()
+        self.adopted += self.boot.adopt()
+        if not uwsgi.has_threads():
+            self._go_inline("threads are off in this uWSGI server (enable-threads = false)")
+            return
+        try:
+            self.driver.start_thread(f"forklog-flush-{self.pid}", self._thread_failed)
+        except RuntimeError:
+            self._thread_failed()
+
+    def _thread_failed(self) -> None:
+        self._go_inline("the flush thread cannot run")
+
+    def _go_inline(self, why: str) -> None:
+        self.state = State.INLINE
+        if not self.driver.is_leaving:
+            text = f"{why}: logs are sent by the logging threads themselves, in batches"
+            self._report.say("inline", text)
+        uwsgi.after_request(self.flush_request)
+        self.driver.run_inline()
+
+    def _hold(self) -> None:
+        """Keep this process's entries for a descendant; it is decided anew at every entry."""
+        if self.state is not State.HOLDING:
+            self.state = State.HOLDING
+            exits.register(self)
+        self._on_hold()
+        self.boot.hold()
+
+    def adopt(self) -> None:
+        """Called early in a process that uWSGI forked: stop holding, adopt, deliver."""
+        if self.state is State.HOLDING:
+            self._woken()
+        elif self.state is State.INERT and self.boot.estate() is not None:
+            self.adopted += self.boot.adopt()  # its entries wake us, if there are any
+
+    def flush_request(self) -> None:
+        """At the end of a request, where no thread runs: send what it has logged. Blocks."""
+        if self.state is State.INLINE and self.mark[0]:
+            self.driver.pass_inline(self._options.answer_timeout)
+
+    # -- for the handler ---------------------------------------------------------------------
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until all that was accepted before the call is settled, or the timeout is over.
+
+        Returns:
+            Whether it is. False at once where this process only holds (a uWSGI master).
+        """
+        deadline = monotonic() + timeout
+        mark = self.insert_ids.key()
+        if self.state is State.HOLDING:
+            self._woken()
+        if self.state is State.INLINE:
+            self.driver.flush_inline(mark, deadline)
+        elif self.state is State.RUNNING:
+            self.driver.flush_mark = max(self.driver.flush_mark, mark)
+            self.driver.await_settled(mark, deadline)
+        return self.flusher.floor() > mark
+
+    def close(self, timeout: float) -> None:
+        """Deliver what is pending within the timeout, hand the rest to the last resort, stop.
+
+        Idempotent. In a process that holds, the held entries stay for its descendants.
+        """
+        if self.state is State.HOLDING:
+            self.driver.stops_when_idle = True
+            return
+        if self.state is State.CLOSED:
+            return
+        deadline = monotonic() + timeout
+        self.driver.is_leaving = True
+        if not self.flush(timeout):
+            self._give_up("shutdown")
+        self._stop(deadline)
+        self.mark[0] = 0
+
+    def _stop(self, deadline: float) -> None:
+        was_running, self.state = self.state is State.RUNNING, State.CLOSED
+        self.driver.is_stopping = True
+        self.driver.bell.ring()
+        if was_running and threading.get_ident() != self.driver.thread_ident:
+            self.driver.ended.wait(max(0.2, deadline - monotonic()))
+        self.buffer.arm(0)
+        self._give_up("closed")
+        self.driver.tell_sheds()
+        self.flusher.close()
+        self._report.finish()
+
+    def stop_when_idle(self) -> None:
+        """Let the thread end once everything is delivered; for a handler nobody holds any more."""
+        self.driver.stops_when_idle = True
+        self.driver.bell.ring()
+
+    def at_exit(self) -> None:
+        """Deliver what is pending before the process ends; a hook of this process calls it."""
+        if not self.mark[0] or self.state in (State.CLOSED, State.INERT):
+            return
+        now = monotonic()
+        if self._exit_deadline is None:
+            self._exit_deadline = now + self._options.shutdown_timeout
+        self.driver.is_leaving = True
+        if self.state is State.HOLDING:
+            self._woken()
+        if not self.flush(max(self._exit_deadline - now, _LATE_SECONDS)):
+            self._give_up("shutdown")
+        self.driver.tell_sheds()
+        self._report.finish()
+
+    def _give_up(self, reason: str) -> None:
+        entries = self.flusher.give_up()
+        if entries:
+            write_last_resort(self._options.last_resort, entries, self._report)
+            self.flusher.count_drop(reason, len(entries), entries)
+
+    def _await_room(self) -> None:
+        self.driver.await_room(self._options.block_timeout)
+
+    def _keep_shed(self, entry: bytes) -> None:
+        self.driver.shed_entries.append(entry)
+
+    def stats(self) -> Stats:
+        """Return a snapshot. Blocks for memory work only; not for signal handlers."""
+        flusher, buffer = self.flusher, self.buffer
+        with flusher.ledger:
+            shed, waiting = buffer.shed.value(), len(buffer)
+            dropped = dict(flusher.dropped)
+            if shed > self.driver.sheds_told:
+                untold = shed - self.driver.sheds_told
+                dropped["buffer_full"] = dropped.get("buffer_full", 0) + untold
+            return Stats(
+                pid=self.pid,
+                state=self.state.value,
+                accepted=flusher.taken + shed + waiting,
+                delivered=flusher.delivered,
+                dropped=dropped,
+                adopted=self.adopted,
+                requests=flusher.requests,
+                retries=flusher.retries,
+                swallowed=self.swallowed,
+                pending=waiting + flusher.in_hand(),
+                pending_bytes=buffer.bytes,
+            )

@@ -1,0 +1,57 @@
+"""The one way to the user's terminal: short lines on stderr, each kind at most once a minute."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable
+
+from forklog.clock import monotonic
+from forklog.fork import pid
+
+__all__ = ["Report"]
+
+INTERVAL = 60.0
+
+
+def _to_stderr(line: str) -> None:
+    with contextlib.suppress(Exception):  # closed, replaced by something broken, or None
+        sys.stderr.write(line)
+        sys.stderr.flush()
+
+
+class Report:
+    """Say things on stderr, rate-limited by key. Never raises; never goes through `logging`."""
+
+    def __init__(
+        self,
+        write: Callable[[str], object] = _to_stderr,
+        now: Callable[[], float] = monotonic,
+    ) -> None:
+        """Take the place to write to and the clock as parameters, for tests."""
+        self._write = write
+        self._now = now
+        self._said: dict[str, float] = {}
+        self._withheld: dict[str, int] = {}
+
+    def say(self, key: str, text: str) -> bool:
+        """Write one line unless one with this key was written within the last minute."""
+        now = self._now()
+        last = self._said.get(key)
+        if last is not None and now - last < INTERVAL:
+            return False
+        self._said[key] = now
+        self._write(f"forklog[{pid()}]: {' '.join(text.split())}\n")
+        return True
+
+    def drop(self, reason: str, entries: int) -> None:
+        """Account for dropped entries: one line a minute and reason, with the sum since the last."""
+        total = self._withheld.pop(reason, 0) + entries
+        if not self.say(f"drop:{reason}", f"dropped {total} log entries ({reason})"):
+            self._withheld[reason] = total
+
+    def finish(self) -> None:
+        """Say what is still withheld; for the end of the process."""
+        for reason, total in self._withheld.items():
+            self._write(f"forklog[{pid()}]: dropped {total} more log entries ({reason})\n")
+        self._withheld.clear()

@@ -1,0 +1,94 @@
+"""Step 8, what the wire needs to know first: endpoint, credentials, project. Used by the flush thread."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import google.auth
+import google.auth.exceptions
+
+from forklog.options import Options, is_loopback
+from forklog.transports.base import WireError
+
+__all__ = ["Access", "NoCredentialsError", "find_access", "known_project"]
+
+DEFAULT_ENDPOINT = "https://logging.googleapis.com"
+_SCOPES = ("https://www.googleapis.com/auth/logging.write",)
+_LOCAL_PROJECT = "local-project"
+
+
+class NoCredentialsError(Exception):
+    """There are no credentials here at all, as on a laptop; that is not a failure that passes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where to send, as whom, into which project."""
+
+    endpoint: str
+    credentials: Any  # google.auth.credentials.Credentials, or None for a local endpoint
+    project: str
+
+
+def known_project(options: Options) -> str | None:
+    """Return the project id if it is known without asking anybody."""
+    return options.project or os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get("GCLOUD_PROJECT")
+
+
+def endpoint_of(options: Options) -> str:
+    """Return the endpoint: the option, else LOGGING_EMULATOR_HOST, else Google's."""
+    emulator = os.environ.get("LOGGING_EMULATOR_HOST")
+    if options.endpoint is not None:
+        return options.endpoint
+    if emulator:
+        return emulator.rstrip("/") if "://" in emulator else f"http://{emulator}"
+    return DEFAULT_ENDPOINT
+
+
+def find_access(options: Options) -> Access:
+    """Find out where, as whom and into which project to write. May ask the metadata server.
+
+    Raises:
+        NoCredentialsError: there are none.
+        WireError: not to be found now, or something that somebody has to mend.
+    """
+    endpoint = endpoint_of(options)
+    project = known_project(options)
+    # Plain http is for the emulator: it never gets a token.
+    if options.credentials is None and (endpoint.startswith("http://") or is_loopback(endpoint)):
+        return Access(endpoint, None, project or _LOCAL_PROJECT)
+    if endpoint.startswith("http://") and not is_loopback(endpoint):
+        host = urlsplit(endpoint).hostname
+        text = f"will not send credentials to {host} over plain http; use https"
+        raise WireError(text, is_blocked=True)
+    credentials, found = _credentials(options)
+    if not (project or found):
+        text = "the project is not known; set the option project or GOOGLE_CLOUD_PROJECT"
+        raise WireError(text, is_blocked=True)
+    return Access(endpoint, credentials, str(project or found))
+
+
+def _credentials(options: Options) -> tuple[Any, str | None]:
+    given = options.credentials
+    try:
+        if given is None:
+            return google.auth.default(scopes=_SCOPES)  # type: ignore[no-untyped-call,no-any-return,unused-ignore]
+        if isinstance(given, (str, os.PathLike)):
+            return google.auth.load_credentials_from_file(  # type: ignore[no-untyped-call,no-any-return,unused-ignore]
+                os.fspath(given), scopes=_SCOPES
+            )
+    except google.auth.exceptions.DefaultCredentialsError as error:
+        if given is None and not os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
+            raise NoCredentialsError from error
+        text = "the credentials file cannot be used; check that it exists and what is in it"
+        raise WireError(text, is_blocked=True) from error
+    except google.auth.exceptions.GoogleAuthError as error:
+        text = f"no credentials yet ({type(error).__name__})"
+        raise WireError(text) from error
+    scoped = given
+    if getattr(given, "requires_scopes", False):
+        scoped = given.with_scopes(_SCOPES)
+    return scoped, getattr(given, "project_id", None)

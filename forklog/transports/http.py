@@ -1,0 +1,146 @@
+"""Step 8, the real wire: POST /v2/entries:write on a session of this process; answers to the flusher."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import google.auth.exceptions
+import google.auth.transport.requests
+import orjson
+import requests
+
+from forklog import __about__
+from forklog.metadata import detect_resource
+from forklog.options import Options, is_loopback
+from forklog.report import Report
+from forklog.transports.access import Access, NoCredentialsError, find_access
+from forklog.transports.base import Answer, Connection, WireError
+
+__all__ = ["HttpConnection", "HttpTransport"]
+
+_MAX_ANSWER_BYTES = 1024 * 1024
+_HEADERS = {
+    "Content-Type": "application/json",
+    "User-Agent": f"forklog/{__about__.VERSION}",
+    "Accept-Encoding": "identity",
+}
+
+
+class HttpTransport:
+    """Open connections to Cloud Logging, or to an emulator. Holds no socket itself."""
+
+    def __init__(self, options: Options, on_project: Callable[[str], object]) -> None:
+        """Keep the options; ``on_project`` is told the project once it is known."""
+        self._options = options
+        self._on_project = on_project
+
+    def open(self) -> Connection:
+        """Find access and build a session; blocks for the metadata server where there is one."""
+        try:
+            access = find_access(self._options)
+        except NoCredentialsError:
+            Report().say(
+                "credentials",
+                "no Google credentials found, so log entries go to stderr as JSON lines; run "
+                "'gcloud auth application-default login', or point LOGGING_EMULATOR_HOST at "
+                "'forklog emulator'",
+            )
+            return StderrConnection()
+        self._on_project(access.project)
+        resource = self._options.resource
+        if resource is None:
+            local = access.credentials is None
+            resource = (
+                {"type": "global", "labels": {"project_id": access.project}}
+                if local
+                else detect_resource(access.project)
+            )
+        return HttpConnection(self._options, access, dict(resource))
+
+
+class HttpConnection:
+    """One session, used by one thread of one process; TLS is verified."""
+
+    def __init__(self, options: Options, access: Access, resource: dict[str, Any]) -> None:
+        """Build the session and the envelope of all its requests; connects with the first."""
+        self._url = f"{access.endpoint}/v2/entries:write"
+        self._connect_timeout = options.connect_timeout
+        self._session = _session(access)
+        self._answered = False
+        log_name = f"projects/{access.project}/logs/{quote(options.log_name, safe='')}"
+        envelope = {"logName": log_name, "resource": resource, "partialSuccess": True}
+        if options.labels:
+            envelope["labels"] = dict(options.labels)
+        self._head = orjson.dumps(envelope)[:-1] + b',"entries":['
+
+    def send(self, entries: Sequence[bytes], timeout: float) -> Answer:
+        """Send one request. See `forklog.transports.base.Connection`."""
+        body = b"".join((self._head, b",".join(entries), b"]}"))
+        try:
+            answer = self._session.post(
+                self._url,
+                data=body,
+                headers=_HEADERS,
+                timeout=(min(self._connect_timeout, timeout), timeout),
+                allow_redirects=False,
+            )
+            content = answer.content[:_MAX_ANSWER_BYTES]
+        except (requests.RequestException, google.auth.exceptions.GoogleAuthError, OSError) as error:
+            raise self._wire_error(error) from error
+        self._answered = True
+        return Answer(answer.status_code, content, _retry_after(answer.headers.get("Retry-After")))
+
+    def _wire_error(self, error: BaseException) -> WireError:
+        """Map a foreign error; its text may hold URLs and payloads, so only its type is told."""
+        name = type(error).__name__
+        was_answered, self._answered = self._answered, False
+        if isinstance(error, google.auth.exceptions.RefreshError):
+            retryable = bool(getattr(error, "retryable", False))
+            text = "the credentials could not be refreshed; renew or replace them"
+            return WireError(text, is_blocked=not retryable)
+        if isinstance(error, google.auth.exceptions.TransportError):
+            return WireError(f"the credentials' server did not answer ({name})")
+        if isinstance(error, requests.Timeout):
+            return WireError(f"the server did not answer in time ({name})")
+        is_reset = isinstance(error, requests.ConnectionError) and was_answered
+        return WireError(f"no connection to the server ({name})", is_stale_connection=is_reset)
+
+    def close(self) -> None:
+        """Close the session's sockets."""
+        self._session.close()
+
+
+class StderrConnection:
+    """Where there are no credentials: entries become JSON lines on stderr."""
+
+    def send(self, entries: Sequence[bytes], timeout: float) -> Answer:  # noqa: ARG002 - protocol
+        """Write the entries; they count as delivered."""
+        try:
+            sys.stderr.write(b"".join(entry + b"\n" for entry in entries).decode())
+            sys.stderr.flush()
+        except Exception as error:
+            text = f"stderr cannot be written ({type(error).__name__})"
+            raise WireError(text) from error
+        return Answer(200)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _session(access: Access) -> requests.Session:
+    if access.credentials is None:
+        session = requests.Session()
+        session.trust_env = not is_loopback(access.endpoint)
+        return session
+    return google.auth.transport.requests.AuthorizedSession(access.credentials)  # type: ignore[no-untyped-call,no-any-return,unused-ignore]
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Read the seconds of a Retry-After header; its other form, a date, is not used by Google."""
+    try:
+        return min(max(float(value or ""), 0.0), 3600.0)
+    except ValueError:
+        return None
