@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forklog.__about__ import VERSION as __version__
+from forklog.__about__ import VERSION as __version__  # noqa: N811 - its public name
 from forklog.errors import ForklogError, OptionError
 from forklog.handler import CloudLoggingHandler
 from forklog.stats import Stats

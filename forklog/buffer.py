@@ -160,7 +160,7 @@ class Buffer:
     def _take_run(
         lane: deque[bytes], limit: bytes, entries: list[bytes], max_entries: int, room: int
     ) -> int:
-        """Move entries older than ``limit``; return the bytes of room left, 0 when it is used up."""
+        """Move entries older than ``limit``; return the bytes of room left, 0 if it is used up."""
         pop, add = lane.popleft, entries.append
         wanted = max_entries - len(entries)
         try:
@@ -197,7 +197,7 @@ class Buffer:
         for lane in self._lanes:
             try:
                 heads.append(lane[0])
-            except IndexError:
+            except IndexError:  # noqa: PERF203 - emptied by another thread meanwhile
                 continue
         return min(heads, default=_LAST)
 

@@ -74,7 +74,7 @@ def _plain(value: object) -> Any:
     return safe_text(value)
 
 
-def _rebuild(value: Any, depth: int, seen: tuple[int, ...]) -> Any:
+def _rebuild(value: Any, depth: int, seen: tuple[int, ...]) -> Any:  # noqa: PLR0911 - a table
     if value is None or isinstance(value, (str, bool)):
         return safe_text(value) if isinstance(value, str) else value
     if isinstance(value, (int, float)):

@@ -59,7 +59,9 @@ class Context:
             except Exception:  # noqa: BLE001, S112 - foreign code, half-imported modules
                 continue
             if found is not None:
-                task = found if found.http_request else found._replace(http_request=task.http_request)
+                task = (
+                    found if found.http_request else found._replace(http_request=task.http_request)
+                )
         return task
 
 
@@ -79,7 +81,7 @@ def _from_flask() -> Task | None:
 
 
 def _from_django() -> Task | None:
-    request = sys.modules[_DJANGO]._get_django_request()
+    request = sys.modules[_DJANGO]._get_django_request()  # noqa: SLF001 - what the stock handler reads
     if request is None:
         return None
     try:

@@ -40,12 +40,16 @@ class Driver:
         """The process ends or the handler closes: no lingering, no waiting out of failures."""
         self.is_stopping = False
         """The thread is to end now."""
+        self.is_resting = False
+        """The thread is to end between two passes, because the process is about to fork."""
         self.stops_when_idle = False
         """The thread is to end once everything is settled."""
         self.flush_mark = b""
         """Somebody waits for all entries below this key."""
         self.flush_rank = rank_of_level(options.flush_level)
-        self.trigger_bytes = min(_LINGER_BYTES, options.max_batch_bytes, options.max_buffer_bytes // 4)
+        self.trigger_bytes = min(
+            _LINGER_BYTES, options.max_batch_bytes, options.max_buffer_bytes // 4
+        )
         self.shed_entries: deque[bytes] = deque(maxlen=10_000)
         self.sheds_told = 0
         self._options = options
@@ -58,11 +62,18 @@ class Driver:
 
     # -- in the flush thread -----------------------------------------------------------------
 
-    def start_thread(self, name: str, on_failure: Callable[[], object]) -> None:
+    def start_thread(
+        self, name: str, on_end: Callable[[], object], on_failure: Callable[[], object]
+    ) -> None:
         """Start the flush thread without waiting for it, from any context.
 
         Thread.start waits, and takes a lock that an interrupted frame of the calling thread may
         hold; a bare thread needs neither, so a bare thread starts the real one.
+
+        Args:
+            name: the thread's name.
+            on_end: called by the thread as the last thing it does.
+            on_failure: called if the bare thread cannot start the real one.
 
         Raises:
             RuntimeError: no thread can be started (interpreter shutdown from 3.12 on, a limit).
@@ -70,32 +81,36 @@ class Driver:
 
         def spawn() -> None:
             try:
-                threading.Thread(
-                    target=self._run, args=(on_failure,), name=name, daemon=True
-                ).start()
+                threading.Thread(target=self._run, args=(on_end,), name=name, daemon=True).start()
             except RuntimeError:
                 on_failure()
 
+        self.ended = threading.Event()
         _thread.start_new_thread(spawn, ())
 
-    def _run(self, on_failure: Callable[[], object]) -> None:
+    def _run(self, on_end: Callable[[], object]) -> None:
+        ended = self.ended
         self.thread_ident = threading.get_ident()
         try:
             while not self.is_stopping:
                 self._await_work()
+                if self.is_resting:
+                    break
                 self._one_pass(None)
         except BaseException as error:  # noqa: BLE001 - a dead thread must be known and replaced
             self._report.say("bug", f"the flush thread ended by {type(error).__name__}")
-            on_failure()
         finally:
             self.thread_ident = NO_THREAD
-            self.ended.set()
+            ended.set()
+            on_end()
+            with self._settled:
+                self._settled.notify_all()
 
     def _await_work(self) -> None:
-        """Sleep while a failure has to pass, while there is nothing to do, while a batch may grow."""
+        """Sleep while a failure passes, while there is nothing to do, while a batch may grow."""
         while not self._is_hurried() and (left := self._not_before - monotonic()) > 0:
             self.bell.wait(left)
-        if self._flusher.has_hand() or self.is_stopping:
+        if self._flusher.has_hand() or self.is_stopping or self.is_resting:
             return
         until = self._last_take + self._options.max_latency
         if not len(self._buffer):
@@ -105,7 +120,7 @@ class Driver:
         self._buffer.arm(NEVER)
 
     def _sleep_until_first(self) -> float:
-        while not self.is_stopping:
+        while not self.is_stopping and not self.is_resting:
             self._buffer.arm(0)
             if len(self._buffer):
                 break
@@ -130,7 +145,14 @@ class Driver:
         return urgent or self._is_hurried()
 
     def _is_hurried(self) -> bool:
-        return self.is_stopping or self.is_leaving
+        return self.is_stopping or self.is_leaving or self.is_resting
+
+    def rest(self, timeout: float) -> None:
+        """Have the thread end between two passes; wait for that at most ``timeout`` seconds."""
+        self.is_resting = True
+        self.bell.ring()
+        if threading.get_ident() != self.thread_ident:
+            self.ended.wait(timeout)
 
     # -- in any thread -----------------------------------------------------------------------
 
@@ -140,7 +162,7 @@ class Driver:
             self.pass_inline(self._options.answer_timeout)
 
     def pass_inline(self, timeout: float) -> Pass:
-        """Run one pass in the calling thread, waiting at most ``timeout`` seconds for the answer."""
+        """Run one pass in the calling thread, waiting ``timeout`` seconds for the answer."""
         before, self.thread_ident = self.thread_ident, threading.get_ident()
         try:
             return self._one_pass(max(0.05, timeout))
@@ -157,16 +179,20 @@ class Driver:
                 self.bell.wait(min(0.05, left))
 
     def await_settled(self, mark: bytes, deadline: float) -> None:
-        """Wait until the thread has settled all below the mark, or ended, or the deadline."""
+        """Wait until the thread has settled all below the mark, or has ended, or the deadline."""
+        self.flush_mark = max(self.flush_mark, mark)
         self.bell.ring()
-        while not self.ended.is_set() and (left := deadline - monotonic()) > 0:
+        while (left := deadline - monotonic()) > 0:
             with self._settled:
                 if self._flusher.floor() > mark:
                     return
-                self._settled.wait(min(left, 1.0))
+                has_ended = self.ended.is_set()
+                self._settled.wait(min(left, 0.005 if has_ended else 1.0))
+            if has_ended:
+                return
 
     def await_room(self, timeout: float) -> None:
-        """Hold the calling thread while the buffer is full; not the flush thread, never for longer."""
+        """Hold the calling thread while the buffer is full; never the flush thread."""
         deadline = monotonic() + timeout
         buffer = self._buffer
         if threading.get_ident() == self.thread_ident:

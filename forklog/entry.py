@@ -34,7 +34,8 @@ from forklog.repair import (
 __all__ = ["SEVERITIES", "Encoder", "drop_notice", "rank_of_level"]
 
 SEVERITIES = (
-    b"DEFAULT", b"DEBUG", b"INFO", b"NOTICE", b"WARNING", b"ERROR", b"CRITICAL", b"ALERT", b"EMERGENCY",
+    b"DEFAULT", b"DEBUG", b"INFO", b"NOTICE", b"WARNING",
+    b"ERROR", b"CRITICAL", b"ALERT", b"EMERGENCY",
 )  # fmt: skip
 _LEVELS = ((logging.CRITICAL, 6), (logging.ERROR, 5), (logging.WARNING, 4), (logging.INFO, 2),
            (logging.DEBUG, 1))  # fmt: skip
@@ -125,17 +126,14 @@ class Encoder:
     def _new_site(self, record: logging.LogRecord) -> Site:
         rank = rank_of_level(record.levelno)
         labels = {"python_logger": record.name} if record.name and self._names_logger else {}
-        location = {
-            "file": record.pathname, "line": str(int(record.lineno)), "function": record.funcName
-        }  # fmt: skip
-        if not isinstance(record.name, str) or max(map(len, (record.name, record.pathname))) > 500:  # noqa: PLR2004
+        if max(map(len, (record.name, record.pathname))) > 500:  # noqa: PLR2004 - labels are limited
             raise _NotPlainError
+        line = str(int(record.lineno))
+        location = {"file": record.pathname, "line": line, "function": record.funcName}
         parts = [b'"severity":"%b",' % SEVERITIES[rank]]
         if labels:
             parts.append(b'"labels":%b,' % _dumps(labels))
-        parts.append(
-            b'"sourceLocation":%b,' % _dumps({k: v for k, v in location.items() if v is not None})
-        )
+        parts.append(b'"sourceLocation":%b,' % _dumps(source_location_of(location)))
         if len(self._sites) >= _MAX_SITES:  # loggers named by request, generated code
             self._sites = {}
         site = Site(rank, b"".join(parts))
@@ -147,7 +145,7 @@ class Encoder:
     # -- the full road -----------------------------------------------------------------------
 
     def encode_full(self, record: logging.LogRecord, ids: InsertIds) -> list[tuple[int, bytes]]:
-        """Encode any record, as faithfully as the API's rules allow; several entries if it is long."""
+        """Encode any record, as faithfully as the API allows; several entries if it is long."""
         rank = rank_of_level(record.levelno)
         fields, repaired = self._fields(record, rank)
         payload = payload_of(record, self._format)
@@ -164,10 +162,8 @@ class Encoder:
                 repaired.append("jsonPayload")
         return [(rank, _entry(ids, fields, repaired, b'"jsonPayload":%b' % encoded))]
 
-    def _fields(
-        self, record: logging.LogRecord, rank: int
-    ) -> tuple[dict[str, bytes], list[str]]:
-        """Return all fields of the entry but insertId and payload, and the names of repaired ones."""
+    def _fields(self, record: logging.LogRecord, rank: int) -> tuple[dict[str, bytes], list[str]]:
+        """Return all fields but insertId and payload, and the names of the repaired ones."""
         repaired: list[str] = []
         extra = record.__dict__
         fields = {
@@ -238,8 +234,7 @@ def _given(extra: Mapping[str, Any], name: str, otherwise: Any) -> Any:
 
 
 def _location_of(record: logging.LogRecord) -> dict[str, Any]:
-    names = (("file", record.pathname), ("line", record.lineno), ("function", record.funcName))
-    return {key: value for key, value in names if value is not None}
+    return {"file": record.pathname, "line": record.lineno, "function": record.funcName}
 
 
 def _timestamp(created: object, repaired: list[str]) -> bytes:
@@ -260,7 +255,9 @@ def _size(fields: Mapping[str, bytes]) -> int:
     return sum(map(len, fields.values())) + 64 * len(fields)
 
 
-def _entry(ids: InsertIds, fields: Mapping[str, bytes], repaired: list[str], payload: bytes) -> bytes:
+def _entry(
+    ids: InsertIds, fields: Mapping[str, bytes], repaired: list[str], payload: bytes
+) -> bytes:
     parts = [b'"%b":%b' % (name.encode(), value) for name, value in fields.items()]
     if repaired:
         mark = to_json({"forklog_repaired": ",".join(sorted(set(repaired)))})

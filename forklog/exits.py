@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import sys
 import threading
 import weakref
 from typing import Protocol
@@ -36,6 +37,7 @@ def register(leaver: _Leaver) -> None:
     """Have ``leaver.at_exit()`` called when this process ends. Never blocks, imports nothing."""
     _live.add(leaver)
     uwsgi.chain_hook("atexit", _leave)
+    _hook_celery()
     if _is_hooked[0]:
         return
     _is_hooked[0] = True
@@ -46,3 +48,17 @@ def register(leaver: _Leaver) -> None:
     if hook is not None:
         with contextlib.suppress(RuntimeError):  # shutting down already
             hook(_leave)
+
+
+def _hook_celery() -> None:
+    """Connect the signal of celery's prefork children, which end by ``os._exit`` after it."""
+    signals = sys.modules.get("celery.signals")
+    if signals is not None:
+        with contextlib.suppress(Exception):  # half imported
+            signals.worker_process_shutdown.connect(
+                _leave_celery, weak=False, dispatch_uid="forklog"
+            )
+
+
+def _leave_celery(**_signal: object) -> None:
+    _leave()

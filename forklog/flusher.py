@@ -20,7 +20,7 @@ from forklog.transports.base import Connection, Transport, WireError
 
 __all__ = ["Batch", "Flusher", "Pass"]
 
-_END = b"\xff"  # above every entry
+_RANDOM = SystemRandom().random  # the seeded generator is the same in all forked workers
 
 
 class Pass(enum.Enum):
@@ -54,7 +54,7 @@ class Flusher:
         buffer: Buffer,
         transport: Transport,
         report: Report,
-        random: Callable[[], float] = SystemRandom().random,
+        random: Callable[[], float] = _RANDOM,
     ) -> None:
         """Start nothing; the connection is opened by the first pass that has something to send."""
         self._options = options
@@ -160,7 +160,7 @@ class Flusher:
         return self._later(rest, Verdict(Kind.RETRY, verdict.reason)) if again else Pass.SENT
 
     def count_drop(self, reason: str, number: int, entries: Sequence[bytes] = ()) -> None:
-        """Book dropped entries: counted, said on stderr, told to the application, to be reported."""
+        """Book dropped entries: count, say so on stderr, tell the application, report later."""
         with self.ledger:
             self.dropped[reason] += number
             self.unreported[reason] += number

@@ -91,7 +91,7 @@ class PerProcess(Generic[P]):
         self.product = build(None)
 
     def current(self) -> P:
-        """Return this process's product, building it if the known one is another's. Never blocks."""
+        """Return this process's product; build it if the known one is another's. Never blocks."""
         product = self.product
         while not product.mark[0]:
             # dict.setdefault is one step: of two threads here, both get the same successor.

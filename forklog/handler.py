@@ -1,4 +1,4 @@
-"""Step 1, the handler: takes records from `logging`, gives encoded entries to this process's pipeline.
+"""Step 1, the handler: takes records from `logging`, gives entries to this process's pipeline.
 
 `handle` is the hot path: filters, the fork gate, the encoder, the buffer. It takes no lock, does no
 I/O and imports nothing, so it may run in any thread, interrupt itself, and follow any fork.
@@ -25,7 +25,14 @@ from forklog.transports.http import HttpTransport
 __all__ = ["CloudLoggingHandler"]
 
 # What our own requests log, in the flush thread, must not become records to send.
-_OWN_LOGGERS = ("urllib3", "google.auth", "google_auth", "requests", "charset_normalizer", "forklog")
+_OWN_LOGGERS = (
+    "urllib3",
+    "google.auth",
+    "google_auth",
+    "requests",
+    "charset_normalizer",
+    "forklog",
+)
 
 
 class _NoLock:

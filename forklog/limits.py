@@ -1,4 +1,4 @@
-"""Step 3, entries that are too long: texts are split, JSON payloads lose their longest strings. Pure.
+"""Step 3, entries that are too long: texts are split, JSON loses its longest strings. Pure.
 
 Cloud Logging refuses entries above about 256 KiB, measured on its internal form (quotas page).
 That form is protobuf: text counts by its bytes, numbers take nine, so JSON made of small numbers

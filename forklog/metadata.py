@@ -1,4 +1,4 @@
-"""Where this process runs: project and monitored resource, from the environment and the metadata server.
+"""Where this process runs: the monitored resource, by environment and metadata server.
 
 Called by the flush thread only. The rules are those of google-cloud-logging, whose own detection
 would import gRPC and all of its client; this is small enough to do without.
@@ -74,7 +74,7 @@ def metadata_host() -> str:
 
 
 def read_metadata(path: str) -> str | None:
-    """Ask the metadata server for one key. Blocks for at most a second or two; None if it is not there."""
+    """Ask the metadata server for one key; None if it is not there. Blocks for a second or two."""
     url = f"http://{metadata_host()}/computeMetadata/v1/{path}"
     try:
         answer = requests.get(url, headers=_HEADERS, timeout=_TIMEOUT, allow_redirects=False)

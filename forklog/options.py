@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -71,11 +71,13 @@ class Options:
             )
 
     def _check_names(self) -> None:
-        if self.project is not None and (not isinstance(self.project, str) or not self.project):
+        project: object = self.project
+        if project is not None and not (isinstance(project, str) and project):
             raise OptionError(
                 "project", self.project, "must be a project id", "leave it out to have it found"
             )
-        if not isinstance(self.log_name, str) or not _LOG_ID.match(self.log_name):
+        log_name: object = self.log_name
+        if not (isinstance(log_name, str) and _LOG_ID.match(log_name)):
             raise OptionError(
                 "log_name",
                 self.log_name,
@@ -105,7 +107,10 @@ def _check_level(value: object) -> int:
     elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     raise OptionError(
-        "flush_level", value, "must be a level of logging", 'give a name such as "ERROR" or a number'
+        "flush_level",
+        value,
+        "must be a level of logging",
+        'give a name such as "ERROR" or a number',
     )
 
 
@@ -117,7 +122,10 @@ def _check_labels(labels: object) -> dict[str, str]:
     bad = [k for k, v in labels.items() if not isinstance(k, str) or not isinstance(v, str)]
     if bad:
         raise OptionError(
-            "labels", dict(labels), f"keys and values must be strings ({bad[0]!r} is not)", "quote it"
+            "labels",
+            dict(labels),
+            f"keys and values must be strings ({bad[0]!r} is not)",
+            "quote it",
         )
     if len(labels) > 64:  # noqa: PLR2004 - Cloud Logging, quotas: 64 labels an entry
         raise OptionError("labels", len(labels), "at most 64 labels an entry", "send fewer")
@@ -150,7 +158,10 @@ def _check_endpoint(endpoint: object) -> str | None:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
         raise OptionError(
-            "endpoint", endpoint, "must be an http(s) URL", 'give "http://127.0.0.1:8085" or the like'
+            "endpoint",
+            endpoint,
+            "must be an http(s) URL",
+            'give "http://127.0.0.1:8085" or the like',
         )
     return text
 
@@ -161,7 +172,7 @@ def is_loopback(url: str) -> bool:
 
 
 def _check_last_resort(value: object) -> None:
-    if isinstance(value, (str, os.PathLike)) and (value in LAST_RESORTS or os.path.isabs(value)):
+    if isinstance(value, str) and (value in LAST_RESORTS or Path(value).is_absolute()):
         return
     raise OptionError(
         "last_resort", value, 'must be "stderr", "none" or an absolute path', "choose one of them"

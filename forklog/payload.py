@@ -42,9 +42,7 @@ def _mapping(value: object) -> dict[str, Any] | None:
         return None
 
 
-def _formatted(
-    record: logging.LogRecord, format_record: Callable[[logging.LogRecord], str]
-) -> str:
+def _formatted(record: logging.LogRecord, format_record: Callable[[logging.LogRecord], str]) -> str:
     try:
         return safe_text(format_record(record))
     except Exception:  # noqa: BLE001 - wrong % arguments, a broken formatter, a raising __str__

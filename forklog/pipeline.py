@@ -11,7 +11,7 @@ import enum
 import threading
 from collections.abc import Callable
 
-from forklog import exits, uwsgi
+from forklog import exits, forking, uwsgi
 from forklog.boot import Boot
 from forklog.buffer import NEVER, Buffer
 from forklog.clock import monotonic
@@ -27,6 +27,7 @@ from forklog.transports.base import Transport
 
 __all__ = ["Pipeline", "State"]
 
+REST_SECONDS = 0.02  # a fork waits at most this long for a flush thread that is in a request
 _LATE_SECONDS = 0.25  # for what is logged after the exit's deadline was used up
 
 
@@ -81,7 +82,7 @@ class Pipeline:
         self.offer = self.buffer.offer
         self.flusher = Flusher(options, self.buffer, transport, self._report)
         self.driver = Driver(options, self.buffer, self.flusher, self.insert_ids, self._report)
-        self.boot = Boot(self.buffer, inherited.boot.estate() if inherited else None)
+        self.boot: Boot = Boot(self.buffer, inherited.boot.estate() if inherited else None)
         self.driver.stops_when_idle = bool(inherited and inherited.driver.stops_when_idle)
         self._start_turn = threading.Lock()  # only ever tried
         self._exit_deadline: float | None = None
@@ -89,7 +90,7 @@ class Pipeline:
     # -- starting ----------------------------------------------------------------------------
 
     def _woken(self) -> None:
-        """Called by an offer that the buffer was armed for; any thread, any context."""
+        """Take a wake-up from an offer that the buffer was armed for; any thread, any context."""
         self.buffer.wake_rank = NEVER
         try:
             if self.state is not State.RUNNING:
@@ -125,6 +126,7 @@ class Pipeline:
             self._hold()
             return
         exits.register(self)
+        forking.register(self)
         # An adopted or taken-back entry wakes us again; by then the state is no longer inert.
         was_holding, self.state = self.state is State.HOLDING, State.RUNNING
         if was_holding:
@@ -134,9 +136,35 @@ class Pipeline:
             self._go_inline("threads are off in this uWSGI server (enable-threads = false)")
             return
         try:
-            self.driver.start_thread(f"forklog-flush-{self.pid}", self._thread_failed)
+            name = f"forklog-flush-{self.pid}"
+            self.driver.start_thread(name, self._thread_ended, self._thread_failed)
         except RuntimeError:
             self._thread_failed()
+
+    def _thread_ended(self) -> None:
+        """Take note, in the flush thread, that it ends: the next entry starts another one."""
+        if self.state is State.RUNNING and not self.driver.is_stopping:
+            self.state = State.INERT
+            self.buffer.arm(0)
+            if not self.driver.is_resting:
+                self._wake_if_pending()
+
+    def _wake_if_pending(self) -> None:
+        if self.state is State.INERT and (len(self.buffer) or self.flusher.has_hand()):
+            self._woken()
+
+    def before_fork(self) -> None:
+        """Bring the thread to rest, so that the process forks with one thread less."""
+        if self.state is State.RUNNING and self.mark[0]:
+            self.driver.rest(REST_SECONDS)
+
+    def after_fork_in_parent(self) -> None:
+        """Let the thread run again, at once if something is pending."""
+        # Cleared before the look, and _thread_ended looks at it after it set the state: whatever
+        # the order of the two, one of them sees that a thread is wanted.
+        self.driver.is_resting = False
+        if self.mark[0]:
+            self._wake_if_pending()
 
     def _thread_failed(self) -> None:
         self._go_inline("the flush thread cannot run")
@@ -158,7 +186,7 @@ class Pipeline:
         self.boot.hold()
 
     def adopt(self) -> None:
-        """Called early in a process that uWSGI forked: stop holding, adopt, deliver."""
+        """Stop holding, adopt, deliver: what a process that uWSGI forked does early."""
         if self.state is State.HOLDING:
             self._woken()
         elif self.state is State.INERT and self.boot.estate() is not None:
@@ -181,11 +209,15 @@ class Pipeline:
         mark = self.insert_ids.key()
         if self.state is State.HOLDING:
             self._woken()
-        if self.state is State.INLINE:
-            self.driver.flush_inline(mark, deadline)
-        elif self.state is State.RUNNING:
-            self.driver.flush_mark = max(self.driver.flush_mark, mark)
-            self.driver.await_settled(mark, deadline)
+        while self.flusher.floor() <= mark and monotonic() < deadline:
+            if self.state is State.INLINE:
+                self.driver.flush_inline(mark, deadline)
+            elif self.state is State.RUNNING:
+                self.driver.await_settled(mark, deadline)
+            elif self.state is State.INERT:  # the thread rests for a fork, or died
+                self._wake_if_pending()
+            else:
+                break
         return self.flusher.floor() > mark
 
     def close(self, timeout: float) -> None:

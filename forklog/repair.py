@@ -22,7 +22,15 @@ CUT = "...(cut)"
 _SPAN_ID = re.compile(r"[0-9a-fA-F]{16}\Z")
 _DURATION = re.compile(r"\d{1,12}(\.\d{1,9})?s\Z")
 _INT64_MAX = 2**63
-_HTTP_TEXT = ("requestMethod", "requestUrl", "userAgent", "remoteIp", "serverIp", "referer", "protocol")
+_HTTP_TEXT = (
+    "requestMethod",
+    "requestUrl",
+    "userAgent",
+    "remoteIp",
+    "serverIp",
+    "referer",
+    "protocol",
+)
 _HTTP_SIZE = ("requestSize", "responseSize", "cacheFillBytes")
 _HTTP_FLAG = ("cacheLookup", "cacheHit", "cacheValidatedWithOriginServer")
 _INT32_MAX = 2**31

@@ -45,7 +45,7 @@ class Report:
         return True
 
     def drop(self, reason: str, entries: int) -> None:
-        """Account for dropped entries: one line a minute and reason, with the sum since the last."""
+        """Say that entries were dropped: a line a minute and reason, with the sum since then."""
         total = self._withheld.pop(reason, 0) + entries
         if not self.say(f"drop:{reason}", f"dropped {total} log entries ({reason})"):
             self._withheld[reason] = total

@@ -1,4 +1,4 @@
-"""Step 7, the verdict: what an answer of the server means for a batch, and how long to wait. Pure."""
+"""Step 7, the verdict: what an answer means for a batch, and how long to wait. Pure."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def judge_error(error: WireError, *, is_first_attempt: bool) -> Verdict:
 
 
 def backoff(attempt: int, ceiling: float, random: Callable[[], float]) -> float:
-    """Return the delay in seconds before attempt number ``attempt`` (1, 2, ...), with full jitter."""
+    """Return the seconds to wait after ``attempt`` attempts, with full jitter."""
     return random() * min(ceiling, FIRST_DELAY * 2.0 ** min(attempt, 30))
 
 

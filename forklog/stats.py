@@ -24,7 +24,7 @@ class Stats:
     pid: int
     """Process that this snapshot is about."""
     state: str
-    """``inert`` (no record yet), ``holding`` (uWSGI master), ``running``, ``inline`` or ``closed``."""
+    """``inert`` (no record), ``holding`` (uWSGI master), ``running``, ``inline``, ``closed``."""
     accepted: int = 0
     """Counter: entries taken from log calls, boot records adopted from a parent included."""
     delivered: int = 0

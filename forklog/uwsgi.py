@@ -91,7 +91,7 @@ def after_fork(callback: Callable[[], object]) -> None:
 
 
 def _run_after_fork() -> None:
-    for callback in list(_after_fork):
+    for callback in tuple(_after_fork):
         with contextlib.suppress(Exception):  # uWSGI would print it, and skip the others
             callback()
 
@@ -115,6 +115,6 @@ _after_request: list[Callable[[], object]] = []
 
 
 def _run_after_request() -> None:
-    for callback in list(_after_request):
+    for callback in tuple(_after_request):
         with contextlib.suppress(Exception):
             callback()

@@ -64,8 +64,8 @@ class Listener:
 
     def counted(self) -> dict[str, int]:
         """Return how many connections are open now and were accepted in all, control left out."""
-        here = set(self._server.connections)
-        self._control &= here
+        here = {one for one in self._server.connections if one.transport is not None}
+        self._control.intersection_update(here)
         return {"open": len(here - self._control), "total": self._total}
 
     def reset(self) -> None:

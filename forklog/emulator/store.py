@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from forklog.emulator.validate import Row
 
+_LOCK_SECONDS: Final = 1.0
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS entries (
     position INTEGER PRIMARY KEY,
@@ -60,7 +61,9 @@ class Store:
         if path is not None:
             for name in (path, path.with_name(path.name + "-journal")):
                 _claim(name)
-        self._database = sqlite3.connect(path or ":memory:", isolation_level=None)
+        self._database = sqlite3.connect(
+            path or ":memory:", isolation_level=None, timeout=_LOCK_SECONDS
+        )
         try:
             self._prepare()
         except sqlite3.Error as error:
@@ -124,12 +127,12 @@ class Store:
         self._database.close()
 
     def _prepare(self) -> None:
-        # No second process may write (EXCLUSIVE); TRUNCATE keeps the claimed journal file in
-        # place, where WAL would make files that somebody could plant beforehand.
+        # The exclusive lock, once taken, is kept, so a second emulator on the file fails at once.
+        # TRUNCATE keeps the claimed journal in place; WAL would make files that could be planted.
         for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=TRUNCATE", "synchronous=OFF"):
             self._database.execute(f"PRAGMA {pragma}").fetchall()
         self._database.execute("PRAGMA temp_store=MEMORY")
-        self._database.executescript(_SCHEMA)
+        self._database.executescript("BEGIN EXCLUSIVE; COMMIT;" + _SCHEMA)
 
     def _insert(self, numbered: Sequence[tuple[Any, ...]]) -> int:
         return self._database.executemany(

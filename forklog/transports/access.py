@@ -1,4 +1,4 @@
-"""Step 8, what the wire needs to know first: endpoint, credentials, project. Used by the flush thread."""
+"""Step 8, what the wire must know first: endpoint, credentials, project."""
 
 from __future__ import annotations
 
@@ -35,7 +35,11 @@ class Access:
 
 def known_project(options: Options) -> str | None:
     """Return the project id if it is known without asking anybody."""
-    return options.project or os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get("GCLOUD_PROJECT")
+    return (
+        options.project
+        or os.environ.get("GOOGLE_CLOUD_PROJECT")
+        or os.environ.get("GCLOUD_PROJECT")
+    )
 
 
 def endpoint_of(options: Options) -> str:

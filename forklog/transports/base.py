@@ -1,4 +1,4 @@
-"""Step 8, the seam: the flusher sends batches through it, the http and fake transports implement it."""
+"""Step 8, the seam: the flusher sends through it, the http and fake transports implement it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Step 8, the real wire: POST /v2/entries:write on a session of this process; answers to the flusher."""
+"""Step 8, the real wire: POST /v2/entries:write on a session of this process."""
 
 from __future__ import annotations
 
@@ -88,7 +88,11 @@ class HttpConnection:
                 allow_redirects=False,
             )
             content = answer.content[:_MAX_ANSWER_BYTES]
-        except (requests.RequestException, google.auth.exceptions.GoogleAuthError, OSError) as error:
+        except (
+            requests.RequestException,
+            google.auth.exceptions.GoogleAuthError,
+            OSError,
+        ) as error:
             raise self._wire_error(error) from error
         self._answered = True
         return Answer(answer.status_code, content, _retry_after(answer.headers.get("Retry-After")))

@@ -1,0 +1,160 @@
+"""`forklog demo`: reads its arguments, runs trials one after another, prints their table."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import signal
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forklog.demo.modes import HANDLERS, MODES
+from forklog.demo.progress import Progress
+from forklog.demo.server import ServerError
+from forklog.demo.table import one_line, render
+from forklog.demo.trial import Trial
+from forklog.emulator.process import Emulator, EmulatorError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from forklog.demo.row import Row
+
+__all__ = ["add_arguments", "run"]
+
+_NOT_PERFECT = 1
+_NOT_RUN = 2
+_INTERRUPTED = 130
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `forklog demo` to a parser."""
+    parser.add_argument(
+        "--modes",
+        type=lambda text: _chosen(text, tuple(MODES)),
+        default=tuple(MODES),
+        metavar="MODE[,MODE]",
+        help=f"how uWSGI runs, of {', '.join(MODES)} (all)",
+    )
+    parser.add_argument(
+        "--handlers",
+        type=lambda text: _chosen(text, HANDLERS),
+        default=HANDLERS,
+        metavar="HANDLER[,HANDLER]",
+        help=f"of {', '.join(HANDLERS)} (both)",
+    )
+    parser.add_argument(
+        "--patience",
+        type=_seconds,
+        default=10.0,
+        metavar="SECONDS",
+        help="a worker that has not answered by then is hung (10)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the trials and print the table.
+
+    Returns:
+        0 if all of forklog's rows are perfect, 1 if one is not, 2 if the demo could not run,
+        130 if it was interrupted.
+
+    """
+    if not Path("/proc/self/stat").exists():
+        return _fail("it needs Linux: it reads from /proc which processes run")
+    if missing := _missing(args.handlers):
+        return _fail(f'{missing} is not installed: run pip install "forklog[demo]"')
+    try:
+        with _interruptible():
+            rows = _run_trials(args)
+    except KeyboardInterrupt:
+        return _fail("interrupted; all processes were ended", _INTERRUPTED)
+    except (EmulatorError, ServerError) as error:
+        return _fail(str(error))
+    print(render(rows))
+    is_perfect = all(not row.faults() for row in rows if row.handler == "forklog")
+    return 0 if is_perfect else _NOT_PERFECT
+
+
+def _run_trials(args: argparse.Namespace) -> list[Row]:
+    trials = [(MODES[mode], handler) for mode in args.modes for handler in args.handlers]
+    rows = []
+    with (
+        tempfile.TemporaryDirectory(prefix="forklog-demo-") as folder,
+        Emulator.start() as emulator,
+        Progress(sys.stdout, len(trials)) as progress,
+    ):
+        for mode, handler in trials:
+
+            def show(words: str, about: str = f"uWSGI {mode.name}, {handler}") -> None:
+                progress.update(f"{about}: {words}")
+
+            trial = Trial(mode, handler, emulator, Path(folder), args.patience, show)
+            rows.append(trial.run())
+            progress.finish(one_line(rows[-1]))
+    return rows
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have the first SIGINT or SIGTERM end the block; further ones do not disturb the clean-up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_args: object) -> None:
+        for number in previous:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for number in previous:
+            signal.signal(number, interrupt)
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _missing(handlers: Sequence[str]) -> str | None:
+    wanted = {"pyuwsgi": "pyuwsgi", "aiohttp": "aiohttp"}
+    if "stock" in handlers:
+        wanted["google.cloud.logging"] = "google-cloud-logging"
+    for module, package in wanted.items():
+        try:
+            found = importlib.util.find_spec(module)
+        except ModuleNotFoundError:
+            found = None
+        if found is None:
+            return package
+    return None
+
+
+def _chosen(text: str, known: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(filter(None, (name.strip() for name in text.split(","))))
+    wrong = [name for name in names if name not in known]
+    if wrong or not names:
+        raise argparse.ArgumentTypeError(
+            f"{(wrong or [text])[0]!r} is none of {', '.join(known)}; give some, with commas"
+        )
+    return names
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0, as 10")
+    return number
+
+
+def _fail(text: str, status: int = _NOT_RUN) -> int:
+    sys.stderr.write(f"forklog demo: {text}\n")
+    return status

@@ -1,0 +1,47 @@
+"""Demo step 1, what is compared: the server modes, the handlers and where the example lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["HANDLERS", "MODES", "WORKERS", "Mode", "example_folder"]
+
+HANDLERS = ("stock", "forklog")
+WORKERS = 4
+"""How many workers each ini file of the example starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """One way to run the example.
+
+    Args:
+        name: what the command line calls it.
+        ini: its file in the example's folder.
+        loads: how many processes import the application.
+
+    """
+
+    name: str
+    ini: str
+    loads: int = 1
+
+
+MODES = {
+    mode.name: mode
+    for mode in (
+        Mode("prefork", "prefork.ini"),
+        Mode("prefork-hooks", "prefork-hooks.ini"),
+        Mode("no-master", "no-master.ini"),
+        Mode("lazy", "lazy.ini", loads=WORKERS),
+    )
+}
+
+
+def example_folder() -> Path:
+    """Return the folder of ``examples/uwsgi``: the wheel's copy, or the one of a checkout."""
+    packaged = Path(__file__).with_name("app")
+    if packaged.is_dir():
+        return packaged
+    return Path(__file__).resolve().parents[2] / "examples" / "uwsgi"

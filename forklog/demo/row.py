@@ -1,0 +1,52 @@
+"""Demo step 5, the judgement: what one server with one handler did, and whether it is perfect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from forklog.demo.load import Answers
+    from forklog.demo.tally import Tally
+
+__all__ = ["Row"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of the table.
+
+    Args:
+        mode: how uWSGI ran.
+        handler: the logging handler of the application.
+        answers: what the load brought back.
+        hung: workers that never answered.
+        tally: the ledger against the emulator.
+        has_ended: whether the server ended when it was told to, without SIGKILL.
+
+    """
+
+    mode: str
+    handler: str
+    answers: Answers
+    hung: int
+    tally: Tally
+    has_ended: bool
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with it, in words; nothing if it is perfect."""
+        tally, answers = self.tally, self.answers
+        found = {
+            "no request was sent": not answers.requests,
+            f"{answers.requests - answers.answered} requests unanswered": (
+                answers.answered < answers.requests
+            ),
+            f"{self.hung} workers hung": self.hung,
+            "no record was logged": not tally.logged,
+            f"{tally.lost} of {tally.logged} records lost": tally.lost,
+            f"{tally.duplicated} records duplicated": tally.duplicated,
+            f"{tally.strays} entries that the app did not log": tally.strays,
+            "no boot record was logged": not tally.boot_logged,
+            "the server did not end when told to and was killed": not self.has_ended,
+        }
+        return [words for words, is_so in found.items() if is_so]

@@ -1,0 +1,115 @@
+"""Demo, one trial: steps 2 to 5 for one mode and one handler, against a running emulator."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from forklog.demo.load import Plan, send_load
+from forklog.demo.modes import WORKERS, Mode, example_folder
+from forklog.demo.row import Row
+from forklog.demo.server import Server
+from forklog.demo.tally import compare, read_ledger, record_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from forklog.emulator.process import Emulator
+
+__all__ = ["Trial"]
+
+_PROJECT = "forklog-demo"
+_POLL_SECONDS = 0.05
+_QUIET_SECONDS = 1.0
+_SETTLE_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A server mode and a handler to try.
+
+    Args:
+        mode: how uWSGI runs.
+        handler: a name of `forklog.demo.modes.HANDLERS`.
+        emulator: where the records go.
+        folder: for the ledger and the server's log.
+        patience: seconds after which a worker that never answered counts as hung.
+        show: called with a few words whenever something was reached.
+
+    """
+
+    mode: Mode
+    handler: str
+    emulator: Emulator
+    folder: Path
+    patience: float
+    show: Callable[[str], None]
+
+    def run(self) -> Row:
+        """Start the server, load it, end it, and compare; bounded in time."""
+        log_name = f"{self.mode.name}-{self.handler}-{secrets.token_hex(4)}"
+        ledger = self.folder / f"{log_name}.ledger"
+        plan = Plan(workers=WORKERS, patience=self.patience)
+        self.show("starting")
+        with Server.start(
+            example_folder() / self.mode.ini,
+            self.folder,
+            environ=self._environ(log_name, ledger),
+        ) as server:
+            server.wait_ready(WORKERS, self.mode.loads)
+            answers = send_load(
+                server.url, plan, lambda now: self.show(_words(now.answered, now.requests))
+            )
+            # A server lives on after a request; what is left is for its end.
+            self._settled(log_name, ledger)
+            self.show("ending")
+            has_ended = server.end()
+        entries = self._settled(log_name, ledger)
+        copies = [
+            row["copies"] for row in self.emulator.duplicates() if row["logName"] == _full(log_name)
+        ]
+        return Row(
+            mode=self.mode.name,
+            handler=self.handler,
+            answers=answers,
+            hung=WORKERS - len(answers.pids),
+            tally=compare(read_ledger(ledger.read_text()), entries, copies),
+            has_ended=has_ended,
+        )
+
+    def _environ(self, log_name: str, ledger: Path) -> dict[str, str]:
+        return {
+            "EXAMPLE_HANDLER": self.handler,
+            "EXAMPLE_LEDGER": str(ledger),
+            "EXAMPLE_LOG_NAME": log_name,
+            "GOOGLE_CLOUD_PROJECT": _PROJECT,
+            "LOGGING_EMULATOR_HOST": self.emulator.host,
+        }
+
+    def _settled(self, log_name: str, ledger: Path) -> list[dict[str, Any]]:
+        """Wait until all records arrived, or until nothing more arrives; return what did."""
+        self.show("waiting for deliveries")
+        wanted = set(read_ledger(ledger.read_text()))
+        chosen = f'logName="{_full(log_name)}"'
+        end = time.monotonic() + _SETTLE_SECONDS
+        entries: list[dict[str, Any]] = []
+        quiet_since = time.monotonic()
+        while True:
+            before, entries = len(entries), self.emulator.entries(chosen, _PROJECT)
+            now = time.monotonic()
+            quiet_since = now if len(entries) > before else quiet_since
+            has_all = wanted <= {record_id(entry) for entry in entries}
+            if has_all or now >= min(end, quiet_since + _QUIET_SECONDS):
+                return entries
+            time.sleep(_POLL_SECONDS)
+
+
+def _full(log_name: str) -> str:
+    return f"projects/{_PROJECT}/logs/{log_name}"
+
+
+def _words(answered: int, requests: int) -> str:
+    return f"{answered} of {requests} requests answered"

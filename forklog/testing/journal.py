@@ -1,0 +1,81 @@
+"""What was sent, by every process: one line a request in a file that forked children share."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from forklog.fork import pid
+
+__all__ = ["Journal", "Request"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request that a process has made."""
+
+    pid: int
+    """Process that sent it."""
+    outcome: str
+    """What it met: ``deliver``, ``fail``, ``refuse``, ``hang`` or ``disconnect``."""
+    lines: list[bytes]
+    """The entries as they were sent, each one JSON object."""
+    kept: list[int]
+    """Indexes of the entries that the server has stored."""
+
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        """The entries, parsed."""
+        return [orjson.loads(line) for line in self.lines]
+
+    @property
+    def stored(self) -> list[dict[str, Any]]:
+        """Those of the entries that the server has stored, parsed."""
+        return [orjson.loads(self.lines[index]) for index in self.kept]
+
+
+class Journal:
+    """An unlinked file, written with O_APPEND, so that lines of several processes do not mix."""
+
+    def __init__(self) -> None:
+        """Make the file; it is gone when the last process that has it open ends."""
+        descriptor, path = tempfile.mkstemp(prefix="forklog-testing-")
+        os.close(descriptor)
+        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        Path(path).unlink()
+        self._identity = _identity(self._file)
+        self.close = weakref.finalize(self, os.close, self._file)
+        self.close.atexit = False
+
+    def write(self, outcome: str, entries: Sequence[bytes], kept: list[int]) -> None:
+        """Record a request of this process. Never raises."""
+        lines = [entry.decode() for entry in entries]
+        line = orjson.dumps({"pid": pid(), "outcome": outcome, "lines": lines, "kept": kept})
+        with contextlib.suppress(OSError):
+            # A daemon may have closed all descriptors, and have got this number for another file.
+            if _identity(self._file) == self._identity:
+                os.write(self._file, line + b"\n")
+
+    def read(self) -> list[Request]:
+        """Return the requests of all processes, in the order in which they were made."""
+        data = os.pread(self._file, os.fstat(self._file).st_size, 0)
+        whole = data[: data.rfind(b"\n") + 1].splitlines()
+        return [_request(orjson.loads(line)) for line in whole]
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
+
+
+def _request(line: dict[str, Any]) -> Request:
+    lines = [text.encode() for text in line["lines"]]
+    return Request(line["pid"], line["outcome"], lines, line["kept"])

@@ -1,0 +1,93 @@
+"""The store alone: copies, order, positions, and what its file must be."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from forklog.emulator.store import Store, StoreError
+from forklog.emulator.validate import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    """Return an empty store in memory."""
+    with closing(Store()) as made:
+        yield made
+
+
+def _row(timestamp: int, insert_id: str, log: str = "projects/p/logs/web") -> Row:
+    return Row("projects/p", log, timestamp, insert_id, 200, insert_id.encode())
+
+
+def _bodies(store: Store, where: str = "1", *, newest_first: bool = False) -> list[bytes]:
+    return [found.body for found in store.scan(where, (), newest_first=newest_first)]
+
+
+def test_rows_come_back_in_order(store: Store) -> None:
+    """By time, then by insertId, which stays ascending when the newest come first."""
+    assert store.add([_row(2, "b"), _row(1, "z"), _row(2, "a")]) == 3
+    assert _bodies(store) == [b"z", b"a", b"b"]
+    assert _bodies(store, newest_first=True) == [b"a", b"b", b"z"]
+    assert _bodies(store, "timestamp > 1") == [b"a", b"b"]
+
+
+def test_equal_rows_are_copies_of_the_first(store: Store) -> None:
+    """Within a write and across writes, the first body stays and copies are counted."""
+    assert store.add([_row(1, "a"), _row(1, "a")]) == 1
+    assert store.add([_row(1, "b"), _row(1, "a"), _row(1, "a", "projects/p/logs/x")]) == 2
+    assert store.shown == 3
+    (repeated,) = store.repeated()
+    assert repeated["copies"] == 3
+
+
+def test_positions_only_grow(store: Store) -> None:
+    """Copies and deletions never give a position twice, so a page's ceiling stays a ceiling."""
+    store.add([_row(1, "a"), _row(1, "a")])
+    ceiling = store.last_position()
+    store.delete_log("projects/p/logs/web")
+    assert store.shown == 0
+    store.add([_row(1, "a")])
+    assert store.last_position() > ceiling
+    assert _bodies(store, f"position <= {ceiling}") == []
+    store.clear()
+    assert _bodies(store) == []
+
+
+def test_a_failed_write_stores_nothing(store: Store) -> None:
+    """Rows of one write are stored together or not at all."""
+    with pytest.raises(OverflowError):
+        store.add([_row(1, "a"), _row(2**70, "b")])
+    assert _bodies(store) == []
+    assert store.add([_row(1, "a")]) == 1
+
+
+def test_the_file_is_reopened_with_what_it_holds(tmp_path: Path) -> None:
+    """Rows, copies and positions outlive the store."""
+    file = tmp_path / "log.db"
+    with closing(Store(file)) as first:
+        first.add([_row(1, "a"), _row(1, "a"), _row(2, "b")])
+    with closing(Store(file)) as second:
+        assert (_bodies(second), second.shown) == ([b"a", b"b"], 2)
+        assert second.repeated()[0]["copies"] == 2
+        assert second.add([_row(3, "c")]) == 1
+
+
+def test_only_a_plain_file_of_the_user_is_opened(tmp_path: Path) -> None:
+    """Links of both kinds, pipes, directories and missing folders are refused."""
+    (tmp_path / "plain").touch(0o600)
+    (tmp_path / "soft").symlink_to(tmp_path / "plain")
+    os.link(tmp_path / "plain", tmp_path / "hard")
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    (tmp_path / "folder").mkdir()
+    for name in ("soft", "hard", "pipe", "folder", "missing/file"):
+        with pytest.raises(StoreError, match="plain file"):
+            Store(tmp_path / name)
+    assert (tmp_path / "plain").read_bytes() == b""
