@@ -136,7 +136,8 @@ class Flusher:
         if verdict.kind is Kind.BLOCKED:
             self.delay = ceiling * (0.5 + 0.5 * self._random())
             self._report.say("blocked", f"cannot deliver logs: {verdict.reason}")
-        elif verdict.delay is not None:
+            return Pass.LATER
+        if verdict.delay is not None:
             self.delay = verdict.delay
         else:
             self.delay = backoff(batch.attempts, ceiling, self._random)

@@ -152,7 +152,7 @@ class CloudLoggingHandler(logging.Handler):
             records for the workers to come.
         """
         seconds = self._options.shutdown_timeout if timeout is None else timeout
-        return self._gate.current().flush(seconds)
+        return self._known().flush(seconds)
 
     def close(self) -> None:
         """Deliver what is pending within ``shutdown_timeout``, stop the thread. Idempotent.
@@ -167,10 +167,14 @@ class CloudLoggingHandler(logging.Handler):
 
     def stats(self) -> Stats:
         """Return a snapshot of this process's counters and gauges. Not for signal handlers."""
+        return self._known().stats()
+
+    def _known(self) -> Pipeline:
+        """Return this process's pipeline, the closed one too as long as it has no successor."""
         pipeline = self._gate.product
-        if not pipeline.mark[0] and pipeline.pid != pid():
-            pipeline = self._gate.current()
-        return pipeline.stats()
+        if pipeline.is_closing and pipeline.pid == pid():
+            return pipeline
+        return self._gate.current()
 
 
 def _options(client: Any, name: str | None, given: dict[str, Any]) -> Options:

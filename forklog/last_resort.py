@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import sys
 from collections.abc import Iterable
 
 from forklog.report import Report
 
-__all__ = ["write_last_resort"]
+__all__ = ["write_last_resort", "write_to_stderr"]
+
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def write_last_resort(where: str, entries: Iterable[bytes], report: Report) -> None:
@@ -32,8 +36,18 @@ def write_last_resort(where: str, entries: Iterable[bytes], report: Report) -> N
         else:
             return
     with contextlib.suppress(Exception):
-        sys.stderr.write(lines.decode())
-        sys.stderr.flush()
+        write_to_stderr(lines)
+
+
+def write_to_stderr(lines: bytes) -> None:
+    """Write lines of JSON so that they stay JSON in any encoding of stderr; raises if it cannot."""
+    text = lines.decode()
+    if (sys.stderr.encoding or "utf-8").lower() not in ("utf-8", "utf8"):
+        # It would write backslash escapes of its own, or fail. JSON has such characters in strings
+        # only, where its escapes mean the same.
+        text = _NOT_ASCII.sub(lambda match: json.dumps(match[0])[1:-1], text)
+    sys.stderr.write(text)
+    sys.stderr.flush()
 
 
 def _append(path: str, data: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,7 +53,8 @@ class Options:
 
     def __post_init__(self) -> None:
         """Check every option; the first wrong one raises."""
-        self._check_names()
+        _check_project(self.project)
+        _check_log_name(self.log_name)
         for name in ("max_latency", "block_timeout", "shutdown_timeout"):
             _check_seconds(name, getattr(self, name), zero=True)
         for name in ("connect_timeout", "answer_timeout", "max_retry_delay"):
@@ -64,26 +66,23 @@ class Options:
         object.__setattr__(self, "endpoint", _check_endpoint(self.endpoint))
         object.__setattr__(self, "labels", _check_labels(self.labels))
         object.__setattr__(self, "resource", _check_resource(self.resource))
-        _check_last_resort(self.last_resort)
+        object.__setattr__(self, "last_resort", _check_last_resort(self.last_resort))
         if self.on_drop is not None and not callable(self.on_drop):
             raise OptionError(
                 "on_drop", self.on_drop, "must be callable", "give a function (entries, reason)"
             )
 
-    def _check_names(self) -> None:
-        project: object = self.project
-        if project is not None and not (isinstance(project, str) and project):
-            raise OptionError(
-                "project", self.project, "must be a project id", "leave it out to have it found"
-            )
-        log_name: object = self.log_name
-        if not (isinstance(log_name, str) and _LOG_ID.match(log_name)):
-            raise OptionError(
-                "log_name",
-                self.log_name,
-                "must be 1 to 511 characters of A-Z a-z 0-9 / _ - .",
-                "replace the other characters",
-            )
+
+def _check_project(value: object) -> None:
+    if value is not None and not (isinstance(value, str) and value):
+        remedy = "leave it out to have it found"
+        raise OptionError("project", value, "must be a project id", remedy)
+
+
+def _check_log_name(value: object) -> None:
+    if not (isinstance(value, str) and _LOG_ID.match(value)):
+        rule = "must be 1 to 511 characters of A-Z a-z 0-9 / _ - ."
+        raise OptionError("log_name", value, rule, "replace the other characters")
 
 
 def _check_seconds(name: str, value: object, *, zero: bool) -> None:
@@ -138,32 +137,33 @@ def _check_resource(resource: object) -> dict[str, Any] | None:
     as_dict = getattr(resource, "_to_dict", None)  # google.cloud.logging.Resource
     if callable(as_dict):
         resource = as_dict()
+    remedy = 'give {"type": "generic_task", "labels": {...}}'
     if not isinstance(resource, Mapping) or not isinstance(resource.get("type"), str):
-        raise OptionError(
-            "resource",
-            resource,
-            "must be a mapping with a string 'type'",
-            'give {"type": "generic_task", "labels": {...}}',
-        )
-    return {
-        "type": resource["type"],
-        "labels": {str(k): str(v) for k, v in (resource.get("labels") or {}).items()},
-    }
+        rule = "must be a mapping with a string 'type'"
+        raise OptionError("resource", resource, rule, remedy)
+    labels = resource.get("labels") or {}
+    if not isinstance(labels, Mapping):
+        raise OptionError("resource", resource, "its labels must be a mapping", remedy)
+    return {"type": resource["type"], "labels": {str(k): str(v) for k, v in labels.items()}}
 
 
 def _check_endpoint(endpoint: object) -> str | None:
     if endpoint is None:
         return None
     text = endpoint.rstrip("/") if isinstance(endpoint, str) else ""
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
-        raise OptionError(
-            "endpoint",
-            endpoint,
-            "must be an http(s) URL",
-            'give "http://127.0.0.1:8085" or the like',
-        )
+    if not _is_base_url(text):
+        rule = "must be an http(s) URL without query and user"
+        raise OptionError("endpoint", endpoint, rule, 'give "http://127.0.0.1:8085" or the like')
     return text
+
+
+def _is_base_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        has_host = bool(parts.hostname) and parts.port != 0  # a port that is no number raises
+    except ValueError:
+        return False
+    return has_host and parts.scheme in ("http", "https") and not (parts.query or parts.username)
 
 
 def is_loopback(url: str) -> bool:
@@ -171,9 +171,9 @@ def is_loopback(url: str) -> bool:
     return urlsplit(url).hostname in _LOOPBACK
 
 
-def _check_last_resort(value: object) -> None:
-    if isinstance(value, str) and (value in LAST_RESORTS or Path(value).is_absolute()):
-        return
-    raise OptionError(
-        "last_resort", value, 'must be "stderr", "none" or an absolute path', "choose one of them"
-    )
+def _check_last_resort(value: object) -> str:
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if isinstance(text, str) and (text in LAST_RESORTS or Path(text).is_absolute()):
+        return text
+    rule = 'must be "stderr", "none" or an absolute path'
+    raise OptionError("last_resort", value, rule, "choose one of them")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import threading
 from collections.abc import Callable
+from types import MappingProxyType
 
 from forklog import exits, forking, uwsgi
 from forklog.boot import Boot
@@ -68,6 +69,7 @@ class Pipeline:
         self.heir: dict[str, object] = {}
         self.pid = pid()
         self.state = State.INERT
+        self.is_closing = False
         self.adopted = self.swallowed = 0
         self.insert_ids = InsertIds()
         self._options = options
@@ -231,11 +233,13 @@ class Pipeline:
         if self.state is State.CLOSED:
             return
         deadline = monotonic() + timeout
+        # Before the waiting: what other threads log meanwhile starts a successor.
+        self.is_closing = True
+        self.mark[0] = 0
         self.driver.is_leaving = True
         if not self.flush(timeout):
             self._give_up("shutdown")
         self._stop(deadline)
-        self.mark[0] = 0
 
     def _stop(self, deadline: float) -> None:
         was_running, self.state = self.state is State.RUNNING, State.CLOSED
@@ -295,7 +299,7 @@ class Pipeline:
                 state=self.state.value,
                 accepted=flusher.taken + shed + waiting,
                 delivered=flusher.delivered,
-                dropped=dropped,
+                dropped=MappingProxyType(dropped),
                 adopted=self.adopted,
                 requests=flusher.requests,
                 retries=flusher.retries,

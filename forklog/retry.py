@@ -58,7 +58,8 @@ def judge(answer: Answer, count: int) -> Verdict:
     if partial:
         return _judge_partial(partial, reason)
     if answer.status in _PASSING or answer.status >= 500:  # noqa: PLR2004
-        return Verdict(Kind.RETRY, reason, delay=answer.retry_after)
+        # Zero seconds is no order to hammer: the backoff decides then.
+        return Verdict(Kind.RETRY, reason, delay=answer.retry_after or None)
     if answer.status in (_BAD_REQUEST, _TOO_LARGE):
         if count > 1:
             return Verdict(Kind.HALVE, reason)

@@ -43,3 +43,8 @@ class Stats:
     """Gauge: entries that wait or are under way."""
     pending_bytes: int = 0
     """Gauge: wire bytes of the pending entries."""
+
+    def as_dict(self) -> dict[str, int | str | dict[str, int]]:
+        """Return the numbers as plain values, for JSON or a metrics library."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {**values, "dropped": dict(self.dropped)}

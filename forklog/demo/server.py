@@ -7,29 +7,32 @@ What a server is doing is read from what it prints, which is flushed line by lin
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forklog.demo.processes import group_members, is_running, wait_until
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-__all__ = ["Server", "ServerError", "is_running", "wait_until"]
+__all__ = ["Server", "ServerError"]
 
-_BOUND = re.compile(r"bound to TCP address 127\.0\.0\.1:(\d+)")
-_SPAWNED = re.compile(r"spawned uWSGI worker (\d+) .*?pid: (\d+)", re.IGNORECASE)
-_RESPAWNED = re.compile(r"Respawned uWSGI worker (\d+) \(new pid: (\d+)\)")
+_BOUND = " bound to TCP address "
+_IN_USE = "Address already in use"
+_SPAWNED = re.compile(r"spawned uWSGI worker (\d+) .*?pid: (\d+)", re.IGNORECASE)  # or Respawned
 _LOADED = re.compile(r"^WSGI app \d+ .* ready in ", re.MULTILINE)
-_POLL_SECONDS = 0.02
 _SHOWN_LINES = 15
+_PORTS_TRIED = 5
 
 
 class ServerError(Exception):
@@ -41,13 +44,15 @@ class Server:
 
     Args:
         process: the leader, started as the leader of its own session.
+        address: host and port where it answers.
         log: the file that all of its processes print to.
 
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], address: str, log: Path) -> None:
         """Take a server just started; `start` makes one."""
         self.pid = process.pid
+        self.url = f"http://{address}"
         self.log = log
         self._process = process
 
@@ -71,54 +76,41 @@ class Server:
             timeout: seconds to wait at most.
 
         Raises:
-            ServerError: uWSGI ended, or bound no port in time.
+            ServerError: uWSGI is not installed, ended, or bound no port in time.
 
         """
-        command = [sys.executable, _uwsgi_script(), "--http-socket", "127.0.0.1:0"]
-        handle, name = tempfile.mkstemp(prefix="uwsgi-", suffix=".log", dir=folder)
-        try:
-            process = subprocess.Popen(  # noqa: S603  our own arguments
-                [*command, "--ini", str(ini), *options],
-                stdin=subprocess.DEVNULL,
-                stdout=handle,
-                stderr=handle,
-                env=_environment(environ or {}),
-                start_new_session=True,
-            )
-        finally:
-            os.close(handle)
-        server = cls(process, Path(name))
-        try:
-            server._wait_bound(timeout)
-        except BaseException:
+        for _ in range(_PORTS_TRIED):
+            server = cls._launch(ini, folder, environ or {}, options)
+            try:
+                if _has_bound(server, timeout):
+                    return server
+            except BaseException:
+                server.kill()
+                raise
             server.kill()
-            raise
-        return server
-
-    @property
-    def url(self) -> str:
-        """Where it answers, such as ``http://127.0.0.1:40123``."""
-        return f"http://127.0.0.1:{self._bound()}"
+            if _IN_USE not in server.output():
+                break
+        raise _not_started(server)
 
     def output(self) -> str:
         """Return all that it printed so far."""
         return self.log.read_text(errors="replace")
 
-    def last_lines(self) -> str:
-        """Return the end of what it printed."""
-        return "\n".join(self.output().splitlines()[-_SHOWN_LINES:])
-
     def workers(self) -> dict[int, int]:
         """Return the PID of each worker by its number; a respawned one has its new PID."""
-        printed = self.output()
-        found = _SPAWNED.findall(printed) + _RESPAWNED.findall(printed)
-        return {int(number): int(pid) for number, pid in found}
+        return {int(number): int(pid) for number, pid in _SPAWNED.findall(self.output())}
 
     def wait_ready(self, workers: int, loads: int = 1, timeout: float = 30.0) -> bool:
         """Wait until so many workers were forked and so many processes loaded the application.
 
+        A worker may still be on its way to its first request then, and uWSGI loses signals that
+        come so early: have every worker answer before telling the server to end or to reload.
+
         Returns:
             Whether that happened within `timeout` seconds.
+
+        Raises:
+            ServerError: the server ended instead.
 
         """
 
@@ -127,7 +119,9 @@ class Server:
             return len(self.workers()) >= workers and loaded >= loads
 
         wait_until(lambda: self.has_ended() or is_ready(), timeout)
-        return is_ready() and not self.has_ended()
+        if self.has_ended():
+            raise _not_started(self)
+        return is_ready()
 
     def has_ended(self) -> bool:
         """Tell whether the leader has ended; its workers may be there still."""
@@ -136,7 +130,7 @@ class Server:
     def group(self) -> list[int]:
         """Return the PIDs of its processes that run, leader and workers."""
         self._process.poll()
-        return [pid for pid in _group_members(self.pid) if is_running(pid)]
+        return [pid for pid in group_members(self.pid) if is_running(pid)]
 
     def end(self, number: signal.Signals = signal.SIGINT, timeout: float = 5.0) -> bool:
         """Ask the server to end, the leader first and then who is left; kill what stays.
@@ -175,46 +169,53 @@ class Server:
         """Kill the server."""
         self.kill()
 
-    def _wait_bound(self, timeout: float) -> None:
-        wait_until(lambda: self.has_ended() or self._bound() > 0, timeout)
-        if self.has_ended() or not self._bound():
-            raise ServerError(f"uWSGI did not start; it printed:\n{self.last_lines()}")
-
-    def _bound(self) -> int:
-        bound = _BOUND.search(self.output())
-        return int(bound[1]) if bound else 0
-
-
-def wait_until(condition: Callable[[], bool], timeout: float) -> bool:
-    """Poll a condition until it holds; return whether it did within `timeout` seconds."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(_POLL_SECONDS)
-    return True
-
-
-def is_running(pid: int) -> bool:
-    """Tell whether a process exists and is no zombie, whose parent has yet to reap it."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in "ZX"
+    @classmethod
+    def _launch(
+        cls, ini: Path, folder: Path, environ: Mapping[str, str], options: Sequence[str]
+    ) -> Server:
+        # Not port 0: with it uWSGI takes another port at each reload.
+        address = f"127.0.0.1:{_free_port()}"
+        command = [sys.executable, _uwsgi_script(), "--http-socket", address, "--ini", str(ini)]
+        command += ["--binary-path", sys.executable]  # else a reload leaves the virtualenv
+        handle, name = tempfile.mkstemp(prefix="uwsgi-", suffix=".log", dir=folder)
+        try:
+            process = subprocess.Popen(  # noqa: S603  our own arguments
+                [*command, *options],
+                stdin=subprocess.DEVNULL,
+                stdout=handle,
+                stderr=handle,
+                env=_environment(environ),
+                start_new_session=True,
+            )
+        finally:
+            os.close(handle)
+        return cls(process, address, Path(name))
 
 
-def _group_members(group: int) -> list[int]:
-    members = []
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(ValueError, ProcessLookupError, PermissionError):
-            if os.getpgid(int(entry.name)) == group:
-                members.append(int(entry.name))
-    return members
+def _has_bound(server: Server, timeout: float) -> bool:
+    wait_until(lambda: server.has_ended() or _BOUND in server.output(), timeout)
+    return _BOUND in server.output() and not server.has_ended()
+
+
+def _not_started(server: Server) -> ServerError:
+    lines = server.output().splitlines()[-_SHOWN_LINES:]
+    return ServerError("uWSGI did not start; it printed:\n" + "\n".join(lines))
+
+
+def _free_port() -> int:
+    """Find a port that is free now; another process may take it before uWSGI does."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _uwsgi_script() -> str:
-    return str(Path(sysconfig.get_path("scripts")) / "uwsgi")
+    """Find the console script; run by path, since uWSGI starts itself again on SIGHUP."""
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        for file in importlib.metadata.files("pyuwsgi") or ():
+            if file.name == "uwsgi":
+                return str(Path(str(file.locate())).resolve())
+    raise ServerError('pyuwsgi is not installed: run pip install "forklog[demo]"')
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:

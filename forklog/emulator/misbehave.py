@@ -72,10 +72,9 @@ class Misbehaviour:
         return fault
 
     async def _wait(self, seconds: float | None) -> None:
-        try:
-            await asyncio.wait_for(self._released.wait(), seconds)
-        except (TimeoutError, asyncio.TimeoutError):
-            return
+        released = asyncio.ensure_future(self._released.wait())
+        await asyncio.wait([released], timeout=seconds)
+        released.cancel()
 
     async def _break(
         self,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _KEEP_ALIVE_SECONDS: Final = 3600.0  # long, so that only a fault closes an idle connection
 _STOP_SECONDS: Final = 0.5
+_READ_BYTES: Final = MAX_REQUEST_BYTES + 1  # releases of aiohttp differ on the last byte
 
 
 class Config(NamedTuple):
@@ -80,7 +81,7 @@ class Server:
         await self._backend.close()
 
     def _application(self) -> web.Application:
-        application = web.Application(middlewares=[self._serve], client_max_size=MAX_REQUEST_BYTES)
+        application = web.Application(middlewares=[self._serve], client_max_size=_READ_BYTES)
         application.add_routes(self._control.routes())
         application.add_routes(
             [
@@ -133,14 +134,17 @@ class Server:
 
 async def _body(request: web.Request) -> bytes:
     """Read and unpack the body, which then is at hand; ApiError if it is too large or broken."""
+    too_large = f"Request payload size exceeds the limit: {MAX_REQUEST_BYTES} bytes."
     try:
-        return await request.read()
+        body = await request.read()
     except web.HTTPRequestEntityTooLarge as error:
-        msg = f"Request payload size exceeds the limit: {MAX_REQUEST_BYTES} bytes."
-        raise ApiError(msg) from error
+        raise ApiError(too_large) from error
     except web.RequestPayloadError as error:
         msg = f"the request body cannot be unpacked: {error}"
         raise ApiError(msg) from error
+    if len(body) > MAX_REQUEST_BYTES:
+        raise ApiError(too_large)
+    return body
 
 
 def _answer(body: bytes) -> web.Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +12,7 @@ import orjson
 import requests
 
 from forklog import __about__
+from forklog.last_resort import write_to_stderr
 from forklog.metadata import detect_resource
 from forklog.options import Options, is_loopback
 from forklog.report import Report
@@ -123,8 +123,7 @@ class StderrConnection:
     def send(self, entries: Sequence[bytes], timeout: float) -> Answer:  # noqa: ARG002 - protocol
         """Write the entries; they count as delivered."""
         try:
-            sys.stderr.write(b"".join(entry + b"\n" for entry in entries).decode())
-            sys.stderr.flush()
+            write_to_stderr(b"".join(entry + b"\n" for entry in entries))
         except Exception as error:
             text = f"stderr cannot be written ({type(error).__name__})"
             raise WireError(text) from error

@@ -1,10 +1,9 @@
-"""entries:write over a real socket: defaults, refusals, partial success, limits of a request."""
+"""entries:write over a real socket: defaults, refusals, partial success, normal forms."""
 
 from __future__ import annotations
 
 import gzip
 import json
-import threading
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -172,36 +171,6 @@ def test_a_gzip_body_is_unpacked(call: Send, emulator: Emulator) -> None:
     assert call("POST", "/v2/entries:write", b"not gzip", headers)[0] == 400
 
 
-def test_a_request_over_ten_mebibytes_is_refused(call: Send) -> None:
-    """The limit is exact: 10,485,760 bytes pass, one more is INVALID_ARGUMENT."""
-    envelope = len(json.dumps({"entries": [], "logName": ""}))
-    raw = json.dumps({"entries": [], "logName": "x" * (10_485_760 - envelope)}).encode()
-    assert len(raw) == 10_485_760
-    assert call("POST", "/v2/entries:write", raw) == (200, {})
-    status, answer = call("POST", "/v2/entries:write", raw + b" ")
-    assert status == 400
-    text = "Request payload size exceeds the limit: 10485760 bytes."
-    assert answer["error"]["message"] == text
-
-
-def test_an_entry_over_256_kibibytes_is_refused(write: Send, emulator: Emulator) -> None:
-    """A large text is judged by its UTF-8 bytes, and its neighbours arrive."""
-    entries = [{"textPayload": "é" * size} for size in (130_000, 131_100)]
-    status, answer = write(*entries, partialSuccess=True)
-    assert status == 400
-    assert "exceeds maximum size of 256.0K" in answer["error"]["message"]
-    assert [len(entry["textPayload"]) for entry in emulator.entries()] == [130_000]
-
-
-def test_timestamps_have_their_bounds(write: Send, emulator: Emulator) -> None:
-    """23 h ahead is kept, 25 h refused, 29 days old kept, 31 days old accepted but not kept."""
-    for delta, expected in (({"hours": 23}, 200), ({"hours": 25}, 400), ({"days": -29}, 200)):
-        assert write({"textPayload": "a", "timestamp": _ahead(**delta)})[0] == expected
-    assert write({"textPayload": "old", "timestamp": _ahead(days=-31)}) == (200, {})
-    assert len(emulator.entries()) == 2
-    assert emulator.stats()["expired"] == 1
-
-
 def test_equal_entries_are_shown_once_and_counted(write: Send, emulator: Emulator) -> None:
     """Equal log, timestamp and insertId are one entry in the list and two in the counts."""
     entry = {"textPayload": "a", "timestamp": _ahead(), "insertId": "same"}
@@ -253,21 +222,3 @@ def test_an_unknown_call_is_not_found(call: Send) -> None:
     for method, path in (("GET", "/v2/entries:write"), ("POST", "/v2/entries:tail"), ("GET", "/x")):
         status, answer = call(method, path)
         assert (status, answer["error"]["status"]) == (404, "NOT_FOUND")
-
-
-def test_control_calls_answer_during_a_large_write(
-    write: Send, emulator: Emulator, eventually: Callable[[Callable[[], bool]], None]
-) -> None:
-    """While a write of a hundred thousand entries is under way, the counts can be asked for."""
-    entries = [{"textPayload": "a"}] * 100_000
-    writing = threading.Thread(target=write, args=entries)
-    writing.start()
-
-    def is_under_way() -> bool:
-        stats = emulator.stats()
-        assert stats["entries_stored"] == 0, "the counts came only after the write"
-        return bool(stats["requests"] == 1 and stats["bytes"] > 0)
-
-    eventually(is_under_way)
-    writing.join(60)
-    assert emulator.stats()["entries_stored"] == 100_000

@@ -1,0 +1,101 @@
+"""What all tests share: the emulator, and a watch on threads and descriptors that stay behind."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import logging
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from forklog import CloudLoggingHandler
+from forklog.emulator.process import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from forklog.testing import FakeTransport
+    from forklog.transports.base import Transport
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `helpers`; test folders are no packages
+
+pytest_plugins = ["forklog.testing.plugin", "pytester"]
+
+_PATIENCE_SECONDS = 3.0
+_OURS = ("socket:", "pipe:", "/memfd:")
+
+
+@pytest.fixture(scope="session")
+def running_emulator() -> Iterator[Emulator]:
+    """One emulator process for the whole run."""
+    with Emulator.start() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def emulator(running_emulator: Emulator) -> Emulator:
+    """Return the emulator, empty and without faults."""
+    running_emulator.clear_faults()
+    running_emulator.reset()
+    return running_emulator
+
+
+@pytest.fixture
+def make_logger(
+    forklog_transport: FakeTransport,
+) -> Iterator[Callable[..., tuple[logging.Logger, CloudLoggingHandler]]]:
+    """Return a function that makes a handler and a logger of its own; closed after the test."""
+    made = []
+
+    def make(
+        transport: Transport | None = None, **options: Any
+    ) -> tuple[logging.Logger, CloudLoggingHandler]:
+        given = {"project": "p", "max_latency": 0.01, "last_resort": "none", **options}
+        wire = None if "endpoint" in given else transport or forklog_transport
+        handler = CloudLoggingHandler(transport=wire, **given)
+        logger = logging.Logger(f"test-{len(made)}", logging.DEBUG)  # noqa: LOG001 - leaves no trace
+        logger.addHandler(handler)
+        made.append(handler)
+        return logger, handler
+
+    yield make
+    forklog_transport.release()
+    for handler in made:
+        handler._options = dataclasses.replace(handler._options, shutdown_timeout=0.2)
+        handler.close()
+    made.clear()  # pytest holds `make` for longer, and with it what belongs to the handlers
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a thread of forklog, a socket, a pipe or an unlinked file behind."""
+    before = _descriptors()
+    yield
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while left := [*_threads(), *sorted(_descriptors() - before)]:
+        gc.collect()  # a request may hang in a cycle of its traceback
+        if time.monotonic() > deadline:
+            pytest.fail(f"{request.node.name} left behind: {left}")
+        time.sleep(0.02)
+
+
+def _threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("forklog")]
+
+
+def _descriptors() -> set[str]:
+    """Return what the process has open that a forklog could have opened."""
+    found = set()
+    for number in Path("/proc/self/fd").iterdir() if Path("/proc/self/fd").exists() else ():
+        try:
+            name = str(number.readlink())
+        except OSError:
+            continue
+        if name.startswith(_OURS) or name.endswith("(deleted)"):
+            found.add(name)
+    return found

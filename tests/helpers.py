@@ -1,0 +1,86 @@
+"""What several test files need: an interpreter of their own, and waiting with a deadline."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import forklog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+DONE = 47
+"""Exit status of a body that ran to its end: an accidental 0 or 1 is not it."""
+
+_ROOT = Path(forklog.__file__).resolve().parents[1]
+_PRELUDE = f"""\
+import faulthandler, signal
+faulthandler.register(signal.SIGUSR1, all_threads=True)
+DONE = {DONE}
+"""
+_END = "\nraise SystemExit(DONE)\n"
+
+
+def run_python(
+    body: str, timeout: float = 30, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a body in a fresh interpreter; its status is `DONE` if it ran to its end.
+
+    A child that it forks ends with `DONE` as well if it falls through to the end; the name `DONE`
+    is known to the body. On a hang all its processes write their stacks to stderr, die, and the
+    returned status is -9.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", _PRELUDE + textwrap.dedent(body) + _END],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": python_path(), **(env or {})},
+        start_new_session=True,
+    )
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        _signal_group(process, signal.SIGUSR1)
+        time.sleep(0.5)  # for the stacks to be written
+        _signal_group(process, signal.SIGKILL)
+        out, err = process.communicate(timeout=10)
+    finally:
+        _signal_group(process, signal.SIGKILL)  # of a body that left children behind
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def check_python(
+    body: str, timeout: float = 30, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a body in a fresh interpreter and fail unless it ran to its end."""
+    done = run_python(body, timeout, env)
+    assert done.returncode == DONE, f"status {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 10, wanted: str = "") -> None:
+    """Poll a condition until it holds; AssertionError when the time is over."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {wanted or condition}"
+        time.sleep(0.005)
+
+
+def python_path() -> str:
+    """Return a PYTHONPATH with which other interpreters import the same forklog."""
+    return os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def _signal_group(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)

@@ -1,0 +1,359 @@
+"""One pass of work: what each answer does to the entries, the counters and the next delay."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from forklog.buffer import Buffer
+from forklog.flusher import Flusher, Pass
+from forklog.insert_id import InsertIds
+from forklog.options import Options
+from forklog.report import Report
+from forklog.testing import Deliver, Disconnect, Fail, FakeTransport, Hang, Outcome, Refuse
+from forklog.transports.base import Answer, Connection, WireError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class _Bench:
+    """A flusher with everything around it that a test looks at."""
+
+    def __init__(self, transport: Any, **options: Any) -> None:
+        self.lines: list[str] = []
+        self.buffer = Buffer(10**7, lambda: None)
+        self.transport = transport
+        self.flusher = Flusher(
+            Options(**options), self.buffer, transport, Report(self.lines.append), lambda: 1.0
+        )
+        self.ids = InsertIds()
+
+    def log(self, *texts: str) -> None:
+        for text in texts:
+            entry = b'%b%010x","textPayload":"%b"}'
+            number = self.ids.number()
+            self.buffer.offer(2, entry % (self.ids.head, number, text.encode()))
+
+    def run(self) -> list[Pass]:
+        """Run passes until nothing is left or a delay is asked for."""
+        outcomes = []
+        while (outcome := self.flusher.run_once()) is Pass.SENT:
+            outcomes.append(outcome)
+        return [*outcomes, outcome]
+
+    def texts(self) -> list[str]:
+        return [entry["textPayload"] for entry in self.transport.entries]
+
+    def check_accounts(self) -> None:
+        flusher = self.flusher
+        settled = flusher.delivered + sum(flusher.dropped.values())
+        assert flusher.taken == settled + flusher.in_hand()
+
+
+@pytest.fixture
+def bench(forklog_transport: FakeTransport) -> _Bench:
+    """Return a bench on the fake transport."""
+    return _Bench(forklog_transport)
+
+
+def _script(bench: _Bench, *outcomes: Outcome) -> None:
+    bench.transport.then(*outcomes)
+
+
+def test_nothing_to_do_touches_no_wire(bench: _Bench) -> None:
+    """Without entries no connection is opened."""
+    assert bench.flusher.run_once() is Pass.IDLE
+    assert bench.flusher._connection is None
+
+
+def test_a_batch_is_delivered_and_counted(bench: _Bench) -> None:
+    """Delivered entries leave the buffer, in order, and its bytes."""
+    bench.log("a", "b")
+    assert bench.run() == [Pass.SENT, Pass.IDLE]
+    assert bench.texts() == ["a", "b"]
+    assert (bench.flusher.delivered, bench.buffer.bytes) == (2, 0)
+    bench.check_accounts()
+
+
+def test_a_failed_batch_is_sent_again_byte_for_byte(bench: _Bench) -> None:
+    """The repeated request has the same entries as the first, and none that came meanwhile."""
+    _script(bench, Fail(503, times=2))
+    bench.log("a", "b")
+    assert bench.flusher.run_once() is Pass.LATER
+    bench.log("c")
+    assert bench.flusher.run_once() is Pass.LATER
+    assert bench.run() == [Pass.SENT, Pass.SENT, Pass.IDLE]
+    first, second, third, fourth = bench.transport.sent
+    assert first.lines == second.lines == third.lines
+    assert [entry["textPayload"] for entry in fourth.entries] == ["c"]
+    assert (bench.flusher.requests, bench.flusher.retries) == (4, 2)
+    bench.check_accounts()
+
+
+def test_the_delay_doubles_and_the_server_may_set_it(bench: _Bench) -> None:
+    """The delay is the backoff's, or what Retry-After says."""
+    _script(bench, Fail(500, times=2), Fail(429, retry_after=7.5))
+    bench.log("a")
+    delays = []
+    for _ in range(3):
+        assert bench.flusher.run_once() is Pass.LATER
+        delays.append(bench.flusher.delay)
+    assert delays == [1.0, 2.0, 7.5]
+
+
+def test_halving_finds_the_one_bad_entry() -> None:
+    """A request that is refused as a whole costs exactly the entry that is at fault."""
+    bench = _Bench(_Strict(b"poison"))
+    bench.log(*(f"t{n}" for n in range(37)), "poison", *(f"u{n}" for n in range(20)))
+    bench.run()
+    texts = [entry.split(b'"textPayload":"')[1][:-2].decode() for entry in bench.transport.stored]
+    assert texts == [*(f"t{n}" for n in range(37)), *(f"u{n}" for n in range(20))]
+    assert bench.flusher.dropped == {"refused": 1}
+    assert bench.flusher.requests < 15
+    bench.check_accounts()
+
+
+def test_an_entry_too_large_for_the_server_is_dropped_as_such() -> None:
+    """413 is halved too; the last entry is dropped as too_large."""
+    bench = _Bench(_Strict(b"poison", 413))
+    bench.log("a", "poison", "b")
+    bench.run()
+    assert len(bench.transport.stored) == 2
+    assert bench.flusher.dropped == {"too_large": 1}
+
+
+def test_partial_errors_cost_the_named_entry_alone(bench: _Bench) -> None:
+    """The neighbours of a refused entry arrive with the same request."""
+    _script(bench, Refuse(1))
+    bench.log("a", "b", "c")
+    assert bench.run() == [Pass.SENT, Pass.IDLE]
+    assert bench.texts() == ["a", "c"]
+    assert bench.flusher.dropped == {"refused": 1}
+    assert bench.buffer.bytes == 0
+    bench.check_accounts()
+
+
+def test_an_entry_that_failed_for_a_passing_reason_is_sent_alone_again(bench: _Bench) -> None:
+    """Named with a passing code, the entry comes again, unchanged; nothing is dropped."""
+    _script(bench, Refuse(1, code=14))
+    bench.log("a", "b", "c")
+    assert bench.flusher.run_once() is Pass.LATER
+    bench.check_accounts()
+    assert bench.run() == [Pass.SENT, Pass.IDLE]
+    assert bench.texts() == ["a", "c", "b"]
+    assert bench.transport.sent[1].lines == bench.transport.sent[0].lines[1:2]
+    assert (bench.flusher.dropped, bench.buffer.bytes) == ({}, 0)
+    bench.check_accounts()
+
+
+@pytest.mark.parametrize(("status", "remedy"), [(401, "renew"), (403, "logWriter"), (404, "project")])
+def test_a_blocked_batch_waits_slowly_and_says_why(
+    bench: _Bench, status: int, remedy: str
+) -> None:
+    """Nothing is lost, the delay is long, one line says what to do."""
+    _script(bench, Fail(status, times=3))
+    bench.log("a")
+    for _ in range(3):
+        assert bench.flusher.run_once() is Pass.LATER
+        assert bench.flusher.delay == 30.0
+    assert bench.run() == [Pass.SENT, Pass.IDLE]
+    assert bench.texts() == ["a"]
+    assert len(bench.lines) == 1
+    assert remedy in bench.lines[0]
+
+
+def test_a_stale_connection_is_tried_again_at_once(bench: _Bench) -> None:
+    """What a server closed while it was idle costs no delay, the first time."""
+    _script(bench, Disconnect(times=2, is_stale=True))
+    bench.log("a")
+    assert bench.flusher.run_once() is Pass.LATER
+    assert bench.flusher.delay == 0.0
+    assert bench.flusher.run_once() is Pass.LATER
+    assert bench.flusher.delay > 0
+
+
+def test_an_answer_that_got_lost_doubles_the_bytes_but_not_the_identity(bench: _Bench) -> None:
+    """Stored but unanswered, the batch comes twice with the same insertIds."""
+    _script(bench, Disconnect(is_stored=True))
+    bench.log("a")
+    bench.run()
+    bench.run()
+    first, second = bench.transport.entries
+    assert first == second
+    assert bench.flusher.delivered == 1
+
+
+def test_batches_obey_the_limits(forklog_transport: FakeTransport) -> None:
+    """No request has more entries or bytes than the options allow."""
+    bench = _Bench(forklog_transport, max_batch_entries=10, max_batch_bytes=300_000)
+    bench.log(*(["x"] * 25), *(["y" * 100_000] * 5))
+    bench.run()
+    sizes = [len(request.lines) for request in forklog_transport.sent]
+    assert sum(sizes) == 30
+    assert sizes[:2] == [10, 10]
+    assert all(sum(map(len, request.lines)) <= 300_000 for request in forklog_transport.sent)
+
+
+def test_a_hang_ends_with_the_given_timeout(bench: _Bench) -> None:
+    """The pass waits for the answer as long as it was told, and keeps the batch."""
+    _script(bench, Hang())
+    bench.log("a")
+    assert bench.flusher.run_once(0.05) is Pass.LATER
+    assert bench.flusher.in_hand() == 1
+    assert bench.run() == [Pass.SENT, Pass.IDLE]
+
+
+def test_a_bug_of_a_transport_is_a_passing_failure() -> None:
+    """Whatever a foreign transport raises, the batch stays and the reason is its type alone."""
+    bench = _Bench(_Raising(ZeroDivisionError("secret")))
+    bench.log("a")
+    for _ in range(3):
+        assert bench.flusher.run_once() is Pass.LATER
+    assert "ZeroDivisionError" in bench.lines[0]
+    assert "secret" not in "".join(bench.lines)
+
+
+def test_a_failure_to_open_is_retried() -> None:
+    """A connection that cannot be opened is asked for again with the next pass."""
+    transport = _Raising(WireError("no route"))
+    bench = _Bench(transport)
+    bench.log("a")
+    assert bench.flusher.run_once() is Pass.LATER
+    assert bench.flusher.run_once() is Pass.LATER
+    assert transport.opened == 2
+
+
+def test_on_drop_gets_the_entries_and_may_fail(forklog_transport: FakeTransport) -> None:
+    """The callback sees what was dropped and why; what it raises harms nobody."""
+    got: list[tuple[list[bytes], str]] = []
+
+    def on_drop(entries: Sequence[bytes], reason: str) -> None:
+        got.append((list(entries), reason))
+        raise KeyError("payload")
+
+    bench = _Bench(forklog_transport, on_drop=on_drop)
+    forklog_transport.then(Refuse(0))
+    bench.log("a", "b")
+    bench.run()
+    assert got == [(forklog_transport.sent[0].lines[:1], "refused")]
+    assert any("on_drop raised KeyError" in line for line in bench.lines)
+    assert "payload" not in "".join(bench.lines)
+
+
+def test_only_one_pass_at_a_time() -> None:
+    """A second pass while one is under way does nothing and says so."""
+    transport = _Nested()
+    bench = _Bench(transport)
+    transport.flusher = bench.flusher
+    bench.log("a")
+    assert bench.flusher.run_once() is Pass.SENT
+    assert transport.inner is Pass.BUSY
+
+
+def test_give_up_returns_everything_in_order(bench: _Bench) -> None:
+    """What is in hand and what waits comes back, oldest first, and is pending no more."""
+    _script(bench, Fail(503))
+    bench.log("a")
+    assert bench.flusher.run_once() is Pass.LATER
+    bench.log("b")
+    entries = bench.flusher.give_up()
+    assert [entry.count(b'"a"') for entry in entries] == [1, 0]
+    assert (bench.flusher.in_hand(), len(bench.buffer), bench.buffer.bytes) == (0, 0, 0)
+    bench.flusher.count_drop("shutdown", len(entries), entries)
+    bench.check_accounts()
+
+
+def test_an_answer_that_comes_after_giving_up_counts_nothing(bench: _Bench) -> None:
+    """A batch is booked once: as given up, although the server stored it after all."""
+    transport = _Nested()
+    bench = _Bench(transport)
+    transport.flusher = bench.flusher
+    transport.gives_up = True
+    bench.log("a")
+    assert bench.flusher.run_once() is Pass.SENT
+    assert bench.flusher.delivered == 0
+    assert bench.buffer.bytes == 0
+
+
+def test_the_floor_is_the_oldest_unsettled_entry(bench: _Bench) -> None:
+    """Entries in hand and entries that wait hold the floor down; settled ones do not."""
+    assert bench.flusher.floor() == b"\xff"
+    bench.log("a")
+    key = bench.ids.key()
+    assert bench.flusher.floor() <= key
+    _script(bench, Fail(503), Deliver())
+    bench.run()
+    assert bench.flusher.floor() <= key, "in hand"
+    bench.run()
+    bench.log("b")
+    assert bench.flusher.floor() > key
+
+
+class _Strict:
+    """A server that refuses any request with a bad entry as a whole."""
+
+    def __init__(self, bad: bytes, status: int = 400) -> None:
+        self.bad = bad
+        self.status = status
+        self.stored: list[bytes] = []
+
+    def open(self) -> Connection:
+        return self
+
+    def send(self, entries: Sequence[bytes], timeout: float) -> Answer:
+        assert timeout > 0
+        if any(self.bad in entry for entry in entries):
+            return Answer(self.status)
+        self.stored += entries
+        return Answer(200)
+
+    def close(self) -> None:
+        return
+
+
+class _Raising:
+    """A transport that cannot open."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.opened = 0
+
+    def open(self) -> Connection:
+        self.opened += 1
+        raise self.error
+
+
+class _Nested:
+    """A wire on which, during a request, something else happens to the flusher."""
+
+    flusher: Flusher
+    inner: Pass | None = None
+    gives_up = False
+
+    def open(self) -> Connection:
+        return self
+
+    def send(self, entries: Sequence[bytes], timeout: float) -> Answer:
+        assert entries
+        assert timeout > 0
+        self.inner = self.flusher.run_once()
+        if self.gives_up:
+            self.flusher.give_up()
+        return Answer(200)
+
+    def close(self) -> None:
+        return
+
+
+def test_close_leaves_nothing_open(bench: _Bench) -> None:
+    """A closed flusher has no connection; it opens a new one if it has to send again."""
+    bench.log("a")
+    bench.run()
+    bench.flusher.close()
+    assert bench.flusher._connection is None
+    bench.log(str(os.getpid()))
+    bench.run()
+    assert bench.flusher.delivered == 2

@@ -1,0 +1,130 @@
+"""The verdict on an answer, and the delay before the next attempt."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from forklog.retry import Kind, backoff, judge, judge_error
+from forklog.transports.base import Answer, WireError
+
+_TYPE = "type.googleapis.com/google.logging.v2.WriteLogEntriesPartialErrors"
+
+
+def _partial(status: int, errors: dict[str, object]) -> Answer:
+    details = [{"@type": "other"}, {"@type": _TYPE, "logEntryErrors": errors}]
+    return Answer(status, json.dumps({"error": {"code": status, "details": details}}).encode())
+
+
+@pytest.mark.parametrize("status", [200, 204, 299])
+def test_every_2xx_delivers(status: int) -> None:
+    """Any 2xx means that the batch is stored."""
+    assert judge(Answer(status), 3).kind is Kind.DELIVERED
+
+
+@pytest.mark.parametrize("status", [408, 409, 429, 499, 500, 502, 503, 504])
+def test_passing_statuses_are_retried(status: int) -> None:
+    """A status that passes by itself has the same bytes sent again, and says its number."""
+    verdict = judge(Answer(status), 3)
+    assert verdict.kind is Kind.RETRY
+    assert str(status) in verdict.reason
+
+
+def test_retry_after_is_obeyed() -> None:
+    """The seconds of Retry-After are the delay."""
+    assert judge(Answer(429, b"", 7.0), 1).delay == 7.0
+
+
+def test_retry_after_zero_is_no_busy_loop() -> None:
+    """A server that asks for no delay gets the ordinary one."""
+    assert judge(Answer(503, b"", 0.0), 1).delay is None
+
+
+@pytest.mark.parametrize("status", [400, 413])
+def test_a_refused_request_is_halved(status: int) -> None:
+    """A request of several entries that was refused as a whole is halved."""
+    assert judge(Answer(status), 2).kind is Kind.HALVE
+
+
+@pytest.mark.parametrize(("status", "reason"), [(400, "refused"), (413, "too_large")])
+def test_a_refused_entry_is_dropped(status: int, reason: str) -> None:
+    """An entry that is refused alone is dropped, with its reason."""
+    verdict = judge(Answer(status), 1)
+    assert verdict.kind is Kind.DELIVERED
+    assert verdict.refused == {0: reason}
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [
+        (401, "renew them"),
+        (403, "roles/logging.logWriter"),
+        (404, "option project"),
+        (302, "option endpoint"),
+        (410, "option endpoint"),
+    ],
+)
+def test_blocked_says_what_to_do(status: int, remedy: str) -> None:
+    """Where only a person can help, the reason holds the status and the remedy."""
+    verdict = judge(Answer(status, b'{"error": {"status": "NAMED"}}'), 5)
+    assert verdict.kind is Kind.BLOCKED
+    assert f"{status} NAMED" in verdict.reason
+    assert remedy in verdict.reason
+
+
+@pytest.mark.parametrize("status", [400, 403, 503])
+def test_partial_errors_name_the_refused(status: int) -> None:
+    """Whatever the status, entries named with a final code are refused, the others stored."""
+    verdict = judge(_partial(status, {"1": {"code": 3}, "2": {"code": 7}}), 4)
+    assert verdict.kind is Kind.DELIVERED
+    assert verdict.refused == {1: "refused", 2: "refused"}
+    assert not verdict.again
+
+
+@pytest.mark.parametrize("code", [4, 8, 10, 13, 14])
+def test_partial_errors_that_pass_are_sent_again(code: int) -> None:
+    """Entries named with a passing code are to be sent again, those alone."""
+    verdict = judge(_partial(400, {"0": {"code": 3}, "3": {"code": code}}), 4)
+    assert verdict.again == {3}
+    assert verdict.refused == {0: "refused"}
+
+
+def test_senseless_partial_errors_are_ignored() -> None:
+    """Indexes outside the batch, and details of a wrong form, refuse nothing that was not sent."""
+    assert judge(_partial(400, {"4": {"code": 3}, "-1": {}, "x": {}}), 4).kind is Kind.HALVE
+    assert judge(_partial(400, {"0": "odd"}), 4).refused == {0: "refused"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b"[]", b"null", b'{"error": 5}', b'{"error": {"details": 3}}', b"[" * 99_999],
+)
+def test_any_body_is_judged_by_its_status(body: bytes) -> None:
+    """A body that is no error of the API changes nothing, and never raises."""
+    assert judge(Answer(503, body), 2).kind is Kind.RETRY
+    assert judge(Answer(400, body), 2).kind is Kind.HALVE
+
+
+def test_a_stale_connection_is_retried_at_once_but_only_once() -> None:
+    """The first attempt on a connection that had worked is repeated without delay."""
+    stale = WireError("closed", is_stale_connection=True)
+    assert judge_error(stale, is_first_attempt=True).delay == 0.0
+    assert judge_error(stale, is_first_attempt=False).delay is None
+    assert judge_error(WireError("refused"), is_first_attempt=True).delay is None
+
+
+def test_a_blocked_error_is_blocked() -> None:
+    """A failure that only a person can mend is not retried like a hiccup."""
+    assert judge_error(WireError("no", is_blocked=True), is_first_attempt=True).kind is Kind.BLOCKED
+
+
+def test_backoff_doubles_up_to_the_ceiling() -> None:
+    """The bound of the delay is 1 s, 2 s, 4 s ... and never above the ceiling."""
+    assert [backoff(n, 5.0, lambda: 1.0) for n in (1, 2, 3, 4, 1000)] == [1.0, 2.0, 4.0, 5.0, 5.0]
+
+
+def test_backoff_has_full_jitter() -> None:
+    """The delay is spread over everything from zero to the bound."""
+    assert backoff(2, 30.0, lambda: 0.0) == 0.0
+    assert backoff(2, 30.0, lambda: 0.25) == 0.5
