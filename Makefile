@@ -52,7 +52,7 @@ format: $(VENV)/.dev ## format the code and sort the imports
 wheel: $(VENV)/.dev ## build the wheel into dist/
 	@echo "==> building the wheel"
 	@rm -rf dist
-	@$(BIN)/python -m build --wheel --outdir dist . >/dev/null
+	@said=$$($(BIN)/python -m build --wheel --outdir dist . 2>&1) || { echo "$$said" >&2; exit 1; }
 	@ls dist/*.whl
 
 clean: ## remove what the other commands made

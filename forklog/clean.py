@@ -7,8 +7,9 @@ written as text.
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -19,7 +20,8 @@ __all__ = ["MAX_DEPTH", "safe_repr", "safe_text", "to_json"]
 # three of them.
 MAX_DEPTH = 32
 _MAX_REPR = 10_000
-_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+# Keys that are not text go the long way: 1 and "1" would become one name, given twice.
+_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 _INT64 = 2**63
 
 
@@ -37,14 +39,15 @@ def to_json(value: object) -> bytes:
 def safe_text(value: object) -> str:
     """Return ``str(value)`` as valid Unicode, or a description if that raises."""
     try:
-        text = value if type(value) is str else str(value)
+        text = str.__str__(value if isinstance(value, str) else str(value))
+    except Exception as error:  # noqa: BLE001 - __str__ of the application
+        return f"<{_type_name(value)} whose str() raised {_type_name(error)}>"
+    try:
         text.encode()
     except UnicodeEncodeError:
         # A lone surrogate has no UTF-8; show it the way Python writes it.
         return text.encode("utf-8", "backslashreplace").decode()
-    except Exception as error:  # noqa: BLE001 - __str__ of the application
-        return f"<{_type_name(value)} whose str() raised {_type_name(error)}>"
-    return str.__str__(text)
+    return text
 
 
 def safe_repr(value: object) -> str:
@@ -68,33 +71,36 @@ def _plain(value: object) -> Any:
         return bytes(value).decode("utf-8", "backslashreplace")
     if isinstance(value, (set, frozenset, tuple)):
         return list(value)
-    item = getattr(value, "item", None)  # a numpy scalar that orjson does not know
-    if callable(item) and getattr(value, "shape", None) == ():
-        return item()
+    as_list = getattr(value, "tolist", None)  # a numpy type that orjson does not know
+    if callable(as_list) and isinstance(getattr(value, "shape", None), tuple):
+        return as_list()
     return safe_text(value)
 
 
-def _rebuild(value: Any, depth: int, seen: tuple[int, ...]) -> Any:  # noqa: PLR0911 - a table
-    if value is None or isinstance(value, (str, bool)):
-        return safe_text(value) if isinstance(value, str) else value
-    if isinstance(value, (int, float)):
-        return _number(value)
-    if id(value) in seen:
-        return "<cycle>"
+def _rebuild(value: Any, depth: int, seen: tuple[int, ...]) -> Any:
+    """Copy a value into what JSON has; anything of the application may raise meanwhile."""
     try:
-        if isinstance(value, (Mapping, list, tuple, set, frozenset)):
-            if depth >= MAX_DEPTH:
-                return f"<{_type_name(value)} below {MAX_DEPTH} levels>"
-            return _container(value, depth + 1, (*seen, id(value)))
-        return _leaf(value, depth, (*seen, id(value)))
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return _scalar(value)
+        if id(value) in seen:
+            return "<cycle>"
+        if depth >= MAX_DEPTH and isinstance(value, (Mapping, list, tuple, set, frozenset)):
+            return f"<{_type_name(value)} below {MAX_DEPTH} levels>"
+        return _opened(value, depth, (*seen, id(value)))
     except Exception as error:  # noqa: BLE001 - methods of the application
         return f"<{_type_name(value)} that raised {_type_name(error)}>"
 
 
-def _number(value: Any) -> Any:
+def _scalar(value: Any) -> Any:
+    if isinstance(value, str):
+        return safe_text(value)
     if isinstance(value, float):
-        return float(value) if math.isfinite(value) else _float_word(value)
-    return int(value) if -_INT64 <= value < 2 * _INT64 else _big(value)
+        number = float.__float__(value)
+        return number if math.isfinite(number) else _float_word(number)
+    if value is None or isinstance(value, bool):
+        return value
+    whole = int.__int__(value)
+    return whole if -_INT64 <= whole < 2 * _INT64 else _big(whole)
 
 
 def _float_word(value: float) -> str:
@@ -108,17 +114,28 @@ def _big(value: int) -> str:
         return hex(value)
 
 
-def _container(value: Mapping[Any, Any] | Iterable[Any], depth: int, seen: tuple[int, ...]) -> Any:
+def _opened(value: Any, depth: int, seen: tuple[int, ...]) -> Any:
     if isinstance(value, Mapping):
-        return {safe_text(k): _rebuild(v, depth, seen) for k, v in dict(value).items()}
-    return [_rebuild(item, depth, seen) for item in value]
-
-
-def _leaf(value: object, depth: int, seen: tuple[int, ...]) -> Any:
-    """Let orjson write what it knows (dates, UUIDs, dataclasses, numpy); the rest becomes text."""
+        return _named(dict(value), depth + 1, seen)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_rebuild(item, depth + 1, seen) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value) if field.name[:1] != "_"]
+        return _rebuild({name: getattr(value, name) for name in names}, depth, seen)
     try:
-        written = orjson.loads(orjson.dumps(value, option=_OPTIONS))
-    except Exception:  # noqa: BLE001 - not one of its types, or something inside is not
-        plain = _plain(value)
-        return plain if isinstance(plain, str) else _rebuild(plain, depth, seen)
-    return written
+        written = orjson.dumps(value, option=_OPTIONS)  # dates, UUIDs, enumerations, numpy
+    except TypeError:
+        written = b"null"
+    plain = _plain(value) if b"null" in written else orjson.loads(written)
+    return plain if isinstance(plain, str) else _rebuild(plain, depth, seen)
+
+
+def _named(value: dict[Any, Any], depth: int, seen: tuple[int, ...]) -> dict[str, Any]:
+    """Copy a dict; keys that read the same as text are told apart by numbers."""
+    copy: dict[str, Any] = {}
+    for key, item in value.items():
+        name = safe_text(key)
+        while name in copy:
+            name = f"{name} ({len(copy)})"
+        copy[name] = _rebuild(item, depth, seen)
+    return copy

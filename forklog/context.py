@@ -12,12 +12,13 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["Context", "Task"]
+__all__ = ["NOTHING", "Context", "Task"]
 
 _TRACEPARENT = re.compile(
     r"\s?(?!ff)[\da-f]{2}-(?!0{32})([\da-f]{32})-(?!0{16})([\da-f]{16})-([\da-f]{2})(?:-.*)?\s?\Z"
 )
-_CLOUD_TRACE = re.compile(r"([\w-]+)(?:/(\d+))?(?:;o=(\d))?")
+_CLOUD_TRACE = re.compile(r"([\w-]+)(?:/([\w-]+))?(?:;o=(\d))?")
+_SPAN = re.compile(r"\d{1,20}\Z", re.ASCII)
 _DJANGO = "google.cloud.logging_v2.handlers.middleware.request"
 
 
@@ -28,6 +29,9 @@ class Task(NamedTuple):
     span_id: str | None = None
     sampled: bool = False
     http_request: Mapping[str, Any] | None = None
+
+
+NOTHING = Task()
 
 
 class Context:
@@ -51,8 +55,12 @@ class Context:
         return self._sources
 
     def current(self) -> Task:
-        """Return what the sources say: a request's headers, overridden by a live span."""
-        task = Task()
+        """Return what the sources say: a request's headers, overridden by a live span.
+
+        Returns:
+            `NOTHING` itself where none of them knows a task.
+        """
+        task = NOTHING
         for source in self.sources():
             try:
                 found = source()
@@ -110,6 +118,6 @@ def parse_headers(traceparent: object, cloud_trace: object) -> tuple[str | None,
     if isinstance(traceparent, str) and (match := _TRACEPARENT.match(traceparent)):
         return match[1], match[2], bool(int(match[3], 16) & 1)
     if isinstance(cloud_trace, str) and (match := _CLOUD_TRACE.match(cloud_trace)):
-        span = int(match[2] or 0)
+        span = int(match[2]) if match[2] and _SPAN.match(match[2]) else 0
         return match[1], f"{span:016x}" if 0 < span < 2**64 else None, match[3] == "1"
     return None, None, False

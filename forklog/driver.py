@@ -60,8 +60,6 @@ class Driver:
         self._settled = threading.Condition()  # notified after each pass; protects nothing else
         self._not_before = self._last_take = 0.0
 
-    # -- in the flush thread -----------------------------------------------------------------
-
     def start_thread(
         self, name: str, on_end: Callable[[], object], on_failure: Callable[[], object]
     ) -> None:
@@ -154,8 +152,6 @@ class Driver:
         if threading.get_ident() != self.thread_ident:
             self.ended.wait(timeout)
 
-    # -- in any thread -----------------------------------------------------------------------
-
     def run_inline(self) -> None:
         """Send in the calling thread if something urgent or a full batch waits; may block."""
         if self._is_due() and monotonic() >= self._not_before:
@@ -191,15 +187,19 @@ class Driver:
             if has_ended:
                 return
 
-    def await_room(self, timeout: float) -> None:
+    def await_room(self) -> None:
         """Hold the calling thread while the buffer is full; never the flush thread."""
-        deadline = monotonic() + timeout
+        deadline = monotonic() + self._options.block_timeout
         buffer = self._buffer
         if threading.get_ident() == self.thread_ident:
             return
         with self._settled:
             while buffer.bytes > buffer.max_bytes and (left := deadline - monotonic()) > 0:
                 self._settled.wait(min(left, 0.05))
+
+    def keep_shed(self, entry: bytes) -> None:
+        """Keep an entry that an overflow dropped, for ``on_drop``; never blocks."""
+        self.shed_entries.append(entry)
 
     def _one_pass(self, timeout: float | None) -> Pass:
         outcome = self._flusher.run_once(timeout)

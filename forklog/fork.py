@@ -15,7 +15,16 @@ import weakref
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
-__all__ = ["Mark", "PerProcess", "PidMark", "Product", "new_mark", "pid", "register_at_fork"]
+__all__ = [
+    "Mark",
+    "PerProcess",
+    "PidMark",
+    "Product",
+    "keep_in_children",
+    "new_mark",
+    "pid",
+    "register_at_fork",
+]
 
 _MADV_WIPEONFORK = 18  # linux/mman-common.h; the mmap module does not name it
 
@@ -93,6 +102,8 @@ class PerProcess(Generic[P]):
     def current(self) -> P:
         """Return this process's product; build it if the known one is another's. Never blocks."""
         product = self.product
+        if not product.mark[0]:
+            _keep_inherited()
         while not product.mark[0]:
             # dict.setdefault is one step: of two threads here, both get the same successor.
             product = product.heir.setdefault("product", self._build(product))  # type: ignore[assignment]
@@ -100,7 +111,30 @@ class PerProcess(Generic[P]):
         return product
 
 
-def _forget_in_child() -> None:
+_kept: weakref.WeakSet[object] = weakref.WeakSet()
+_inherited: list[object] = []
+_process = [os.getpid()]
+
+
+def keep_in_children(thing: object) -> None:
+    """Have ``thing`` never finalized in a child of this process; here it lives as it would anyway.
+
+    For what closes descriptors when it is collected: a daemon has closed all of them, and a file
+    of the application's may have got the number.
+    """
+    _kept.add(thing)
+
+
+def _keep_inherited() -> None:
+    """Hold for ever what is inherited, once in a process that was forked without hooks."""
+    if _process[0] != os.getpid():
+        _after_fork_in_child()
+
+
+def _after_fork_in_child() -> None:
+    _process[0] = os.getpid()
+    _inherited.extend(_kept)
+    _kept.clear()
     for mark in list(_pid_marks):
         mark[0] = 0
 
@@ -122,4 +156,4 @@ def register_at_fork(
         os.register_at_fork(after_in_child=after_in_child)
 
 
-register_at_fork(after_in_child=_forget_in_child)
+register_at_fork(after_in_child=_after_fork_in_child)

@@ -23,6 +23,7 @@ class HandOver:
     def __init__(self) -> None:
         """Open the pipe; both ends are closed by exec and never inherited by subprocesses."""
         self._reader, self._writer = os.pipe()
+        self._identity = _identity(self._reader)
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
 
@@ -50,16 +51,24 @@ class HandOver:
         """Close this process's ends; other processes keep theirs."""
         for descriptor in (self._reader, self._writer):
             with contextlib.suppress(OSError):
-                os.close(descriptor)
+                if _identity(descriptor) == self._identity:
+                    os.close(descriptor)
         self._reader = self._writer = -1
 
     def _read_all(self) -> list[tuple[int, int]]:
         data = b""
         with contextlib.suppress(OSError):  # empty, or closed by a daemon that closes everything
-            data = os.read(self._reader, 4096)
+            if _identity(self._reader) == self._identity:  # else its number is another file's now
+                data = os.read(self._reader, 4096)
         return list(_RANGE.iter_unpack(data[: len(data) // _RANGE.size * _RANGE.size]))
 
     def _write_all(self, ranges: list[tuple[int, int]]) -> None:
         if ranges:
             with contextlib.suppress(OSError):
-                os.write(self._writer, b"".join(_RANGE.pack(*r) for r in ranges))
+                if _identity(self._writer) == self._identity:
+                    os.write(self._writer, b"".join(_RANGE.pack(*r) for r in ranges))
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino

@@ -9,12 +9,22 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["MAX_ENTRY_BYTES", "SURELY_SMALL_BYTES", "estimate", "fit_object", "split_text"]
+__all__ = [
+    "MAX_ENTRY_BYTES",
+    "MAX_GROWTH",
+    "SURELY_SMALL_BYTES",
+    "cut_bytes",
+    "estimate",
+    "fit_object",
+    "split_text",
+]
 
 MAX_ENTRY_BYTES = 250_000  # of 262,144: a margin for the envelope and for the estimate
-SURELY_SMALL_BYTES = MAX_ENTRY_BYTES // 6
+MAX_GROWTH = 6  # from JSON to the internal form
+SURELY_SMALL_BYTES = MAX_ENTRY_BYTES // MAX_GROWTH
 _OVERHEAD = 12
 _MIN_CUT = 64
+_CUT = "...(cut)"
 
 
 def estimate(value: Any) -> int:
@@ -26,6 +36,16 @@ def estimate(value: Any) -> int:
     if isinstance(value, list):
         return _OVERHEAD + sum(map(estimate, value))
     return _OVERHEAD
+
+
+def cut_bytes(text: str, limit: int) -> str:
+    """Cut a text to at most ``limit`` UTF-8 bytes, marked as cut."""
+    if len(text) * 4 <= limit:
+        return text
+    encoded = text.encode()
+    if len(encoded) <= limit:
+        return text
+    return encoded[: limit - len(_CUT)].decode("utf-8", "ignore") + _CUT
 
 
 def split_text(text: str, room: int) -> list[str]:

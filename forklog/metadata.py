@@ -78,9 +78,10 @@ def read_metadata(path: str) -> str | None:
     url = f"http://{metadata_host()}/computeMetadata/v1/{path}"
     try:
         answer = requests.get(url, headers=_HEADERS, timeout=_TIMEOUT, allow_redirects=False)
-    except (requests.RequestException, UnicodeError):
+    except (requests.RequestException, ValueError):  # the latter for a host that cannot be one
         return None
-    return answer.text if answer.ok and "Metadata-Flavor" in answer.headers else None
+    is_value = answer.status_code == requests.codes.ok and "Metadata-Flavor" in answer.headers
+    return answer.text if is_value else None
 
 
 def detect_resource(

@@ -21,23 +21,21 @@ def payload_of(
     record: logging.LogRecord, format_record: Callable[[logging.LogRecord], str]
 ) -> str | dict[str, Any] | None:
     """Return the record's payload: text, a JSON object, or nothing. Never raises."""
-    fields = _mapping(getattr(record, "json_fields", None))
-    if isinstance(record.msg, Mapping):
-        message = _mapping(record.msg)
-        if message is not None:
-            return {**message, **(fields or {})}
+    fields = _mapping(record.__dict__.get("json_fields"))
+    mapping = _mapping(record.msg)
+    if mapping is not None:
+        return {**mapping, **(fields or {})}
     text = _formatted(record, format_record)
     parsed = _parsed(text)
+    message = text if parsed is None else parsed
     if fields:
-        return {**fields, "message": parsed or text} if text != "None" else fields
-    return parsed or (text if text != "None" else None)
+        return {**fields, "message": message} if text != "None" else fields
+    return message if text != "None" else None
 
 
 def _mapping(value: object) -> dict[str, Any] | None:
-    if not isinstance(value, Mapping):
-        return None
     try:
-        return dict(value)
+        return dict(value) if isinstance(value, Mapping) else None
     except Exception:  # noqa: BLE001 - a mapping of the application
         return None
 
@@ -51,15 +49,34 @@ def _formatted(record: logging.LogRecord, format_record: Callable[[logging.LogRe
 
 def _described(record: logging.LogRecord) -> str:
     """Say as much as can be said of a record that cannot be formatted."""
-    text = safe_text(record.msg)
-    if record.args:
-        text = f"{text} {safe_repr(record.args)}"
-    if record.exc_info and isinstance(record.exc_info, tuple):
-        try:
-            text = f"{text}\n{safe_text(logging.Formatter().formatException(record.exc_info))}"
-        except Exception:  # noqa: BLE001 - not what sys.exc_info returns
-            text = f"{text}\n{safe_repr(record.exc_info)}"
-    return text
+    parts = [_message_of(record)]
+    if _is_given(record.exc_info):
+        parts.append(_exception_of(record.exc_info))
+    if _is_given(record.stack_info):
+        parts.append(safe_text(record.stack_info))
+    return "\n".join(parts)
+
+
+def _message_of(record: logging.LogRecord) -> str:
+    try:
+        return safe_text(record.getMessage())
+    except Exception:  # noqa: BLE001 - wrong % arguments, a raising __str__
+        text = safe_text(record.msg)
+        return f"{text} {safe_repr(record.args)}" if _is_given(record.args) else text
+
+
+def _is_given(value: object) -> bool:
+    try:
+        return bool(value)
+    except Exception:  # noqa: BLE001 - __bool__ or __len__ of the application
+        return True
+
+
+def _exception_of(exc_info: Any) -> str:
+    try:
+        return safe_text(logging.Formatter().formatException(exc_info))
+    except Exception:  # noqa: BLE001 - not what sys.exc_info returns
+        return safe_repr(exc_info)
 
 
 def _parsed(text: str) -> dict[str, Any] | None:
@@ -69,4 +86,4 @@ def _parsed(text: str) -> dict[str, Any] | None:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) and value else None
+    return value if isinstance(value, dict) else None

@@ -7,39 +7,27 @@ descendant that adopts them. Where no thread can run, the same passes run inline
 
 from __future__ import annotations
 
-import enum
 import threading
 from collections.abc import Callable
-from types import MappingProxyType
 
 from forklog import exits, forking, uwsgi
+from forklog.accounts import snapshot
 from forklog.boot import Boot
 from forklog.buffer import NEVER, Buffer
 from forklog.clock import monotonic
 from forklog.driver import Driver
+from forklog.ending import Ending
 from forklog.flusher import Flusher
 from forklog.fork import new_mark, pid
 from forklog.insert_id import InsertIds
-from forklog.last_resort import write_last_resort
 from forklog.options import Options
 from forklog.report import Report
-from forklog.stats import Stats
+from forklog.stats import State, Stats
 from forklog.transports.base import Transport
 
-__all__ = ["Pipeline", "State"]
+__all__ = ["Pipeline"]
 
 REST_SECONDS = 0.02  # a fork waits at most this long for a flush thread that is in a request
-_LATE_SECONDS = 0.25  # for what is logged after the exit's deadline was used up
-
-
-class State(enum.Enum):
-    """What drives the pipeline."""
-
-    INERT = "inert"
-    HOLDING = "holding"
-    RUNNING = "running"
-    INLINE = "inline"
-    CLOSED = "closed"
 
 
 class Pipeline:
@@ -49,8 +37,6 @@ class Pipeline:
     and are for ordinary code. After a fork the child gets a new pipeline and leaves this one alone.
 
     Args:
-        options: the handler's options.
-        transport: opens connections in this process.
         inherited: the pipeline of the process that forked this one; entries that it held are
             adopted, nothing else of it is touched.
         on_hold: called when this process turns out to be one that holds.
@@ -68,8 +54,7 @@ class Pipeline:
         self.mark = new_mark()
         self.heir: dict[str, object] = {}
         self.pid = pid()
-        self.state = State.INERT
-        self.is_closing = False
+        self.state, self.is_closing = State.INERT, False
         self.adopted = self.swallowed = 0
         self.insert_ids = InsertIds()
         self._options = options
@@ -78,18 +63,16 @@ class Pipeline:
         self.buffer = Buffer(
             options.max_buffer_bytes,
             self._woken,
-            on_full=self._await_room if options.block_timeout else None,
-            on_shed=self._keep_shed if options.on_drop else None,
+            on_full=(lambda: self.driver.await_room()) if options.block_timeout else None,  # noqa: PLW0108
+            on_shed=(lambda e: self.driver.keep_shed(e)) if options.on_drop else None,  # noqa: PLW0108
         )
         self.offer = self.buffer.offer
         self.flusher = Flusher(options, self.buffer, transport, self._report)
         self.driver = Driver(options, self.buffer, self.flusher, self.insert_ids, self._report)
+        self.ending = Ending(options, self.flusher, self.driver, self._report)
         self.boot: Boot = Boot(self.buffer, inherited.boot.estate() if inherited else None)
         self.driver.stops_when_idle = bool(inherited and inherited.driver.stops_when_idle)
         self._start_turn = threading.Lock()  # only ever tried
-        self._exit_deadline: float | None = None
-
-    # -- starting ----------------------------------------------------------------------------
 
     def _woken(self) -> None:
         """Take a wake-up from an offer that the buffer was armed for; any thread, any context."""
@@ -117,7 +100,7 @@ class Pipeline:
 
     def _act(self) -> None:
         if self.state is State.CLOSED:
-            self._give_up("closed")
+            self.ending.give_up("closed")
         elif self.state is State.INLINE:
             self.driver.run_inline()
         elif self.state is not State.RUNNING:
@@ -199,8 +182,6 @@ class Pipeline:
         if self.state is State.INLINE and self.mark[0]:
             self.driver.pass_inline(self._options.answer_timeout)
 
-    # -- for the handler ---------------------------------------------------------------------
-
     def flush(self, timeout: float) -> bool:
         """Wait until all that was accepted before the call is settled, or the timeout is over.
 
@@ -238,20 +219,13 @@ class Pipeline:
         self.mark[0] = 0
         self.driver.is_leaving = True
         if not self.flush(timeout):
-            self._give_up("shutdown")
-        self._stop(deadline)
-
-    def _stop(self, deadline: float) -> None:
+            self.ending.give_up("shutdown")
         was_running, self.state = self.state is State.RUNNING, State.CLOSED
-        self.driver.is_stopping = True
-        self.driver.bell.ring()
-        if was_running and threading.get_ident() != self.driver.thread_ident:
-            self.driver.ended.wait(max(0.2, deadline - monotonic()))
+        self.ending.end_thread(deadline if was_running else None)
         self.buffer.arm(0)
-        self._give_up("closed")
-        self.driver.tell_sheds()
+        self.ending.give_up("closed")
+        self.ending.say_all()
         self.flusher.close()
-        self._report.finish()
 
     def stop_when_idle(self) -> None:
         """Let the thread end once everything is delivered; for a handler nobody holds any more."""
@@ -262,48 +236,15 @@ class Pipeline:
         """Deliver what is pending before the process ends; a hook of this process calls it."""
         if not self.mark[0] or self.state in (State.CLOSED, State.INERT):
             return
-        now = monotonic()
-        if self._exit_deadline is None:
-            self._exit_deadline = now + self._options.shutdown_timeout
         self.driver.is_leaving = True
         if self.state is State.HOLDING:
             self._woken()
-        if not self.flush(max(self._exit_deadline - now, _LATE_SECONDS)):
-            self._give_up("shutdown")
-        self.driver.tell_sheds()
-        self._report.finish()
-
-    def _give_up(self, reason: str) -> None:
-        entries = self.flusher.give_up()
-        if entries:
-            write_last_resort(self._options.last_resort, entries, self._report)
-            self.flusher.count_drop(reason, len(entries), entries)
-
-    def _await_room(self) -> None:
-        self.driver.await_room(self._options.block_timeout)
-
-    def _keep_shed(self, entry: bytes) -> None:
-        self.driver.shed_entries.append(entry)
+        if not self.flush(self.ending.exit_seconds()):
+            self.ending.give_up("shutdown")
+        self.ending.say_all()
 
     def stats(self) -> Stats:
         """Return a snapshot. Blocks for memory work only; not for signal handlers."""
-        flusher, buffer = self.flusher, self.buffer
-        with flusher.ledger:
-            shed, waiting = buffer.shed.value(), len(buffer)
-            dropped = dict(flusher.dropped)
-            if shed > self.driver.sheds_told:
-                untold = shed - self.driver.sheds_told
-                dropped["buffer_full"] = dropped.get("buffer_full", 0) + untold
-            return Stats(
-                pid=self.pid,
-                state=self.state.value,
-                accepted=flusher.taken + shed + waiting,
-                delivered=flusher.delivered,
-                dropped=MappingProxyType(dropped),
-                adopted=self.adopted,
-                requests=flusher.requests,
-                retries=flusher.retries,
-                swallowed=self.swallowed,
-                pending=waiting + flusher.in_hand(),
-                pending_bytes=buffer.bytes,
-            )
+        counters = {"pid": self.pid, "adopted": self.adopted, "swallowed": self.swallowed}
+        state = self.state.value
+        return snapshot(self.buffer, self.flusher, self.driver, state=state, **counters)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-__all__ = ["Stats"]
+__all__ = ["State", "Stats"]
 
 _EMPTY: Mapping[str, int] = MappingProxyType({})
+
+
+class State(enum.Enum):
+    """What drives the pipeline."""
+
+    INERT = "inert"
+    HOLDING = "holding"
+    RUNNING = "running"
+    INLINE = "inline"
+    CLOSED = "closed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

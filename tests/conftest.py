@@ -50,7 +50,7 @@ def make_logger(
     forklog_transport: FakeTransport,
 ) -> Iterator[Callable[..., tuple[logging.Logger, CloudLoggingHandler]]]:
     """Return a function that makes a handler and a logger of its own; closed after the test."""
-    made = []
+    made: list[CloudLoggingHandler] = []
 
     def make(
         transport: Transport | None = None, **options: Any

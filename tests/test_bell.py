@@ -37,7 +37,12 @@ def test_a_wait_ends_at_its_timeout() -> None:
 def test_a_ring_ends_a_wait_in_another_thread() -> None:
     """A waiter without a timeout is woken by a ring."""
     bell, woken = Bell(), threading.Event()
-    thread = threading.Thread(target=lambda: (bell.wait(), woken.set()))
+
+    def sleep() -> None:
+        bell.wait()
+        woken.set()
+
+    thread = threading.Thread(target=sleep)
     thread.start()
     bell.ring()
     assert woken.wait(5)

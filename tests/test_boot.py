@@ -13,7 +13,7 @@ class _Process:
     def __init__(self, heir_of: _Process | None = None) -> None:
         self.ids = InsertIds()
         self.buffer = Buffer(10_000, lambda: None)
-        self.boot = Boot(self.buffer, heir_of.boot.estate() if heir_of else None)
+        self.boot: Boot = Boot(self.buffer, heir_of.boot.estate() if heir_of else None)
 
     def log(self, count: int) -> None:
         for _ in range(count):

@@ -166,7 +166,7 @@ def test_threads_lose_nothing_and_the_bytes_stay_true() -> None:
 
 
 def test_inspection_changes_nothing() -> None:
-    """The looks at a buffer (urgent, newest, oldest, snapshot) leave it as it was; clear does not."""
+    """Looking at a buffer (urgent, newest, oldest, snapshot) takes nothing out; clear does."""
     buffer, ids = _buffer(), InsertIds()
     assert buffer.newest_number() == -1
     assert buffer.oldest() > b'{"insertId":"f'

@@ -149,10 +149,10 @@ def test_an_entry_that_failed_for_a_passing_reason_is_sent_alone_again(bench: _B
     bench.check_accounts()
 
 
-@pytest.mark.parametrize(("status", "remedy"), [(401, "renew"), (403, "logWriter"), (404, "project")])
-def test_a_blocked_batch_waits_slowly_and_says_why(
-    bench: _Bench, status: int, remedy: str
-) -> None:
+@pytest.mark.parametrize(
+    ("status", "remedy"), [(401, "renew"), (403, "logWriter"), (404, "project")]
+)
+def test_a_blocked_batch_waits_slowly_and_says_why(bench: _Bench, status: int, remedy: str) -> None:
     """Nothing is lost, the delay is long, one line says what to do."""
     _script(bench, Fail(status, times=3))
     bench.log("a")

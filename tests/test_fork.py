@@ -6,9 +6,9 @@ import os
 import threading
 
 import pytest
+from helpers import check_python
 
 from forklog.fork import Mark, PerProcess, PidMark, new_mark, pid
-from helpers import check_python
 
 
 class _Product:
@@ -66,22 +66,27 @@ def test_a_grandchild_builds_from_its_parent(gate: PerProcess[_Product]) -> None
     assert check()
 
 
-def test_threads_agree_on_one_successor(gate: PerProcess[_Product]) -> None:
-    """Many threads that find the same stale product at the same moment get the same new one."""
-    for _ in range(50):
+def test_threads_agree_on_one_successor() -> None:
+    """Four threads that all are inside the factory at once leave with the same product."""
+    barrier = threading.Barrier(4)
+
+    def build(inherited: _Product | None) -> _Product:
+        if inherited is not None:
+            barrier.wait(10)
+        return _Product(inherited, new_mark())
+
+    gate = PerProcess(build)
+    for _ in range(20):
         gate.product.mark[0] = 0
-        barrier = threading.Barrier(4)
-        got = []
-
-        def look(barrier: threading.Barrier = barrier, got: list[_Product] = got) -> None:
-            barrier.wait()
-            got.append(gate.current())
-
-        threads = [threading.Thread(target=look) for _ in range(4)]
+        got: list[_Product] = []
+        threads = [
+            threading.Thread(target=lambda got=got: got.append(gate.current())) for _ in range(4)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            thread.join(10)
+        assert len(got) == 4
         assert len(set(map(id, got))) == 1
 
 

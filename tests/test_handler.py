@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import logging as google_logging
+from helpers import check_python, wait_until
 
 import forklog
 from forklog.testing import FakeTransport, Hang
-from helpers import check_python, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,7 +89,7 @@ def test_dict_config_with_plain_values(emulator: Emulator) -> None:
     )
     logging.getLogger("a.b").debug("too low")
     logging.getLogger("a.b").warning("hello")
-    (entry,) = emulator.wait_for(len, 10)
+    (entry,) = emulator.wait_for(bool, 10)
     assert entry["logName"] == "projects/p/logs/web%2Fapp"
     assert entry["labels"] == {"env": "prod", "python_logger": "a.b"}
     assert entry["resource"]["type"] == "generic_task"
@@ -126,14 +126,14 @@ kwargs={{"endpoint": "{emulator.url}", "project": "p", "max_latency": 0.05}}
 """)
     logging.config.fileConfig(path, disable_existing_loggers=False)
     logging.getLogger("ini").info("hello")
-    assert emulator.wait_for(len, 10)[0]["textPayload"] == "hello"
+    assert emulator.wait_for(bool, 10)[0]["textPayload"] == "hello"
 
 
 def test_a_client_of_google_is_taken(emulator: Emulator) -> None:
     """``client=`` gives project and endpoint, and its log arrives; its own connection is unused."""
-    client = google_logging.Client(
+    client = google_logging.Client(  # type: ignore[no-untyped-call]
         project="from-client",
-        credentials=AnonymousCredentials(),
+        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
         client_options={"api_endpoint": emulator.url},
         _use_grpc=False,
     )
@@ -190,14 +190,21 @@ def test_a_filter_may_replace_the_record(
 
 
 def test_no_lock_is_waited_for(make_logger: Make, forklog_transport: FakeTransport) -> None:
-    """With every lock of the handler held for ever by another thread, a record still goes."""
+    """With the handler's lock taken by a thread that is gone, records and shutdown still go."""
     logger, handler = make_logger()
-    handler.acquire()
-    thread = threading.Thread(target=lambda: logger.info("hello"))
+    holder = threading.Thread(target=handler.acquire)
+    holder.start()
+    holder.join()
+
+    def work() -> None:
+        logger.info("hello")
+        logging.shutdown([weakref.ref(handler)])
+
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
     thread.join(5)
     assert not thread.is_alive()
-    forklog_transport.wait_for(1)
+    assert _texts(forklog_transport) == ["hello"]
 
 
 def test_a_signal_handler_may_log_in_the_middle_of_a_log_call(

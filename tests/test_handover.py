@@ -6,9 +6,9 @@ import os
 from itertools import pairwise
 
 import pytest
+from helpers import check_python
 
 from forklog.handover import HandOver
-from helpers import check_python
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import google.auth.credentials
 import google.auth.exceptions
 import pytest
+from helpers import check_python
 
 from forklog.options import Options
 from forklog.transports.access import NoCredentialsError, find_access
 from forklog.transports.base import WireError
 from forklog.transports.http import HttpTransport
-from helpers import check_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -119,11 +119,15 @@ def test_the_answer_is_handed_on(server: _Server) -> None:
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("-3", 0.0), ("1e9", 3600.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("nan", None)],
+    [
+        ("-3", 0.0),
+        ("1e9", 3600.0),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+        ("nan", None),
+        ("inf", 3600.0),
+    ],
 )
-def test_an_odd_retry_after_is_bounded(
-    server: _Server, header: str, seconds: float | None
-) -> None:
+def test_an_odd_retry_after_is_bounded(server: _Server, header: str, seconds: float | None) -> None:
     """Whatever the header says, the delay is a number from 0 s to an hour, or none."""
     server.act = lambda handler: handler.reply(503, Retry_After=header)
     connection = _transport(server.url).open()
@@ -250,11 +254,12 @@ def test_a_proxy_of_the_environment_is_not_used_for_this_machine(
 # -- access ----------------------------------------------------------------------------------
 
 
-class _Token(google.auth.credentials.Credentials):  # type: ignore[misc]
+class _Token(google.auth.credentials.Credentials):
     """Credentials that cost nothing, or whose refresh fails as the test says."""
 
     def __init__(self, error: Exception | None = None) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.project_id: str | None = None
         self.error = error
         self.refreshed = 0
 
@@ -285,9 +290,9 @@ def _lower(request: tuple[dict[str, str], Any]) -> tuple[dict[str, str], Any]:
 @pytest.mark.parametrize(
     ("error", "is_blocked"),
     [
-        (google.auth.exceptions.RefreshError("secret: invalid_grant"), True),
-        (google.auth.exceptions.RefreshError("secret: later", retryable=True), False),
-        (google.auth.exceptions.TransportError("secret: no route"), False),
+        (google.auth.exceptions.RefreshError("secret: invalid_grant"), True),  # type: ignore[no-untyped-call]
+        (google.auth.exceptions.RefreshError("secret: later", retryable=True), False),  # type: ignore[no-untyped-call]
+        (google.auth.exceptions.TransportError("secret: no route"), False),  # type: ignore[no-untyped-call]
     ],
 )
 def test_a_failing_refresh_is_judged(
@@ -304,7 +309,9 @@ def test_a_failing_refresh_is_judged(
 
 def test_credentials_do_not_leave_over_plain_http() -> None:
     """A token for another machine over http is refused, and the remedy is said."""
-    with pytest.raises(WireError, match=r"will not send credentials to example\.com.*https") as caught:
+    with pytest.raises(
+        WireError, match=r"will not send credentials to example\.com.*https"
+    ) as caught:
         find_access(Options(project="p", endpoint="http://example.com", credentials=_Token()))
     assert caught.value.is_blocked
 

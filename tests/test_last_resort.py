@@ -15,7 +15,7 @@ from forklog.report import Report
 if TYPE_CHECKING:
     from pathlib import Path
 
-_ENTRIES = ['{"textPayload":"eins"}'.encode(), '{"textPayload":"zwölf"}'.encode()]
+_ENTRIES = [b'{"textPayload":"eins"}', '{"textPayload":"zwölf"}'.encode()]
 
 
 @pytest.fixture

@@ -108,7 +108,8 @@ def test_a_resource_of_the_google_library_is_taken() -> None:
     """The stock handler's ``Resource`` and a plain mapping mean the same."""
     stock = Resource(type="gce_instance", labels={"zone": "b"})
     plain = {"type": "gce_instance", "labels": {"zone": "b"}}
-    assert Options(resource=stock).resource == Options(resource=plain).resource == plain
+    for resource in (stock, plain):
+        assert Options(resource=resource).resource == plain  # type: ignore[arg-type]
 
 
 def test_what_the_caller_changes_later_does_not_matter() -> None:
@@ -136,4 +137,4 @@ def test_the_last_resort_may_be_a_path(tmp_path: Path) -> None:
 def test_every_option_is_keyword_only() -> None:
     """Options have no order that could be mistaken."""
     with pytest.raises(TypeError):
-        Options("project")  # type: ignore[misc]
+        Options("project")  # type: ignore[call-arg,misc,unused-ignore]

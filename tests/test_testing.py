@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from helpers import check_python, python_path, wait_until
 
 import forklog.testing
 from forklog.testing import Deliver, Disconnect, Fail, FakeTransport, Hang, Refuse
 from forklog.transports.base import WireError
-from helpers import check_python, python_path, wait_until
 
 if TYPE_CHECKING:
     from forklog.testing.plugin import CloudLog

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -81,9 +82,7 @@ def _credentials(options: Options) -> tuple[Any, str | None]:
         if given is None:
             return google.auth.default(scopes=_SCOPES)  # type: ignore[no-untyped-call,no-any-return,unused-ignore]
         if isinstance(given, (str, os.PathLike)):
-            return google.auth.load_credentials_from_file(  # type: ignore[no-untyped-call,no-any-return,unused-ignore]
-                os.fspath(given), scopes=_SCOPES
-            )
+            return _load_file(os.fspath(given))
     except google.auth.exceptions.DefaultCredentialsError as error:
         if given is None and not os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
             raise NoCredentialsError from error
@@ -96,3 +95,10 @@ def _credentials(options: Options) -> tuple[Any, str | None]:
     if getattr(given, "requires_scopes", False):
         scoped = given.with_scopes(_SCOPES)
     return scoped, getattr(given, "project_id", None)
+
+
+def _load_file(path: str) -> tuple[Any, str | None]:
+    with warnings.catch_warnings():
+        # Deprecated for files from strangers; this one is named by the application itself.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return google.auth.load_credentials_from_file(path, scopes=_SCOPES)  # type: ignore[no-untyped-call,no-any-return,unused-ignore]

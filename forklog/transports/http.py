@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -10,8 +11,11 @@ import google.auth.exceptions
 import google.auth.transport.requests
 import orjson
 import requests
+import urllib3.exceptions
 
 from forklog import __about__
+from forklog.clock import monotonic
+from forklog.fork import keep_in_children
 from forklog.last_resort import write_to_stderr
 from forklog.metadata import detect_resource
 from forklog.options import Options, is_loopback
@@ -22,6 +26,12 @@ from forklog.transports.base import Answer, Connection, WireError
 __all__ = ["HttpConnection", "HttpTransport"]
 
 _MAX_ANSWER_BYTES = 1024 * 1024
+_WIRE_ERRORS = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    google.auth.exceptions.GoogleAuthError,
+    OSError,
+)
 _HEADERS = {
     "Content-Type": "application/json",
     "User-Agent": f"forklog/{__about__.VERSION}",
@@ -69,6 +79,7 @@ class HttpConnection:
         self._url = f"{access.endpoint}/v2/entries:write"
         self._connect_timeout = options.connect_timeout
         self._session = _session(access)
+        keep_in_children(self)
         self._answered = False
         log_name = f"projects/{access.project}/logs/{quote(options.log_name, safe='')}"
         envelope = {"logName": log_name, "resource": resource, "partialSuccess": True}
@@ -86,13 +97,10 @@ class HttpConnection:
                 headers=_HEADERS,
                 timeout=(min(self._connect_timeout, timeout), timeout),
                 allow_redirects=False,
+                stream=True,
             )
-            content = answer.content[:_MAX_ANSWER_BYTES]
-        except (
-            requests.RequestException,
-            google.auth.exceptions.GoogleAuthError,
-            OSError,
-        ) as error:
+            content = _content(answer, monotonic() + timeout)
+        except _WIRE_ERRORS as error:
             raise self._wire_error(error) from error
         self._answered = True
         return Answer(answer.status_code, content, _retry_after(answer.headers.get("Retry-After")))
@@ -107,9 +115,11 @@ class HttpConnection:
             return WireError(text, is_blocked=not retryable)
         if isinstance(error, google.auth.exceptions.TransportError):
             return WireError(f"the credentials' server did not answer ({name})")
-        if isinstance(error, requests.Timeout):
+        if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
             return WireError(f"the server did not answer in time ({name})")
-        is_reset = isinstance(error, requests.ConnectionError) and was_answered
+        is_reset = was_answered and isinstance(
+            error, (requests.ConnectionError, urllib3.exceptions.ProtocolError)
+        )
         return WireError(f"no connection to the server ({name})", is_stale_connection=is_reset)
 
     def close(self) -> None:
@@ -141,9 +151,32 @@ def _session(access: Access) -> requests.Session:
     return google.auth.transport.requests.AuthorizedSession(access.credentials)  # type: ignore[no-untyped-call,no-any-return,unused-ignore]
 
 
+def _content(answer: requests.Response, deadline: float) -> bytes:
+    """Read the body, but no more of it and no longer than makes sense.
+
+    A timeout of requests is for each read of the socket; a server that sends a byte now and then
+    would hold the flush thread for ever.
+    """
+    parts, size = [], 0
+    # urllib3 before 2.1 has no read1; it waits for the whole body there.
+    read = getattr(answer.raw, "read1", answer.raw.read)
+    while chunk := read(65_536):
+        parts.append(chunk)
+        size += len(chunk)
+        if size > _MAX_ANSWER_BYTES:
+            answer.close()
+            return b"".join(parts)[:_MAX_ANSWER_BYTES]
+        if monotonic() > deadline:
+            answer.close()
+            raise requests.Timeout
+    answer.raw.read()  # nothing is left; gives the connection back
+    return b"".join(parts)
+
+
 def _retry_after(value: str | None) -> float | None:
     """Read the seconds of a Retry-After header; its other form, a date, is not used by Google."""
     try:
-        return min(max(float(value or ""), 0.0), 3600.0)
+        seconds = float(value or "nan")
     except ValueError:
         return None
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), 3600.0)

@@ -1,0 +1,36 @@
+"""Step 9, the numbers: reads counters and gauges of one pipeline's parts into a snapshot."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from forklog.buffer import Buffer
+from forklog.driver import Driver
+from forklog.flusher import Flusher
+from forklog.stats import Stats
+
+__all__ = ["snapshot"]
+
+
+def snapshot(
+    buffer: Buffer, flusher: Flusher, driver: Driver, *, pid: int, state: str, **counters: int
+) -> Stats:
+    """Return the numbers of one instant. Blocks for memory work only; not for signal handlers."""
+    with flusher.ledger:
+        shed, waiting = buffer.shed.value(), len(buffer)
+        dropped = dict(flusher.dropped)
+        if shed > driver.sheds_told:
+            untold = shed - driver.sheds_told
+            dropped["buffer_full"] = dropped.get("buffer_full", 0) + untold
+        return Stats(
+            pid=pid,
+            state=state,
+            accepted=flusher.taken + shed + waiting,
+            delivered=flusher.delivered,
+            dropped=MappingProxyType(dropped),
+            requests=flusher.requests,
+            retries=flusher.retries,
+            pending=waiting + flusher.in_hand(),
+            pending_bytes=buffer.bytes,
+            **counters,
+        )

@@ -1,0 +1,56 @@
+"""Step 5, the end of a pipeline: what is left goes to the last resort, within one deadline."""
+
+from __future__ import annotations
+
+import threading
+
+from forklog.clock import monotonic
+from forklog.driver import Driver
+from forklog.flusher import Flusher
+from forklog.last_resort import write_last_resort
+from forklog.options import Options
+from forklog.report import Report
+
+__all__ = ["Ending"]
+
+_LATE_SECONDS = 0.25  # for what is logged after the exit's deadline was used up
+_THREAD_SECONDS = 0.2  # for a thread whose work is done, or given up, to end
+
+
+class Ending:
+    """Give up, stop and say so; the pipeline decides when."""
+
+    def __init__(self, options: Options, flusher: Flusher, driver: Driver, report: Report) -> None:
+        """Do nothing yet."""
+        self._options = options
+        self._flusher = flusher
+        self._driver = driver
+        self._report = report
+        self._exit_deadline: float | None = None
+
+    def exit_seconds(self) -> float:
+        """Return how long an exit hook may take; all hooks of one exit share one deadline."""
+        now = monotonic()
+        if self._exit_deadline is None:
+            self._exit_deadline = now + self._options.shutdown_timeout
+        return max(self._exit_deadline - now, _LATE_SECONDS)
+
+    def give_up(self, reason: str) -> None:
+        """Write everything that is not settled to the last resort, and count it as dropped."""
+        entries = self._flusher.give_up()
+        if entries:
+            write_last_resort(self._options.last_resort, entries, self._report)
+            self._flusher.count_drop(reason, len(entries), entries)
+
+    def end_thread(self, deadline: float | None) -> None:
+        """Have the flush thread end; wait for it until the deadline if one is given."""
+        driver = self._driver
+        driver.is_stopping = True
+        driver.bell.ring()
+        if deadline is not None and threading.get_ident() != driver.thread_ident:
+            driver.ended.wait(max(_THREAD_SECONDS, deadline - monotonic()))
+
+    def say_all(self) -> None:
+        """Account for what was shed, and say what the rate limit has withheld so far."""
+        self._driver.tell_sheds()
+        self._report.finish()

@@ -1,0 +1,110 @@
+"""multiprocessing and concurrent.futures: their processes come and end in ways of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Forks
+
+METHODS = ["fork", "forkserver", "spawn"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_processes(forks: Forks, method: str) -> None:
+    """20 processes deliver from the hook that runs in them: they skip atexit, up to 3.12."""
+    forks.run(
+        f"""
+        import multiprocessing
+        from stage import log, work
+
+        log()
+        context = multiprocessing.get_context({method!r})
+        context.set_forkserver_preload(["stage"])
+        children = [context.Process(target=work, args=(2,)) for _ in range(20)]
+        for start in range(0, 20, 4):
+            for child in children[start:start + 4]:
+                child.start()
+            for child in children[start:start + 4]:
+                child.join(30)
+                assert child.exitcode == 0, child
+        log()
+    """,
+        latency=30,
+    )
+    forks.check_every_record_once(processes=21)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_pools(forks: Forks, method: str) -> None:
+    """Pool.close and ProcessPoolExecutor let their workers deliver what is pending."""
+    forks.run(
+        f"""
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+        from stage import log, work
+
+        log()
+        context = multiprocessing.get_context({method!r})
+        with context.Pool(4, maxtasksperchild=5) as pool:
+            assert len(set(pool.map(work, [1] * 40, chunksize=1))) >= 8
+            pool.close()
+            pool.join()
+        with ProcessPoolExecutor(3, mp_context=context) as executor:
+            list(executor.map(work, [1] * 20))
+        log()
+    """,
+        latency=30,
+    )
+    forks.check_every_record_once()
+
+
+def test_processes_started_by_another_thread(forks: Forks) -> None:
+    """Processes forked by a worker thread deliver; that thread is their main one."""
+    forks.run(
+        """
+        import multiprocessing, threading
+        from stage import log, work
+
+        context = multiprocessing.get_context("fork")
+        codes = []
+
+        def run():
+            child = context.Process(target=work, args=(2,))
+            child.start()
+            child.join(30)
+            codes.append(child.exitcode)
+
+        log()
+        for _ in range(20):
+            thread = threading.Thread(target=run)
+            thread.start()
+            thread.join()
+        assert codes == [0] * 20, codes
+    """,
+        latency=30,
+    )
+    forks.check_every_record_once(processes=21)
+
+
+def test_terminated_pools_hang_nobody(forks: Forks) -> None:
+    """Pool.terminate kills its workers at any line; the parent and later pools are unharmed."""
+    forks.run("""
+        import multiprocessing
+        from stage import handler, log, logger, until
+
+        def chatter(_):
+            while True:
+                logger.info("at risk")
+
+        context = multiprocessing.get_context("fork")
+        for _ in range(20):
+            log()
+            with context.Pool(2) as pool:
+                pool.map_async(chatter, range(2))
+                log()
+        assert handler.flush()
+    """)
+    forks.check_every_record_once(processes=1, besides="at risk")

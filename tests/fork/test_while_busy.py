@@ -1,0 +1,144 @@
+"""Forks while other threads log, hold locks, or wait for a slow server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from helpers import wait_until
+
+if TYPE_CHECKING:
+    from conftest import Forks
+
+
+def test_while_four_threads_log(forks: Forks) -> None:
+    """With four threads logging all the time, each of 40 forked children delivers."""
+    forks.run(
+        """
+        import threading, time
+        from stage import log, run
+
+        over = threading.Event()
+
+        def chatter():
+            while not over.is_set():
+                log(20)
+                time.sleep(0.005)  # for the emulator, which keeps them all
+
+        threads = [threading.Thread(target=chatter) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(40):
+                run(log, 3)
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+    """
+    )
+    forks.check_every_record_once(processes=41)
+
+
+def test_while_the_server_keeps_the_parent_waiting(forks: Forks) -> None:
+    """The parent's request hangs and its queue is full: children deliver theirs, it keeps its own."""
+    forks.emulator.fault("hang", count=1, on="write")
+    forks.run("""
+        import os
+        from stage import handler, log, logger, run, until
+        from urllib.request import Request, urlopen
+
+        log()
+        until(lambda: handler.stats().requests == 1)  # it hangs
+        log(200, padding="x" * 2000)
+        before = handler.stats()
+        for _ in range(20):
+            run(log, 2)
+        assert handler.stats().pending == before.pending == 201
+        url = f"http://{os.environ['LOGGING_EMULATOR_HOST']}/emulator/faults"
+        urlopen(Request(url, method="DELETE")).close()
+        assert handler.flush()
+        assert not handler.stats().dropped
+    """)
+    forks.check_every_record_once(processes=21)
+
+
+def test_while_the_parents_queue_overflows(forks: Forks) -> None:
+    """Children of a parent that sheds records deliver all of theirs; the parent counts its loss."""
+    forks.emulator.fault("hang", count=1, on="write")
+    done = forks.run("""
+        import logging, os
+        import stage
+        from forklog import CloudLoggingHandler
+        from urllib.request import Request, urlopen
+
+        stage.logger.removeHandler(stage.handler)
+        stage.handler = CloudLoggingHandler(
+            project="forks", max_latency=0.05, max_buffer_bytes=1024 * 1024
+        )
+        stage.logger.addHandler(stage.handler)
+        stage.log()
+        stage.until(lambda: stage.handler.stats().requests == 1)
+        for number in range(1000):
+            stage.logger.info("parent %d %s", number, "x" * 2000)
+        for _ in range(20):
+            stage.run(stage.log, 2)
+        url = f"http://{os.environ['LOGGING_EMULATOR_HOST']}/emulator/faults"
+        urlopen(Request(url, method="DELETE")).close()
+        assert stage.handler.flush()
+        stats = stage.handler.stats()
+        assert stats.accepted >= 1001
+        assert stats.accepted == stats.delivered + sum(stats.dropped.values())
+        print(stats.dropped["buffer_full"])
+    """)
+    logged = set(forks.logged())
+    assert len(logged) == 41
+    wait_until(lambda: logged <= set(forks.arrived()), 10, "the records of the children")
+    parents = forks.emulator.entries('textPayload:"parent "')
+    assert len(parents) == 1000 - int(done.stdout)
+    assert forks.emulator.stats()["duplicates"] == 0
+
+
+LOCKS = {
+    "logging's": "logging._lock",
+    "the handler's": "handler.lock",
+    "the ledger's": "handler._gate.product.flusher.ledger",
+    "the pass's": "handler._gate.product.flusher._turn",
+    "the starter's": "handler._gate.product._start_turn",
+    "the waiters'": "handler._gate.product.driver._settled",
+}
+# os.fork itself waits for logging's lock.
+HELD = [(fork, lock) for fork in ("os.fork", "c_fork") for lock in LOCKS][1:]
+
+
+@pytest.mark.parametrize(("fork", "lock"), HELD)
+def test_while_another_thread_holds_a_lock(forks: Forks, fork: str, lock: str) -> None:
+    """No lock that stays held for ever in the child keeps it from logging and delivering."""
+    forks.run(f"""
+        import ctypes, logging, os, threading
+        from stage import DONE, handler, log, reap
+
+        c_fork = ctypes.PyDLL(None).fork  # keeps the GIL, runs no callback of Python's
+        log()  # the pipeline runs, and the logger remembers its level
+        assert handler.flush()
+        held, over = threading.Event(), threading.Event()
+
+        def hold():
+            with {LOCKS[lock]}:
+                held.set()
+                over.wait(60)
+
+        thread = threading.Thread(target=hold, daemon=True)
+        thread.start()
+        assert held.wait(10)
+        for _ in range(20):
+            child = {fork}()
+            if not child:
+                log(2)
+                os._exit(DONE if handler.flush() else 2)
+            reap(child)
+        over.set()
+        thread.join()
+        log()
+    """)
+    forks.check_every_record_once(processes=21)

@@ -1,0 +1,130 @@
+"""The driver without a thread: when a pass runs, and how the inline ways end."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from forklog.buffer import Buffer
+from forklog.clock import monotonic
+from forklog.driver import NO_THREAD, Driver
+from forklog.flusher import Flusher, Pass
+from forklog.insert_id import InsertIds
+from forklog.options import Options
+from forklog.report import Report
+from forklog.testing import Fail, FakeTransport, Hang
+
+INFO, ERROR = 2, 5
+
+
+class _Bench:
+    def __init__(self, transport: FakeTransport, **options: Any) -> None:
+        self.options = Options(**options)
+        self.ids = InsertIds()
+        report = Report(lambda _line: None)
+        self.buffer = Buffer(self.options.max_buffer_bytes, self._woken)
+        self.flusher = Flusher(self.options, self.buffer, transport, report)
+        self.driver = Driver(self.options, self.buffer, self.flusher, self.ids, report)
+
+    def _woken(self) -> None:
+        self.driver.bell.ring()
+
+    def log(self, rank: int = INFO, size: int = 0) -> bytes:
+        entry = b'%b%010x","t":"%b"}'
+        self.buffer.offer(rank, entry % (self.ids.head, self.ids.number(), b"x" * size))
+        return self.ids.key()
+
+
+@pytest.fixture
+def bench(forklog_transport: FakeTransport) -> _Bench:
+    """Return a driver with what belongs to it."""
+    return _Bench(forklog_transport)
+
+
+def test_inline_sends_what_is_urgent_only(bench: _Bench, forklog_transport: FakeTransport) -> None:
+    """Below flush_level and below a batch nothing is sent; at either of them it is."""
+    bench.log()
+    bench.driver.run_inline()
+    assert not forklog_transport.sent
+    bench.log(ERROR)
+    bench.driver.run_inline()
+    assert len(forklog_transport.entries) == 2
+    for _ in range(12):
+        bench.log(size=100_000)
+    bench.driver.run_inline()
+    assert len(forklog_transport.entries) == 14
+
+
+def test_inline_waits_out_failures(bench: _Bench, forklog_transport: FakeTransport) -> None:
+    """While a failure has to pass, an urgent record does not go to the wire."""
+    forklog_transport.then(Fail(503, retry_after=60))
+    for _ in range(3):
+        bench.log(ERROR)
+        bench.driver.run_inline()
+    assert len(forklog_transport.sent) == 1
+
+
+def test_flush_inline_settles_or_ends(bench: _Bench, forklog_transport: FakeTransport) -> None:
+    """It repeats passes until all below the mark is settled, or the deadline is reached."""
+    forklog_transport.then(Fail(503, times=2, retry_after=0.01))
+    mark = bench.log()
+    bench.driver.flush_inline(mark, monotonic() + 10)
+    assert bench.flusher.floor() > mark
+    forklog_transport.then(Hang(times=9))
+    mark = bench.log()
+    start = time.monotonic()
+    bench.driver.flush_inline(mark, monotonic() + 0.3)
+    assert 0.2 < time.monotonic() - start < 1.5
+    assert bench.flusher.floor() <= mark
+
+
+def test_an_inline_pass_is_not_taken_for_an_application(bench: _Bench) -> None:
+    """During an inline pass the calling thread is the one whose own records are swallowed."""
+    assert bench.driver.thread_ident == NO_THREAD
+    bench.log()
+    assert bench.driver.pass_inline(5) is Pass.SENT
+    assert bench.driver.thread_ident == NO_THREAD
+
+
+def test_a_thread_that_cannot_start_is_told(bench: _Bench) -> None:
+    """The thread ends when it is to stop, says so, and its end can be waited for."""
+    ended = threading.Event()
+    bench.driver.is_stopping = True
+    bench.driver.start_thread("forklog-flush-test", ended.set, ended.set)
+    assert ended.wait(10)
+    assert bench.driver.ended.wait(10)
+    assert bench.driver.thread_ident == NO_THREAD
+
+
+def test_a_resting_thread_ends_between_two_passes(
+    bench: _Bench, forklog_transport: FakeTransport
+) -> None:
+    """`rest` has an idle thread end within its timeout, and leaves entries where they are."""
+    bench.driver.start_thread("forklog-flush-test", lambda: None, lambda: None)
+    bench.log()
+    forklog_transport.wait_for(1)
+    bench.driver.rest(10)
+    assert bench.driver.ended.is_set()
+    bench.log()
+    assert len(bench.buffer) == 1
+
+
+def test_a_drop_is_noticed_once(bench: _Bench) -> None:
+    """What an overflow shed in other threads is booked once, under its reason."""
+    small = _Bench(FakeTransport(), max_buffer_bytes=2**20)
+    for _ in range(30):
+        small.log(size=100_000)
+    small.driver.tell_sheds()
+    small.driver.tell_sheds()
+    assert small.flusher.dropped["buffer_full"] == 30 - len(small.buffer)
+    assert bench.flusher.dropped == {}
+
+
+def test_the_ranks_of_flush_level() -> None:
+    """flush_level is compared by severity."""
+    for level, rank in ((logging.DEBUG, 1), ("WARNING", 4), ("CRITICAL", 6)):
+        assert _Bench(FakeTransport(), flush_level=level).driver.flush_rank == rank

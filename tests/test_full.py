@@ -1,0 +1,74 @@
+"""The full road: whatever a record holds, it becomes entries that the server takes."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from records import Hostile, Road, record_of
+
+from forklog.emulator.timestamps import SECOND, parse
+from forklog.entry import SEVERITIES, drop_notice
+from forklog.insert_id import InsertIds
+
+
+def test_a_drop_notice_is_an_entry() -> None:
+    """The notice about dropped entries is a WARNING with the number and the reason."""
+    rank, raw = drop_notice(InsertIds(), 5, "buffer_full")
+    entry = json.loads(raw)
+    assert SEVERITIES[rank] == b"WARNING"
+    assert entry["severity"] == "WARNING"
+    assert entry["jsonPayload"] == {
+        "message": "forklog dropped 5 entries (buffer_full)",
+        "dropped": 5,
+        "reason": "buffer_full",
+    }
+    assert entry["labels"] == {"python_logger": "forklog"}
+    assert abs(parse(entry["timestamp"]) - time.time_ns()) < 5 * SECOND
+
+
+_TEXT = st.text(max_size=30) | st.text(st.characters(), max_size=30)
+_NAMES = _TEXT | st.sampled_from(["", "None", "{}", '{"a": 1}', "%s", "x" * 600, "\x00", "\ud800"])
+_LEAVES = (
+    st.none() | st.booleans() | st.integers() | st.floats() | _NAMES | st.binary(max_size=20)
+    | st.builds(Hostile) | st.builds(object) | st.datetimes() | st.decimals() | st.uuids()
+)  # fmt: skip
+_ANYTHING = st.recursive(
+    _LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=5) | st.tuples(inner, inner)
+        | st.dictionaries(_NAMES | st.integers() | st.none(), inner, max_size=5)
+    ),
+    max_leaves=15,
+)  # fmt: skip
+_FIELDS = [
+    "name", "levelno", "levelname", "pathname", "lineno", "funcName", "created", "exc_info",
+    "exc_text", "stack_info", "thread", "message", "asctime", "labels", "trace", "span_id",
+    "trace_sampled", "http_request", "source_location", "json_fields", "resource", "_labels",
+    "_trace", "_span_id", "_trace_sampled", "_http_request", "_source_location", "_resource",
+]  # fmt: skip
+_KNOWN = [
+    "requestMethod", "request_url", "status", "requestSize", "latency", "cacheHit", "file", "line",
+    "function", "type", "labels", "message", "forklog_repaired", "python_logger",
+]  # fmt: skip
+_MAPPINGS = st.dictionaries(st.sampled_from(_KNOWN), _ANYTHING, max_size=8)
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    msg=_ANYTHING,
+    args=st.none() | st.lists(_LEAVES, max_size=3).map(tuple) | _ANYTHING,
+    fields=st.dictionaries(st.sampled_from(_FIELDS) | _NAMES, _ANYTHING | _MAPPINGS, max_size=8),
+    shared=st.sampled_from([0, 1, 63, 64]),
+)
+def test_any_record_becomes_valid_entries(
+    msg: Any, args: Any, fields: dict[str, Any], shared: int
+) -> None:
+    """Whatever a record holds, nothing raises and the server takes each of its entries."""
+    record = record_of(msg)
+    record.args = args
+    record.__dict__.update({name: v for name, v in fields.items() if name not in ("msg", "args")})
+    assert Road({f"s{n}": "v" for n in range(shared)}).all(record)

@@ -1,0 +1,90 @@
+"""The insertId: unique, growing, at a fixed place."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+
+from records import Road, record_of
+
+from forklog.insert_id import KEY_BYTES, OPENING, InsertIds, number_of
+
+
+def _id(entry: bytes) -> str:
+    return str(json.loads(entry)["insertId"])
+
+
+def test_the_id_comes_first_and_at_a_fixed_place() -> None:
+    """Every entry of either road begins with its insertId of 29 hexadecimal digits."""
+    road = Road()
+    for record in (record_of(), record_of(labels={"a": "b"}), record_of("x" * 300_000)):
+        for entry in road.raw(record):
+            found = _id(entry)
+            assert entry[len(OPENING) : KEY_BYTES].decode() == found
+            assert len(found) == 29
+            assert int(found, 16) > 0
+
+
+def test_ids_grow_with_every_entry() -> None:
+    """The ids of one process increase, as text too, whichever road makes them."""
+    road = Road()
+    records = [record_of(), record_of(labels={"a": "b"}), record_of("x" * 300_000)] * 100
+    ids = [_id(entry) for record in records for entry in road.raw(record)]
+    assert ids == sorted(set(ids))
+
+
+def test_ids_are_unique_across_threads() -> None:
+    """Threads that encode at the same time never make the same id."""
+    road = Road()
+    barrier = threading.Barrier(8)
+    made: list[list[str]] = []
+
+    def encode() -> None:
+        barrier.wait(5)
+        made.append([_id(entry) for _ in range(500) for entry in road.raw(record_of())])
+
+    threads = [threading.Thread(target=encode) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    ids = [found for part in made for found in part]
+    assert len(ids) == len(set(ids)) == 4000
+
+
+def test_ids_of_two_pipelines_differ() -> None:
+    """Pipelines built in the same microsecond still have prefixes of their own."""
+    heads = {InsertIds().head for _ in range(1000)}
+    assert len(heads) == 1000
+
+
+def test_a_later_process_sorts_after_an_earlier_one() -> None:
+    """The entries of a child, whose pipeline is built later, sort after its parent's."""
+    parent = InsertIds()
+    before = parent.key()
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(write, InsertIds().key())
+        os._exit(47)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 47
+    assert os.read(read, 100) > before
+    os.close(read)
+    os.close(write)
+
+
+def test_the_number_can_be_read_back() -> None:
+    """An entry's number within its pipeline is read from its bytes, and counts from zero."""
+    road = Road()
+    assert [number_of(road.raw(record_of())[0]) for _ in range(3)] == [0, 1, 2]
+
+
+def test_a_key_separates_earlier_entries_from_later_ones() -> None:
+    """A key is above every entry made before it, and below every later one."""
+    road = Road()
+    (before,) = road.raw(record_of())
+    key = road.ids.key()
+    (after,) = road.raw(record_of())
+    assert before < key < after
