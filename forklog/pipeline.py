@@ -118,7 +118,7 @@ class Pipeline:
             self.boot.stop_holding()
         self.adopted += self.boot.adopt()
         if not uwsgi.has_threads():
-            self._go_inline("threads are off in this uWSGI server (enable-threads = false)")
+            self._go_inline("threads are off in this uWSGI server (set enable-threads)")
             return
         try:
             name = f"forklog-flush-{self.pid}"

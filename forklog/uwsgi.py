@@ -20,6 +20,8 @@ try:
 except ImportError:
     _uwsgi = None
 
+_imported_by = os.getpid()
+
 
 class Role(enum.Enum):
     """Which of uWSGI's processes this one is; `NONE` outside uWSGI."""
@@ -49,9 +51,11 @@ def role() -> Role:
     master = _uwsgi.masterpid()
     if master and master == os.getppid() != os.getpid():
         return Role.SPOOLER
-    if master in (0, os.getpid()):
+    if os.getpid() == (master or _imported_by):
         return Role.LOADER
-    return Role.WORKER  # a plain os.fork of a worker keeps the worker's numbers; others end here
+    # Forked by one of them with os.fork. A child of a worker keeps the worker's numbers; the others
+    # end here, and have to send what they log like any process.
+    return Role.WORKER
 
 
 def has_threads() -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from records import HostileMapping
 
 from forklog.clean import MAX_DEPTH, safe_repr, safe_text, to_json
 
@@ -29,13 +30,6 @@ class Hostile:
 
     def __getattribute__(self, name: str) -> Any:
         raise LookupError(name)
-
-
-class HostileMapping(collections.UserDict[str, Any]):
-    """A mapping that cannot be read."""
-
-    def __iter__(self) -> Any:
-        raise RuntimeError("no keys")
 
 
 @dataclasses.dataclass

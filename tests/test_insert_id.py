@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 
 from records import Road, record_of
 
@@ -54,9 +55,14 @@ def test_ids_are_unique_across_threads() -> None:
 
 
 def test_ids_of_two_pipelines_differ() -> None:
-    """Pipelines built in the same microsecond still have prefixes of their own."""
-    heads = {InsertIds().head for _ in range(1000)}
-    assert len(heads) == 1000
+    """Pipelines built at the same moment differ in their random digits, others in their time."""
+    before = time.time_ns() // 1000
+    heads = [InsertIds().head for _ in range(1000)]
+    after = time.time_ns() // 1000
+    assert len(set(heads)) == 1000
+    assert len({head[-6:] for head in heads}) > 900
+    times = [int(head[-19:-6], 16) for head in heads]
+    assert before <= times[0] <= times[-1] <= after
 
 
 def test_a_later_process_sorts_after_an_earlier_one() -> None:

@@ -184,12 +184,11 @@ def test_a_formatter_that_writes_json_makes_an_object() -> None:
 def test_a_record_of_an_own_class_makes_its_own_message() -> None:
     """A record whose class formats in another way is asked for its message."""
 
-    class Braced(logging.LogRecord):
+    class Loud(logging.LogRecord):
         def getMessage(self) -> str:  # noqa: N802 - logging's name
-            return str(self.msg).format(*(self.args or ()))
+            return super().getMessage().upper()
 
-    record = Braced("app", logging.INFO, "/srv/app.py", 7, "hello {}", ("you",), None, "view")
-    assert _text(record) == "hello you"
+    assert _text(Loud("app", 20, "/srv/app.py", 7, "hello %s", ("you",), None)) == "HELLO YOU"
 
 
 def test_arguments_may_change_after_the_call() -> None:

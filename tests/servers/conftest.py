@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from helpers import python_path, wait_until
 
 from forklog.demo.modes import example_folder
 from forklog.demo.server import Server
 from forklog.demo.tally import compare, read_ledger, record_id
-from helpers import python_path, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,11 +72,8 @@ class Gunicorn:
 
     def kill(self) -> None:
         """Kill all of its processes."""
-        for group in (self.pid,):
-            try:
-                os.killpg(group, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
 
 
@@ -133,7 +132,20 @@ class Site:
         with urllib.request.urlopen(f"{self.server.url}/?{query}", timeout=20) as answer:
             return int(json.loads(answer.read())["pid"])
 
-    def ask_until(self, condition: Callable[[set[int]], bool], query: str = "records=3") -> set[int]:
+    def ask_in_vain(self, query: str) -> None:
+        """Send one request that gets no answer, or that of an error."""
+        try:
+            pid = self.ask(query)
+        except urllib.error.HTTPError as error:
+            error.close()
+        except OSError:
+            pass
+        else:
+            pytest.fail(f"{pid} answered")
+
+    def ask_until(
+        self, condition: Callable[[set[int]], bool], query: str = "records=3"
+    ) -> set[int]:
         """Send requests, eight at a time, until the set of PIDs that answered satisfies."""
         answered: set[int] = set()
 

@@ -7,7 +7,6 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-
 from helpers import wait_until
 
 if TYPE_CHECKING:
@@ -81,8 +80,7 @@ def test_killed_workers_are_replaced(site: Site) -> None:
 def test_a_worker_that_is_killed_for_its_timeout(site: Site) -> None:
     """What it logged earlier than max_latency before the kill has arrived, once."""
     server = site.start_gunicorn("--workers", "1", "--timeout", "2", "--preload")
-    with pytest.raises(OSError, match=r"closed|reset|timed out"):
-        site.ask("records=8&hold=30")
+    site.ask_in_vain("records=8&hold=30")
     wait_until(lambda: len(server.workers()) == 2, 20, "a new worker")
     site.ask("records=8")
     site.check_every_record_once()

@@ -41,7 +41,7 @@ def test_while_four_threads_log(forks: Forks) -> None:
 
 
 def test_while_the_server_keeps_the_parent_waiting(forks: Forks) -> None:
-    """The parent's request hangs and its queue is full: children deliver theirs, it keeps its own."""
+    """The parent's request hangs, its queue is full: children deliver theirs, it keeps its own."""
     forks.emulator.fault("hang", count=1, on="write")
     forks.run("""
         import os

@@ -56,7 +56,7 @@ def test_files_with_the_numbers_of_inherited_sockets_stay_open(forks: Forks, sta
             found = []
             for number in map(int, os.listdir("/proc/self/fd")):
                 try:
-                    found += [number] * os.readlink(f"/proc/self/fd/{{number}}").startswith("socket")
+                    found += [number] * os.readlink(f"/proc/self/fd/{{number}}").startswith("sock")
                 except OSError:
                     pass
             return found

@@ -1,0 +1,58 @@
+"""The example application with more ways to get a process: spoolers, forks in and before workers.
+
+LIVES_AT_IMPORT=fork has it fork a child while it is imported, which logs and stays for a while.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+import uwsgi
+from app import answer, log_records
+from app import application as plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+STAY_SECONDS = 60
+
+
+def spooled(arguments: dict[bytes, bytes]) -> int:
+    """Log what was asked for, in the spooler."""
+    log_records(int(arguments[b"records"]), "spooled")
+    return int(uwsgi.SPOOL_OK)
+
+
+uwsgi.spooler = spooled
+
+
+def fork_and_log(stay: float) -> int:
+    """Fork a child that logs, stays for a while, and ends without any exit hook."""
+    child = os.fork()
+    if not child:
+        log_records(3, "forked")
+        time.sleep(stay)
+        os._exit(0)
+    return child
+
+
+def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Do as the example, or spool or fork as the query asks."""
+    query = parse_qs(environ.get("QUERY_STRING", ""))
+    if "spool" in query:
+        uwsgi.spool({b"records": query["spool"][0].encode()})
+    elif "fork" in query:
+        child = fork_and_log(float(query["fork"][0]))
+        os.waitpid(child, 0)
+    else:
+        return plain(environ, start_response)
+    return answer(start_response, HTTPStatus.OK, {"pid": os.getpid()})
+
+
+if os.environ.get("LIVES_AT_IMPORT") == "fork":
+    fork_and_log(STAY_SECONDS)
