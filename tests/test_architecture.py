@@ -19,7 +19,8 @@ _OUTSIDE = ("emulator", "demo", "testing")
 _ROWS = (
     ("__about__", "errors", "clock", "bell", "stats", "handover", "fork", "limits", "uwsgi"),
     ("report", "forking", "exits", "insert_id", "clean", "options", "context", "transports.base"),
-    ("last_resort", "buffer", "retry", "repair", "metadata", "transports.access"),
+    ("last_resort", "buffer", "retry", "labels", "metadata", "transports.access"),
+    ("repair",),
     ("payload", "boot", "flusher", "transports.http"),
     ("full",),
     ("entry",),

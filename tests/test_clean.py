@@ -41,14 +41,6 @@ class Point:
     _hidden: int = 1
 
 
-@dataclasses.dataclass(frozen=True)
-class Slotted:
-    """A dataclass without a __dict__."""
-
-    __slots__ = ("x",)
-    x: int
-
-
 class Color(str, enum.Enum):
     """An enumeration of texts, as it was written before StrEnum."""
 
@@ -98,7 +90,6 @@ _UUID = uuid.UUID(int=5)
         (types.MappingProxyType({"a": 1}), {"a": 1}),
         (collections.OrderedDict(a=1), {"a": 1}),
         (collections.namedtuple("Pair", "a b")(1, 2), [1, 2]),  # noqa: PYI024
-        (Slotted(3), {"x": 3}),
         (Scalar(), 1.5),
         ("a\x00\x1b\u2028", "a\x00\x1b\u2028"),
         ("a\ud800b", "a\\ud800b"),

@@ -35,8 +35,9 @@ def main() -> bool:
 
 def _grandparent(pipe: int) -> None:
     stage.log()
+    mine = os.getpid()
     if not os.fork():
-        _parent(os.getppid(), pipe)
+        _parent(mine, pipe)
     os._exit(stage.DONE if stage.handler.flush() else 2)
 
 

@@ -192,7 +192,6 @@ def _variant(folder: Path, name: str, lines: str) -> Path:
 VARIANTS = {
     "threads": "enable-threads = true\nthreads = 3\n",
     "gevent": "enable-threads = true\ngevent = 20\n",
-    "osafterfork": "enable-threads = true\npy-call-osafterfork = true\n",
     "max-requests": "enable-threads = true\nmax-requests = 7\nmin-worker-lifetime = 0\n",
     "mules": "enable-threads = true\nmules = 2\n",
     "single-interpreter": "enable-threads = true\nsingle-interpreter = true\n",
