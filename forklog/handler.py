@@ -92,6 +92,7 @@ class CloudLoggingHandler(logging.Handler):
         self._encoder = Encoder(self._format_now, self._options.labels, lambda: self._project)
         self._gate = _gate(self._options, wire)
         self._encode = self._encoder.encode
+        self._formats_plainly = type(self).format is logging.Handler.format
         uwsgi.prepare_requests()
         weakref.finalize(self, _let_go, self._gate).atexit = False
 
@@ -121,7 +122,7 @@ class CloudLoggingHandler(logging.Handler):
             return
         ids = pipeline.insert_ids
         item = None
-        if self.formatter is None:
+        if self.formatter is None and self._formats_plainly:
             try:
                 item = self._encode(record, ids)
             except Exception:  # noqa: BLE001 - whatever it is, the full road repairs it

@@ -413,3 +413,18 @@ def test_two_handlers_do_not_disturb_each_other(make_logger: Make) -> None:
     assert _texts(fast_wire) == ["fast"]
     slow_wire.release()
     slow_wire.wait_for(1)
+
+
+def test_a_subclass_may_format_itself() -> None:
+    """A handler whose class overrides format() has it called for plain records too."""
+
+    class Shouting(forklog.CloudLoggingHandler):
+        def format(self, record: logging.LogRecord) -> str:
+            return super().format(record).upper()
+
+    transport = FakeTransport()
+    handler = Shouting(transport=transport)
+    handler.handle(logging.makeLogRecord({"name": "quiet", "msg": "hello", "levelno": 20}))
+    assert handler.flush(5)
+    assert [entry["textPayload"] for entry in transport.entries] == ["HELLO"]
+    handler.close()
