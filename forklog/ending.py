@@ -35,6 +35,10 @@ class Ending:
             self._exit_deadline = now + self._options.shutdown_timeout
         return max(self._exit_deadline - now, _LATE_SECONDS)
 
+    def bounded(self, timeout: float) -> float:
+        """Return the timeout, or what the exit that is under way has left of it."""
+        return timeout if self._exit_deadline is None else min(timeout, self.exit_seconds())
+
     def give_up(self, reason: str) -> None:
         """Write everything that is not settled to the last resort, and count it as dropped."""
         entries = self._flusher.give_up()

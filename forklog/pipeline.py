@@ -208,11 +208,10 @@ class Pipeline:
 
         Idempotent. In a process that holds, the held entries stay for its descendants.
         """
-        if self.state is State.HOLDING:
+        if self.state in (State.HOLDING, State.CLOSED):
             self.driver.stops_when_idle = True
             return
-        if self.state is State.CLOSED:
-            return
+        timeout = self.ending.bounded(timeout)
         deadline = monotonic() + timeout
         # Before the waiting: what other threads log meanwhile starts a successor.
         self.is_closing = True
