@@ -220,8 +220,9 @@ class Driver:
         with self._flusher.ledger:
             total = self._buffer.shed.value()
             news, self.sheds_told = total - self.sheds_told, total
-        if news:
-            victims = [self.shed_entries.popleft() for _ in range(len(self.shed_entries))]
+        # A logging thread counts first and keeps the entry then: it may come without news.
+        victims = [self.shed_entries.popleft() for _ in range(len(self.shed_entries))]
+        if news or victims:
             self._flusher.count_drop("buffer_full", news, victims)
 
     def _report_drops(self) -> None:

@@ -162,10 +162,11 @@ class Flusher:
 
     def count_drop(self, reason: str, number: int, entries: Sequence[bytes] = ()) -> None:
         """Book dropped entries: count, say so on stderr, tell the application, report later."""
-        with self.ledger:
-            self.dropped[reason] += number
-            self.unreported[reason] += number
-        self._report.drop(reason, number)
+        if number:
+            with self.ledger:
+                self.dropped[reason] += number
+                self.unreported[reason] += number
+            self._report.drop(reason, number)
         if self._options.on_drop is not None and entries:
             try:
                 self._options.on_drop(list(entries), reason)

@@ -124,6 +124,26 @@ def test_a_drop_is_noticed_once(bench: _Bench) -> None:
     assert bench.flusher.dropped == {}
 
 
+def test_a_drop_told_before_its_entry_was_kept_is_handed_over_later() -> None:
+    """The flush thread may count an overflow before the logging thread has kept the entry."""
+    got: list[bytes] = []
+    small = _Bench(
+        FakeTransport(), max_buffer_bytes=2**20, on_drop=lambda entries, _why: got.extend(entries)
+    )
+
+    def keep_late(entry: bytes) -> None:
+        small.driver.tell_sheds()
+        small.driver.keep_shed(entry)
+
+    small.buffer = Buffer(2**20, small._woken, on_shed=keep_late)
+    small.driver._buffer = small.buffer
+    small.log(size=600_000)
+    small.log(size=600_000)
+    assert (small.flusher.dropped, got) == ({"buffer_full": 1}, [])
+    small.driver.tell_sheds()
+    assert (small.flusher.dropped, len(got)) == ({"buffer_full": 1}, 1)
+
+
 def test_the_ranks_of_flush_level() -> None:
     """flush_level is compared by severity."""
     for level, rank in ((logging.DEBUG, 1), ("WARNING", 4), ("CRITICAL", 6)):
