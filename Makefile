@@ -13,7 +13,7 @@ find_python = { python$(1) -c 'import sys; print(sys.executable)' 2>/dev/null ||
     ls "$$(pyenv root)"/versions/$(1).*/bin/python 2>/dev/null | sort -V | tail -n 1 | grep .; }; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format wheel clean
+.PHONY: help demo test test-all bench run-bench lint format wheel clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,12 @@ test-all: ## run the tests on each Python of VERSIONS that is found, but SKIP
 	done; \
 	if [ -n "$$failed" ]; then echo "==> failed on:$$failed" >&2; exit 1; fi
 
+bench: ## measure forklog beside its peers, in .venv-bench (ONLY="caller idle" selects, QUICK=1 hurries)
+	@$(MAKE) --no-print-directory $(if $(findstring bench,$(VENV)),,VENV=.venv-bench) run-bench
+
+run-bench: $(VENV)/.bench
+	@$(BIN)/python -m benchmarks $(if $(ONLY),--only "$(ONLY)") $(if $(QUICK),--quick) $(if $(WRITE),--write)
+
 lint: $(VENV)/.dev ## check style, format and types
 	@echo "==> ruff check"
 	@$(BIN)/ruff check .
@@ -56,7 +62,7 @@ wheel: $(VENV)/.dev ## build the wheel into dist/
 	@ls dist/*.whl
 
 clean: ## remove what the other commands made
-	@rm -rf .venv .venv-3.* dist build .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-3.* .venv-bench dist build .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One virtual environment; each stamp adds one extra to it, again when pyproject.toml changed.

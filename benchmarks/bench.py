@@ -1,0 +1,137 @@
+"""A run: the sink, one process for each subject, and measurements in turns (A B C A B C ...)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.sink.client import SinkClient
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["ROOT", "Bench", "Samples", "Worker"]
+
+ROOT = Path(__file__).resolve().parents[1]
+Samples = dict[str, list[dict[str, Any]]]
+"""Of each subject, the answers of all rounds."""
+
+
+class Worker:
+    """The process of one subject, from the runner's side."""
+
+    def __init__(self, subject: str, control_port: int) -> None:
+        """Start it."""
+        self.subject = subject
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker", subject, str(control_port)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            env=environment(),
+        )
+
+    def measure(self, row: str, measure: str = "measure", **args: Any) -> dict[str, Any]:
+        """Run a measurement there and return its numbers."""
+        order = json.dumps({"row": row, "measure": measure, "args": args}) + "\n"
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(order.encode())
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.subject} ended in {row}.{measure}, see above")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        """End it."""
+        if self._process.stdin:
+            self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Bench:
+    """The sink and the living subjects of a run; a context manager."""
+
+    def __init__(self, *, quick: bool = False) -> None:
+        """Start the sink."""
+        self.quick = quick
+        self._stack = ExitStack()
+        self._sink = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.sink"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            env=environment(),
+        )
+        assert self._sink.stdout
+        self.control_port = int(self._sink.stdout.readline())
+        self.sink = SinkClient(self.control_port)
+        self._workers: dict[str, Worker] = {}
+
+    def rounds(self, full: int, quick: int) -> int:
+        """Choose a number by the length of the run."""
+        return quick if self.quick else full
+
+    def worker(self, subject: str) -> Worker:
+        """Return the living process of a subject; it stays for the whole run."""
+        if subject not in self._workers:
+            self._workers[subject] = self.fresh(subject)
+        return self._workers[subject]
+
+    def fresh(self, subject: str) -> Worker:
+        """Start another process of a subject; the caller closes it."""
+        return Worker(subject, self.control_port)
+
+    def turns(
+        self, subjects: Sequence[str], rounds: int, row: str, measure: str = "measure", **args: Any
+    ) -> Samples:
+        """Measure all subjects in turns, so many rounds; the first round only warms up."""
+        samples: Samples = {subject: [] for subject in subjects}
+        for number in range(rounds + 1):
+            for subject in subjects:
+                sample = self.worker(subject).measure(row, measure, **args)
+                if number:
+                    samples[subject].append(sample)
+        return samples
+
+    def __enter__(self) -> Bench:  # noqa: PYI034 - typing.Self is not in 3.10
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """End all processes."""
+        for worker in self._workers.values():
+            worker.close()
+        self.sink.close()
+        assert self._sink.stdin
+        self._sink.stdin.close()
+        try:
+            self._sink.wait(5)
+        except subprocess.TimeoutExpired:
+            self._sink.kill()
+            self._sink.wait()
+
+
+def environment() -> dict[str, str]:
+    """Make the environment of a measured process: this checkout, no proxy, nothing of Google's."""
+    kept = {
+        k: v for k, v in os.environ.items() if not k.startswith(("GOOGLE_", "OTEL_", "LOGGING_"))
+    }
+    return {
+        **kept,
+        "PYTHONPATH": str(ROOT),
+        "NO_PROXY": "127.0.0.1",
+        "no_proxy": "127.0.0.1",
+        "PYTHONHASHSEED": "0",
+    }

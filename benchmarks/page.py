@@ -1,0 +1,66 @@
+"""What a run leaves behind: JSON with all samples, and the measured part of docs/performance.md."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bench import ROOT
+from benchmarks.noise import machine
+from benchmarks.result import Result
+from benchmarks.table import markdown
+
+__all__ = ["save", "write_docs"]
+
+_PAGE = ROOT / "docs" / "performance.md"
+_PART = re.compile(r"(<!-- measured -->\n).*(<!-- /measured -->)", re.DOTALL)
+
+
+def save(results: dict[str, Result], noise: dict[str, Any], *, is_full: bool) -> Path:
+    """Write the JSON file and return where it is."""
+    path = ROOT / "benchmarks" / "results" / ("full.json" if is_full else "last.json")
+    path.parent.mkdir(exist_ok=True)
+    content = {
+        "machine": machine(),
+        "noise": noise,
+        "rows": {name: dataclasses.asdict(one) for name, one in results.items()},
+    }
+    path.write_text(json.dumps(content, default=_rounded) + "\n")
+    return path
+
+
+def _rounded(value: object) -> object:
+    return str(value)
+
+
+def write_docs(results: dict[str, Result], noise: dict[str, Any]) -> None:
+    """Rewrite the part of the page between its two marks."""
+    lines = [
+        [line.what, _escaped(line.target), _escaped(line.measured), _bold(line.verdict())]
+        for one in results.values()
+        for line in one.lines
+    ]
+    parts = [
+        f"Measured on {machine()}. Noise: {noise['text']}.",
+        markdown(["what", "target", "measured", ""], lines),
+    ]
+    for one in results.values():
+        parts.append(f"### {one.title}")
+        rows = [[_escaped(cell) for cell in row] for row in one.figures]
+        parts.append(markdown(one.heads, rows))
+        if one.note:
+            parts.append(one.note)
+    text = "\n\n".join(parts)
+    page = _PAGE.read_text()
+    _PAGE.write_text(_PART.sub(lambda m: f"{m[1]}\n{text}\n\n{m[2]}", page))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("<=", "≤").replace(">=", "≥").replace("|", "\\|")
+
+
+def _bold(verdict: str) -> str:
+    return f"**{verdict}**" if verdict == "missed" else verdict

@@ -1,0 +1,95 @@
+"""What one log call costs the thread that makes it, while the pipeline lives."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.ratio import figure, ratios
+from benchmarks.result import Line, Result
+from benchmarks.subjects import LABELS
+
+if TYPE_CHECKING:
+    from benchmarks.bench import Bench, Samples
+    from benchmarks.worker import Room
+
+__all__ = ["measure", "run"]
+
+TITLE = "Caller: one thread, pipeline live"
+_ALL = tuple(LABELS)
+_VARIANTS = {
+    "plain": _ALL,
+    "fields": _ALL,
+    "exception": _ALL,
+    # The others deliver no trace; the do-nothing handler is the floor.
+    "trace": ("nothing", "stock-grpc", "stock-http", "otel", "forklog"),
+}
+_WHAT = {
+    "fields": "caller, `extra=` fields and labels",
+    "exception": "caller, exception",
+    "trace": "caller, trace context",
+}
+_WARM = 100
+
+
+def measure(room: Room, variant: str, number: int, bursts: int) -> dict[str, Any]:
+    """In the subject's process: nanoseconds of one call, for each burst."""
+    room.start()
+    log, clock = room.subject.variant(variant), time.perf_counter_ns
+    wall, cpu = [], []
+    log(_WARM)
+    for _ in range(bursts):
+        busy, begin = time.thread_time_ns(), clock()
+        log(number)
+        wall.append((clock() - begin) / number)
+        cpu.append((time.thread_time_ns() - busy) / number)
+    room.settle(_WARM + number * bursts)
+    return {"wall": wall, "cpu": cpu}
+
+
+def run(bench: Bench) -> Result:
+    """Measure all variants; judge each by the calls' wall time."""
+    lines, figures, data = [], [], {}
+    for variant, subjects in _VARIANTS.items():
+        rounds = bench.rounds(12, 4)
+        samples = bench.turns(subjects, rounds, "caller", variant=variant, number=500, bursts=4)
+        data[variant] = samples
+        wall = {name: [statistics.median(s["wall"]) for s in samples[name]] for name in subjects}
+        lines += _judge_plain(wall) if variant == "plain" else [_judge_cheapest(variant, wall)]
+        figures += [_figures(variant, name, samples, wall) for name in subjects]
+    heads = ["call", "subject", "wall, µs", "x do-nothing", "CPU of the thread, µs"]
+    return Result(TITLE, lines, heads, figures, data)
+
+
+def _judge_plain(wall: dict[str, list[float]]) -> list[Line]:
+    nothing, queue = (ratios(wall["forklog"], wall[name]) for name in ("nothing", "queue"))
+    stock = max(
+        (ratios(wall["forklog"], wall[n]) for n in ("stock-grpc", "stock-http")),
+        key=lambda one: one.median,
+    )
+    return [
+        Line("caller", "<= 1.5 x do-nothing", f"{nothing.text()} x", nothing.median <= 1.5),
+        Line("caller", "<= 0.75 x QueueHandler", f"{queue.text()} x", queue.median <= 0.75),
+        Line("caller", "<= 0.3 x stock", f"{stock.text()} x", stock.median <= 0.3),
+    ]
+
+
+def _judge_cheapest(variant: str, wall: dict[str, list[float]]) -> Line:
+    peers = [name for name in _carriers(variant) if name in wall]
+    cheapest = min(peers, key=lambda name: statistics.median(wall[name]))
+    ratio = ratios(wall["forklog"], wall[cheapest])
+    text = f"{ratio.text()} x {LABELS[cheapest]}"
+    return Line(_WHAT[variant], "cheapest that delivers it", text, ratio.median < 1)
+
+
+def _carriers(variant: str) -> tuple[str, ...]:
+    stock = ("stock-grpc", "stock-http", "otel")
+    return stock if variant == "trace" else (*stock, "loguru", "logstash")
+
+
+def _figures(variant: str, name: str, samples: Samples, wall: dict[str, list[float]]) -> list[str]:
+    cpu = figure([statistics.median(s["cpu"]) / 1000 for s in samples[name]])
+    us = figure([value / 1000 for value in wall[name]])
+    floor = ratios(wall[name], wall["nothing"])
+    return [variant, LABELS[name], us.text(), floor.text(), cpu.text()]

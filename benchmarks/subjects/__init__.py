@@ -1,0 +1,29 @@
+"""What is compared. Each subject lives in a process of its own, so one never pays for another."""
+
+from __future__ import annotations
+
+import importlib
+
+from benchmarks.subjects.subject import Subject
+
+__all__ = ["LABELS", "make"]
+
+_CLASSES = {
+    "nothing": ("nothing", "Nothing", "does nothing"),
+    "null": ("nothing", "Null", "logging.NullHandler"),
+    "queue": ("queue_handler", "Queue", "QueueHandler"),
+    "stock-grpc": ("stock", "StockGrpc", "stock, gRPC"),
+    "stock-http": ("stock", "StockHttp", "stock, HTTP"),
+    "otel": ("otel", "OpenTelemetry", "OpenTelemetry"),
+    "loguru": ("loguru_enqueue", "Loguru", "loguru"),
+    "logstash": ("logstash", "Logstash", "logstash-async"),
+    "forklog": ("forklog_handler", "Forklog", "forklog"),
+}
+LABELS = {name: label for name, (_, _, label) in _CLASSES.items()}
+
+
+def make(name: str) -> Subject:
+    """Import and build a subject; nothing is started yet."""
+    module, kind, _ = _CLASSES[name]
+    subject: Subject = getattr(importlib.import_module(f"benchmarks.subjects.{module}"), kind)()
+    return subject

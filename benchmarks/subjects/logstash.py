@@ -1,0 +1,35 @@
+"""python-logstash-async: an in-memory queue and batches of JSON lines over TCP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from logstash_async.constants import constants
+from logstash_async.handler import AsynchronousLogstashHandler
+
+from benchmarks import work
+from benchmarks.subjects.subject import Subject
+
+if TYPE_CHECKING:
+    import logging
+
+__all__ = ["Logstash"]
+
+
+class Logstash(Subject):
+    """The handler without a database file; it looks at its queue as often as forklog sends."""
+
+    wire = "tcp"
+    extra = {**work.FIELDS, **work.LABELS}  # noqa: RUF012 - fields have one level
+
+    def build(self, port: int) -> logging.Handler:
+        """Return the handler."""
+        constants.QUEUE_CHECK_INTERVAL = 0.2  # seconds; 2 by default
+        handler: logging.Handler = AsynchronousLogstashHandler(
+            "127.0.0.1", port, database_path=None
+        )
+        return handler
+
+    def hurry(self) -> None:
+        """Have a partial batch sent."""
+        self.handler.flush()
