@@ -11,7 +11,7 @@ import threading
 import weakref
 from typing import Any
 
-from forklog import uwsgi
+from forklog import logging_lock, uwsgi
 from forklog.entry import Encoder
 from forklog.errors import OptionError
 from forklog.fork import PerProcess, pid
@@ -153,7 +153,8 @@ class CloudLoggingHandler(logging.Handler):
             records for the workers to come.
         """
         seconds = self._options.shutdown_timeout if timeout is None else timeout
-        return self._known().flush(seconds)
+        with logging_lock.released():
+            return self._known().flush(seconds)
 
     def close(self) -> None:
         """Deliver what is pending within ``shutdown_timeout``, stop the thread. Idempotent.
@@ -163,7 +164,8 @@ class CloudLoggingHandler(logging.Handler):
         """
         gate = getattr(self, "_gate", None)  # absent if construction failed
         if gate is not None and gate.product.mark[0]:
-            gate.product.close(self._options.shutdown_timeout)
+            with logging_lock.released():
+                gate.product.close(self._options.shutdown_timeout)
         super().close()
 
     def stats(self) -> Stats:

@@ -17,7 +17,18 @@ _OUTSIDE = ("emulator", "demo", "testing")
 
 # The road, from the ground up: a module imports only from rows above its own.
 _ROWS = (
-    ("__about__", "errors", "clock", "bell", "stats", "handover", "fork", "limits", "uwsgi"),
+    (
+        "__about__",
+        "errors",
+        "clock",
+        "bell",
+        "stats",
+        "handover",
+        "fork",
+        "limits",
+        "logging_lock",
+        "uwsgi",
+    ),
     ("report", "forking", "exits", "insert_id", "clean", "options", "context", "transports.base"),
     ("last_resort", "buffer", "retry", "labels", "metadata", "transports.access"),
     ("repair",),
