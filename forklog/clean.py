@@ -1,20 +1,25 @@
-"""Step 3, beside the encoder: any Python value to JSON bytes that the API accepts. Pure.
+"""Step 3, beside the encoder: any Python value to JSON that the API accepts. Pure.
 
-The common case is one call of orjson. Where that refuses, or would lose something (NaN becomes
-null there), the value is rebuilt first: cycles and depth are cut, and what JSON has no word for is
-written as text.
+The common case is one look at the value and one call of orjson. Where that would refuse, or lose
+something (NaN becomes null there), the value is rebuilt first: cycles and depth are cut, what JSON
+has no word for is written as text, and no more is copied than an entry can ever hold.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
+import decimal
 import math
-from collections.abc import Mapping
+import uuid
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
 
-__all__ = ["MAX_DEPTH", "safe_repr", "safe_text", "to_json"]
+from forklog.limits import MAX_ENTRY_BYTES, MAX_NODES, CutDict, CutList
+
+__all__ = ["MAX_DEPTH", "attribute_of", "encoded_or_rebuilt", "safe_repr", "safe_text", "to_json"]
 
 # A protobuf parser refuses messages nested deeper than 100; each level of a Struct takes up to
 # three of them.
@@ -23,17 +28,60 @@ _MAX_REPR = 10_000
 # Keys that are not text go the long way: 1 and "1" would become one name, given twice.
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 _INT64 = 2**63
+_LEAVES = frozenset((str, int, float, bool, type(None), bytes, uuid.UUID, decimal.Decimal)) | {
+    dt.datetime,
+    dt.date,
+    dt.time,
+}
 
 
 def to_json(value: object) -> bytes:
     """Encode a value as JSON. Never raises; what cannot be encoded is described instead."""
+    encoded, rebuilt = encoded_or_rebuilt(value)
+    return encoded or orjson.dumps(rebuilt)
+
+
+def encoded_or_rebuilt(value: object) -> tuple[bytes, Any]:
+    """Return the value as JSON, or else no bytes and a copy of it that JSON has words for.
+
+    The copy is bounded: of more than an entry can hold, it has a part and the number that is
+    missing (`forklog.limits.CutDict`).
+    """
     try:
-        encoded = orjson.dumps(value, default=_plain, option=_OPTIONS)
-    except Exception:  # noqa: BLE001 - RecursionError of a cycle, a hostile mapping, a surrogate
-        return orjson.dumps(_rebuild(value, 0, ()))
-    if encoded.count(b"[") + encoded.count(b"{") > MAX_DEPTH or b"null" in encoded:
-        return orjson.dumps(_rebuild(value, 0, ()))
-    return encoded
+        if _is_plain(value):
+            return orjson.dumps(value, default=_plain, option=_OPTIONS), None
+    except Exception:  # noqa: BLE001, S110 - a large number, a surrogate, a dict that changes meanwhile
+        pass
+    return b"", _Rebuild().copy(value, 0, ())
+
+
+def _is_plain(value: object) -> bool:
+    """Tell whether orjson may have it: common types, not too deep or large, every float finite."""
+    level: list[Any] = [value]
+    left = MAX_NODES
+    for _ in range(MAX_DEPTH):
+        below: list[Any] = []
+        for holder in level:
+            members: Iterable[Any]
+            if holder.__class__ is dict:
+                members = holder.values()
+            elif holder.__class__ is list or holder.__class__ is tuple:
+                members = holder
+            else:
+                return False
+            left -= len(holder)
+            if left < 0:
+                return False
+            for member in members:
+                kind = member.__class__
+                if kind not in _LEAVES:
+                    below.append(member)
+                elif kind is float and member - member != 0.0:  # NaN and the infinities
+                    return False
+        if not below:
+            return True
+        level = below
+    return False
 
 
 def safe_text(value: object) -> str:
@@ -59,36 +107,98 @@ def safe_repr(value: object) -> str:
     return text if len(text) <= _MAX_REPR else f"{text[:_MAX_REPR]}... ({len(text)} characters)"
 
 
+def attribute_of(record: object, name: str, otherwise: Any = None) -> Any:
+    """Return an attribute of a record; the default if it has none, or a property that raises."""
+    try:
+        return getattr(record, name, otherwise)
+    except Exception:  # noqa: BLE001 - a record class of the application
+        return otherwise
+
+
 def _type_name(value: object) -> str:
     return safe_text(type.__getattribute__(type(value), "__name__"))
 
 
 def _plain(value: object) -> Any:
     """Give orjson what it cannot write itself in a form that it can."""
-    if isinstance(value, Mapping):
-        return dict(value)
     if isinstance(value, (bytes, bytearray)):
-        return bytes(value).decode("utf-8", "backslashreplace")
-    if isinstance(value, (set, frozenset, tuple)):
-        return list(value)
+        return _bytes_text(bytes(value))
     as_list = getattr(value, "tolist", None)  # a numpy type that orjson does not know
     if callable(as_list) and isinstance(getattr(value, "shape", None), tuple):
         return as_list()
     return safe_text(value)
 
 
-def _rebuild(value: Any, depth: int, seen: tuple[int, ...]) -> Any:
-    """Copy a value into what JSON has; anything of the application may raise meanwhile."""
+def _bytes_text(value: bytes) -> str:
     try:
-        if value is None or isinstance(value, (bool, int, float, str)):
-            return _scalar(value)
-        if id(value) in seen:
-            return "<cycle>"
-        if depth >= MAX_DEPTH and isinstance(value, (Mapping, list, tuple, set, frozenset)):
-            return f"<{_type_name(value)} below {MAX_DEPTH} levels>"
-        return _opened(value, depth, (*seen, id(value)))
-    except Exception as error:  # noqa: BLE001 - methods of the application
-        return f"<{_type_name(value)} that raised {_type_name(error)}>"
+        return value.decode()
+    except UnicodeDecodeError:
+        head = value[:MAX_ENTRY_BYTES].decode("utf-8", "backslashreplace")
+        # Of what is beyond, only the length counts: a text is cut far before it.
+        return head + "?" * (len(value) - MAX_ENTRY_BYTES)
+
+
+class _Rebuild:
+    """One copying of a value; anything of the application may raise meanwhile."""
+
+    def __init__(self) -> None:
+        self._left = MAX_NODES
+
+    def copy(self, value: Any, depth: int, seen: tuple[int, ...]) -> Any:
+        """Copy a value into what JSON has."""
+        self._left -= 1
+        try:
+            if value is None or isinstance(value, (bool, int, float, str)):
+                return _scalar(value)
+            if id(value) in seen:
+                return "<cycle>"
+            if depth >= MAX_DEPTH and isinstance(value, (Mapping, list, tuple, set, frozenset)):
+                return f"<{_type_name(value)} below {MAX_DEPTH} levels>"
+            return self._opened(value, depth, (*seen, id(value)))
+        except Exception as error:  # noqa: BLE001 - methods of the application
+            return f"<{_type_name(value)} that raised {_type_name(error)}>"
+
+    def _opened(self, value: Any, depth: int, seen: tuple[int, ...]) -> Any:
+        if isinstance(value, Mapping):
+            return self._members(dict(value), depth + 1, seen)
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return self._items(value, len(value), depth + 1, seen)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            names = [field.name for field in dataclasses.fields(value) if field.name[:1] != "_"]
+            return self.copy({name: getattr(value, name) for name in names}, depth, seen)
+        size = getattr(value, "size", None)
+        if isinstance(size, int) and size > self._left and isinstance(value.shape, tuple):
+            return self._items(value, len(value), depth + 1, seen)  # a large array
+        try:
+            written = orjson.dumps(value, option=_OPTIONS)  # dates, UUIDs, enumerations, numpy
+        except TypeError:
+            written = b"null"
+        plain = _plain(value) if b"null" in written else orjson.loads(written)
+        return plain if isinstance(plain, str) else self.copy(plain, depth, seen)
+
+    def _items(
+        self, value: Iterable[Any], size: int, depth: int, seen: tuple[int, ...]
+    ) -> list[Any]:
+        copy = CutList()
+        for item in value:
+            if self._left <= 0:
+                copy.missing = size - len(copy)
+                break
+            copy.append(self.copy(item, depth, seen))
+        return copy
+
+    def _members(self, value: dict[Any, Any], depth: int, seen: tuple[int, ...]) -> dict[str, Any]:
+        """Copy a dict; keys that read the same as text are told apart by numbers."""
+        copy = CutDict()
+        for key, item in value.items():
+            if self._left <= 0:
+                copy.missing = len(value) - len(copy)
+                break
+            name = safe_text(key)
+            while name in copy:
+                name = f"{name} ({len(copy)})"
+            copy[name] = self.copy(item, depth, seen)
+        return copy
 
 
 def _scalar(value: Any) -> Any:
@@ -112,30 +222,3 @@ def _big(value: int) -> str:
         return int.__str__(value)
     except ValueError:  # above sys.get_int_max_str_digits
         return hex(value)
-
-
-def _opened(value: Any, depth: int, seen: tuple[int, ...]) -> Any:
-    if isinstance(value, Mapping):
-        return _named(dict(value), depth + 1, seen)
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [_rebuild(item, depth + 1, seen) for item in value]
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [field.name for field in dataclasses.fields(value) if field.name[:1] != "_"]
-        return _rebuild({name: getattr(value, name) for name in names}, depth, seen)
-    try:
-        written = orjson.dumps(value, option=_OPTIONS)  # dates, UUIDs, enumerations, numpy
-    except TypeError:
-        written = b"null"
-    plain = _plain(value) if b"null" in written else orjson.loads(written)
-    return plain if isinstance(plain, str) else _rebuild(plain, depth, seen)
-
-
-def _named(value: dict[Any, Any], depth: int, seen: tuple[int, ...]) -> dict[str, Any]:
-    """Copy a dict; keys that read the same as text are told apart by numbers."""
-    copy: dict[str, Any] = {}
-    for key, item in value.items():
-        name = safe_text(key)
-        while name in copy:
-            name = f"{name} ({len(copy)})"
-        copy[name] = _rebuild(item, depth, seen)
-    return copy

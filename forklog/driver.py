@@ -229,5 +229,6 @@ class Driver:
         """Once the wire is back, let the log itself say what it lacks."""
         if self._flusher.has_hand() or not self._flusher.unreported:
             return
+        labels = self._options.labels
         for reason, number in self._flusher.take_unreported().items():
-            self._buffer.offer(*drop_notice(self._ids, number, reason))
+            self._buffer.offer(*drop_notice(self._ids, number, reason, labels))

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from forklog.context import NOTHING, Context
-from forklog.full import SEVERITIES, FullRoad, drop_notice, rank_of_level
+from forklog.draft import SEVERITIES
+from forklog.full import FullRoad, drop_notice, rank_of_level
 from forklog.insert_id import InsertIds
 from forklog.labels import names_logger
 from forklog.limits import SURELY_SMALL_BYTES
@@ -31,6 +32,7 @@ _MAX_SITES = 4096
 _MAX_SITE_CHARACTERS = 500  # sites are cached; what is longer is cut, on the full road
 _BRACE = ord("{")
 _NONE = b'"None"'
+_UNKNOWN: Mapping[str, Any] = {}
 _dumps = orjson.dumps
 _Record = logging.LogRecord
 
@@ -50,6 +52,7 @@ class Encoder:
         labels: the handler's labels, sent with each request; a ``python_logger`` among them
             replaces the one of the entries.
         project: returns the project id if it is known by now, to complete inferred trace ids.
+        resource: the handler's monitored resource, as far as it is known.
     """
 
     def __init__(
@@ -57,11 +60,12 @@ class Encoder:
         format_record: Callable[[logging.LogRecord], str],
         labels: Mapping[str, str],
         project: Callable[[], str | None],
+        resource: Mapping[str, Any] = _UNKNOWN,
     ) -> None:
         """Start with empty caches."""
         self._context = Context()
         self._sources = self._context.sources
-        self._full = FullRoad(format_record, labels, project, self._context)
+        self._full = FullRoad(format_record, labels, project, self._context, resource)
         self._names_logger = names_logger(labels)
         self._max_bytes = min(SURELY_SMALL_BYTES, self._full.room)
         self._sites: dict[tuple[Any, ...], Site] = {}

@@ -12,12 +12,13 @@ import weakref
 from typing import Any
 
 from forklog import logging_lock, uwsgi
+from forklog.clean import safe_text
 from forklog.entry import Encoder
-from forklog.errors import OptionError
 from forklog.fork import PerProcess, pid
 from forklog.options import Options
 from forklog.pipeline import Pipeline
 from forklog.stats import Stats
+from forklog.stock import checked_transport, enlist, known_resource, options_of
 from forklog.transports.access import known_project
 from forklog.transports.base import Transport
 from forklog.transports.http import HttpTransport
@@ -28,6 +29,7 @@ __all__ = ["CloudLoggingHandler"]
 _OWN_LOGGERS = (
     "urllib3",
     "google.auth",
+    "google.oauth2",
     "google_auth",
     "requests",
     "charset_normalizer",
@@ -65,9 +67,10 @@ class CloudLoggingHandler(logging.Handler):
             are used, its connections are not.
         name: the stock handler's name for ``log_name``.
         transport: an object with ``open()`` in place of the HTTP wire, such as
-            `forklog.testing.FakeTransport`.
+            `forklog.testing.FakeTransport`. Google's ``BackgroundThreadTransport`` means the wire.
         level: as in `logging.Handler`.
-        **options: every option of the README's table; durations in seconds, sizes in bytes.
+        **options: every option of the README's table; durations in seconds, sizes in bytes. The
+            stock handler's ``stream``, to which it never writes, is taken and ignored.
 
     Raises:
         OptionError: an option is unknown or has a value that cannot work.
@@ -78,22 +81,29 @@ class CloudLoggingHandler(logging.Handler):
         client: Any = None,
         *,
         name: str | None = None,
-        transport: Transport | None = None,
+        transport: Transport | type | None = None,
         level: int | str = logging.NOTSET,
         **options: Any,
     ) -> None:
         """Check the options and build; starts no thread and opens no connection."""
-        self._options = _options(client, name, options)
+        self._options = options_of(client, name, options)
+        given_wire = checked_transport(transport)
         super().__init__(level)
         self._project = known_project(self._options)
         # The pipeline must not keep the handler alive, or a dropped handler would never end.
         this = weakref.ref(self)
-        wire = transport or HttpTransport(self._options, lambda p: _set_project(this, p))
-        self._encoder = Encoder(self._format_now, self._options.labels, lambda: self._project)
+        wire = given_wire or HttpTransport(self._options, lambda p: _set_project(this, p))
+        self._encoder = Encoder(
+            self._format_now,
+            self._options.labels,
+            lambda: self._project,
+            known_resource(self._options),
+        )
         self._gate = _gate(self._options, wire)
         self._encode = self._encoder.encode
         self._formats_plainly = type(self).format is logging.Handler.format
         uwsgi.prepare_requests()
+        enlist(client, self)
         weakref.finalize(self, _let_go, self._gate).atexit = False
 
     def createLock(self) -> None:  # noqa: N802 - the name logging gives it
@@ -117,7 +127,7 @@ class CloudLoggingHandler(logging.Handler):
         pipeline = self._gate.product
         if not pipeline.mark[0]:
             pipeline = self._gate.current()
-        thread = record.thread
+        thread = getattr(record, "thread", None)
         if (thread is None or thread == pipeline.driver.thread_ident) and _is_own(record, pipeline):
             return
         ids = pipeline.insert_ids
@@ -180,25 +190,6 @@ class CloudLoggingHandler(logging.Handler):
         return self._gate.current()
 
 
-def _options(client: Any, name: str | None, given: dict[str, Any]) -> Options:
-    if name is not None:
-        if "log_name" in given:
-            raise OptionError("name", name, "is another word for log_name", "give only one of them")
-        given["log_name"] = name
-    if client is not None:
-        given.setdefault("project", getattr(client, "project", None))
-        given.setdefault("credentials", getattr(client, "_credentials", None))
-        connection = getattr(client, "_connection", None)
-        endpoint = getattr(connection, "API_BASE_URL", None)
-        if endpoint and "endpoint" not in given:
-            given["endpoint"] = endpoint
-    unknown = sorted(set(given) - set(Options.__dataclass_fields__))
-    if unknown:
-        known = ", ".join(sorted(Options.__dataclass_fields__))
-        raise OptionError(unknown[0], given[unknown[0]], "is not an option", f"known are: {known}")
-    return Options(**given)
-
-
 def _gate(options: Options, transport: Transport) -> PerProcess[Pipeline]:
     """Build the fork gate; a pipeline that holds has the workers adopt from it."""
 
@@ -229,9 +220,10 @@ def _is_own(record: logging.LogRecord, pipeline: Pipeline) -> bool:
 
     An application's finalizers may run there too, and what they log counts.
     """
-    if record.thread is None and threading.get_ident() != pipeline.driver.thread_ident:
+    thread = getattr(record, "thread", None)
+    if thread is None and threading.get_ident() != pipeline.driver.thread_ident:
         return False
-    if str(record.name).startswith(_OWN_LOGGERS):
+    if safe_text(getattr(record, "name", "")).startswith(_OWN_LOGGERS):
         pipeline.swallowed += 1
         return True
     return False

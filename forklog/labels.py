@@ -11,7 +11,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from forklog.clean import safe_text
 from forklog.limits import cut_bytes, fit_object
 
-__all__ = ["MAX_LABELS", "labels_of", "names_logger"]
+__all__ = [
+    "MAX_KEY_BYTES",
+    "MAX_LABELS",
+    "MAX_LABELS_BYTES",
+    "MAX_VALUE_BYTES",
+    "labels_of",
+    "names_logger",
+]
 
 MAX_LABELS = 64
 MAX_KEY_BYTES = 512
@@ -24,12 +31,15 @@ def names_logger(shared: Collection[str]) -> bool:
     return "python_logger" not in shared and len(shared) < MAX_LABELS
 
 
-def labels_of(given: Iterable[object], shared: Collection[str]) -> tuple[dict[str, str], bool]:
+def labels_of(
+    given: Iterable[object], shared: Collection[str], room: int = MAX_LABELS_BYTES
+) -> tuple[dict[str, str], bool]:
     """Merge mappings, later ones win; return valid labels and whether anything had to be changed.
 
     Args:
         given: mappings, or None, or what the application gave instead.
         shared: keys that the request has already; with them there are at most 64.
+        room: what all of them may take, in bytes.
     """
     labels: dict[str, str] = {}
     free = MAX_LABELS - len(shared)
@@ -41,9 +51,9 @@ def labels_of(given: Iterable[object], shared: Collection[str]) -> tuple[dict[st
         if key not in shared and key not in labels:
             free -= 1
             if free < 0:
-                return fit_object(labels, MAX_LABELS_BYTES), True
+                return fit_object(labels, room), True
         labels[key] = value
-    bounded = fit_object(labels, MAX_LABELS_BYTES)
+    bounded = fit_object(labels, room)
     return bounded, changed or bool(wrong) or bounded is not labels
 
 

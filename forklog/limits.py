@@ -12,7 +12,10 @@ from typing import Any
 __all__ = [
     "MAX_ENTRY_BYTES",
     "MAX_GROWTH",
+    "MAX_NODES",
     "SURELY_SMALL_BYTES",
+    "CutDict",
+    "CutList",
     "cut_bytes",
     "estimate",
     "fit_object",
@@ -23,8 +26,22 @@ MAX_ENTRY_BYTES = 250_000  # of 262,144: a margin for the envelope and for the e
 MAX_GROWTH = 6  # from JSON to the internal form
 SURELY_SMALL_BYTES = MAX_ENTRY_BYTES // MAX_GROWTH
 _OVERHEAD = 12
+# One value more than any entry can hold: what has as many is above every room.
+MAX_NODES = MAX_ENTRY_BYTES // _OVERHEAD + 1
 _MIN_CUT = 64
 _CUT = "...(cut)"
+
+
+class CutDict(dict[str, Any]):
+    """A copy of the first members of an object."""
+
+    missing = 0
+
+
+class CutList(list[Any]):
+    """A copy of the first items of a list."""
+
+    missing = 0
 
 
 def estimate(value: Any) -> int:
@@ -108,27 +125,33 @@ def _bounded(value: Any, keep: int, budget: list[int]) -> Any:
 
 def _bounded_dict(value: dict[str, Any], keep: int, budget: list[int]) -> dict[str, Any]:
     copy: dict[str, Any] = {}
+    missing = len(value) + getattr(value, "missing", 0)
     budget[0] -= _OVERHEAD
-    for position, (key, item) in enumerate(value.items()):
+    for key, item in value.items():
         if budget[0] < 8 * _MIN_CUT:
-            copy["forklog_cut"] = f"{len(value) - position} more members"
-            budget[0] -= estimate("forklog_cut") + 64
             break
         name = _cut(key, max(keep, 512))
         budget[0] -= estimate(name)
         copy[name] = _bounded(item, keep, budget)
+        missing -= 1
+    if missing:
+        copy["forklog_cut"] = f"{missing} more members"
+        budget[0] -= estimate("forklog_cut") + 64
     return copy
 
 
 def _bounded_list(value: list[Any], keep: int, budget: list[int]) -> list[Any]:
     copy: list[Any] = []
+    missing = len(value) + getattr(value, "missing", 0)
     budget[0] -= _OVERHEAD
-    for position, item in enumerate(value):
+    for item in value:
         if budget[0] < 8 * _MIN_CUT:
-            copy.append(f"...({len(value) - position} more items)")
-            budget[0] -= 64
             break
         copy.append(_bounded(item, keep, budget))
+        missing -= 1
+    if missing:
+        copy.append(f"...({missing} more items)")
+        budget[0] -= 64
     return copy
 
 

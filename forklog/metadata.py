@@ -12,7 +12,24 @@ from typing import Any, NamedTuple
 
 import requests
 
-__all__ = ["detect_resource", "read_metadata"]
+__all__ = [
+    "APP_ENGINE",
+    "TRACE_LABEL",
+    "detect_resource",
+    "environment_labels",
+    "read_metadata",
+    "resource_of_environment",
+]
+
+APP_ENGINE, _JOB = "gae_app", "cloud_run_job"
+TRACE_LABEL = "appengine.googleapis.com/trace_id"
+_LABELS = {
+    _JOB: {
+        "run.googleapis.com/execution_name": "CLOUD_RUN_EXECUTION",
+        "run.googleapis.com/task_index": "CLOUD_RUN_TASK_INDEX",
+        "run.googleapis.com/task_attempt": "CLOUD_RUN_TASK_ATTEMPT",
+    },
+}
 
 _TIMEOUT = 1.0  # seconds; the server is one hop away or not there at all
 _HEADERS = {"Metadata-Flavor": "Google"}
@@ -30,7 +47,7 @@ class _Rule(NamedTuple):
 _REGION, _ZONE, _CLUSTER = "@instance/region", "@instance/zone", "@instance/attributes/cluster-name"
 _RULES = (
     _Rule(
-        "gae_app",
+        APP_ENGINE,
         ("GAE_SERVICE", "GAE_VERSION", "GAE_INSTANCE"),
         {"module_id": "GAE_SERVICE", "version_id": "GAE_VERSION", "zone": _ZONE},
     ),
@@ -60,7 +77,7 @@ _RULES = (
         },
     ),
     _Rule(
-        "cloud_run_job",
+        _JOB,
         ("CLOUD_RUN_JOB", "CLOUD_RUN_EXECUTION", "CLOUD_RUN_TASK_INDEX", "CLOUD_RUN_TASK_ATTEMPT"),
         {"job_name": "CLOUD_RUN_JOB", "location": _REGION},
     ),
@@ -108,3 +125,19 @@ def detect_resource(
                 labels.update({k: v.rsplit("/", 1)[-1] for k, v in labels.items() if k == name})
             return {"type": rule.type, "labels": {"project_id": project, **labels}}
     return {"type": "global", "labels": {"project_id": project}}
+
+
+def resource_of_environment(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Return the resource's type as far as the environment alone tells it; no network."""
+    for rule in _RULES:
+        if all(need in environ for need in rule.needs):
+            return {"type": rule.type}
+    return {}
+
+
+def environment_labels(
+    resource: Mapping[str, Any], environ: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """Return the labels that Google's pages expect of every entry of such a resource."""
+    wanted = _LABELS.get(str(resource.get("type")), {})
+    return {name: environ[source] for name, source in wanted.items() if environ.get(source)}

@@ -13,6 +13,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from forklog.errors import OptionError
+from forklog.labels import MAX_KEY_BYTES, MAX_LABELS, MAX_LABELS_BYTES, MAX_VALUE_BYTES
+from forklog.limits import estimate
+from forklog.repair import MAX_RESOURCE_BYTES
 
 __all__ = ["LAST_RESORTS", "MIN_BUFFER_BYTES", "Options"]
 
@@ -126,8 +129,15 @@ def _check_labels(labels: object) -> dict[str, str]:
             f"keys and values must be strings ({bad[0]!r} is not)",
             "quote it",
         )
-    if len(labels) > 64:  # noqa: PLR2004 - Cloud Logging, quotas: 64 labels an entry
+    if len(labels) > MAX_LABELS:
         raise OptionError("labels", len(labels), "at most 64 labels an entry", "send fewer")
+    for key, value in labels.items():
+        if len(key.encode()) > MAX_KEY_BYTES or len(value.encode()) > MAX_VALUE_BYTES:
+            rule = f"a key has at most {MAX_KEY_BYTES} bytes, a value {MAX_VALUE_BYTES}"
+            raise OptionError("labels", key[:80], rule, "shorten it")
+    if estimate(dict(labels)) > MAX_LABELS_BYTES:
+        rule = f"all labels together have at most {MAX_LABELS_BYTES} bytes"
+        raise OptionError("labels", estimate(dict(labels)), rule, "they are part of every entry")
     return dict(labels)
 
 
@@ -144,7 +154,11 @@ def _check_resource(resource: object) -> dict[str, Any] | None:
     labels = resource.get("labels") or {}
     if not isinstance(labels, Mapping):
         raise OptionError("resource", resource, "its labels must be a mapping", remedy)
-    return {"type": resource["type"], "labels": {str(k): str(v) for k, v in labels.items()}}
+    made = {"type": resource["type"], "labels": {str(k): str(v) for k, v in labels.items()}}
+    if estimate(made) > MAX_RESOURCE_BYTES:
+        rule = f"type and labels together have at most {MAX_RESOURCE_BYTES} bytes"
+        raise OptionError("resource", resource["type"][:80], rule, "shorten them")
+    return made
 
 
 def _check_endpoint(endpoint: object) -> str | None:

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from forklog.clean import safe_repr, safe_text
+from forklog.clean import attribute_of, safe_repr, safe_text
 
 __all__ = ["payload_of"]
 
@@ -21,8 +21,8 @@ def payload_of(
     record: logging.LogRecord, format_record: Callable[[logging.LogRecord], str]
 ) -> str | dict[str, Any] | None:
     """Return the record's payload: text, a JSON object, or nothing. Never raises."""
-    fields = _mapping(record.__dict__.get("json_fields"))
-    mapping = _mapping(record.msg)
+    fields = _mapping(attribute_of(record, "json_fields"))
+    mapping = _mapping(attribute_of(record, "msg"))
     if mapping is not None:
         return {**mapping, **(fields or {})}
     text = _formatted(record, format_record)
@@ -50,19 +50,40 @@ def _formatted(record: logging.LogRecord, format_record: Callable[[logging.LogRe
 def _described(record: logging.LogRecord) -> str:
     """Say as much as can be said of a record that cannot be formatted."""
     parts = [_message_of(record)]
-    if _is_given(record.exc_info):
-        parts.append(_exception_of(record.exc_info))
-    if _is_given(record.stack_info):
-        parts.append(safe_text(record.stack_info))
+    exc_info, stack = attribute_of(record, "exc_info"), attribute_of(record, "stack_info")
+    if _is_given(exc_info):
+        parts.append(_exception_of(exc_info))
+    if _is_given(stack):
+        parts.append(safe_text(stack))
     return "\n".join(parts)
 
 
 def _message_of(record: logging.LogRecord) -> str:
+    # Not record.getMessage(), which a key of extra= may hide.
+    for kind in (type(record), logging.LogRecord):
+        text = _made(kind, record)
+        if text is not None:
+            return text
+    text, args = safe_text(attribute_of(record, "msg")), attribute_of(record, "args")
+    if not _is_given(args):
+        return text
+    if type(args) is not tuple:
+        return f"{text} {safe_repr(args)}"
     try:
-        return safe_text(record.getMessage())
+        return text % tuple(map(_sayable, args))
+    except Exception:  # noqa: BLE001 - too few, too many, or of the wrong types
+        return f"{text} ({', '.join(map(safe_repr, args))}{',' * (len(args) == 1)})"
+
+
+def _sayable(value: object) -> object:
+    return value if isinstance(value, (int, float)) else safe_text(value)
+
+
+def _made(kind: type[logging.LogRecord], record: logging.LogRecord) -> str | None:
+    try:
+        return safe_text(kind.getMessage(record))
     except Exception:  # noqa: BLE001 - wrong % arguments, a raising __str__
-        text = safe_text(record.msg)
-        return f"{text} {safe_repr(record.args)}" if _is_given(record.args) else text
+        return None
 
 
 def _is_given(value: object) -> bool:

@@ -1,12 +1,14 @@
 """Step 3, the other fields of an entry: time, span, request, source, resource; repaired. Pure.
 
 Applications put anything into ``extra=``. What the API would refuse is mended or left out here, so
-that a wrong value never costs the record or its neighbours. Limits: Cloud Logging's quotas page.
+that a wrong value never costs the record or its neighbours. Each repair returns what is left of a
+value, and whether that is less than was given. Limits: Cloud Logging's quotas page.
 """
 
 from __future__ import annotations
 
 import logging
+import operator
 import re
 import time
 from collections.abc import Mapping
@@ -14,15 +16,17 @@ from typing import Any
 
 from forklog.clean import safe_text
 from forklog.labels import labels_of
-from forklog.limits import cut_bytes, fit_object
+from forklog.limits import cut_bytes
 
 __all__ = [
+    "flag_of",
     "http_request_of",
     "location_of",
     "resource_of",
     "source_location_of",
     "span_id_of",
     "timestamp_of",
+    "trace_of",
 ]
 
 # With the limit of the labels, these leave a fourth of the entry to the payload.
@@ -30,6 +34,7 @@ MAX_RESOURCE_BYTES = 16_000
 MAX_TYPE_BYTES = 512
 MAX_HTTP_BYTES = 8_192
 MAX_SOURCE_BYTES = 4_096
+MAX_TRACE_BYTES = 1_024
 DAY_SECONDS = 86_400
 
 _SPAN_ID = re.compile(r"[0-9a-fA-F]{16}\Z")
@@ -61,43 +66,60 @@ def timestamp_of(created: object, now: float) -> tuple[bytes, bool]:
     return f"{stamp}.{int((seconds - whole) * 1e9):09d}Z".encode(), not is_sane
 
 
-def span_id_of(value: object) -> str | None:
-    """Return a span id of 16 hexadecimal digits; a number is written as such; else None."""
+def trace_of(value: object) -> tuple[str | None, bool]:
+    """Return a trace, which is any text, within its limit."""
+    return _bounded(value, MAX_TRACE_BYTES) if isinstance(value, str) else (None, True)
+
+
+def flag_of(value: object) -> tuple[bool, bool]:
+    """Return whether a value is true; a hostile one raises."""
+    return bool(value), False
+
+
+def span_id_of(value: object) -> tuple[str | None, bool]:
+    """Return a span id of 16 hexadecimal digits; a number is written as such."""
     if isinstance(value, str) and _SPAN_ID.match(value):
-        return value
+        return value, False
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**64:
-        return f"{value:016x}"
-    return None
+        return f"{value:016x}", False
+    return None, True
 
 
-def source_location_of(value: object) -> dict[str, str] | None:
+def source_location_of(value: object) -> tuple[dict[str, str] | None, bool]:
     """Return a LogEntrySourceLocation of those keys that make sense."""
     if not isinstance(value, Mapping):
-        return None
-    location = {
-        key: cut_bytes(safe_text(value.get(key)), MAX_SOURCE_BYTES)
-        for key in ("file", "function")
-        if value.get(key) is not None
-    }
-    line = _whole(value.get("line"))
-    return {**location, "line": str(line or 0)} if location or line is not None else None
+        return None, True
+    given = {key: item for key, item in value.items() if item is not None}
+    location: dict[str, str] = {}
+    changed = False
+    for key in ("file", "function"):
+        if key in given:
+            location[key], is_cut = _bounded(given[key], MAX_SOURCE_BYTES)
+            changed = changed or is_cut
+    line = _whole(given.get("line"))
+    changed = changed or len(given) > len(location) + (line is not None)
+    is_one = bool(location) or line is not None
+    return ({**location, "line": str(line or 0)} if is_one else None), changed
 
 
 def location_of(record: logging.LogRecord) -> dict[str, str] | None:
     """Return where a record was made."""
     return source_location_of(
         {"file": record.pathname, "line": record.lineno, "function": record.funcName}
-    )
+    )[0]
 
 
-def http_request_of(value: object) -> dict[str, Any] | None:
+def http_request_of(value: object) -> tuple[dict[str, Any] | None, bool]:
     """Return an HttpRequest with the keys that the API knows and values of their types."""
     if not isinstance(value, Mapping):
-        return None
+        return None, True
     given = {_camel(key): item for key, item in value.items() if item is not None}
-    request: dict[str, Any] = {
-        k: cut_bytes(safe_text(given[k]), MAX_HTTP_BYTES) for k in _HTTP_TEXT if k in given
-    }
+    request: dict[str, Any] = {}
+    is_cut = False
+    for key in _HTTP_TEXT:
+        if key in given:
+            request[key], is_long = _bounded(given[key], MAX_HTTP_BYTES)
+            is_cut = is_cut or is_long
     for key in _HTTP_SIZE:
         if (size := _whole(given.get(key))) is not None:
             request[key] = str(size)
@@ -110,24 +132,28 @@ def http_request_of(value: object) -> dict[str, Any] | None:
     latency = _latency(given.get("latency"))
     if latency is not None:
         request["latency"] = latency
-    return request
+    return request, is_cut or len(request) < len(given)
 
 
-def resource_of(value: object) -> dict[str, Any] | None:
+def resource_of(value: object) -> tuple[dict[str, Any] | None, bool]:
     """Return a MonitoredResource from a mapping or from google.cloud.logging's Resource."""
     as_dict = getattr(value, "_to_dict", None)
     if callable(as_dict):
         value = as_dict()
     if not isinstance(value, Mapping):
-        return None
+        return None, True
     kind = value.get("type")
     if not isinstance(kind, str) or not kind:
-        return None
-    labels, _ = labels_of([value.get("labels")], ())
-    return {
-        "type": cut_bytes(safe_text(kind), MAX_TYPE_BYTES),
-        "labels": fit_object(labels, MAX_RESOURCE_BYTES),
-    }
+        return None, True
+    name, is_cut = _bounded(kind, MAX_TYPE_BYTES)
+    labels, is_changed = labels_of([value.get("labels")], (), MAX_RESOURCE_BYTES)
+    return {"type": name, "labels": labels}, is_cut or is_changed
+
+
+def _bounded(value: object, limit: int) -> tuple[str, bool]:
+    text = safe_text(value)
+    cut = cut_bytes(text, limit)
+    return cut, cut is not text
 
 
 def _camel(key: object) -> str:
@@ -136,11 +162,11 @@ def _camel(key: object) -> str:
 
 
 def _whole(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, (int, str, float)):
+    if isinstance(value, bool):
         return None
     try:
-        number = int(value)
-    except (ValueError, OverflowError):
+        number = int(value) if isinstance(value, (str, float)) else operator.index(value)  # type: ignore[arg-type]
+    except Exception:  # noqa: BLE001 - no number, or one of the application that raises
         return None
     return number if -_INT64_MAX <= number < _INT64_MAX else None
 

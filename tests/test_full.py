@@ -17,7 +17,7 @@ from forklog.insert_id import InsertIds
 
 def test_a_drop_notice_is_an_entry() -> None:
     """The notice about dropped entries is a WARNING with the number and the reason."""
-    rank, raw = drop_notice(InsertIds(), 5, "buffer_full")
+    rank, raw = drop_notice(InsertIds(), 5, "buffer_full", {})
     entry = json.loads(raw)
     assert SEVERITIES[rank] == b"WARNING"
     assert entry["severity"] == "WARNING"

@@ -141,12 +141,14 @@ def test_an_exception_without_text_is_shown() -> None:
         ("%s", ("x", "y"), "%s ('x', 'y')"),
         ("%(a)s", ("x",), "%(a)s ('x',)"),
         ("100% yes", (1,), "100% yes (1,)"),
-        ("%s", (Raises(),), "%s <tuple whose repr() raised RuntimeError>"),
+        ("%s and %s", ("a", Raises()), "a and <Raises whose str() raised RuntimeError>"),
+        ("%d", ("a", Raises()), "%d ('a', <Raises whose repr() raised RuntimeError>)"),
+        ("%d", (Raises(),), "%d (<Raises whose repr() raised RuntimeError>,)"),
         (Raises(), None, "<Raises whose str() raised RuntimeError>"),
         (Raises(), (1,), "<Raises whose str() raised RuntimeError> (1,)"),
         ("a\ud800%s", ("\udfff",), "a\\ud800\\udfff"),
     ],
-    ids=range(9),
+    ids=range(11),
 )
 def test_a_message_that_cannot_be_made_is_described(msg: Any, args: Any, expected: str) -> None:
     """Wrong % arguments and objects without text arrive as message and arguments."""
