@@ -1,4 +1,4 @@
-"""The command line: ``forklog emulator`` and ``forklog demo``."""
+"""The command line: ``forklog doctor``, ``forklog emulator`` and ``forklog demo``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ __all__ = ["main"]
 
 _COMMANDS = {
     "emulator": ("forklog.emulator.command", "run a local Cloud Logging over HTTP"),
+    "doctor": ("forklog.diagnosis.command", "say what would lose records here, and what to do"),
     "demo": ("forklog.demo.command", "show forklog and the stock handler under real uWSGI servers"),
 }
 

@@ -13,7 +13,16 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Role", "after_fork", "after_request", "chain_hook", "has_threads", "is_present", "role"]
+__all__ = [
+    "Role",
+    "after_fork",
+    "after_request",
+    "chain_hook",
+    "has_threads",
+    "imported_by",
+    "is_present",
+    "role",
+]
 
 try:
     import uwsgi as _uwsgi  # type: ignore[import-not-found,unused-ignore]
@@ -33,6 +42,11 @@ class Role(enum.Enum):
     WORKER = "worker"
     MULE = "mule"
     SPOOLER = "spooler"
+
+
+def imported_by() -> int:
+    """Return the PID of the process that imported forklog: this one, or one that forked it."""
+    return _imported_by
 
 
 def is_present() -> bool:

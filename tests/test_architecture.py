@@ -13,7 +13,7 @@ from helpers import check_python
 import forklog
 
 _PACKAGE = Path(forklog.__file__).parent
-_OUTSIDE = ("emulator", "demo", "testing")
+_OUTSIDE = ("emulator", "demo", "diagnosis", "testing")
 
 # The road, from the ground up: a module imports only from rows above its own.
 _ROWS = (
@@ -83,7 +83,7 @@ def test_imports_go_down_only(name: str) -> None:
         assert _HEIGHT[imported] < _HEIGHT[name], f"{name} imports {imported}"
 
 
-@pytest.mark.parametrize("name", sorted(set(_modules()) - {"cli", "__main__"}))
+@pytest.mark.parametrize("name", sorted(set(_modules()) - {"cli", "__main__", "__init__"}))
 def test_the_road_needs_no_tools(name: str) -> None:
     """Nothing on the road of a record imports the emulator, the demo, or what tests use."""
     text = _modules()[name].read_text()
@@ -161,6 +161,7 @@ def test_the_public_names_are_these() -> None:
         "OptionError",
         "Stats",
         "__version__",
+        "doctor",
     ]
     assert all(hasattr(forklog, name) for name in forklog.__all__)
     assert (_PACKAGE / "py.typed").exists()
@@ -178,4 +179,5 @@ def test_an_import_costs_nothing_that_is_not_used() -> None:
     loaded = set(json.loads(done.stdout))
     heavy = {"google.cloud.logging", "grpc", "aiohttp", "pytest", "flask", "celery"}
     assert loaded & heavy == set()
-    assert not [name for name in loaded if name.startswith(("forklog.testing", "forklog.emulator"))]
+    outside = tuple(f"forklog.{name}" for name in _OUTSIDE)
+    assert not [name for name in loaded if name.startswith(outside)]

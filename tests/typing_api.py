@@ -9,6 +9,7 @@ from typing import Any
 
 import forklog
 from forklog import CloudLoggingHandler, ForklogError, OptionError, Stats
+from forklog.diagnosis import Finding, Report, Severity
 from forklog.testing import (
     Deliver,
     Disconnect,
@@ -62,6 +63,18 @@ def fail() -> str:
     except ForklogError as error:
         return str(error)
     return ""
+
+
+def examine() -> list[str]:
+    """Use what the doctor returns."""
+    report: Report = forklog.doctor()
+    report = forklog.doctor(timeout=2, accept=["harakiri"], project="p", endpoint="https://e")
+    findings: tuple[Finding, ...] = report.findings
+    bad = [f for f in findings if f.severity is Severity.PROBLEM]
+    healthy: bool = report.is_healthy
+    plain: dict[str, Any] = report.as_dict()
+    texts = [f"{f.code}: {f.text} -> {f.remedy}" for f in bad]
+    return [*texts, str(report), str(healthy), *plain]
 
 
 def use_fixtures(cloud_logging: CloudLog, forklog_transport: FakeTransport) -> None:

@@ -23,7 +23,7 @@ from forklog.report import Report
 from forklog.transports.access import Access, NoCredentialsError, find_access
 from forklog.transports.base import Answer, Connection, WireError
 
-__all__ = ["HttpConnection", "HttpTransport"]
+__all__ = ["HttpConnection", "HttpTransport", "resource_of"]
 
 _MAX_ANSWER_BYTES = 1024 * 1024
 _WIRE_ERRORS = (
@@ -60,22 +60,33 @@ class HttpTransport:
             )
             return StderrConnection()
         self._on_project(access.project)
-        resource = self._options.resource
-        if resource is None:
-            local = access.credentials is None
-            resource = (
-                {"type": "global", "labels": {"project_id": access.project}}
-                if local
-                else detect_resource(access.project)
-            )
-        return HttpConnection(self._options, access, dict(resource))
+        return HttpConnection(self._options, access, resource_of(self._options, access))
+
+
+def resource_of(options: Options, access: Access) -> dict[str, Any]:
+    """Return the monitored resource: the option's, else found; may ask the metadata server."""
+    if options.resource is not None:
+        return dict(options.resource)
+    if access.credentials is None:
+        return {"type": "global", "labels": {"project_id": access.project}}
+    return detect_resource(access.project)
 
 
 class HttpConnection:
     """One session, used by one thread of one process; TLS is verified."""
 
-    def __init__(self, options: Options, access: Access, resource: dict[str, Any]) -> None:
-        """Build the session and the envelope of all its requests; connects with the first."""
+    def __init__(
+        self,
+        options: Options,
+        access: Access,
+        resource: dict[str, Any],
+        *,
+        is_dry_run: bool = False,
+    ) -> None:
+        """Build the session and the envelope of all its requests; connects with the first.
+
+        In a dry run the server checks the entries, and the permission to write them, stores none.
+        """
         self._url = f"{access.endpoint}/v2/entries:write"
         self._connect_timeout = options.connect_timeout
         self._session = _session(access)
@@ -83,6 +94,8 @@ class HttpConnection:
         self._answered = False
         log_name = f"projects/{access.project}/logs/{quote(options.log_name, safe='')}"
         envelope = {"logName": log_name, "resource": resource, "partialSuccess": True}
+        if is_dry_run:
+            envelope["dryRun"] = True
         if options.labels:
             envelope["labels"] = dict(options.labels)
         self._head = orjson.dumps(envelope)[:-1] + b',"entries":['

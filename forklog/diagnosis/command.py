@@ -1,0 +1,75 @@
+"""`forklog doctor`: reads its arguments, examines, prints the report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from forklog.diagnosis.config import ConfigError, apply, load
+from forklog.diagnosis.examine import examine
+from forklog.errors import OptionError
+from forklog.options import Options
+
+__all__ = ["add_arguments", "run"]
+
+_UNHEALTHY = 1
+_NOT_RUN = 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `forklog doctor` to a parser."""
+    parser.add_argument(
+        "--config",
+        metavar="CONFIG",
+        help="the application's dictConfig: FILE.json, FILE.py[:NAME] or MODULE:NAME, as "
+        "mysite.settings:LOGGING",
+    )
+    parser.add_argument("--project", help="in place of the one that is configured or found")
+    parser.add_argument("--endpoint", metavar="URL", help="in place of the one that is configured")
+    parser.add_argument("--credentials", metavar="FILE", help="in place of those configured")
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=5.0,
+        metavar="SECONDS",
+        help="for the whole examination (5)",
+    )
+    parser.add_argument(
+        "--accept",
+        action="append",
+        default=[],
+        metavar="CODE",
+        help="a problem that is known and does not count; may be repeated",
+    )
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Examine and print.
+
+    Returns:
+        0 if nothing would lose records, 1 if something would, 2 for a wrong call.
+    """
+    given = {"project": args.project, "endpoint": args.endpoint, "credentials": args.credentials}
+    error = ""
+    try:
+        Options(**given)
+        if args.config:
+            error = apply(load(args.config))
+    except (ConfigError, OptionError) as failure:
+        sys.stderr.write(f"forklog doctor: {failure}\n")
+        return _NOT_RUN
+    report = examine(args.timeout, accept=args.accept, is_command=True, config_error=error, **given)
+    print(json.dumps(report.as_dict(), indent=2) if args.json else report)
+    return 0 if report.is_healthy else _UNHEALTHY
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0, as 5")
+    return number

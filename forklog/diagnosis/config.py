@@ -1,0 +1,111 @@
+"""Applies a logging configuration so that it can be examined: ours for real, others as stand-ins.
+
+Other handlers may open files or connections when they are made; nothing of that is wanted here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging.config
+import runpy
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from forklog.diagnosis.routes import Standin, our_handlers
+from forklog.errors import ForklogError
+from forklog.handler import CloudLoggingHandler
+
+__all__ = ["ConfigError", "apply", "load"]
+
+_NAMES = ("LOGGING", "logconfig_dict", "LOGGING_CONFIG")
+
+
+class ConfigError(ForklogError):
+    """The configuration cannot be found or read."""
+
+
+def load(place: str) -> dict[str, Any]:
+    """Load a configuration.
+
+    Args:
+        place: ``FILE.json``, ``FILE.py`` (its ``LOGGING`` or ``logconfig_dict``), ``FILE.py:NAME``
+            or ``MODULE:NAME``; the modules of the current folder can be imported.
+
+    Raises:
+        ConfigError: it cannot be found, or is no dict.
+    """
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    source, _, name = place.partition(":")
+    try:
+        found = _found(source, name)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{place}: {type(error).__name__}: {error}") from error
+    if not isinstance(found, Mapping):
+        raise ConfigError(f"{place} is {type(found).__name__}, not a dict as dictConfig takes it")
+    return dict(found)
+
+
+def _found(source: str, name: str) -> object:
+    if source.endswith(".json"):
+        return json.loads(Path(source).read_text("utf-8"))
+    if source.endswith(".py"):
+        values: Mapping[str, Any] = runpy.run_path(source)
+    elif name:
+        values = vars(importlib.import_module(source))
+    else:
+        raise ConfigError(f"{source!r} is no FILE.json, FILE.py or MODULE:NAME")
+    for candidate in (name,) if name else _NAMES:
+        if candidate in values:
+            return values[candidate]
+    raise ConfigError(f"{source} has no {name or ' or '.join(_NAMES)}")
+
+
+def apply(config: Mapping[str, Any]) -> str:
+    """Configure logging of this process.
+
+    Returns:
+        Why it cannot be applied; empty if it was.
+    """
+    copy = {**config, "handlers": {}}
+    for name, handler in dict(config.get("handlers") or {}).items():
+        copy["handlers"][name] = handler if _is_ours(handler) else _stand_in(handler)
+    copy.setdefault("version", 1)
+    try:
+        logging.config.dictConfig(copy)
+    except Exception as error:  # noqa: BLE001 - it is told
+        cause = error.__cause__
+        return f"{error}" + (f" ({cause})" if cause else "")
+    for handler in our_handlers():  # what is logged here is not the application's
+        handler.addFilter(lambda _record: False)
+    return ""
+
+
+def _stand_in(handler: Any) -> Any:
+    if not isinstance(handler, Mapping):
+        return handler
+    kept = {key: handler[key] for key in ("level", "filters") if key in handler}
+    kind = str(handler.get("class") or handler.get("()"))
+    behind = [*_names(handler.get("target")), *_names(handler.get("handlers"))]
+    return {"()": Standin, "kind": kind, "behind": behind, **kept}
+
+
+def _names(value: Any) -> list[str]:
+    """Return the handlers that a MemoryHandler or a QueueHandler hands records on to."""
+    return [value] if isinstance(value, str) else list(value or ())
+
+
+def _is_ours(handler: Any) -> bool:
+    """Tell whether a handler's configuration names our class, or one derived from it."""
+    kind = handler.get("class") or handler.get("()") if isinstance(handler, Mapping) else None
+    if isinstance(kind, str):
+        try:
+            kind = logging.config.BaseConfigurator({}).resolve(kind)
+        except Exception:  # noqa: BLE001 - a stand-in need not be importable
+            return False
+    return isinstance(kind, type) and issubclass(kind, CloudLoggingHandler)

@@ -1,0 +1,155 @@
+"""`forklog.doctor`: gathers the facts of this process within a deadline, judges them, reports."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, TypeVar
+
+from forklog.__about__ import VERSION
+from forklog.diagnosis.bounded import gather
+from forklog.diagnosis.ends import look_at_ends
+from forklog.diagnosis.facts import Delivery, Ends, Process, Role, Routes
+from forklog.diagnosis.finding import Finding, Severity, note, problem
+from forklog.diagnosis.handlers import options_of, transport_name
+from forklog.diagnosis.of_delivery import judge_delivery
+from forklog.diagnosis.of_process import judge_process
+from forklog.diagnosis.of_routes import judge_routes
+from forklog.diagnosis.process import look_at_process
+from forklog.diagnosis.report import Report
+from forklog.diagnosis.routes import look_at_routes, our_handlers
+from forklog.diagnosis.wire import go
+from forklog.errors import OptionError
+from forklog.options import Options
+from forklog.transports.access import endpoint_of, known_project
+
+__all__ = ["examine", "judge"]
+
+_ORDER = (Severity.PROBLEM, Severity.NOTE, Severity.OK)
+_OVERRIDES = ("project", "endpoint", "credentials")
+_FIRST = ("doctor-failed", "config", "no-handler")
+_UNKNOWN = Process(pid=0, role=Role(), python="", has_threads=True)
+_NO_DELIVERY: tuple[Delivery, ...] = ()
+_SILENCE: tuple[Finding, ...] = ()
+T = TypeVar("T")
+
+
+def examine(
+    timeout: float = 5.0,
+    *,
+    accept: Collection[str] = (),
+    is_command: bool = False,
+    config_error: str = "",
+    **overrides: Any,
+) -> Report:
+    """Examine the calling process; see `forklog.doctor`, whose body this is.
+
+    Args:
+        timeout: seconds until it returns at the latest.
+        accept: codes of problems that are known and become notes.
+        is_command: it is the command's process and not an application's.
+        config_error: why the configuration that was to be examined cannot be applied.
+        **overrides: ``project``, ``endpoint``, ``credentials`` in place of the handlers' options.
+    """
+    deadline = time.monotonic() + timeout
+    care = _Care()
+    process = care.safely(lambda: look_at_process(is_command=is_command), _UNKNOWN)
+    routes = care.safely(lambda: look_at_routes(config_error), Routes(config_error=config_error))
+    ends = care.safely(lambda: look_at_ends(process), Ends())
+    deliveries = care.safely(lambda: _deliveries(process, overrides, deadline), _NO_DELIVERY)
+    findings = care.safely(lambda: judge(process, ends, routes, deliveries, accept), _SILENCE)
+    return Report(
+        findings=tuple(sorted((*findings, *care.failures), key=_rank)),
+        process=process,
+        ends=ends,
+        routes=routes,
+        deliveries=deliveries,
+        version=VERSION,
+    )
+
+
+class _Care:
+    """Keeps what fails in an examination from reaching the application: it becomes a finding."""
+
+    def __init__(self) -> None:
+        self.failures: list[Finding] = []
+
+    def safely(self, look: Callable[[], T], instead: T) -> T:
+        try:
+            return look()
+        except Exception as error:  # noqa: BLE001 - a doctor must not be the illness
+            text = f"a part of the examination failed by {type(error).__name__}"
+            if isinstance(error, OptionError):
+                text += f": {error}"
+            remedy = "mend what was given to doctor(), or report it as a bug of forklog"
+            self.failures.append(problem("doctor-failed", text, remedy))
+            return instead
+
+
+def judge(
+    process: Process,
+    ends: Ends,
+    routes: Routes,
+    deliveries: Collection[Delivery],
+    accept: Collection[str] = (),
+) -> tuple[Finding, ...]:
+    """Judge all facts. Pure.
+
+    Returns:
+        The findings, the most severe first; accepted problems are notes.
+    """
+    found = [finding for delivery in deliveries for finding in judge_delivery(process, delivery)]
+    found += [*judge_routes(process, routes), *judge_process(process, ends)]
+    return tuple(sorted((_accepted(f, accept) for f in dict.fromkeys(found)), key=_rank))
+
+
+def _rank(finding: Finding) -> tuple[int, bool]:
+    """Sort by severity; what makes the rest of the report doubtful comes before its like."""
+    return _ORDER.index(finding.severity), finding.code not in _FIRST
+
+
+def _accepted(finding: Finding, accept: Collection[str]) -> Finding:
+    if finding.severity is Severity.PROBLEM and finding.code in accept:
+        return note(finding.code, f"accepted: {finding.text}", finding.remedy)
+    return finding
+
+
+def _deliveries(
+    process: Process, overrides: dict[str, Any], deadline: float
+) -> tuple[Delivery, ...]:
+    """Make one dry run for each way to a log that a handler of this process has."""
+    in_child = process.role.is_loader or not process.has_threads
+    known: set[object] = set()
+    found = []
+    for options in _ways(overrides):
+        if isinstance(options, Delivery):
+            found.append(options)
+            continue
+        way = (endpoint_of(options), known_project(options), options.log_name)
+        if way not in known:
+            known.add(way)
+            found.append(_run(options, deadline, in_child=in_child))
+    return tuple(found)
+
+
+def _ways(overrides: dict[str, Any]) -> Iterator[Options | Delivery]:
+    given = {name: overrides[name] for name in _OVERRIDES if overrides.get(name) is not None}
+    handlers = our_handlers()
+    for handler in handlers:
+        name = transport_name(handler)
+        options = options_of(handler)
+        if name == "http":
+            yield dataclasses.replace(options, **given)
+        else:
+            reason = f"no dry run: handler {handler.get_name() or ''} has the transport {name}"
+            yield Delivery(log_name=options.log_name, outcome="skipped", reason=reason)
+    if not handlers:
+        yield Options(**given)
+
+
+def _run(options: Options, deadline: float, *, in_child: bool) -> Delivery:
+    left = max(0.1, deadline - time.monotonic())
+    wait = max(0.05, left - 0.2)  # so that the connection's own verdict comes before our deadline
+    found = gather(lambda say: go(options, wait, say), left, in_child=in_child)
+    return Delivery(**found)

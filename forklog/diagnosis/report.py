@@ -1,0 +1,53 @@
+"""What comes out: the findings, with all that was seen."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from forklog.diagnosis.facts import Delivery, Ends, Process, Routes
+from forklog.diagnosis.finding import Finding, Severity
+from forklog.diagnosis.text import render
+
+__all__ = ["Report"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What `forklog.doctor` saw in one process at one moment, and what it makes of it."""
+
+    findings: tuple[Finding, ...]
+    """The most severe first."""
+    process: Process
+    ends: Ends
+    routes: Routes
+    deliveries: tuple[Delivery, ...]
+    version: str
+    """Of forklog."""
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether there is no problem among the findings."""
+        return all(finding.severity is not Severity.PROBLEM for finding in self.findings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, for JSON."""
+        plain = dataclasses.asdict(self)
+        for finding in plain["findings"]:
+            finding["severity"] = finding["severity"].value
+        for handler in plain["routes"]["handlers"]:
+            handler["options"] = dict(handler["options"])
+            handler["stats"] = dict(handler["stats"])
+        return {"is_healthy": self.is_healthy, **plain}
+
+    def __str__(self) -> str:
+        """Return aligned lines for a terminal: findings first, then what was seen."""
+        return render(
+            findings=self.findings,
+            process=self.process,
+            ends=self.ends,
+            routes=self.routes,
+            deliveries=self.deliveries,
+            version=self.version,
+        )

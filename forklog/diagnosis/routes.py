@@ -1,0 +1,169 @@
+"""Who gets the records: walks the loggers of this process and their handlers."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from forklog.diagnosis.facts import Neighbour, Routes
+from forklog.diagnosis.handlers import describe, options_of
+from forklog.handler import CloudLoggingHandler
+from forklog.options import Options
+
+__all__ = ["Standin", "look_at_routes", "our_handlers"]
+
+# Handlers that send to Cloud Logging too, or print what an agent of the platform sends there.
+_SHIPS = (
+    "google.cloud.logging_v2.handlers.handlers.CloudLoggingHandler",
+    "google.cloud.logging.handlers.handlers.CloudLoggingHandler",
+    "google.cloud.logging.handlers.CloudLoggingHandler",
+    "google.cloud.logging_v2.handlers.CloudLoggingHandler",
+    "google.cloud.logging_v2.handlers.app_engine.AppEngineHandler",
+)
+_PRINTS = (
+    "google.cloud.logging_v2.handlers.structured_log.StructuredLogHandler",
+    "google.cloud.logging_v2.handlers.container_engine.ContainerEngineHandler",
+    "google.cloud.logging.handlers.StructuredLogHandler",
+    "google.cloud.logging_v2.handlers.StructuredLogHandler",
+    "logging.StreamHandler",
+)
+_EFFECTS = {
+    **dict.fromkeys(_SHIPS, "ships"),
+    **dict.fromkeys(_PRINTS, "printed"),
+    "logging.FileHandler": "",  # a stream, but nobody collects it
+    "logging.handlers.QueueHandler": "queue",
+    "logging.handlers.MemoryHandler": "holds",
+}
+
+
+class Standin(logging.Handler):
+    """Stands in a configuration that is only examined where a handler of others would be."""
+
+    def __init__(self, kind: str, behind: Sequence[str] = ()) -> None:
+        """Take the name of the class, and of the handlers that it hands its records on to."""
+        super().__init__()
+        self.kind = kind
+        self.behind = tuple(behind)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Do nothing with a record."""
+
+
+def our_handlers() -> dict[CloudLoggingHandler, list[str]]:
+    """Return the handlers of forklog with their loggers; none for those attached to no logger."""
+    found: dict[CloudLoggingHandler, list[str]] = {}
+    for reference in list(logging._handlerList):  # type: ignore[attr-defined]  # noqa: SLF001
+        handler = reference() if callable(reference) else reference
+        if isinstance(handler, CloudLoggingHandler):
+            found.setdefault(handler, [])
+    for name, logger in _loggers():
+        for handler in logger.handlers:
+            if isinstance(handler, CloudLoggingHandler):
+                found.setdefault(handler, []).append(name)
+    return found
+
+
+def look_at_routes(config_error: str = "") -> Routes:
+    """Look at all loggers of this process. Never blocks."""
+    ours = our_handlers()
+    disabled = logging.root.manager.disable
+    return Routes(
+        handlers=tuple(describe(handler, names) for handler, names in ours.items()),
+        neighbours=tuple(_neighbours(ours)),
+        doubled=tuple(name for name, logger in _loggers() if _is_doubled(logger)),
+        unreached=tuple(name for name, logger in _loggers() if ours and _is_unreached(logger)),
+        disabled=tuple(name for name, logger in _loggers() if logger.disabled),
+        root_level=logging.getLevelName(logging.root.level),
+        disabled_below=logging.getLevelName(disabled) if disabled else "",
+        config_error=config_error,
+    )
+
+
+def _loggers() -> Iterator[tuple[str, logging.Logger]]:
+    yield "root", logging.root
+    for name, logger in sorted(logging.root.manager.loggerDict.copy().items()):
+        if isinstance(logger, logging.Logger):  # else it only keeps a place in the tree
+            yield name, logger
+
+
+def _path(logger: logging.Logger) -> Iterator[logging.Handler]:
+    """Yield the handlers that a record of this logger reaches."""
+    current: logging.Logger | None = logger
+    while current is not None:
+        yield from current.handlers
+        current = current.parent if current.propagate else None
+
+
+def _destination(options: Options) -> tuple[Any, ...]:
+    return options.endpoint, options.project, options.log_name
+
+
+def _is_doubled(logger: logging.Logger) -> bool:
+    """Tell whether a record goes to one log twice, by what this logger itself adds to its path."""
+    reached = [_target(handler) for handler in _path(logger)]
+    here = [_target(handler) for handler in logger.handlers]
+    return any(target is not None and reached.count(target) > 1 for target in here)
+
+
+def _target(handler: logging.Handler) -> object:
+    if isinstance(handler, CloudLoggingHandler):
+        return _destination(options_of(handler))
+    return None
+
+
+def _is_unreached(logger: logging.Logger) -> bool:
+    if not logger.handlers or isinstance(logger.handlers[0], logging.NullHandler):
+        return False
+    return not any(isinstance(h, CloudLoggingHandler) or _behind(h, set()) for h in _path(logger))
+
+
+def _neighbours(ours: dict[CloudLoggingHandler, list[str]]) -> Iterator[Neighbour]:
+    unattached = {handler for handler, names in ours.items() if not names}
+    found: dict[logging.Handler, list[str]] = {}
+    for name, logger in _loggers():
+        for handler in logger.handlers:
+            if not isinstance(handler, CloudLoggingHandler):
+                found.setdefault(handler, []).append(name)
+    for handler, names in found.items():
+        effect = _effect(handler)
+        if effect:
+            yield Neighbour(
+                kind=_kind(handler),
+                loggers=tuple(names),
+                effect=effect,
+                has_ours_behind=effect in ("queue", "holds") and _behind(handler, unattached),
+            )
+
+
+def _kind(handler: logging.Handler) -> str:
+    if isinstance(handler, Standin):
+        return handler.kind
+    return f"{type(handler).__module__}.{type(handler).__qualname__}"
+
+
+def _effect(handler: logging.Handler) -> str:
+    if isinstance(handler, Standin):
+        return _EFFECTS.get(handler.kind, "")
+    names = (f"{c.__module__}.{c.__qualname__}" for c in type(handler).__mro__)
+    return next((_EFFECTS[name] for name in names if name in _EFFECTS), "")
+
+
+def _behind(handler: logging.Handler, unattached: set[CloudLoggingHandler]) -> bool:
+    """Tell whether a handler hands its records on to one of ours.
+
+    A QueueHandler knows its listener only if `dictConfig` of Python 3.12 or later has made it;
+    else a handler of ours that no logger has is taken to be the listener's.
+    """
+    if isinstance(handler, Standin):
+        return any(ours.get_name() in handler.behind for ours in our_handlers())
+    target = getattr(handler, "target", None)
+    if isinstance(target, CloudLoggingHandler):
+        return True
+    if not isinstance(handler, logging.handlers.QueueHandler):
+        return False
+    listener = getattr(handler, "listener", None)
+    if listener is not None:
+        return any(isinstance(h, CloudLoggingHandler) for h in listener.handlers)
+    return bool(unattached)

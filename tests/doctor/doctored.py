@@ -1,0 +1,67 @@
+"""A WSGI application that examines itself: at import, and in each request, whose answer it is.
+
+/?end logs one record that only an exit hook can deliver in time; /?child examines a child, too.
+The level is DEBUG, so that what the examination itself does is logged as well, where it may be.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.config
+import os
+from multiprocessing import get_context
+from typing import TYPE_CHECKING
+
+import forklog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from multiprocessing.connection import Connection
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+logging.config.dictConfig(
+    {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "handlers": {"cloud": {"class": "forklog.CloudLoggingHandler", "max_latency": 60}},
+        "root": {"level": "DEBUG", "handlers": ["cloud"]},
+    }
+)
+logging.getLogger().error("boot %d", os.getpid())
+if os.environ.get("DOCTORED_OVERWRITES"):
+    import uwsgidecorators  # noqa: F401 - it takes uwsgi.post_fork_hook
+BOOT = forklog.doctor(timeout=10).as_dict()
+
+
+def examine(answer: Connection) -> None:
+    """Examine a child of multiprocessing."""
+    answer.send(forklog.doctor(timeout=10).as_dict())
+
+
+def child() -> dict[str, object]:
+    """Return what a forked child of multiprocessing sees of itself."""
+    context = get_context("fork")
+    reader, writer = context.Pipe(duplex=False)
+    process = context.Process(target=examine, args=(writer,))
+    process.start()
+    report: dict[str, object] = reader.recv() if reader.poll(30) else {}
+    process.join(10)
+    return report
+
+
+def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer with the report of this process, that of its boot, and that of a child if asked."""
+    query = environ.get("QUERY_STRING", "")
+    if query == "end":
+        logging.getLogger().info("at the end of %d", os.getpid())
+    else:
+        logging.getLogger().error("asked %d", os.getpid())
+    body = {
+        "pid": os.getpid(),
+        "now": forklog.doctor(timeout=10).as_dict() if query != "end" else None,
+        "boot": BOOT,
+        "child": child() if query == "child" else None,
+    }
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps(body).encode()]
