@@ -6,7 +6,6 @@ for ``max_latency`` while a batch grows, and waits out failures.
 
 from __future__ import annotations
 
-import _thread
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from forklog.flusher import Flusher, Pass
 from forklog.insert_id import InsertIds
 from forklog.options import Options
 from forklog.report import Report
+from forklog.thread import FlushThread
 
 __all__ = ["Driver"]
 
@@ -34,7 +34,7 @@ class Driver:
     ) -> None:
         """Start nothing."""
         self.bell = Bell()
-        self.ended = threading.Event()
+        self.thread = FlushThread()
         self.thread_ident = NO_THREAD
         self.is_leaving = False
         """The process ends or the handler closes: no lingering, no waiting out of failures."""
@@ -63,31 +63,16 @@ class Driver:
     def start_thread(
         self, name: str, on_end: Callable[[], object], on_failure: Callable[[], object]
     ) -> None:
-        """Start the flush thread without waiting for it, from any context.
-
-        Thread.start waits, and takes a lock that an interrupted frame of the calling thread may
-        hold; a bare thread needs neither, so a bare thread starts the real one.
+        """Start the flush thread, from any context; see `FlushThread.start`.
 
         Args:
             name: the thread's name.
             on_end: called by the thread as the last thing it does.
-            on_failure: called if the bare thread cannot start the real one.
-
-        Raises:
-            RuntimeError: no thread can be started (interpreter shutdown from 3.12 on, a limit).
+            on_failure: called if the thread cannot start after all.
         """
+        self.thread.start(name, lambda ended: self._run(on_end, ended), on_failure)
 
-        def spawn() -> None:
-            try:
-                threading.Thread(target=self._run, args=(on_end,), name=name, daemon=True).start()
-            except RuntimeError:
-                on_failure()
-
-        self.ended = threading.Event()
-        _thread.start_new_thread(spawn, ())
-
-    def _run(self, on_end: Callable[[], object]) -> None:
-        ended = self.ended
+    def _run(self, on_end: Callable[[], object], ended: threading.Event) -> None:
         self.thread_ident = threading.get_ident()
         try:
             while not self.is_stopping:
@@ -145,12 +130,12 @@ class Driver:
     def _is_hurried(self) -> bool:
         return self.is_stopping or self.is_leaving or self.is_resting
 
-    def rest(self, timeout: float) -> None:
-        """Have the thread end between two passes; wait for that at most ``timeout`` seconds."""
+    def rest(self) -> None:
+        """Have the thread end between two passes; wait as `FlushThread.await_gone` does."""
         self.is_resting = True
         self.bell.ring()
         if threading.get_ident() != self.thread_ident:
-            self.ended.wait(timeout)
+            self.thread.await_gone(self._flusher.is_busy)
 
     def run_inline(self) -> None:
         """Send in the calling thread if something urgent or a full batch waits; may block."""
@@ -182,7 +167,7 @@ class Driver:
             with self._settled:
                 if self._flusher.floor() > mark:
                     return
-                has_ended = self.ended.is_set()
+                has_ended = self.thread.ended.is_set()
                 self._settled.wait(min(left, 0.005 if has_ended else 1.0))
             if has_ended:
                 return

@@ -52,7 +52,9 @@ class Ending:
         driver.is_stopping = True
         driver.bell.ring()
         if deadline is not None and threading.get_ident() != driver.thread_ident:
-            driver.ended.wait(max(_THREAD_SECONDS, deadline - monotonic()))
+            thread = driver.thread
+            if thread.ended.wait(max(_THREAD_SECONDS, deadline - monotonic())):
+                thread.await_gone(self._flusher.is_busy)
 
     def say_all(self) -> None:
         """Account for what was shed, and say what the rate limit has withheld so far."""

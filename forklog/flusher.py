@@ -199,6 +199,10 @@ class Flusher:
         """Tell whether a batch is in hand, to be sent (again) before anything new."""
         return bool(self._hand)
 
+    def is_busy(self) -> bool:
+        """Tell whether a pass is under way in some thread: most of its time is the wire's."""
+        return self._turn.locked()
+
     def in_hand(self) -> int:
         """Return the number of entries in hand."""
         with self.ledger:

@@ -8,19 +8,25 @@ Before 3.12 nothing is done, since nothing warns and the child never touches wha
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
+import threading
 import weakref
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from forklog.fork import register_at_fork
 
 __all__ = ["register"]
 
+T = TypeVar("T")
+_VERSION = sys.version_info[:2]
+
 
 class _Forker(Protocol):
     def before_fork(self) -> None: ...
-    def after_fork_in_parent(self) -> None: ...
+    def after_fork_in_parent(self) -> bool: ...
+    def restart(self) -> None: ...
 
 
 _live: weakref.WeakSet[_Forker] = weakref.WeakSet()
@@ -31,14 +37,52 @@ def register(forker: _Forker) -> None:
     _live.add(forker)
 
 
-def _each(call: Callable[[_Forker], None]) -> None:
+def _each(call: Callable[[_Forker], T]) -> list[T]:
+    answers = []
     for forker in list(_live):
         with contextlib.suppress(Exception):  # it would be printed to the application's stderr
-            call(forker)
+            answers.append(call(forker))
+    return answers
 
 
-if sys.version_info >= (3, 12):
-    register_at_fork(
-        before=lambda: _each(lambda forker: forker.before_fork()),
-        after_in_parent=lambda: _each(lambda forker: forker.after_fork_in_parent()),
-    )
+def _before() -> None:
+    _each(lambda forker: forker.before_fork())
+
+
+def _after_in_parent() -> None:
+    is_wanted = any(_each(lambda forker: forker.after_fork_in_parent()))
+    if is_wanted and not (_restart_soon and _is_main_thread()):
+        _restart()
+
+
+def _is_main_thread() -> bool:
+    return threading.get_ident() == threading.main_thread().ident
+
+
+def _restart(_nothing: object = None) -> int:
+    _each(lambda forker: forker.restart())
+    return 0
+
+
+def _pending_call() -> Callable[[], object] | None:
+    """Return a function that has the main thread call `_restart` when ``os.fork`` has returned.
+
+    Python 3.13 counts the threads after the at-fork callbacks, so one that they start is warned of.
+    A pending call runs between two bytecodes of the main thread; what asks for it must run none
+    itself, so it is C from end to end. Where another thread forks, the main thread may be blocked,
+    and is a reason for the warning anyway: there the callback restarts at once.
+    """
+    try:
+        import ctypes  # noqa: PLC0415 - optional in a build of Python
+
+        call = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(_restart)
+        return functools.partial(ctypes.pythonapi.Py_AddPendingCall, call, None)
+    except Exception:  # noqa: BLE001 - no ctypes, no memory to execute, not CPython
+        return None
+
+
+_restart_soon = _pending_call() if _VERSION >= (3, 13) else None
+if _VERSION >= (3, 12):
+    register_at_fork(before=_before, after_in_parent=_after_in_parent)
+if _restart_soon is not None:
+    register_at_fork(after_in_parent=_restart_soon)

@@ -27,8 +27,6 @@ from forklog.transports.base import Transport
 
 __all__ = ["Pipeline"]
 
-REST_SECONDS = 0.02  # a fork waits at most this long for a flush thread that is in a request
-
 
 class Pipeline:
     """Everything that belongs to one handler in one process.
@@ -140,14 +138,17 @@ class Pipeline:
 
     def before_fork(self) -> None:
         """Bring the thread to rest, so that the process forks with one thread less."""
-        if self.state is State.RUNNING and self.mark[0]:
-            self.driver.rest(REST_SECONDS)
+        if self.mark[0]:
+            self.driver.rest()
 
-    def after_fork_in_parent(self) -> None:
-        """Let the thread run again, at once if something is pending."""
-        # Cleared before the look, and _thread_ended looks at it after it set the state: whatever
-        # the order of the two, one of them sees that a thread is wanted.
+    def after_fork_in_parent(self) -> bool:
+        """Let the thread run again; return whether it is wanted at once (see `restart`)."""
+        # Before the look; _thread_ended looks here after it set the state: one of them sees it.
         self.driver.is_resting = False
+        return bool(self.mark[0] and (len(self.buffer) or self.flusher.has_hand()))
+
+    def restart(self) -> None:
+        """Start the thread again after a fork, if it is still wanted."""
         if self.mark[0]:
             self._wake_if_pending()
 

@@ -30,7 +30,7 @@ _ROWS = (
         "uwsgi",
     ),
     ("report", "forking", "exits", "insert_id", "clean", "context", "transports.base"),
-    ("labels", "metadata", "buffer", "retry"),
+    ("labels", "metadata", "buffer", "retry", "thread"),
     ("repair",),
     ("payload", "options", "draft"),
     ("last_resort", "transports.access", "stock"),
@@ -106,8 +106,8 @@ class _Strip(ast.NodeTransformer):
 
 
 def test_one_file_makes_threads() -> None:
-    """Threads are started by the driver alone."""
-    assert _who_says(r"Thread\(|start_new_thread|ThreadPool|Timer\(") == {"driver"}
+    """Threads are started in thread.py alone."""
+    assert _who_says(r"\bThread\(|start_new_thread|ThreadPool|Timer\(") == {"thread"}
 
 
 def test_few_files_hold_locks() -> None:
