@@ -29,7 +29,7 @@ def describe(handler: CloudLoggingHandler, loggers: list[str]) -> Handler:
             numbers.update({f"dropped.{reason}": count for reason, count in value.items()})
         else:
             numbers[name] = value
-    has_ended = pipeline.driver.ended.is_set()
+    has_ended = pipeline.driver.thread.ended.is_set()
     return Handler(
         name=handler.get_name() or type(handler).__name__,
         loggers=tuple(loggers),

@@ -67,7 +67,7 @@ def test_files_with_the_numbers_of_inherited_sockets_stay_open(forks: Forks, sta
         assert ours  # the connection to the server is kept
         if {state!r} == "at rest":  # as around a fork from Python 3.12 on
             handler._gate.product.before_fork()
-            handler._gate.product.driver.ended.wait(10)
+            handler._gate.product.driver.thread.ended.wait(10)
         for _ in range(20):
             child = os.fork()
             if not child:
