@@ -121,7 +121,7 @@ def _type_name(value: object) -> str:
 
 def _plain(value: object) -> Any:
     """Give orjson what it cannot write itself in a form that it can."""
-    if isinstance(value, (bytes, bytearray)):
+    if isinstance(value, (bytes, bytearray, memoryview)):
         return _bytes_text(bytes(value))
     as_list = getattr(value, "tolist", None)  # a numpy type that orjson does not know
     if callable(as_list) and isinstance(getattr(value, "shape", None), tuple):
@@ -165,7 +165,7 @@ class _Rebuild:
             return self._items(value, len(value), depth + 1, seen)
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             names = [field.name for field in dataclasses.fields(value) if field.name[:1] != "_"]
-            return self.copy({name: getattr(value, name) for name in names}, depth, seen)
+            return self._again({name: getattr(value, name) for name in names}, depth, seen)
         size = getattr(value, "size", None)
         if isinstance(size, int) and size > self._left and isinstance(value.shape, tuple):
             return self._items(value, len(value), depth + 1, seen)  # a large array
@@ -174,7 +174,12 @@ class _Rebuild:
         except TypeError:
             written = b"null"
         plain = _plain(value) if b"null" in written else orjson.loads(written)
-        return plain if isinstance(plain, str) else self.copy(plain, depth, seen)
+        return plain if isinstance(plain, str) else self._again(plain, depth, seen)
+
+    def _again(self, value: Any, depth: int, seen: tuple[int, ...]) -> Any:
+        """Copy what stands for a value that was counted already."""
+        self._left += 1
+        return self.copy(value, depth, seen)
 
     def _items(
         self, value: Iterable[Any], size: int, depth: int, seen: tuple[int, ...]
@@ -188,17 +193,31 @@ class _Rebuild:
         return copy
 
     def _members(self, value: dict[Any, Any], depth: int, seen: tuple[int, ...]) -> dict[str, Any]:
-        """Copy a dict; keys that read the same as text are told apart by numbers."""
+        """Copy a dict, what is small first; keys of one text are told apart by numbers."""
         copy = CutDict()
+        later: list[tuple[str, Any]] = []
         for key, item in value.items():
-            if self._left <= 0:
+            if self._left <= len(later):
                 copy.missing = len(value) - len(copy)
                 break
             name = safe_text(key)
             while name in copy:
                 name = f"{name} ({len(copy)})"
+            if type(item) in _LEAVES:
+                copy[name] = self.copy(item, depth, seen)
+            else:
+                copy[name] = None  # its place
+                later.append((name, item))
+        for name, item in sorted(later, key=_length_of_item):
             copy[name] = self.copy(item, depth, seen)
         return copy
+
+
+def _length_of_item(member: tuple[str, Any]) -> int:
+    try:
+        return len(member[1])
+    except Exception:  # noqa: BLE001 - has none, or raises
+        return 0
 
 
 def _scalar(value: Any) -> Any:

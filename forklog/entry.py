@@ -114,13 +114,15 @@ class Encoder:
     def _new_site(self, record: logging.LogRecord) -> Site:
         key = record.pathname, record.lineno, record.funcName, record.name, record.levelno
         names = f"{record.pathname}{record.funcName}{record.name}"
-        if record.name.__class__ is not str or len(names) > _MAX_SITE_CHARACTERS:
+        location, is_repaired = location_of(record)
+        is_odd = is_repaired or record.name.__class__ is not str
+        if is_odd or len(names) > _MAX_SITE_CHARACTERS:
             raise _NotPlainError
         rank = rank_of_level(record.levelno)
         parts = [b'"severity":"%b",' % SEVERITIES[rank]]
         if self._names_logger and record.name:
             parts.append(b'"labels":%b,' % _dumps({"python_logger": record.name}))
-        parts.append(b'"sourceLocation":%b,' % _dumps(location_of(record)))
+        parts.append(b'"sourceLocation":%b,' % _dumps(location))
         if len(self._sites) >= _MAX_SITES:  # loggers named by request, generated code
             self._sites = {}
         site = self._sites[key] = Site(rank, b"".join(parts))

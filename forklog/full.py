@@ -41,13 +41,12 @@ _MIN_LABELS_ROOM = 10_000
 _ABSENT = object()
 
 
-def rank_of_level(level: object) -> int:
+def rank_of_level(level: Any) -> int:
     """Return the severity's rank for a level of logging: that of the nearest lower standard one."""
-    if isinstance(level, (int, float)):
-        for standard, rank in _LEVELS:
-            if level >= standard:
-                return rank
-    return 0
+    try:
+        return next((rank for standard, rank in _LEVELS if level >= standard), 0)
+    except Exception:  # noqa: BLE001 - no number
+        return 0
 
 
 class FullRoad:

@@ -124,16 +124,17 @@ def _bounded(value: Any, keep: int, budget: list[int]) -> Any:
 
 
 def _bounded_dict(value: dict[str, Any], keep: int, budget: list[int]) -> dict[str, Any]:
-    copy: dict[str, Any] = {}
-    missing = len(value) + getattr(value, "missing", 0)
+    """Copy what fits, small members first, so that a large one takes no other's place."""
+    fitting: dict[str, Any] = {}
     budget[0] -= _OVERHEAD
-    for key, item in value.items():
+    for key, item in sorted(value.items(), key=lambda member: estimate(member[1])):
         if budget[0] < 8 * _MIN_CUT:
             break
         name = _cut(key, max(keep, 512))
         budget[0] -= estimate(name)
-        copy[name] = _bounded(item, keep, budget)
-        missing -= 1
+        fitting[key] = name, _bounded(item, keep, budget)
+    copy = dict(fitting[key] for key in value if key in fitting)
+    missing = len(value) - len(fitting) + getattr(value, "missing", 0)
     if missing:
         copy["forklog_cut"] = f"{missing} more members"
         budget[0] -= estimate("forklog_cut") + 64

@@ -102,11 +102,11 @@ def source_location_of(value: object) -> tuple[dict[str, str] | None, bool]:
     return ({**location, "line": str(line or 0)} if is_one else None), changed
 
 
-def location_of(record: logging.LogRecord) -> dict[str, str] | None:
+def location_of(record: logging.LogRecord) -> tuple[dict[str, str] | None, bool]:
     """Return where a record was made."""
     return source_location_of(
         {"file": record.pathname, "line": record.lineno, "function": record.funcName}
-    )[0]
+    )
 
 
 def http_request_of(value: object) -> tuple[dict[str, Any] | None, bool]:

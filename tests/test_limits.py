@@ -32,6 +32,7 @@ def test_pieces_joined_are_the_text(text: str, room: int) -> None:
     assert all(len(piece.encode()) <= room for piece in pieces)
 
 
+@settings(max_examples=40, deadline=None)
 @given(_OBJECTS)
 def test_the_estimate_is_never_too_low(payload: dict[str, Any]) -> None:
     """What is estimated is at least what the emulator measures."""
@@ -39,7 +40,7 @@ def test_the_estimate_is_never_too_low(payload: dict[str, Any]) -> None:
 
 
 @given(_OBJECTS, st.integers(8_000, 20_000), st.integers(1, 40))
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_cut_object_fits(payload: dict[str, Any], room: int, copies: int) -> None:
     """Whatever an object holds, it is cut to the room, give or take the marks of the cuts."""
     large = {f"{n}{key}": value for n in range(copies) for key, value in payload.items()}
