@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import sys
 import threading
 import weakref
 from typing import Protocol
 
-from forklog import uwsgi
+from forklog import frameworks, uwsgi
+from forklog.fork import register_at_fork
 
 __all__ = ["register"]
 
@@ -37,7 +37,7 @@ def register(leaver: _Leaver) -> None:
     """Have ``leaver.at_exit()`` called when this process ends. Never blocks, imports nothing."""
     _live.add(leaver)
     uwsgi.chain_hook("atexit", _leave)
-    _hook_celery()
+    frameworks.connect(_leave)
     if _is_hooked[0]:
         return
     _is_hooked[0] = True
@@ -50,15 +50,4 @@ def register(leaver: _Leaver) -> None:
             hook(_leave)
 
 
-def _hook_celery() -> None:
-    """Connect the signal of celery's prefork children, which end by ``os._exit`` after it."""
-    signals = sys.modules.get("celery.signals")
-    if signals is not None:
-        with contextlib.suppress(Exception):  # half imported
-            signals.worker_process_shutdown.connect(
-                _leave_celery, weak=False, dispatch_uid="forklog"
-            )
-
-
-def _leave_celery(**_signal: object) -> None:
-    _leave()
+register_at_fork(after_in_child=lambda: frameworks.connect_forked(_leave))

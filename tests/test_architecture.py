@@ -27,6 +27,7 @@ _ROWS = (
         "fork",
         "limits",
         "logging_lock",
+        "frameworks",
         "uwsgi",
     ),
     ("report", "forking", "exits", "insert_id", "clean", "context", "transports.base"),

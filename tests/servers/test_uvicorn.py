@@ -1,0 +1,82 @@
+"""uvicorn on its own: after a graceful shutdown it dies by the signal that asked for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from helpers import python_path, wait_until
+
+from forklog.demo.tally import read_ledger, record_id
+
+if TYPE_CHECKING:
+    from forklog.emulator.process import Emulator
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "gunicorn"
+CONFIG = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {
+        # A latency that outlives the test: only a hook can deliver in time.
+        "cloud": {"class": "forklog.CloudLoggingHandler", "max_latency": 60},
+        "console": {"class": "logging.StreamHandler"},
+    },
+    "loggers": {
+        "shop": {"level": "INFO", "handlers": ["cloud"]},
+        "uvicorn": {"level": "INFO", "handlers": ["console"]},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 0)],
+    ids=["TERM", "INT"],
+)
+def test_the_last_records_arrive(
+    emulator: Emulator, tmp_path: Path, number: signal.Signals, status: int
+) -> None:
+    """What a request and the end of the lifespan have logged is delivered before the signal."""
+    config, console, ledger = (tmp_path / name for name in ("config.json", "console", "ledger"))
+    config.write_text(json.dumps(CONFIG))
+    with console.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "uvicorn", "app:asgi", "--port=0", f"--log-config={config}"],
+            cwd=EXAMPLE,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={
+                **os.environ,
+                "EXAMPLE_LEDGER": str(ledger),
+                "LOGGING_EMULATOR_HOST": emulator.host,
+                "PYTHONPATH": python_path(),
+            },
+        )
+    try:
+        pattern = re.compile(r"running on (http://\S+)")
+        wait_until(lambda: pattern.search(console.read_text()), 60, console.read_text())
+        url = pattern.findall(console.read_text())[0]
+        emulator.wait_for(lambda entries: len(entries) >= 1, 20)  # the first goes at once
+        with urllib.request.urlopen(f"{url}/?records=3", timeout=20) as answer:
+            assert json.load(answer)["records"] == 3
+        process.send_signal(number)
+        assert process.wait(30) == status
+    finally:
+        process.kill()
+        process.wait()
+    logged = read_ledger(ledger.read_text())
+    assert [name.partition("-")[0] for name in logged] == [
+        *["boot"] * 2,
+        *["request"] * 3,
+        "shutdown",
+    ]
+    assert [record_id(entry) for entry in emulator.entries()] == logged
