@@ -114,7 +114,7 @@ def _target(handler: logging.Handler) -> object:
 
 
 def _is_unreached(logger: logging.Logger) -> bool:
-    if not logger.handlers or isinstance(logger.handlers[0], logging.NullHandler):
+    if all(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
         return False
     return not any(isinstance(h, CloudLoggingHandler) or _behind(h, set()) for h in _path(logger))
 

@@ -220,14 +220,12 @@ def test_celery(site: Doctored) -> None:
     (site.folder / "broker" / "control").mkdir(parents=True)
     folder = site.folder / "broker"
     site.environ["DOCTORED_FOLDER"] = str(folder)
-    server = site.start(
+    site.start(
         "celery", "-A", "celery_doctored", "worker", "-P", "prefork", "-c", "1",
         "--without-gossip", "--without-mingle", "--without-heartbeat",
     )  # fmt: skip
     wait_until((folder / "child").exists, 60, "the child's report")
     main, child = (json.loads((folder / name).read_text()) for name in ("main", "child"))
-    server.send_signal(signal.SIGTERM)
-    server.wait(30)
     assert role_of(main) == ("celery", "main process", "prefork")
     assert role_of(child) == ("celery", "child ForkPoolWorker-1", "prefork")
     assert firing(child) == ["celery worker_process_shutdown"]

@@ -1,0 +1,130 @@
+"""The command `forklog doctor` as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from helpers import python_path
+
+from forklog.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from forklog.emulator.process import Emulator
+
+CONFIG: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {
+        "cloud": {"class": "forklog.CloudLoggingHandler", "log_name": "web", "project": "p"},
+        "file": {"class": "logging.FileHandler", "filename": "/nonexistent/folder/file"},
+        "odd": {"()": "no.such.module.Handler", "level": "ERROR"},
+    },
+    "root": {"level": "DEBUG", "handlers": ["cloud", "file", "odd"]},
+}
+
+
+def doctor(
+    folder: Path, *arguments: str, emulator: Emulator | None = None, **environ: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command in a folder, without credentials."""
+    env = {
+        **{name: value for name, value in os.environ.items() if "GOOGLE" not in name},
+        "PYTHONPATH": python_path(),
+        "CLOUDSDK_CONFIG": str(folder),
+        "NO_GCE_CHECK": "true",
+        **environ,
+    }
+    env.pop("LOGGING_EMULATOR_HOST", None)
+    if emulator:
+        env["LOGGING_EMULATOR_HOST"] = emulator.host
+    call = [sys.executable, "-m", "forklog", "doctor", *arguments]
+    return subprocess.run(
+        call, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_healthy_and_not(emulator: Emulator, tmp_path: Path) -> None:
+    """Its status is 0 with the emulator, and 1 when that refuses; the findings come first."""
+    done = doctor(tmp_path, emulator=emulator)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("forklog ")
+    assert "accepted a dry run" in done.stdout
+    emulator.fault("status", status=403)
+    done = doctor(tmp_path, "--project", "mine", emulator=emulator)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[2].startswith("PROBLEM  ")
+    assert "roles/logging.logWriter" in done.stdout
+    assert "mine (from the option project)" in done.stdout
+
+
+def test_no_credentials(tmp_path: Path) -> None:
+    """Without any credentials the status is 1."""
+    done = doctor(tmp_path)
+    assert done.returncode == 1
+    assert "[no-credentials]" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["json", "python", "module"])
+def test_the_configuration_of_an_application(emulator: Emulator, tmp_path: Path, kind: str) -> None:
+    """Its own handlers are made, others only stood in for; nothing is logged or stored by it."""
+    if kind == "json":
+        (tmp_path / "logging.json").write_text(json.dumps(CONFIG))
+    else:
+        name = "LOGGING" if kind == "module" else "logconfig_dict"
+        (tmp_path / "settings.py").write_text(f"{name} = {CONFIG!r}")
+    place = {"json": "logging.json", "python": "settings.py", "module": "settings:LOGGING"}[kind]
+    done = doctor(tmp_path, "--config", place, "--json", emulator=emulator)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    [handler] = report["routes"]["handlers"]
+    assert (handler["name"], handler["loggers"]) == ("cloud", ["root"])
+    assert handler["options"]["log_name"] == "web"
+    assert handler["state"] == "inert"
+    assert report["deliveries"][0]["log_name"] == "web"
+    assert emulator.stats()["dry_run"] == 1
+    assert emulator.stats()["entries_stored"] == 0
+
+
+def test_configurations_that_lose_or_fail(emulator: Emulator, tmp_path: Path) -> None:
+    """A handler behind a MemoryHandler is found, and so is an option that cannot work."""
+    held = {"class": "logging.handlers.MemoryHandler", "capacity": 5, "target": "cloud"}
+    config = {
+        **CONFIG,
+        "handlers": {**CONFIG["handlers"], "held": held},
+        "root": {"handlers": ["held"]},
+    }
+    (tmp_path / "held.json").write_text(json.dumps(config))
+    done = doctor(tmp_path, "--config", "held.json", emulator=emulator)
+    assert (done.returncode, "[held-in-front]" in done.stdout) == (1, True), done.stdout
+    wrong = {"class": "forklog.CloudLoggingHandler", "max_latency": -1}
+    (tmp_path / "wrong.json").write_text(json.dumps({**CONFIG, "handlers": {"cloud": wrong}}))
+    done = doctor(tmp_path, "--config", "wrong.json", emulator=emulator)
+    assert (done.returncode, "[config]" in done.stdout) == (1, True)
+    assert "max_latency=-1" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--config", "absent.json"), ("--config", "os:path"), ("--endpoint", "gopher://x"),
+     ("--timeout", "0"), ("--config", "nothing")],
+)  # fmt: skip
+def test_a_wrong_call(
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What cannot be examined at all gives status 2 and one line that says why."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(SystemExit) as ended:
+        raise SystemExit(main(["doctor", *arguments]))
+    assert ended.value.code == 2
+    assert "forklog doctor: " in capsys.readouterr().err

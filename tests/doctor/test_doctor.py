@@ -1,0 +1,355 @@
+"""`forklog.doctor()` in this very process, against the emulator and against what goes wrong."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import logging.handlers
+import os
+import queue
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+import forklog
+from forklog.diagnosis import Report, Severity
+from forklog.diagnosis.bounded import gather
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from forklog.emulator.process import Emulator
+    from forklog.testing import FakeTransport
+
+TOKEN = "ya29.the-token"  # noqa: S105 - it opens nothing
+GENEROUS = 20.0
+
+
+@pytest.fixture(autouse=True)
+def _quiet_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Have no credentials, no metadata server, no emulator and no production but the test's."""
+    for name in ("LOGGING_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS", "K_SERVICE",
+                 "GOOGLE_CLOUD_PROJECT", "KUBERNETES_SERVICE_HOST"):  # fmt: skip
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    gc.collect()  # handlers of earlier tests
+    yield
+    for logger in (logging.getLogger("doctored"), logging.getLogger("doctored.below")):
+        for handler in logger.handlers[:]:
+            logger.removeHandler(handler)
+            handler.close()
+        logger.propagate = True
+
+
+def attach(name: str = "doctored", **options: Any) -> forklog.CloudLoggingHandler:
+    """Attach a handler to a logger of these tests."""
+    given = {"project": "p", "last_resort": "/dev/null", "shutdown_timeout": 1, **options}
+    handler = forklog.CloudLoggingHandler(**given)
+    logging.getLogger(name).addHandler(handler)
+    return handler
+
+
+def problems(report: Report) -> list[str]:
+    """Return the codes of what was found to be wrong."""
+    return [f.code for f in report.findings if f.severity is Severity.PROBLEM]
+
+
+def notes(report: Report) -> list[str]:
+    """Return the codes of what is worth knowing."""
+    return [f.code for f in report.findings if f.severity is Severity.NOTE]
+
+
+def test_all_is_well(emulator: Emulator) -> None:
+    """One dry run reaches the server, nothing is stored, the handler's numbers stay."""
+    handler = attach(endpoint=emulator.url, labels={"env": "test"}, log_name="web")
+    report = forklog.doctor(GENEROUS)
+    assert (problems(report), report.is_healthy) == ([], True)
+    stats = emulator.stats()
+    assert (stats["dry_run"], stats["entries_stored"], stats["writes"]) == (1, 0, 1)
+    [delivery] = report.deliveries
+    assert (delivery.outcome, delivery.status, delivery.step) == ("accepted", 200, "done")
+    assert (delivery.project, delivery.project_from) == ("p", "the option project")
+    assert (delivery.log_name, delivery.credentials) == ("web", "none needed")
+    assert handler.stats().state == "inert"
+    assert report.process.pid == os.getpid()
+    assert report.process.role.server == "plain"
+    json.dumps(report.as_dict())
+    assert "accepted a dry run" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "remedy"),
+    [
+        (403, "PERMISSION_DENIED", "dry-run-refused", "roles/logging.logWriter"),
+        (404, "NOT_FOUND", "dry-run-refused", "option project"),
+        (401, "UNAUTHENTICATED", "dry-run-refused", "renew"),
+        (503, "UNAVAILABLE", "dry-run-failed", "look again"),
+    ],
+)
+def test_a_server_that_refuses(
+    emulator: Emulator, status: int, body: str, code: str, remedy: str
+) -> None:
+    """Its status, its own words and what to grant are said; the process is not healthy."""
+    attach(endpoint=emulator.url)
+    error = {"error": {"code": status, "status": body, "message": "said by the server\n\x1b[1m"}}
+    emulator.fault("status", status=status, body=json.dumps(error))
+    report = forklog.doctor(GENEROUS)
+    assert problems(report) == [code]
+    [finding] = [f for f in report.findings if f.code == code]
+    assert f"{status} {body}" in finding.text
+    assert "said by the server" in finding.text
+    assert "\x1b" not in str(report)
+    assert remedy in finding.remedy
+
+
+def test_a_server_that_refuses_the_entry(emulator: Emulator) -> None:
+    """The options are to be checked then."""
+    attach(endpoint=emulator.url)
+    emulator.fault("refuse", index=0, code=3)
+    assert problems(forklog.doctor(GENEROUS)) == ["dry-run-refused"]
+
+
+def test_a_server_that_is_down() -> None:
+    """The system's own words are said, and that an emulator is to be started."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    os.environ["LOGGING_EMULATOR_HOST"] = f"127.0.0.1:{port}"
+    try:
+        attach()
+        report = forklog.doctor(GENEROUS)
+    finally:
+        del os.environ["LOGGING_EMULATOR_HOST"]
+    assert problems(report) == ["unreachable"]
+    assert "Connection refused" in report.findings[0].text
+    assert f"forklog emulator --port {port}" in report.findings[0].remedy
+
+
+def test_a_server_that_never_answers(emulator: Emulator) -> None:
+    """The call returns within its time all the same, and says what it waited for."""
+    attach(endpoint=emulator.url)
+    emulator.fault("hang", count=1, when="before")
+    began = time.monotonic()
+    report = forklog.doctor(timeout=0.5)
+    assert time.monotonic() - began < GENEROUS
+    emulator.clear_faults()
+    assert set(problems(report)) <= {"unreachable", "dry-run-unfinished"}
+    assert not report.is_healthy
+
+
+def test_a_metadata_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The step that hangs is named when the time is over."""
+    monkeypatch.delenv("NO_GCE_CHECK")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host = f"127.0.0.1:{server.getsockname()[1]}"
+        monkeypatch.setenv("GCE_METADATA_HOST", host)
+        monkeypatch.setenv("GCE_METADATA_IP", host)
+        attach()
+        began = time.monotonic()
+        report = forklog.doctor(timeout=0.3)
+        assert time.monotonic() - began < GENEROUS
+        assert problems(report) == ["dry-run-unfinished"]
+        assert "looking for credentials" in report.findings[0].text
+    for thread in threading.enumerate():
+        if thread.name == "forklog-doctor":  # it was left behind; the server is gone now
+            thread.join(60)
+
+
+def test_no_credentials() -> None:
+    """It says that records go to stderr, and how to get credentials."""
+    attach()
+    report = forklog.doctor(GENEROUS)
+    assert problems(report) == ["no-credentials"]
+    assert "gcloud auth application-default login" in report.findings[0].remedy
+
+
+def test_no_handler() -> None:
+    """A process whose loggers have no handler of ours sends nothing, and is told so first."""
+    report = forklog.doctor(GENEROUS)
+    assert report.findings[0].code == "no-handler"
+
+
+class _Tokens(BaseHTTPRequestHandler):
+    """Give a token to whoever asks; or, at /refused, none."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        is_refused = self.path == "/refused"
+        answer = {"error": "invalid_grant"} if is_refused else {"access_token": TOKEN}
+        body = json.dumps({**answer, "expires_in": 3600, "token_type": "Bearer"}).encode()
+        self.send_response(400 if is_refused else 200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture
+def tokens() -> Iterator[str]:
+    """Run a server that gives tokens."""
+    server = HTTPServer(("127.0.0.1", 0), _Tokens)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("path", ["/", "/refused"])
+def test_credentials_are_named_and_never_shown(
+    emulator: Emulator, tokens: str, tmp_path: Path, path: str
+) -> None:
+    """Kind, place and account of the credentials are told; key and token are in no form of it."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    file = tmp_path / "key.json"
+    account = "writer@p.iam.gserviceaccount.com"
+    file.write_text(
+        json.dumps({
+            "type": "service_account", "client_email": account, "private_key": key.decode(),
+            "private_key_id": "key-id", "token_uri": tokens + path, "project_id": "from-file",
+        })
+    )  # fmt: skip
+    attach(
+        endpoint=emulator.url, credentials=str(file), project=None,
+        resource={"type": "global", "labels": {}},
+    )  # fmt: skip
+    report = forklog.doctor(GENEROUS)
+    [delivery] = report.deliveries
+    assert delivery.credentials == "service account key"
+    assert delivery.credentials_from == f"the option credentials, file {file}"
+    assert (delivery.account, delivery.project) == (account, "from-file")
+    assert delivery.project_from == "the credentials"
+    if path == "/":
+        assert (problems(report), delivery.outcome) == ([], "accepted")
+    else:
+        assert problems(report) == ["no-access"]
+        assert "renew or replace them" in report.findings[0].remedy
+    for shown in (str(report), json.dumps(report.as_dict()), repr(report)):
+        assert TOKEN not in shown
+        assert "PRIVATE KEY" not in shown
+        assert key.decode().splitlines()[1] not in shown
+
+
+def test_overrides_and_wrong_ones(emulator: Emulator) -> None:
+    """What is given counts in place of the options; a wrong value is a finding and no error."""
+    attach(endpoint="http://127.0.0.1:1")
+    report = forklog.doctor(GENEROUS, endpoint=emulator.url, project="other")
+    assert (problems(report), report.deliveries[0].project) == ([], "other")
+    report = forklog.doctor(GENEROUS, endpoint="gopher://x")
+    assert problems(report) == ["doctor-failed"]
+    assert "endpoint='gopher://x'" in report.findings[0].text
+
+
+def test_who_gets_what(emulator: Emulator) -> None:
+    """Doubled, unattached and queued handlers are found among the loggers of this process."""
+    below = logging.getLogger("doctored.below")
+    attach(endpoint=emulator.url)
+    assert problems(forklog.doctor(GENEROUS)) == []
+    attach("doctored.below", endpoint=emulator.url)
+    report = forklog.doctor(GENEROUS)
+    assert (problems(report), report.routes.doubled) == (["doubled"], ("doctored.below",))
+    assert len(report.deliveries) == 1
+    below.propagate = False
+    assert problems(forklog.doctor(GENEROUS)) == []
+    target = below.handlers.pop()
+    assert problems(forklog.doctor(GENEROUS)) == ["unattached"]
+    below.addHandler(logging.handlers.QueueHandler(queue.SimpleQueue()))
+    report = forklog.doctor(GENEROUS)
+    assert problems(report) == ["queue-in-front"]
+    below.handlers[:] = [logging.handlers.MemoryHandler(10, target=target)]
+    assert problems(forklog.doctor(GENEROUS)) == ["held-in-front"]
+    below.handlers[:] = [logging.StreamHandler()]
+    target.close()
+    del target
+    gc.collect()
+    report = forklog.doctor(GENEROUS)
+    assert problems(report) == []
+    assert "doctored.below" in report.routes.unreached
+    assert "doctored" not in report.routes.unreached
+
+
+def test_googles_own_handler_beside_ours(emulator: Emulator) -> None:
+    """The stock handler is found by its class, where it is attached."""
+    handlers = pytest.importorskip("google.cloud.logging_v2.handlers.handlers")
+    attach(endpoint=emulator.url)
+    stock = handlers.CloudLoggingHandler.__new__(handlers.CloudLoggingHandler)  # no thread of its
+    logging.StreamHandler.__init__(stock)
+    stock.close = lambda: None
+    logging.getLogger("doctored").addHandler(stock)
+    assert problems(forklog.doctor(GENEROUS)) == ["second-shipper"]
+
+
+def test_production_with_an_emulator(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LOGGING_EMULATOR_HOST is a problem on Kubernetes and a note on a desk."""
+    attach()
+    monkeypatch.setenv("LOGGING_EMULATOR_HOST", emulator.host)
+    assert "emulator" in notes(forklog.doctor(GENEROUS))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    report = forklog.doctor(GENEROUS)
+    assert problems(report) == ["emulator-in-production"]
+    assert forklog.doctor(GENEROUS, accept=["emulator-in-production"]).is_healthy
+
+
+def test_numbers_and_another_transport(forklog_transport: FakeTransport) -> None:
+    """Drops are problems; a handler with another transport is described without a dry run."""
+    handler = attach(transport=forklog_transport)
+    logging.getLogger("doctored").error("one")
+    assert handler.flush(GENEROUS)
+    report = forklog.doctor(GENEROUS)
+    assert (problems(report), notes(report)[:1]) == ([], ["dry-run-skipped"])
+    [described] = report.routes.handlers
+    assert (described.state, dict(described.stats)["delivered"]) == ("running", 1)
+    handler._gate.product.flusher.count_drop("refused", 2)
+    assert problems(forklog.doctor(GENEROUS)) == ["dropped-refused"]
+    handler.close()
+    assert "closed" in notes(forklog.doctor(GENEROUS))
+
+
+@pytest.mark.parametrize("in_child", [False, True], ids=["thread", "child"])
+def test_a_step_that_hangs_is_left(*, in_child: bool) -> None:
+    """What was said before the time was over is kept; a child is gone, a thread is a daemon."""
+    release = threading.Event()
+
+    def step(say: Any) -> None:
+        say(one=1, pid=os.getpid())
+        say(two=2, one=3)
+        release.wait(60)
+
+    began = time.monotonic()
+    found = gather(step, 0.5, in_child=in_child)
+    assert time.monotonic() - began < GENEROUS
+    child = found.pop("pid")
+    assert found == {"one": 3, "two": 2}
+    assert (child != os.getpid()) is in_child
+    if in_child:
+        with pytest.raises(ChildProcessError):
+            os.waitpid(child, os.WNOHANG)
+    release.set()
+
+
+@pytest.mark.parametrize("in_child", [False, True], ids=["thread", "child"])
+def test_a_step_that_fails_is_told(*, in_child: bool) -> None:
+    """Nothing is raised; the kind of the error becomes known."""
+
+    def step(say: Any) -> None:
+        say(step="dividing")
+        say(reason=1 / 0)
+
+    expected = {"step": "dividing", "outcome": "failed", "reason": "ZeroDivisionError"}
+    assert gather(step, GENEROUS, in_child=in_child) == expected

@@ -1,0 +1,273 @@
+"""What is made of the facts: pure, one row for each finding."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from forklog.diagnosis.ends import ends_of
+from forklog.diagnosis.examine import judge
+from forklog.diagnosis.facts import Delivery, Ends, Handler, Neighbour, Process, Role, Routes
+from forklog.diagnosis.finding import Severity
+from forklog.diagnosis.handlers import plain_options
+from forklog.diagnosis.report import Report
+from forklog.options import Options
+
+PROCESS = Process(pid=7, role=Role(), python="3.11", has_threads=True)
+HANDLER = Handler(
+    name="cloud",
+    loggers=("root",),
+    level="NOTSET",
+    options=plain_options(Options()),
+    state="running",
+)
+ROUTES = Routes(handlers=(HANDLER,), root_level="INFO")
+DELIVERY = Delivery(endpoint="https://logging.googleapis.com", outcome="accepted", status=200)
+
+
+def process(**changes: Any) -> Process:
+    """Return a healthy process with changes."""
+    return dataclasses.replace(PROCESS, **changes)
+
+
+def uwsgi(*options: str, **changes: Any) -> Process:
+    """Return a uWSGI worker with options."""
+    role = changes.pop("role", Role(server="uwsgi", name="worker 1", model="prefork"))
+    return process(role=role, uwsgi_options=options, **changes)
+
+
+def loader(**changes: Any) -> Process:
+    """Return a uWSGI master before its workers."""
+    return uwsgi(role=Role(server="uwsgi", model="prefork", is_loader=True), **changes)
+
+
+def handler(options: dict[str, Any] | None = None, **changes: Any) -> Routes:
+    """Return routes to one handler with changes."""
+    if options:
+        changes["options"] = plain_options(Options(**options))
+    return dataclasses.replace(ROUTES, handlers=(dataclasses.replace(HANDLER, **changes),))
+
+
+def beside(kind: str, effect: str, *, has_ours_behind: bool = False) -> Routes:
+    """Return routes with another handler."""
+    other = Neighbour(kind=kind, loggers=("root",), effect=effect, has_ours_behind=has_ours_behind)
+    return dataclasses.replace(ROUTES, neighbours=(other,))
+
+
+def routes(**changes: Any) -> Routes:
+    """Return healthy routes with changes."""
+    return dataclasses.replace(ROUTES, **changes)
+
+
+def delivery(**changes: Any) -> Delivery:
+    """Return a delivery with changes."""
+    return dataclasses.replace(DELIVERY, **changes)
+
+
+def ends(subject: Process, *, version: tuple[int, ...] = (3, 11)) -> Ends:
+    """Return the ends of a process whose exits forklog has hooked."""
+    return ends_of(subject, is_hooked=True, has_thread_hook=True, version=version)
+
+
+def codes(
+    severity: Severity,
+    subject: Process = PROCESS,
+    reached: Routes = ROUTES,
+    way: Delivery = DELIVERY,
+    accept: tuple[str, ...] = (),
+) -> list[str]:
+    """Return the codes of the findings of one severity."""
+    found = judge(subject, ends(subject), reached, (way,), accept)
+    assert all(finding.text and finding.text.isascii() for finding in found)
+    assert all(f.remedy for f in found if f.severity is Severity.PROBLEM)
+    return [finding.code for finding in found if finding.severity is severity]
+
+
+def test_a_healthy_process_has_no_problem() -> None:
+    """All is said to be well where all is well."""
+    assert codes(Severity.PROBLEM) == codes(Severity.NOTE) == []
+    assert codes(Severity.OK) == ["dry-run", "handler", "exit"]
+
+
+KUBERNETES = {"platform": "Kubernetes", "platform_sign": "KUBERNETES_SERVICE_HOST"}
+STOCK = "google.cloud.logging_v2.handlers.handlers.CloudLoggingHandler"
+PROBLEMS = {
+    "threads-off": {"subject": uwsgi(has_threads=False)},
+    "fork-hook-overwritten": {"subject": loader(has_own_fork_hook=False)},
+    "threads-before-fork": {"subject": loader(has_fork_hooks=False, other_threads=("poller",))},
+    "skip-atexit": {"subject": uwsgi("skip-atexit")},
+    "skip-atexit-teardown": {"subject": uwsgi("skip-atexit-teardown", has_own_atexit=False)},
+    "harakiri": {"subject": uwsgi("harakiri")},
+    "async": {"subject": uwsgi("async")},
+    "atexit-overwritten": {"subject": uwsgi(has_own_atexit=False)},
+    "exit-hook-overwritten": {"subject": uwsgi("gevent", has_own_atexit=False)},
+    "config": {"reached": Routes(config_error="no such class")},
+    "no-handler": {"reached": Routes()},
+    "unattached": {"reached": handler(loggers=())},
+    "thread-dead": {"reached": handler(is_thread_alive=False)},
+    "small-buffer": {"reached": handler({"max_buffer_bytes": 2**20})},
+    "no-last-resort": {"reached": handler({"last_resort": "none"})},
+    "no-shutdown-time": {"reached": handler({"shutdown_timeout": 0})},
+    "dropped-buffer-full": {"reached": handler(stats=(("dropped.buffer_full", 3),))},
+    "queue-in-front": {
+        "reached": beside("logging.handlers.QueueHandler", "queue", has_ours_behind=True)
+    },
+    "held-in-front": {
+        "reached": beside("logging.handlers.MemoryHandler", "holds", has_ours_behind=True)
+    },
+    "second-shipper": {"reached": beside(STOCK, "ships")},
+    "doubled": {"reached": routes(doubled=("shop",))},
+    "emulator-in-production": {
+        "subject": process(**KUBERNETES),
+        "way": delivery(endpoint="http://127.0.0.1:8085", endpoint_from="LOGGING_EMULATOR_HOST"),
+    },
+    "no-credentials": {"way": delivery(outcome="no_credentials")},
+    "no-access": {"way": delivery(outcome="blocked", status=0, reason="no project; set it")},
+    "dry-run-refused": {"way": delivery(outcome="blocked", status=403, reason="403 X: grant it")},
+    "dry-run-failed": {"way": delivery(outcome="retry", status=503, reason="503 UNAVAILABLE")},
+    "unreachable": {"way": delivery(outcome="retry", status=0, reason="no connection")},
+    "dry-run-unfinished": {"way": delivery(outcome="unfinished", step="looking for credentials")},
+}
+
+
+@pytest.mark.parametrize("code", PROBLEMS)
+def test_what_loses_records_is_a_problem(code: str) -> None:
+    """Each fact that loses, doubles or holds up records is found, has a remedy, can be accepted."""
+    found = codes(Severity.PROBLEM, **PROBLEMS[code])  # type: ignore[arg-type]
+    assert code in found
+    accepted = codes(Severity.PROBLEM, **PROBLEMS[code], accept=(code,))  # type: ignore[arg-type]
+    assert accepted == [other for other in found if other != code]
+
+
+NOTES = {
+    "no-wipe": {"subject": process(has_wipe=False)},
+    "sigterm": {"subject": process(dies_of_term=True)},
+    "skip-atexit-teardown": {"subject": uwsgi("skip-atexit-teardown")},
+    "no-config": {"subject": process(is_command=True), "reached": Routes()},
+    "closed": {"reached": handler(state="closed")},
+    "handler-level": {"reached": handler(level="ERROR")},
+    "retrying": {"reached": handler(stats=(("pending", 5), ("retries", 2)))},
+    "queue": {"reached": beside("logging.handlers.QueueHandler", "queue")},
+    "printed-too": {
+        "subject": process(**KUBERNETES),
+        "reached": beside("logging.StreamHandler", "printed"),
+    },
+    "logging-disabled": {"reached": routes(disabled_below="INFO")},
+    "root-level": {"reached": routes(root_level="WARNING")},
+    "disabled-loggers": {"reached": routes(disabled=tuple("abcdefgh"))},
+    "unreached": {"reached": routes(unreached=("gunicorn.error",))},
+    "emulator": {"way": delivery(endpoint_from="LOGGING_EMULATOR_HOST")},
+    "local-endpoint": {
+        "subject": process(**KUBERNETES),
+        "way": delivery(endpoint="http://127.0.0.1:1"),
+    },
+    "user-credentials": {
+        "subject": process(**KUBERNETES),
+        "way": delivery(credentials="user credentials"),
+    },
+    "dry-run-skipped": {"way": delivery(outcome="skipped", reason="another transport")},
+}
+
+
+@pytest.mark.parametrize("code", NOTES)
+def test_what_is_worth_knowing_is_a_note(code: str) -> None:
+    """It does not make the process unhealthy."""
+    assert code in codes(Severity.NOTE, **NOTES[code])  # type: ignore[arg-type]
+    assert codes(Severity.PROBLEM, **NOTES[code]) == []  # type: ignore[arg-type]
+
+
+BOTH = ["threading._register_atexit", "atexit"]
+MP = Role(server="multiprocessing", name="child", model="fork")
+ENDS = {
+    "plain": (PROCESS, (3, 11), BOTH),
+    "os.fork": (process(role=Role(server="fork")), (3, 11), BOTH),
+    "multiprocessing": (process(role=MP), (3, 12), BOTH[:1]),
+    "multiprocessing, 3.13": (process(role=MP), (3, 13), BOTH),
+    "spawn": (process(role=dataclasses.replace(MP, model="spawn")), (3, 11), BOTH),
+    "gunicorn": (process(role=Role(server="gunicorn", name="arbiter")), (3, 11), BOTH),
+    "celery main": (process(role=Role(server="celery", name="main process")), (3, 11), BOTH),
+    "celery child": (
+        process(role=Role(server="celery", name="child ForkPoolWorker-1")),
+        (3, 11),
+        ["celery worker_process_shutdown"],
+    ),
+    "uwsgi": (uwsgi(), (3, 11), ["uwsgi.atexit", *BOTH]),
+    "uwsgi master": (loader(), (3, 11), []),
+    "uwsgi gevent": (uwsgi("async", "gevent"), (3, 11), ["uwsgi.atexit"]),
+    "uwsgi async": (uwsgi("async"), (3, 11), []),
+    "uwsgi skip-atexit": (uwsgi("skip-atexit"), (3, 11), []),
+    "uwsgi teardown": (uwsgi("skip-atexit-teardown"), (3, 11), ["uwsgi.atexit"]),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_which_hooks_run(name: str) -> None:
+    """The hooks that run at the end are those of the measured table, for each kind of process."""
+    subject, version, expected = ENDS[name]
+    found = ends(subject, version=version)
+    assert [hook.name for hook in found.hooks if hook.fires] == expected
+    assert found.without
+
+
+def test_the_most_severe_comes_first() -> None:
+    """Problems, then notes, then what is well; what makes the rest doubtful is on top."""
+    subject = uwsgi("harakiri", has_wipe=False)
+    found = judge(subject, ends(subject), Routes(config_error="x"), (DELIVERY,))
+    assert [f.code for f in found] == ["config", "harakiri", "no-wipe", "dry-run", "exit"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "remedy"),
+    [
+        ({"status": 403, "reason": "403 X: grant the role"}, "grant the role"),
+        ({"status": 0, "reason": "cannot use it; renew it"}, "renew it"),
+    ],
+)
+def test_a_refusal_says_what_to_grant(changes: dict[str, Any], remedy: str) -> None:
+    """The verdict's remedy becomes the finding's, and the server's words and account are shown."""
+    way = delivery(outcome="blocked", account="me@x", detail="not you", **changes)
+    found = judge(PROCESS, ends(PROCESS), ROUTES, (way,))[0]
+    assert (found.severity, found.remedy) == (Severity.PROBLEM, remedy)
+    assert "me@x" in found.text
+    assert "not you" in found.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"endpoint_from": "LOGGING_EMULATOR_HOST", "endpoint": "http://h:85"}, "--port 85"),
+        ({"detail": "certificate verify failed"}, "REQUESTS_CA_BUNDLE"),
+        ({"proxy": "proxy:3128"}, "proxy:3128"),
+        ({"endpoint": "http://127.0.0.1:9"}, "listen"),
+        ({}, "DNS"),
+    ],
+)
+def test_a_way_that_is_closed_says_where_to_look(changes: dict[str, Any], words: str) -> None:
+    """What to do about an endpoint that cannot be reached depends on what stands in the way."""
+    way = delivery(outcome="retry", status=0, reason="no connection", **changes)
+    assert words in judge(PROCESS, ends(PROCESS), ROUTES, (way,))[0].remedy
+
+
+def test_the_report_cannot_be_changed() -> None:
+    """Reports are values: frozen, slotted, comparable; their text is ASCII and short-lined."""
+    subject = uwsgi("harakiri")
+    report = Report(
+        findings=judge(subject, ends(subject), ROUTES, (DELIVERY,)),
+        process=subject,
+        ends=ends(subject),
+        routes=ROUTES,
+        deliveries=(DELIVERY,),
+        version="1",
+    )
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        report.version = "2"  # type: ignore[misc]
+    assert not hasattr(report, "__dict__")
+    assert not report.is_healthy
+    assert report.as_dict()["is_healthy"] is False
+    lines = str(report).splitlines()
+    assert str(report).isascii()
+    assert max(map(len, lines)) <= 100
+    assert lines[0] == "forklog 1 doctor, process 7: 1 problem"
+    assert lines[2].startswith("PROBLEM  harakiri is set")
