@@ -13,10 +13,10 @@ find_python = { python$(1) -c 'import sys; print(sys.executable)' 2>/dev/null ||
     ls "$$(pyenv root)"/versions/$(1).*/bin/python 2>/dev/null | sort -V | tail -n 1 | grep .; }; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench run-bench lint format wheel clean
+.PHONY: help demo test test-all bench run-bench bench-check run-bench-check lint format wheel clean
 
 help: ## show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## run real uWSGI servers, with the stock handler and with forklog
 	@$(BIN)/forklog demo $(ARGS)
@@ -39,6 +39,12 @@ test-all: ## run the tests on each Python of VERSIONS that is found, but SKIP
 
 bench: ## measure forklog beside its peers, in .venv-bench (ONLY="caller idle" selects, QUICK=1 hurries)
 	@$(MAKE) --no-print-directory $(if $(findstring bench,$(VENV)),,VENV=.venv-bench) run-bench
+
+bench-check: ## fail if a log call costs more than it did (instructions by valgrind, else CPU time)
+	@$(MAKE) --no-print-directory $(if $(findstring bench,$(VENV)),,VENV=.venv-bench) run-bench-check
+
+run-bench-check: $(VENV)/.bench
+	@$(BIN)/python -m benchmarks.guard $(ARGS)
 
 run-bench: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only "$(ONLY)") $(if $(QUICK),--quick) $(if $(WRITE),--write)

@@ -38,14 +38,22 @@ class Worker:
 
     def measure(self, row: str, measure: str = "measure", **args: Any) -> dict[str, Any]:
         """Run a measurement there and return its numbers."""
+        self.order(row, measure, **args)
+        return self.answer(f"{row}.{measure}")
+
+    def order(self, row: str, measure: str, **args: Any) -> None:
+        """Have a measurement begin."""
         order = json.dumps({"row": row, "measure": measure, "args": args}) + "\n"
         assert self._process.stdin
-        assert self._process.stdout
         self._process.stdin.write(order.encode())
         self._process.stdin.flush()
+
+    def answer(self, what: str) -> dict[str, Any]:
+        """Wait for the numbers of what was ordered."""
+        assert self._process.stdout
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self.subject} ended in {row}.{measure}, see above")
+            raise RuntimeError(f"{self.subject} ended in {what}, see above")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -66,7 +74,6 @@ class Bench:
     def __init__(self, *, quick: bool = False) -> None:
         """Start the sink."""
         self.quick = quick
-        self._stack = ExitStack()
         self._sink = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.sink"],
             stdin=subprocess.PIPE,
@@ -96,14 +103,31 @@ class Bench:
     def turns(
         self, subjects: Sequence[str], rounds: int, row: str, measure: str = "measure", **args: Any
     ) -> Samples:
-        """Measure all subjects in turns, so many rounds; the first round only warms up."""
+        """Measure all subjects in turns, so many rounds; the first round only warms up.
+
+        An argument that is a dict has a value for each subject.
+        """
         samples: Samples = {subject: [] for subject in subjects}
         for number in range(rounds + 1):
             for subject in subjects:
-                sample = self.worker(subject).measure(row, measure, **args)
+                own = {k: v[subject] if isinstance(v, dict) else v for k, v in args.items()}
+                sample = self.worker(subject).measure(row, measure, **own)
                 if number:
                     samples[subject].append(sample)
         return samples
+
+    def fresh_turns(
+        self, subjects: Sequence[str], rounds: int, row: str, measure: str = "measure", **args: Any
+    ) -> Samples:
+        """Do as `turns`, in processes that end with the row."""
+        with ExitStack() as stack:
+            kept, self._workers = self._workers, {}
+            try:
+                return self.turns(subjects, rounds, row, measure, **args)
+            finally:
+                for worker in self._workers.values():
+                    stack.callback(worker.close)
+                self._workers = kept
 
     def __enter__(self) -> Bench:  # noqa: PYI034 - typing.Self is not in 3.10
         """Return itself."""

@@ -10,12 +10,18 @@ from typing import Any
 
 from benchmarks.bench import ROOT
 from benchmarks.noise import machine
+from benchmarks.plot import draw_peers, draw_scaling
 from benchmarks.result import Result
 from benchmarks.table import markdown
 
 __all__ = ["save", "write_docs"]
 
 _PAGE = ROOT / "docs" / "performance.md"
+_PICTURES = {"peers.svg": draw_peers, "scaling.svg": draw_scaling}
+_ALT = {
+    "peers.svg": "Bars: one log call, CPU a delivered record, and delivered records a second",
+    "scaling.svg": "Curves: forklog's cost a record against depth, batch, threads, workers, size",
+}
 _PART = re.compile(r"(<!-- measured -->\n).*(<!-- /measured -->)", re.DOTALL)
 
 
@@ -47,6 +53,9 @@ def write_docs(results: dict[str, Result], noise: dict[str, Any]) -> None:
         f"Measured on {machine()}. Noise: {noise['text']}.",
         markdown(["what", "target", "measured", ""], lines),
     ]
+    for name, draw in _PICTURES.items():
+        draw(results, _PAGE.parent / "img" / name)
+        parts.append(f"![{_ALT[name]}](img/{name})")
     for one in results.values():
         parts.append(f"### {one.title}")
         rows = [[_escaped(cell) for cell in row] for row in one.figures]

@@ -28,26 +28,25 @@ class Room:
         """Connect to the sink; the subject starts with the first use."""
         self.name = name
         self.sink = SinkClient(control_port)
-        self.subject: Subject = make(name)
-        self._door: Door | None = None
-        self._is_started = False
+        self.subject: Subject
+        self.door: Door | None = None
 
-    def start(self, delay: float = 0.0) -> Door | None:
-        """Start the subject towards a port with this latency; return it, or None without a wire."""
-        if not self._is_started:
-            self._is_started = True
+    def start(self, delay: float = 0.0, **options: Any) -> Subject:
+        """Start the subject once; only the first call's latency of the sink and options count."""
+        if not hasattr(self, "subject"):
+            self.subject = make(self.name, **options)
             if self.subject.wire:
-                self._door = self.sink.open(self.subject.wire, delay)
-            self.subject.start(self._door.port if self._door else 0)
-        return self._door
+                self.door = self.sink.open(self.subject.wire, delay)
+            self.subject.start(self.door.port if self.door else 0)
+        return self.subject
 
     def settle(self, number: int) -> dict[str, Any]:
         """Wait until so many more records have arrived at the sink; return its counts."""
-        if self._door is None:
+        if self.door is None:
             return {}
-        self._door.expected += number
+        self.door.expected += number
         self.subject.hurry()
-        return self._door.wait()
+        return self.door.wait()
 
 
 def main() -> None:

@@ -2,4 +2,17 @@
 
 __all__ = ["ROWS"]
 
-ROWS = ("caller",)
+ROWS = (
+    "caller",
+    "threads",
+    "tail",
+    "delivery",
+    "latency",
+    "fork",
+    "idle",
+    "memory",
+    "start",
+    "web",
+    "prefork",
+    "scaling",
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 from benchmarks.subjects.subject import Subject
 
@@ -22,8 +23,9 @@ _CLASSES = {
 LABELS = {name: label for name, (_, _, label) in _CLASSES.items()}
 
 
-def make(name: str) -> Subject:
+def make(name: str, **options: Any) -> Subject:
     """Import and build a subject; nothing is started yet."""
     module, kind, _ = _CLASSES[name]
-    subject: Subject = getattr(importlib.import_module(f"benchmarks.subjects.{module}"), kind)()
+    found = getattr(importlib.import_module(f"benchmarks.subjects.{module}"), kind)
+    subject: Subject = found(**options)
     return subject

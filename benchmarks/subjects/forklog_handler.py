@@ -25,7 +25,10 @@ class Forklog(Subject):
     def build(self, port: int) -> logging.Handler:
         """Return the handler."""
         return forklog.CloudLoggingHandler(
-            project="bench", log_name="bench", endpoint=f"http://127.0.0.1:{port}"
+            project="bench",
+            log_name="bench",
+            endpoint=f"http://127.0.0.1:{port}",
+            **self.options,
         )
 
     def hurry(self) -> None:

@@ -17,7 +17,7 @@ __all__ = ["Logstash"]
 
 
 class Logstash(Subject):
-    """The handler without a database file; it looks at its queue as often as forklog sends."""
+    """The handler without a database file, set to be as prompt as forklog and to keep up."""
 
     wire = "tcp"
     extra = {**work.FIELDS, **work.LABELS}  # noqa: RUF012 - fields have one level
@@ -25,6 +25,9 @@ class Logstash(Subject):
     def build(self, port: int) -> logging.Handler:
         """Return the handler."""
         constants.QUEUE_CHECK_INTERVAL = 0.2  # seconds; 2 by default
+        constants.QUEUED_EVENTS_BATCH_SIZE = (
+            1000  # 50 by default, each with a connection of its own
+        )
         handler: logging.Handler = AsynchronousLogstashHandler(
             "127.0.0.1", port, database_path=None
         )

@@ -60,9 +60,9 @@ class Loguru(Subject):
 
     def sized(self, number: int, size: int) -> None:
         """Log messages of so many characters."""
-        text = (work.MESSAGE % ("alice", 7, 0.25)).ljust(size, "x")
-        for _ in range(number):
-            logger.info(text)
+        text = (work.MESSAGE % ("alice", 7, 0.25)).ljust(size - 10, "x")
+        for i in range(number):
+            logger.info(f"{i:9d} {text}")
 
     def variant(self, name: str) -> Callable[[int], None]:
         """Return the loop of a variant."""

@@ -26,6 +26,10 @@ class Subject:
     carries_trace: ClassVar[bool] = False
     """Whether it delivers the trace of the current span."""
 
+    def __init__(self, **options: Any) -> None:
+        """Take options for the handler, beyond its defaults."""
+        self.options = options
+
     def start(self, port: int) -> None:
         """Build the handler and attach it."""
         self.handler = self.build(port)
@@ -59,9 +63,9 @@ class Subject:
 
     def sized(self, number: int, size: int) -> None:
         """Log messages of so many characters."""
-        text = (work.MESSAGE % ("alice", 7, 0.25)).ljust(size, "x")
-        for _ in range(number):
-            self.logger.info(text)
+        text = (work.MESSAGE % ("alice", 7, 0.25)).ljust(size - 10, "x")
+        for i in range(number):
+            self.logger.info(f"{i:9d} {text}")  # noqa: G004 - each text its own
 
     def variant(self, name: str) -> Callable[[int], None]:
         """Return the loop of a variant: plain, fields, exception or trace."""

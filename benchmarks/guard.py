@@ -1,0 +1,158 @@
+"""The regression guard, ``make bench-check``: fails where a log call got dearer.
+
+With valgrind it counts instructions, which no neighbour changes: those of N more log calls,
+forklog's divided by the do-nothing handler's. Without it the same ratio is taken of the thread's
+CPU time, the least of many bursts, with a wider margin.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from benchmarks.bench import ROOT, environment
+from benchmarks.subjects import Subject, make
+from benchmarks.table import plain
+
+__all__ = ["LIMITS"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The most that one log call may cost, as a multiple of the do-nothing handler's."""
+
+    instructions: float
+    cpu: float
+
+
+# About a tenth above what was measured last, for instructions; twice that, for time.
+LIMITS = {
+    "plain": Limit(instructions=1.6, cpu=2.9),
+    "fields": Limit(instructions=6.3, cpu=12.0),
+    "exception": Limit(instructions=21.5, cpu=40.0),
+}
+_CALLS = 300
+_COUNTED = re.compile(r"I\s+refs:\s+([\d,]+)")
+
+
+def build(subject: str) -> Subject:
+    """Start a subject that has nowhere to send."""
+    options = {"transport": _Hole()} if subject == "forklog" else {}
+    made = make(subject, **options)
+    made.start(9)
+    return made
+
+
+def call(subject: str, variant: str, number: int) -> None:
+    """Make so many calls; what is counted runs this."""
+    log = build(subject).variant(variant)
+    log(100)
+    log(number)
+
+
+class _Hole:
+    """A transport that takes everything."""
+
+    def open(self) -> _Hole:
+        return self
+
+    def send(self, entries: object, timeout: float) -> object:  # noqa: ARG002 - the protocol
+        from forklog.transports.base import Answer  # noqa: PLC0415 - only forklog's process needs it
+
+        return Answer(200, b"{}")
+
+    def close(self) -> None:
+        return
+
+
+def cpu(subject: str, variant: str) -> float:
+    """Return the least nanoseconds of CPU that one call takes, from a process of its own."""
+    code = (
+        "import os; from benchmarks import guard\n"
+        f"print(guard.least({subject!r}, {variant!r}), flush=True)\nos._exit(0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        check=True,
+        cwd=ROOT,
+        env=environment(),
+    )
+    return float(done.stdout)
+
+
+def least(subject: str, variant: str) -> float:
+    """Measure many bursts in this very process."""
+    log, took = build(subject).variant(variant), []
+    for _ in range(60):
+        begin = time.thread_time_ns()
+        log(100)
+        took.append((time.thread_time_ns() - begin) / 100)
+    return min(took)
+
+
+def instructions(valgrind: str, subject: str, variant: str) -> float:
+    """Return the instructions of one call: those of 2 N calls less those of N."""
+    counted = []
+    for number in (_CALLS, 2 * _CALLS):
+        code = (
+            "import os; from benchmarks import guard\n"
+            f"guard.call({subject!r}, {variant!r}, {number})\nos._exit(0)"
+        )
+        command = [
+            valgrind,
+            "--tool=cachegrind",
+            "--cache-sim=no",
+            "--cachegrind-out-file=/dev/null",
+        ]
+        done = subprocess.run(
+            [*command, sys.executable, "-c", code],
+            capture_output=True,
+            check=True,
+            text=True,
+            cwd=ROOT,
+            env=environment(),
+        )
+        found = _COUNTED.search(done.stderr)
+        if not found:
+            raise RuntimeError(f"valgrind counted nothing: {done.stderr[-500:]}")
+        counted.append(int(found[1].replace(",", "")))
+    return (counted[1] - counted[0]) / _CALLS
+
+
+def _measure(valgrind: str | None) -> dict[tuple[str, str], float]:
+    """Count all; side by side where it is instructions, one after the other where it is time."""
+    pairs = [(variant, subject) for variant in LIMITS for subject in ("nothing", "forklog")]
+    if valgrind is None:
+        return {(v, s): cpu(s, v) for v, s in pairs}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        counted = pool.map(lambda pair: instructions(valgrind, pair[1], pair[0]), pairs)
+        return dict(zip(pairs, counted, strict=True))
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Compare; exit with 1 if a limit is exceeded."""
+    valgrind = None if "--time" in arguments else shutil.which("valgrind")
+    unit = "instructions" if valgrind else "CPU ns"
+    found = _measure(valgrind)
+    rows, is_bad = [], False
+    for variant, limit in LIMITS.items():
+        floor, ours = found[variant, "nothing"], found[variant, "forklog"]
+        most = limit.instructions if valgrind else limit.cpu
+        is_bad |= ours / floor > most
+        verdict = "too dear" if ours / floor > most else "ok"
+        row = [variant, f"{floor:,.0f}", f"{ours:,.0f}", f"{ours / floor:.2f}", str(most), verdict]
+        rows.append(row)
+    print(plain(["call", f"do-nothing, {unit}", "forklog", "ratio", "limit", ""], rows))
+    sys.exit(is_bad)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
