@@ -3,76 +3,83 @@
 from __future__ import annotations
 
 import sys
-import threading
+from collections.abc import Collection
 
-from forklog import exits
-from forklog.diagnosis.facts import Ends, Hook, Process
+from forklog import exits, frameworks
+from forklog.diagnosis.facts import Ends, Hook, Process, Role
 
 __all__ = ["ends_of", "look_at_ends"]
 
+_UWSGI = "uwsgi.atexit"
+_PYTHON = {"threading._register_atexit", "atexit"}
+_FRAMEWORKS = {
+    "celery.signals": "celery's worker_process_shutdown",
+    "rq.worker": "the end of RQ's job",
+    "uvicorn.server": "the end of uvicorn's shutdown",
+}
 _KILL = "SIGKILL (also of the out-of-memory killer)"
-_OS_EXIT = "os._exit"
 
 
 def look_at_ends(process: Process) -> Ends:
     """Say what runs at the end of the calling process, which is ``process``."""
-    is_hooked = exits._is_hooked[0]  # noqa: SLF001 - of our own package
-    return ends_of(
-        process,
-        is_hooked=is_hooked,
-        has_thread_hook=hasattr(threading, "_register_atexit"),
-        version=sys.version_info[:2],
-    )
+    hooked = {_FRAMEWORKS[name] for name in frameworks._connected}  # noqa: SLF001 - of our own package
+    if exits._is_hooked[0]:  # noqa: SLF001
+        hooked |= _PYTHON
+    if process.has_own_atexit:
+        hooked.add(_UWSGI)
+    return ends_of(process, hooked, sys.version_info[:2])
 
 
-def ends_of(
-    process: Process, *, is_hooked: bool, has_thread_hook: bool, version: tuple[int, ...]
-) -> Ends:
+def ends_of(process: Process, hooked: Collection[str], version: tuple[int, ...]) -> Ends:
     """Say what runs at the end of a process. Pure.
 
     Args:
         process: the process.
-        is_hooked: forklog has hooked the exits, here or in a process that forked this one.
-        has_thread_hook: this Python has ``threading._register_atexit``.
+        hooked: where forklog has hooked in, here or in a process that forked this one.
         version: of Python, as (3, 12).
     """
+    role = process.role
     firing, without = _table(process, version)
-    names = ["threading._register_atexit", "atexit"]
-    if not has_thread_hook:
-        names.pop(0)
-    if process.role.server == "uwsgi":
-        names.insert(0, "uwsgi.atexit")
-    if process.role.server == "celery":
-        names.insert(0, "celery worker_process_shutdown")
-    hooks = []
-    for name in names:
-        has_ours = process.has_own_atexit if name == "uwsgi.atexit" else is_hooked
-        if name == "atexit" and process.role.server == "multiprocessing":
-            has_ours = has_ours and process.role.model == "spawn"  # cleared in the other children
-        hooks.append(Hook(name=name, fires=name in firing, is_hooked=has_ours))
+    names = [name for name in (_UWSGI, *_FRAMEWORKS.values()) if name in firing]
+    if role.server == "uwsgi" and _UWSGI not in names:
+        names.append(_UWSGI)
+    ours = set(hooked)
+    if role.server == "multiprocessing" and role.model != "spawn":
+        ours.discard("atexit")  # cleared in a child that is forked
+    hooks = (
+        Hook(name=name, fires=name in firing, is_hooked=name in ours)
+        for name in (*names, *sorted(_PYTHON, reverse=True))  # in the order in which they run
+    )
     return Ends(hooks=tuple(hooks), without=without)
 
 
 def _table(process: Process, version: tuple[int, ...]) -> tuple[set[str], tuple[str, ...]]:
     """Return the hooks that fire in this role, and the ends that run none."""
     role = process.role
-    both = {"atexit", "threading._register_atexit"}
     if role.server == "uwsgi":
         return _uwsgi_table(process)
-    if role.server == "gunicorn":
-        return both, ("a worker killed for its timeout", _KILL, _OS_EXIT)
-    if role.server == "celery":
-        if role.name.startswith("child"):
-            ends = ("a hard time limit", _KILL, _OS_EXIT)
-            return {"celery worker_process_shutdown"}, ends
-        return both, ("a cold shutdown (SIGQUIT)", _KILL, _OS_EXIT)
+    firing, first = _framework_table(role)
     if role.server == "multiprocessing":
-        ends = ("Process.terminate and Pool.terminate", _KILL, _OS_EXIT)
+        first = "Process.terminate and Pool.terminate"
         # Children of fork and forkserver end by os._exit; 3.13 runs what they registered before.
         has_atexit = role.model == "spawn" or version >= (3, 13)
-        return both if has_atexit else {"threading._register_atexit"}, ends
-    term = ("SIGTERM (no handler is set)",) if process.dies_of_term else ()
-    return both, (*term, _KILL, _OS_EXIT)
+        firing = _PYTHON if has_atexit else _PYTHON - {"atexit"}
+    elif process.dies_of_term and role.server in ("plain", "fork"):
+        first = "SIGTERM (no handler is set)"
+    return firing, tuple(filter(None, (first, _KILL, "os._exit")))
+
+
+def _framework_table(role: Role) -> tuple[set[str], str]:
+    """Return the hooks that fire, and the end to think of first that runs none."""
+    if role.server == "celery":
+        if role.name.startswith("child"):
+            return {_FRAMEWORKS["celery.signals"]}, "a hard time limit"
+        return _PYTHON, "a cold shutdown (SIGQUIT)"
+    if role.server == "rq" and role.name == "work horse":
+        return {_FRAMEWORKS["rq.worker"]}, "a horse that is killed for its time"
+    if role.server == "uvicorn" or "Uvicorn" in role.name:
+        return {_FRAMEWORKS["uvicorn.server"]}, "SIGQUIT"
+    return _PYTHON, "a worker killed for its timeout" if role.server == "gunicorn" else ""
 
 
 def _uwsgi_table(process: Process) -> tuple[set[str], tuple[str, ...]]:
@@ -81,9 +88,9 @@ def _uwsgi_table(process: Process) -> tuple[set[str], tuple[str, ...]]:
     is_async = "async" in options and "gevent" not in options
     if is_master or "skip-atexit" in options or is_async:
         return set(), ("every end",)
-    ends = ["TERM, INT or reload while it is busy with a request", _KILL, _OS_EXIT]
+    ends = ["TERM, INT or reload while it is busy with a request", _KILL, "os._exit"]
     if "harakiri" in options:
         ends.insert(1, "harakiri")
     if "gevent" in options or "skip-atexit-teardown" in options:
-        return {"uwsgi.atexit"}, tuple(ends)
-    return {"uwsgi.atexit", "threading._register_atexit", "atexit"}, tuple(ends)
+        return {_UWSGI}, tuple(ends)
+    return {_UWSGI, *_PYTHON}, tuple(ends)

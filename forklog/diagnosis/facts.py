@@ -12,7 +12,8 @@ class Role:
     """Which kind of process this is, by whose fork, and how that is known."""
 
     server: str = "plain"
-    """``uwsgi``, ``gunicorn``, ``celery``, ``multiprocessing``, ``fork`` or ``plain``."""
+    """``uwsgi``, ``gunicorn``, ``uvicorn``, ``celery``, ``rq``, ``multiprocessing``, ``fork`` or
+    ``plain``."""
     name: str = "process"
     """Such as ``worker 2``, ``arbiter``, ``child``."""
     model: str = ""

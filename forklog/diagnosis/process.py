@@ -73,7 +73,8 @@ def look_at_process(
 def _other_threads() -> list[str]:
     main = threading.main_thread()
     names = [t.name for t in threading.enumerate() if t is not main]
-    return [name for name in names if not name.startswith("forklog")]
+    # "Dummy": made for a greenlet, or for a thread of C code that asked who it is.
+    return [name for name in names if not name.startswith(("forklog", "Dummy-"))]
 
 
 def _dies_of_term() -> bool:

@@ -23,7 +23,7 @@ _OFF = ("false", "off", "no", "0")
 
 def role_here() -> Role:
     """Find out the role of the calling process. Never blocks."""
-    for ask in (_multiprocessing, _celery, _gunicorn, _uwsgi):
+    for ask in (_multiprocessing, _celery, _rq, _gunicorn, _uvicorn, _uwsgi):
         role = ask()
         if role is not None:
             return role
@@ -72,6 +72,28 @@ def _celery() -> Role | None:
             return Role(
                 server="celery", name="main process", model=model, known_by="celery's worker runs"
             )
+    return None
+
+
+def _rq() -> Role | None:
+    if "rq.worker" not in sys.modules:
+        return None
+    for thing in _selves():
+        if any(f"{c.__module__}.".startswith("rq.worker.") for c in type(thing).__mro__):
+            is_horse = bool(getattr(thing, "is_horse", False))
+            name = "work horse" if is_horse else "worker"
+            model = "fork for each job" if is_horse else type(thing).__name__
+            return Role(server="rq", name=name, model=model, known_by="RQ's worker says so")
+    return None
+
+
+def _uvicorn() -> Role | None:
+    if "uvicorn.server" not in sys.modules:
+        return None
+    for thing in _selves():
+        if _is_a(thing, "uvicorn.server", "Server"):
+            known_by = "uvicorn's Server runs in the main thread"
+            return Role(server="uvicorn", name="server", model="no fork", known_by=known_by)
     return None
 
 

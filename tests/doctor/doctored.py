@@ -10,8 +10,10 @@ import json
 import logging
 import logging.config
 import os
+import threading
 from multiprocessing import get_context
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import forklog
 
@@ -31,7 +33,10 @@ logging.config.dictConfig(
 logging.getLogger().error("boot %d", os.getpid())
 if os.environ.get("DOCTORED_OVERWRITES"):
     import uwsgidecorators  # noqa: F401 - it takes uwsgi.post_fork_hook
+boot_threads: set[str] = set()
+threading.setprofile(lambda *_: boot_threads.add(threading.current_thread().name))
 BOOT = forklog.doctor(timeout=10).as_dict()
+threading.setprofile(None)  # type: ignore[arg-type]
 
 
 def examine(answer: Connection) -> None:
@@ -50,6 +55,22 @@ def child() -> dict[str, object]:
     return report
 
 
+async def asgi(scope: Any, receive: Any, send: Any) -> None:
+    """Answer as `application` does, under an ASGI server."""
+    if scope["type"] != "http":
+        return
+    await receive()
+    body = application({"QUERY_STRING": scope["query_string"].decode()}, lambda *_: None)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"".join(body)})
+
+
+def job(path: str) -> None:
+    """Write down the report of a work horse that has logged."""
+    logging.getLogger().error("asked %d", os.getpid())
+    Path(path).write_text(json.dumps(forklog.doctor(timeout=10).as_dict()))
+
+
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Answer with the report of this process, that of its boot, and that of a child if asked."""
     query = environ.get("QUERY_STRING", "")
@@ -61,6 +82,7 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
         "pid": os.getpid(),
         "now": forklog.doctor(timeout=10).as_dict() if query != "end" else None,
         "boot": BOOT,
+        "boot_threads": sorted(boot_threads),
         "child": child() if query == "child" else None,
     }
     start_response("200 OK", [("Content-Type", "application/json")])

@@ -15,6 +15,11 @@ from forklog.diagnosis.handlers import plain_options
 from forklog.diagnosis.report import Report
 from forklog.options import Options
 
+FRAMEWORKS = [
+    "celery's worker_process_shutdown",
+    "the end of RQ's job",
+    "the end of uvicorn's shutdown",
+]
 PROCESS = Process(pid=7, role=Role(), python="3.11", has_threads=True)
 HANDLER = Handler(
     name="cloud",
@@ -68,7 +73,10 @@ def delivery(**changes: Any) -> Delivery:
 
 def ends(subject: Process, *, version: tuple[int, ...] = (3, 11)) -> Ends:
     """Return the ends of a process whose exits forklog has hooked."""
-    return ends_of(subject, is_hooked=True, has_thread_hook=True, version=version)
+    hooked = {"threading._register_atexit", "atexit", *FRAMEWORKS}
+    if subject.has_own_atexit:
+        hooked.add("uwsgi.atexit")
+    return ends_of(subject, hooked, version)
 
 
 def codes(
@@ -191,7 +199,15 @@ ENDS = {
     "celery child": (
         process(role=Role(server="celery", name="child ForkPoolWorker-1")),
         (3, 11),
-        ["celery worker_process_shutdown"],
+        FRAMEWORKS[:1],
+    ),
+    "rq worker": (process(role=Role(server="rq", name="worker")), (3, 11), BOTH),
+    "rq horse": (process(role=Role(server="rq", name="work horse")), (3, 11), FRAMEWORKS[1:2]),
+    "uvicorn": (process(role=Role(server="uvicorn", name="server")), (3, 11), FRAMEWORKS[2:]),
+    "gunicorn with uvicorn": (
+        process(role=Role(server="gunicorn", name="worker (UvicornWorker)")),
+        (3, 11),
+        FRAMEWORKS[2:],
     ),
     "uwsgi": (uwsgi(), (3, 11), ["uwsgi.atexit", *BOTH]),
     "uwsgi master": (loader(), (3, 11), []),

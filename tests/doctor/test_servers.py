@@ -10,11 +10,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
+import rq
+from fakeredis import TcpFakeServer
 from helpers import python_path, wait_until
 
 from forklog.demo.server import Server
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from forklog.emulator.process import Emulator
 
 HERE = Path(__file__).parent
+SERVERS = HERE.parent / "servers"
 INI = """\
 [uwsgi]
 module = doctored
@@ -64,10 +69,14 @@ class Doctored:
         return server
 
     def start(self, *call: str) -> subprocess.Popen[bytes]:
+        """Start a module of Python that prints to a file named log."""
+        return self.start_file("-m", *call)
+
+    def start_file(self, *call: str | Path) -> subprocess.Popen[bytes]:
         """Start a Python program that prints to a file named log."""
         with (self.folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", *call],
+                [sys.executable, *call],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -146,7 +155,7 @@ def test_uwsgi_prefork(site: Doctored) -> None:
     boot, now, child = answer["boot"], answer["now"], answer["child"]
     assert role_of(boot) == ("uwsgi", "master, before its workers", "prefork")
     assert (states(boot), firing(boot)) == (["holding"], [])
-    assert boot["process"]["other_threads"] == []
+    assert answer["boot_threads"] == []
     assert boot["process"]["has_fork_hooks"] is False
     assert role_of(now) == ("uwsgi", "worker 1", "prefork")
     assert (states(now), firing(now)) == (["running"], ["uwsgi.atexit"])
@@ -215,6 +224,41 @@ def test_gunicorn(site: Doctored, kind: str) -> None:
     assert site.arrived(f"at the end of {answer['pid']}") == 1
 
 
+def test_uvicorn(site: Doctored) -> None:
+    """It dies by the signal after its own shutdown, which is what is named, and delivers."""
+    server = site.start("uvicorn", "doctored:asgi", "--port", "0", "--lifespan", "off")
+    running = re.compile(r"running on (http://\S+)")
+    wait_until(lambda: running.search(site.log()), 60, "an address")
+    site.url = running.findall(site.log())[0]
+    now = site.ask()["now"]
+    assert role_of(now) == ("uvicorn", "server", "no fork")
+    assert (problems(now), firing(now)) == ([], ["the end of uvicorn's shutdown"])
+    pid = site.ask("end")["pid"]
+    server.send_signal(signal.SIGTERM)
+    assert server.wait(30) == -signal.SIGTERM
+    assert site.arrived(f"at the end of {pid}") == 1
+
+
+def test_work_horse(site: Doctored) -> None:
+    """RQ's work horse knows that it ends after its job, without any hook of Python."""
+    server = TcpFakeServer(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    path = site.folder / "report"
+    try:
+        with redis.Redis(port=server.server_address[1]) as connection:
+            rq.Queue(connection=connection).enqueue("doctored.job", str(path))
+            worker = site.start_file(SERVERS / "rq_worker.py", str(server.server_address[1]))
+            assert worker.wait(60) == 0, site.log()
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    report = json.loads(path.read_text())
+    assert role_of(report) == ("rq", "work horse", "fork for each job")
+    assert (problems(report), firing(report)) == ([], ["the end of RQ's job"])
+
+
 def test_celery(site: Doctored) -> None:
     """The main process, and a child whose only hook is celery's own signal."""
     (site.folder / "broker" / "control").mkdir(parents=True)
@@ -228,6 +272,6 @@ def test_celery(site: Doctored) -> None:
     main, child = (json.loads((folder / name).read_text()) for name in ("main", "child"))
     assert role_of(main) == ("celery", "main process", "prefork")
     assert role_of(child) == ("celery", "child ForkPoolWorker-1", "prefork")
-    assert firing(child) == ["celery worker_process_shutdown"]
+    assert firing(child) == ["celery's worker_process_shutdown"]
     for report in (main, child):
         assert (problems(report), outcomes(report)) == ([], ["accepted"])
