@@ -19,8 +19,8 @@ def snapshot(
     with flusher.ledger:
         shed, waiting = buffer.shed.value(), len(buffer)
         dropped = dict(flusher.dropped)
-        if shed > driver.sheds_told:
-            untold = shed - driver.sheds_told
+        if shed > driver.sheds.told:
+            untold = shed - driver.sheds.told
             dropped["buffer_full"] = dropped.get("buffer_full", 0) + untold
         return Stats(
             pid=pid,

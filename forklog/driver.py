@@ -7,7 +7,6 @@ for ``max_latency`` while a batch grows, and waits out failures.
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
 
 from forklog.bell import Bell
@@ -18,12 +17,14 @@ from forklog.flusher import Flusher, Pass
 from forklog.insert_id import InsertIds
 from forklog.options import Options
 from forklog.report import Report
+from forklog.sheds import Sheds
 from forklog.thread import FlushThread
 
 __all__ = ["Driver"]
 
 NO_THREAD = -1
 _LINGER_BYTES = 1024 * 1024  # a batch of this size is worth a request of its own
+_FIRST_SHORT_WAIT, _LONGEST_SHORT_WAIT = 0.05, 0.8  # between attempts while the process leaves
 
 
 class Driver:
@@ -50,8 +51,7 @@ class Driver:
         self.trigger_bytes = min(
             _LINGER_BYTES, options.max_batch_bytes, options.max_buffer_bytes // 4
         )
-        self.shed_entries: deque[bytes] = deque(maxlen=10_000)
-        self.sheds_told = 0
+        self.sheds = Sheds(options, buffer, flusher)
         self._options = options
         self._buffer = buffer
         self._flusher = flusher
@@ -59,6 +59,8 @@ class Driver:
         self._report = report
         self._settled = threading.Condition()  # notified after each pass; protects nothing else
         self._not_before = self._last_take = 0.0
+        self._noticed_at = -1  # the number delivered then
+        self._is_wait_short, self._short_wait = False, _FIRST_SHORT_WAIT
 
     def start_thread(
         self, name: str, on_end: Callable[[], object], on_failure: Callable[[], object]
@@ -91,8 +93,7 @@ class Driver:
 
     def _await_work(self) -> None:
         """Sleep while a failure passes, while there is nothing to do, while a batch may grow."""
-        while not self._is_hurried() and (left := self._not_before - monotonic()) > 0:
-            self.bell.wait(left)
+        self._wait_out()
         if self._flusher.has_hand() or self.is_stopping or self.is_resting:
             return
         until = self._last_take + self._options.max_latency
@@ -101,6 +102,14 @@ class Driver:
         self._linger(until)
         self._last_take = monotonic()
         self._buffer.arm(NEVER)
+
+    def _wait_out(self) -> None:
+        """Sleep while a failure passes. Leaving ends that; from then on the waits are short."""
+        while (left := self._not_before - monotonic()) > 0:
+            is_cut = self.is_leaving and not self._is_wait_short
+            if is_cut or self.is_stopping or self.is_resting:
+                return
+            self.bell.wait(left)
 
     def _sleep_until_first(self) -> float:
         while not self.is_stopping and not self.is_resting:
@@ -134,8 +143,12 @@ class Driver:
         """Have the thread end between two passes; wait as `FlushThread.await_gone` does."""
         self.is_resting = True
         self.bell.ring()
-        if threading.get_ident() != self.thread_ident:
+        if not self.is_own_thread():
             self.thread.await_gone(self._flusher.is_busy)
+
+    def is_own_thread(self) -> bool:
+        """Tell whether the calling thread is the one that runs passes, as in a callback of one."""
+        return threading.get_ident() == self.thread_ident
 
     def run_inline(self) -> None:
         """Send in the calling thread if something urgent or a full batch waits; may block."""
@@ -154,7 +167,7 @@ class Driver:
         """Run passes in the calling thread until all below the mark is settled, or the deadline."""
         while self._flusher.floor() <= mark and (left := deadline - monotonic()) > 0:
             wait = self._not_before - monotonic()
-            if wait > 0 and not self.is_leaving:
+            if wait > 0 and (self._is_wait_short or not self.is_leaving):
                 self.bell.wait(min(wait, left))
             elif self.pass_inline(left) is not Pass.SENT:
                 self.bell.wait(min(0.05, left))
@@ -176,44 +189,40 @@ class Driver:
         """Hold the calling thread while the buffer is full; never the flush thread."""
         deadline = monotonic() + self._options.block_timeout
         buffer = self._buffer
-        if threading.get_ident() == self.thread_ident:
+        if self.is_own_thread():
             return
         with self._settled:
             while buffer.bytes > buffer.max_bytes and (left := deadline - monotonic()) > 0:
                 self._settled.wait(min(left, 0.05))
 
-    def keep_shed(self, entry: bytes) -> None:
-        """Keep an entry that an overflow dropped, for ``on_drop``; never blocks."""
-        self.shed_entries.append(entry)
-
     def _one_pass(self, timeout: float | None) -> Pass:
         outcome = self._flusher.run_once(timeout)
         if outcome is Pass.LATER:
-            delay = self._flusher.delay
-            self._not_before = monotonic() + (min(delay, 0.1) if self.is_leaving else delay)
-            if self.is_leaving and not self.is_stopping:
-                self.bell.wait(min(delay, 0.1))
-        self.tell_sheds()
+            self._put_off(self._flusher.delay)
+        self.sheds.tell()
         if outcome is Pass.SENT:
             self._report_drops()
+        self._report.catch_up()
         with self._settled:
             self._settled.notify_all()
         return outcome
 
-    def tell_sheds(self) -> None:
-        """Notice what overflows have dropped in the logging threads since the last time."""
-        with self._flusher.ledger:
-            total = self._buffer.shed.value()
-            news, self.sheds_told = total - self.sheds_told, total
-        # A logging thread counts first and keeps the entry then: it may come without news.
-        victims = [self.shed_entries.popleft() for _ in range(len(self.shed_entries))]
-        if news or victims:
-            self._flusher.count_drop("buffer_full", news, victims)
+    def _put_off(self, delay: float) -> None:
+        """Keep the next attempt back; little, but more each time, where the process leaves."""
+        self._is_wait_short = self.is_leaving
+        if self.is_leaving:
+            delay = min(delay, self._short_wait)
+            self._short_wait = min(2 * self._short_wait, _LONGEST_SHORT_WAIT)
+        self._not_before = monotonic() + delay
 
     def _report_drops(self) -> None:
         """Once the wire is back, let the log itself say what it lacks."""
-        if self._flusher.has_hand() or not self._flusher.unreported:
+        flusher = self._flusher
+        # One notice for each delivery: where everything is refused, a notice would be refused, too,
+        # and that noticed again, for ever.
+        if flusher.has_hand() or not flusher.unreported or flusher.delivered == self._noticed_at:
             return
+        self._noticed_at = flusher.delivered
         labels = self._options.labels
-        for reason, number in self._flusher.take_unreported().items():
+        for reason, number in flusher.take_unreported().items():
             self._buffer.offer(*drop_notice(self._ids, number, reason, labels))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 from forklog.clock import monotonic
 from forklog.driver import Driver
 from forklog.flusher import Flusher
@@ -41,22 +39,24 @@ class Ending:
 
     def give_up(self, reason: str) -> None:
         """Write everything that is not settled to the last resort, and count it as dropped."""
-        entries = self._flusher.give_up()
+        entries = self._flusher.give_up(reason)
         if entries:
             write_last_resort(self._options.last_resort, entries, self._report)
-            self._flusher.count_drop(reason, len(entries), entries)
+            self._flusher.news.of_drop(reason, len(entries), entries)
 
-    def end_thread(self, deadline: float | None) -> None:
-        """Have the flush thread end; wait for it until the deadline if one is given."""
+    def end_thread(self, mark: bytes, deadline: float, *, is_running: bool) -> None:
+        """Have the flush thread end; deliver here what it left below the mark, such as notices."""
         driver = self._driver
         driver.is_stopping = True
         driver.bell.ring()
-        if deadline is not None and threading.get_ident() != driver.thread_ident:
-            thread = driver.thread
-            if thread.ended.wait(max(_THREAD_SECONDS, deadline - monotonic())):
-                thread.await_gone(self._flusher.is_busy)
+        thread = driver.thread
+        seconds = max(_THREAD_SECONDS, deadline - monotonic())
+        if is_running and not driver.is_own_thread() and thread.ended.wait(seconds):
+            thread.await_gone(self._flusher.is_busy)
+        if thread.ended.is_set() or not is_running:
+            driver.flush_inline(mark, deadline)
 
     def say_all(self) -> None:
         """Account for what was shed, and say what the rate limit has withheld so far."""
-        self._driver.tell_sheds()
+        self._driver.sheds.tell()
         self._report.finish()

@@ -8,11 +8,12 @@ from __future__ import annotations
 import enum
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import SystemRandom
 
 from forklog.buffer import Buffer
+from forklog.news import News
 from forklog.options import Options
 from forklog.report import Report
 from forklog.retry import Kind, Verdict, backoff, judge, judge_error
@@ -21,6 +22,9 @@ from forklog.transports.base import Connection, Transport, WireError
 __all__ = ["Batch", "Flusher", "Pass"]
 
 _RANDOM = SystemRandom().random  # the seeded generator is the same in all forked workers
+
+
+_Losses = list[tuple[str, list[bytes]]]
 
 
 class Pass(enum.Enum):
@@ -60,7 +64,7 @@ class Flusher:
         self._options = options
         self._buffer = buffer
         self._transport = transport
-        self._report = report
+        self.news = News(options, report)
         self._random = random
         self._connection: Connection | None = None
         self._hand: deque[Batch] = deque()
@@ -71,6 +75,7 @@ class Flusher:
         self.taken = self.delivered = self.requests = self.retries = 0
         self.dropped: Counter[str] = Counter()
         self.unreported: Counter[str] = Counter()
+        self._is_closed = False
         self.delay = 0.0
         """After a pass that ended LATER: seconds until the next attempt."""
 
@@ -87,9 +92,18 @@ class Flusher:
             if batch is None:
                 return Pass.IDLE
             verdict = self._attempt(batch, timeout or self._options.answer_timeout)
-            return self._settle(batch, verdict)
+            if verdict.kind is Kind.BLOCKED:
+                self._disconnect()  # what somebody mends may be read when it is opened again
+            losses: _Losses = []
+            outcome = self._settle(batch, verdict, losses)
         finally:
             self._turn.release()
+            if self._is_closed:
+                self.close()
+        for reason, victims in losses:
+            self.news.of_drop(reason, len(victims), victims, verdict.reason)
+        self.news.of_attempt(batch.attempts, verdict)
+        return outcome
 
     def _next_batch(self) -> Batch | None:
         with self.ledger:
@@ -116,7 +130,7 @@ class Flusher:
         except Exception as error:  # noqa: BLE001 - a foreign transport's bug must not end the thread
             return Verdict(Kind.RETRY, f"{type(error).__name__} in the transport")
 
-    def _settle(self, batch: Batch, verdict: Verdict) -> Pass:
+    def _settle(self, batch: Batch, verdict: Verdict, losses: _Losses) -> Pass:
         """Book the outcome; entries that are not settled stay in hand."""
         with self.ledger:
             if not self._hand or self._hand[0] is not batch:
@@ -129,23 +143,19 @@ class Flusher:
                 halves = Batch(batch.entries[:middle]), Batch(batch.entries[middle:])
                 self._hand.extendleft(reversed(halves))
                 return Pass.SENT
-            return self._book(batch, verdict)
+            return self._book(batch, verdict, losses)
 
     def _later(self, batch: Batch, verdict: Verdict) -> Pass:
         ceiling = self._options.max_retry_delay
         if verdict.kind is Kind.BLOCKED:
             self.delay = ceiling * (0.5 + 0.5 * self._random())
-            self._report.say("blocked", f"cannot deliver logs: {verdict.reason}")
-            return Pass.LATER
-        if verdict.delay is not None:
+        elif verdict.delay is not None:
             self.delay = verdict.delay
         else:
             self.delay = backoff(batch.attempts, ceiling, self._random)
-        if batch.attempts > 2:  # noqa: PLR2004 - a hiccup is no news
-            self._report.say("retry", f"cannot deliver logs yet, retrying: {verdict.reason}")
         return Pass.LATER
 
-    def _book(self, batch: Batch, verdict: Verdict) -> Pass:
+    def _book(self, batch: Batch, verdict: Verdict, losses: _Losses) -> Pass:
         again = [batch.entries[i] for i in sorted(verdict.again)]
         self.delivered += len(batch.entries) - len(verdict.refused) - len(again)
         if again:
@@ -154,24 +164,21 @@ class Flusher:
             self._buffer.release(batch.size - rest.size)
         else:
             self._buffer.release(batch.size, is_last=not self._hand)
-        for reason, number in Counter(verdict.refused.values()).items():
+        for reason in sorted(set(verdict.refused.values())):
             victims = [batch.entries[i] for i, why in verdict.refused.items() if why == reason]
-            self.count_drop(reason, number, victims)
-            self._report.say("refused", f"the server refused {number} entries: {verdict.reason}")
-        return self._later(rest, Verdict(Kind.RETRY, verdict.reason)) if again else Pass.SENT
+            self.book_drop(reason, len(victims))
+            losses.append((reason, victims))
+        if not again:
+            return Pass.SENT
+        return self._later(rest, Verdict(Kind.RETRY, verdict.reason, delay=verdict.delay))
 
-    def count_drop(self, reason: str, number: int, entries: Sequence[bytes] = ()) -> None:
-        """Book dropped entries: count, say so on stderr, tell the application, report later."""
+    def book_drop(self, reason: str, number: int, *, is_new: bool = False) -> None:
+        """Count dropped entries; new ones are counted as taken, too, since no buffer held them."""
         if number:
             with self.ledger:
+                self.taken += number if is_new else 0
                 self.dropped[reason] += number
                 self.unreported[reason] += number
-            self._report.drop(reason, number)
-        if self._options.on_drop is not None and entries:
-            try:
-                self._options.on_drop(list(entries), reason)
-            except Exception as error:  # noqa: BLE001 - the application's callback, our thread
-                self._report.say("on_drop", f"on_drop raised {type(error).__name__}")
 
     def take_unreported(self) -> Counter[str]:
         """Return, once, the drops that the log itself has not been told of."""
@@ -179,15 +186,17 @@ class Flusher:
             lost, self.unreported = self.unreported, Counter()
         return lost
 
-    def give_up(self) -> list[bytes]:
-        """Take back everything that is not settled, in hand or waiting, oldest first."""
+    def give_up(self, reason: str) -> list[bytes]:
+        """Book everything that is not settled as dropped, and return it, oldest first."""
         with self.ledger:
             waiting = self._buffer.drain()
             self.taken += len(waiting)
             entries = [entry for batch in self._hand for entry in batch.entries]
             self._buffer.release(sum(batch.size for batch in self._hand), is_last=True)
             self._hand.clear()
-        return entries + waiting
+            entries += waiting
+            self.book_drop(reason, len(entries))
+        return entries
 
     def floor(self) -> bytes:
         """Return the oldest entry that is not settled, or bytes above every entry."""
@@ -209,11 +218,15 @@ class Flusher:
             return sum(len(batch.entries) for batch in self._hand)
 
     def close(self) -> None:
-        """Close the connection, if one is open and no pass is under way."""
+        """Close the connection: now, or, if a pass is under way, at its end."""
+        self._is_closed = True
         if self._turn.acquire(blocking=False):
             try:
-                connection, self._connection = self._connection, None
+                self._disconnect()
             finally:
                 self._turn.release()
-            if connection is not None:
-                connection.close()
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

@@ -144,7 +144,8 @@ class CloudLoggingHandler(logging.Handler):
             for rank, entry in self._encoder.encode_full(record, ids):
                 pipeline.offer(rank, entry)
         except Exception:  # noqa: BLE001 - the rules of logging decide what is said
-            pipeline.flusher.count_drop("encode", 1)
+            pipeline.flusher.book_drop("encode", 1, is_new=True)
+            pipeline.flusher.news.of_drop("encode", 1)
             self.handleError(record)
 
     def _format_now(self, record: logging.LogRecord) -> str:

@@ -62,7 +62,7 @@ class Pipeline:
             options.max_buffer_bytes,
             self._woken,
             on_full=(lambda: self.driver.await_room()) if options.block_timeout else None,  # noqa: PLW0108
-            on_shed=(lambda e: self.driver.keep_shed(e)) if options.on_drop else None,  # noqa: PLW0108
+            on_shed=(lambda e: self.driver.sheds.keep(e)) if options.on_drop else None,  # noqa: PLW0108
         )
         self.offer = self.buffer.offer
         self.flusher = Flusher(options, self.buffer, transport, self._report)
@@ -193,7 +193,8 @@ class Pipeline:
         mark = self.insert_ids.key()
         if self.state is State.HOLDING:
             self._woken()
-        while self.flusher.floor() <= mark and monotonic() < deadline:
+        is_own = self.driver.is_own_thread()  # a callback, for which nothing will be settled
+        while self.flusher.floor() <= mark and monotonic() < deadline and not is_own:
             if self.state is State.INLINE:
                 self.driver.flush_inline(mark, deadline)
             elif self.state is State.RUNNING:
@@ -212,8 +213,7 @@ class Pipeline:
         if self.state in (State.HOLDING, State.CLOSED):
             self.driver.stops_when_idle = True
             return
-        timeout = self.ending.bounded(timeout)
-        deadline = monotonic() + timeout
+        deadline = monotonic() + (timeout := self.ending.bounded(timeout))
         # Before the waiting: what other threads log meanwhile starts a successor.
         self.is_closing = True
         self.mark[0] = 0
@@ -221,7 +221,7 @@ class Pipeline:
         if not self.flush(timeout):
             self.ending.give_up("shutdown")
         was_running, self.state = self.state is State.RUNNING, State.CLOSED
-        self.ending.end_thread(deadline if was_running else None)
+        self.ending.end_thread(self.insert_ids.key(), deadline, is_running=was_running)
         self.buffer.arm(0)
         self.ending.give_up("closed")
         self.ending.say_all()
@@ -239,7 +239,7 @@ class Pipeline:
         self.driver.is_leaving = True
         if self.state is State.HOLDING:
             self._woken()
-        if not self.flush(self.ending.exit_seconds()):
+        if not (self.flush(self.ending.exit_seconds()) and self.flush(self.ending.exit_seconds())):
             self.ending.give_up("shutdown")
         self.ending.say_all()
 

@@ -44,11 +44,19 @@ class Report:
         self._write(f"forklog[{pid()}]: {' '.join(text.split())}\n")
         return True
 
-    def drop(self, reason: str, entries: int) -> None:
+    def drop(self, reason: str, entries: int, why: str = "") -> None:
         """Say that entries were dropped: a line a minute and reason, with the sum since then."""
         total = self._withheld.pop(reason, 0) + entries
-        if not self.say(f"drop:{reason}", f"dropped {total} log entries ({reason})"):
+        if not total:
+            return
+        because = f"{reason}: {why}" if why else reason
+        if not self.say(f"drop:{reason}", f"dropped {total} log entries ({because})"):
             self._withheld[reason] = total
+
+    def catch_up(self) -> None:
+        """Say what the rate limit has withheld, as far as its minute is over."""
+        for reason in list(self._withheld):
+            self.drop(reason, 0)
 
     def finish(self) -> None:
         """Say what is still withheld; for the end of the process."""

@@ -17,6 +17,7 @@ _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_LARGE = 400, 401, 403,
 # google.rpc.Code of an entry that may be sent again: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED,
 # ABORTED, INTERNAL, UNAVAILABLE.
 _PASSING_CODES = frozenset({4, 8, 10, 13, 14})
+_INVALID_ARGUMENT = 3
 _PARTIAL = "WriteLogEntriesPartialErrors"
 FIRST_DELAY = 0.5
 
@@ -56,7 +57,7 @@ def judge(answer: Answer, count: int) -> Verdict:
     reason = f"{answer.status} {error.get('status') or ''}".strip()
     partial = _partial_errors(error, count)
     if partial:
-        return _judge_partial(partial, reason)
+        return _judge_partial(partial, reason, answer.retry_after or None)
     if answer.status in _PASSING or answer.status >= 500:  # noqa: PLR2004
         # Zero seconds is no order to hammer: the backoff decides then.
         return Verdict(Kind.RETRY, reason, delay=answer.retry_after or None)
@@ -65,22 +66,31 @@ def judge(answer: Answer, count: int) -> Verdict:
             return Verdict(Kind.HALVE, reason)
         drop = "too_large" if answer.status == _TOO_LARGE else "refused"
         return Verdict(Kind.DELIVERED, reason, refused={0: drop})
-    return Verdict(Kind.BLOCKED, f"{reason}: {_REMEDIES.get(answer.status, _OTHER_REMEDY)}")
+    return Verdict(Kind.BLOCKED, f"{reason}: {_remedy(answer)}")
 
 
 _REMEDIES = {
-    _UNAUTHORIZED: "the credentials were not accepted; renew them or check the machine's clock",
-    _FORBIDDEN: "grant the role roles/logging.logWriter on the project to this account, "
-    "and enable the Cloud Logging API",
-    _NOT_FOUND: "the project or log does not exist; check the option project",
+    _UNAUTHORIZED: "the credentials of {account} were not accepted; renew them or check the "
+    "machine's clock",
+    _FORBIDDEN: "grant roles/logging.logWriter to {account} at "
+    "https://console.cloud.google.com/iam-admin/iam?project={project} and enable the API at "
+    "https://console.cloud.google.com/apis/library/logging.googleapis.com?project={project}",
+    _NOT_FOUND: "there is no project {project!r}, or {endpoint} is not Cloud Logging; check the "
+    "options project and endpoint",
 }
-_OTHER_REMEDY = "the endpoint does not take log entries; check the option endpoint"
+_OTHER_REMEDY = "{endpoint} does not take log entries; check the option endpoint"
 
 
-def _judge_partial(errors: Mapping[int, int], reason: str) -> Verdict:
+def _remedy(answer: Answer) -> str:
+    place = answer.place
+    text = _REMEDIES.get(answer.status, _OTHER_REMEDY)
+    return text.format(project=place.project, account=place.account, endpoint=place.endpoint)
+
+
+def _judge_partial(errors: Mapping[int, int], reason: str, delay: float | None) -> Verdict:
     again = frozenset(i for i, code in errors.items() if code in _PASSING_CODES)
     refused = {i: "refused" for i in errors if i not in again}
-    return Verdict(Kind.DELIVERED, reason, refused=refused, again=again)
+    return Verdict(Kind.DELIVERED, reason, refused=refused, again=again, delay=delay)
 
 
 def judge_error(error: WireError, *, is_first_attempt: bool) -> Verdict:
@@ -113,8 +123,13 @@ def _partial_errors(error: Mapping[str, object], count: int) -> dict[int, int]:
             errors = detail.get("logEntryErrors")
             if isinstance(errors, dict):
                 return {
-                    int(index): int(status.get("code", 3)) if isinstance(status, dict) else 3
+                    int(index): _code_of(status)
                     for index, status in errors.items()
                     if str(index).isdecimal() and int(index) < count
                 }
     return {}
+
+
+def _code_of(status: object) -> int:
+    code = status.get("code") if isinstance(status, dict) else None
+    return code if isinstance(code, int) else _INVALID_ARGUMENT

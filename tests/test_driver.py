@@ -118,8 +118,8 @@ def test_a_drop_is_noticed_once(bench: _Bench) -> None:
     small = _Bench(FakeTransport(), max_buffer_bytes=2**20)
     for _ in range(30):
         small.log(size=100_000)
-    small.driver.tell_sheds()
-    small.driver.tell_sheds()
+    small.driver.sheds.tell()
+    small.driver.sheds.tell()
     assert small.flusher.dropped["buffer_full"] == 30 - len(small.buffer)
     assert bench.flusher.dropped == {}
 
@@ -132,15 +132,15 @@ def test_a_drop_told_before_its_entry_was_kept_is_handed_over_later() -> None:
     )
 
     def keep_late(entry: bytes) -> None:
-        small.driver.tell_sheds()
-        small.driver.keep_shed(entry)
+        small.driver.sheds.tell()
+        small.driver.sheds.keep(entry)
 
     small.buffer = Buffer(2**20, small._woken, on_shed=keep_late)
-    small.driver._buffer = small.buffer
+    small.driver.sheds._buffer = small.buffer
     small.log(size=600_000)
     small.log(size=600_000)
     assert (small.flusher.dropped, got) == ({"buffer_full": 1}, [])
-    small.driver.tell_sheds()
+    small.driver.sheds.tell()
     assert (small.flusher.dropped, len(got)) == ({"buffer_full": 1}, 1)
 
 

@@ -153,7 +153,7 @@ def test_an_entry_that_failed_for_a_passing_reason_is_sent_alone_again(bench: _B
     ("status", "remedy"), [(401, "renew"), (403, "logWriter"), (404, "project")]
 )
 def test_a_blocked_batch_waits_slowly_and_says_why(bench: _Bench, status: int, remedy: str) -> None:
-    """Nothing is lost, the delay is long, one line says what to do."""
+    """Nothing is lost, the delay is long, one line says what to do, one that it was done."""
     _script(bench, Fail(status, times=3))
     bench.log("a")
     for _ in range(3):
@@ -161,8 +161,9 @@ def test_a_blocked_batch_waits_slowly_and_says_why(bench: _Bench, status: int, r
         assert bench.flusher.delay == 30.0
     assert bench.run() == [Pass.SENT, Pass.IDLE]
     assert bench.texts() == ["a"]
-    assert len(bench.lines) == 1
-    assert remedy in bench.lines[0]
+    trouble, again = bench.lines
+    assert remedy in trouble
+    assert "delivers logs again" in again
 
 
 def test_a_stale_connection_is_tried_again_at_once(bench: _Bench) -> None:
@@ -259,10 +260,10 @@ def test_give_up_returns_everything_in_order(bench: _Bench) -> None:
     bench.log("a")
     assert bench.flusher.run_once() is Pass.LATER
     bench.log("b")
-    entries = bench.flusher.give_up()
+    entries = bench.flusher.give_up("shutdown")
     assert [entry.count(b'"a"') for entry in entries] == [1, 0]
     assert (bench.flusher.in_hand(), len(bench.buffer), bench.buffer.bytes) == (0, 0, 0)
-    bench.flusher.count_drop("shutdown", len(entries), entries)
+    assert bench.flusher.dropped == {"shutdown": 2}
     bench.check_accounts()
 
 
@@ -341,7 +342,7 @@ class _Nested:
         assert timeout > 0
         self.inner = self.flusher.run_once()
         if self.gives_up:
-            self.flusher.give_up()
+            self.flusher.give_up("shutdown")
         return Answer(200)
 
     def close(self) -> None:

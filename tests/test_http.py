@@ -122,7 +122,9 @@ def test_the_answer_is_handed_on(server: _Server) -> None:
     [
         ("-3", 0.0),
         ("1e9", 3600.0),
-        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Wed, 21 Oct 2999 07:28:00 GMT", 3600.0),
+        ("soon", None),
         ("nan", None),
         ("inf", 3600.0),
     ],

@@ -192,7 +192,7 @@ def test_the_log_itself_says_what_it_lacks(
     assert {n["reason"] for n in notices} == {"refused"}
     assert notices[0]["message"] == "forklog dropped 1 entries (refused)"
     err = capsys.readouterr().err
-    assert err.count("dropped 1 log entries (refused)") == 1
+    assert err.count("dropped 1 log entries (refused: 400)") == 1
     assert "secret" not in err
 
 
@@ -205,12 +205,71 @@ def test_on_drop_sees_what_an_overflow_dropped(
     logger, handler = make_logger(
         max_buffer_bytes=2**20, on_drop=lambda entries, reason: got.append((reason, len(entries)))
     )
-    for _ in range(2000):
+    for _ in range(1500):
         logger.info("x" * 1000)
     forklog_transport.release()
     assert handler.flush(20)
     wait_until(lambda: sum(n for _, n in got) == handler.stats().dropped["buffer_full"])
     assert {reason for reason, _ in got} == {"buffer_full"}
+
+
+def test_what_on_drop_gets_is_bounded_too(
+    make_logger: Make, forklog_transport: FakeTransport
+) -> None:
+    """While the server hangs, no more than a buffer's bytes are kept for the callback."""
+    kept: list[bytes] = []
+    forklog_transport.then(Hang())
+    logger, handler = make_logger(
+        max_buffer_bytes=2**20, on_drop=lambda entries, _reason: kept.extend(entries)
+    )
+    for _ in range(4000):
+        logger.info("x" * 1000)
+    forklog_transport.release()
+    assert handler.flush(20)
+    wait_until(lambda: kept)
+    assert 0.9 * 2**20 < sum(map(len, kept)) < 1.1 * 2**20
+    assert len(kept) < _check(handler).dropped["buffer_full"]
+
+
+def test_a_server_that_refuses_everything_is_left_in_peace(
+    make_logger: Make, forklog_transport: FakeTransport
+) -> None:
+    """A notice of drops that is refused itself is counted, and does not lead to the next one."""
+    forklog_transport.then(Fail(400, times=99))
+    logger, handler = make_logger(max_latency=0)
+    logger.info("bad")
+    forklog_transport.wait_until(lambda: handler.stats().dropped == {"refused": 2})
+    time.sleep(0.3)
+    assert len(forklog_transport.sent) == 2
+    _check(handler)
+
+
+def test_a_slow_on_drop_holds_up_nobody(
+    make_logger: Make, forklog_transport: FakeTransport
+) -> None:
+    """While the callback takes its time, stats and flush obey their deadlines; it may log."""
+    over, begun = threading.Event(), threading.Event()
+
+    def on_drop(_entries: Sequence[bytes], reason: str) -> None:
+        begun.set()
+        over.wait(20)
+        if reason == "refused":
+            assert not handler.flush(20), "in its own thread it can only say no, at once"
+            logger.info("from the callback")
+
+    forklog_transport.then(Refuse(0))
+    logger, handler = make_logger(max_latency=0, on_drop=on_drop)
+    logger.info("bad")
+    assert begun.wait(10)
+    logger.info("good")
+    start = time.monotonic()
+    _check(handler)
+    assert not handler.flush(0.2)
+    assert time.monotonic() - start < 3
+    over.set()
+    forklog_transport.wait_until(
+        lambda: {"good", "from the callback"} <= set(_texts(forklog_transport)), 10
+    )
 
 
 def test_block_timeout_waits_for_room(make_logger: Make, forklog_transport: FakeTransport) -> None:

@@ -60,7 +60,7 @@ def test_a_refused_entry_is_dropped(status: int, reason: str) -> None:
     [
         (401, "renew them"),
         (403, "roles/logging.logWriter"),
-        (404, "option project"),
+        (404, "options project"),
         (302, "option endpoint"),
         (410, "option endpoint"),
     ],

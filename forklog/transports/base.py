@@ -8,16 +8,26 @@ from typing import Protocol
 
 from forklog.errors import ForklogError
 
-__all__ = ["Answer", "Connection", "Transport", "WireError"]
+__all__ = ["Answer", "Connection", "Place", "Transport", "WireError"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an answer comes from and who had asked, for what is said about it."""
+
+    project: str = "?"
+    account: str = "this account"
+    endpoint: str = "the endpoint"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server said: HTTP status, body, and the seconds of a Retry-After header."""
+    """What the server said: HTTP status, body, the seconds of a Retry-After header; and where."""
 
     status: int
     body: bytes = b""
     retry_after: float | None = None
+    place: Place = Place()
 
 
 class WireError(ForklogError):
@@ -40,7 +50,7 @@ class Connection(Protocol):
 
         Args:
             entries: LogEntry objects as UTF-8 JSON; sent unchanged.
-            timeout: seconds to wait for the answer once connected.
+            timeout: seconds that the whole request may take, connecting included.
 
         Raises:
             WireError: there was no answer.

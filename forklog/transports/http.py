@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import email.utils
 import math
-from collections.abc import Callable, Sequence
+import ssl
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -14,18 +16,19 @@ import requests
 import urllib3.exceptions
 
 from forklog import __about__
-from forklog.clock import monotonic
+from forklog.clock import realtime_ns
 from forklog.fork import keep_in_children
-from forklog.last_resort import write_to_stderr
 from forklog.metadata import detect_resource
 from forklog.options import Options, is_loopback
-from forklog.report import Report
 from forklog.transports.access import Access, NoCredentialsError, find_access
-from forklog.transports.base import Answer, Connection, WireError
+from forklog.transports.base import Answer, Connection, Place, WireError
+from forklog.transports.deadline import Deadline, DeadlineAdapter, TokenAdapter
+from forklog.transports.stderr import StderrConnection
 
 __all__ = ["HttpConnection", "HttpTransport", "resource_of"]
 
 _MAX_ANSWER_BYTES = 1024 * 1024
+_MAX_RETRY_AFTER = 3600.0
 _WIRE_ERRORS = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
@@ -50,15 +53,12 @@ class HttpTransport:
     def open(self) -> Connection:
         """Find access and build a session; blocks for the metadata server where there is one."""
         try:
-            access = find_access(self._options)
+            return self._connect()
         except NoCredentialsError:
-            Report().say(
-                "credentials",
-                "no Google credentials found, so log entries go to stderr as JSON lines; run "
-                "'gcloud auth application-default login', or point LOGGING_EMULATOR_HOST at "
-                "'forklog emulator'",
-            )
-            return StderrConnection()
+            return StderrConnection(self._connect)
+
+    def _connect(self) -> Connection:
+        access = find_access(self._options)
         self._on_project(access.project)
         return HttpConnection(self._options, access, resource_of(self._options, access))
 
@@ -69,7 +69,12 @@ def resource_of(options: Options, access: Access) -> dict[str, Any]:
         return dict(options.resource)
     if access.credentials is None:
         return {"type": "global", "labels": {"project_id": access.project}}
-    return detect_resource(access.project)
+    resource = detect_resource(access.project)
+    is_of_machine = type(access.credentials).__module__.startswith("google.auth.compute_engine")
+    if is_of_machine and resource["type"] == "global":
+        # It is one of Google's, so this is not its resource; the token is not to be had now either.
+        raise WireError("the metadata server did not answer")
+    return resource
 
 
 class HttpConnection:
@@ -89,9 +94,12 @@ class HttpConnection:
         """
         self._url = f"{access.endpoint}/v2/entries:write"
         self._connect_timeout = options.connect_timeout
-        self._session = _session(access)
+        self._deadline = Deadline()
+        self._token_session = requests.Session()
+        self._session = _session(access, self._deadline, self._token_session)
         keep_in_children(self)
         self._answered = False
+        self._access = access
         log_name = f"projects/{access.project}/logs/{quote(options.log_name, safe='')}"
         envelope = {"logName": log_name, "resource": resource, "partialSuccess": True}
         if is_dry_run:
@@ -103,6 +111,7 @@ class HttpConnection:
     def send(self, entries: Sequence[bytes], timeout: float) -> Answer:
         """Send one request. See `forklog.transports.base.Connection`."""
         body = b"".join((self._head, b",".join(entries), b"]}"))
+        self._deadline.start(timeout)
         try:
             answer = self._session.post(
                 self._url,
@@ -112,23 +121,33 @@ class HttpConnection:
                 allow_redirects=False,
                 stream=True,
             )
-            content = _content(answer, monotonic() + timeout)
+            content = _content(answer)
         except _WIRE_ERRORS as error:
             raise self._wire_error(error) from error
         self._answered = True
-        return Answer(answer.status_code, content, _retry_after(answer.headers.get("Retry-After")))
+        return Answer(answer.status_code, content, _retry_after(answer.headers), self._place())
+
+    def _place(self) -> Place:
+        account = getattr(self._access.credentials, "service_account_email", None)
+        known = {"account": account} if account else {}
+        return Place(project=self._access.project, endpoint=self._access.endpoint, **known)
 
     def _wire_error(self, error: BaseException) -> WireError:
         """Map a foreign error; its text may hold URLs and payloads, so only its type is told."""
         name = type(error).__name__
         was_answered, self._answered = self._answered, False
+        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
+            text = "the server's certificate is not trusted, or not for this name"
+            remedy = "check the option endpoint, the machine's clock and its CA certificates"
+            return WireError(f"{text}; {remedy}", is_blocked=True)
         if isinstance(error, google.auth.exceptions.RefreshError):
             retryable = bool(getattr(error, "retryable", False))
             text = "the credentials could not be refreshed; renew or replace them"
             return WireError(text, is_blocked=not retryable)
         if isinstance(error, google.auth.exceptions.TransportError):
             return WireError(f"the credentials' server did not answer ({name})")
-        if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
+        timeouts = (requests.Timeout, urllib3.exceptions.TimeoutError)
+        if isinstance(error, timeouts) or self._deadline.is_over():
             return WireError(f"the server did not answer in time ({name})")
         is_reset = was_answered and isinstance(
             error, (requests.ConnectionError, urllib3.exceptions.ProtocolError)
@@ -136,60 +155,67 @@ class HttpConnection:
         return WireError(f"no connection to the server ({name})", is_stale_connection=is_reset)
 
     def close(self) -> None:
-        """Close the session's sockets."""
+        """Close the sockets of its sessions."""
         self._session.close()
+        self._token_session.close()
 
 
-class StderrConnection:
-    """Where there are no credentials: entries become JSON lines on stderr."""
-
-    def send(self, entries: Sequence[bytes], timeout: float) -> Answer:  # noqa: ARG002 - protocol
-        """Write the entries; they count as delivered."""
-        try:
-            write_to_stderr(b"".join(entry + b"\n" for entry in entries))
-        except Exception as error:
-            text = f"stderr cannot be written ({type(error).__name__})"
-            raise WireError(text) from error
-        return Answer(200)
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-def _session(access: Access) -> requests.Session:
+def _session(access: Access, deadline: Deadline, tokens: requests.Session) -> requests.Session:
+    """Build the session; ``tokens`` is the one that fetches its tokens, if it needs any."""
     if access.credentials is None:
         session = requests.Session()
         session.trust_env = not is_loopback(access.endpoint)
-        return session
-    return google.auth.transport.requests.AuthorizedSession(access.credentials)  # type: ignore[no-untyped-call,no-any-return,unused-ignore]
+    else:
+        _mount(tokens, TokenAdapter(deadline))
+        session = google.auth.transport.requests.AuthorizedSession(  # type: ignore[no-untyped-call,unused-ignore]
+            access.credentials,
+            max_refresh_attempts=1,
+            auth_request=google.auth.transport.requests.Request(tokens),  # type: ignore[no-untyped-call,unused-ignore]
+        )
+    _mount(session, DeadlineAdapter(deadline))
+    return session
 
 
-def _content(answer: requests.Response, deadline: float) -> bytes:
-    """Read the body, but no more of it and no longer than makes sense.
-
-    A timeout of requests is for each read of the socket; a server that sends a byte now and then
-    would hold the flush thread for ever.
-    """
-    parts, size = [], 0
-    # urllib3 before 2.1 has no read1; it waits for the whole body there.
-    read = getattr(answer.raw, "read1", answer.raw.read)
-    while chunk := read(65_536):
-        parts.append(chunk)
-        size += len(chunk)
-        if size > _MAX_ANSWER_BYTES:
-            answer.close()
-            return b"".join(parts)[:_MAX_ANSWER_BYTES]
-        if monotonic() > deadline:
-            answer.close()
-            raise requests.Timeout
-    answer.raw.read()  # nothing is left; gives the connection back
-    return b"".join(parts)
+def _mount(session: requests.Session, adapter: DeadlineAdapter) -> None:
+    for prefix in ("http://", "https://"):
+        session.mount(prefix, adapter)
 
 
-def _retry_after(value: str | None) -> float | None:
-    """Read the seconds of a Retry-After header; its other form, a date, is not used by Google."""
+def _content(answer: requests.Response) -> bytes:
+    """Read the body, but no more of it than makes sense; the session's deadline holds here too."""
+    content = bytes(answer.raw.read(_MAX_ANSWER_BYTES))
+    if len(content) < _MAX_ANSWER_BYTES:
+        answer.raw.read()  # nothing is left; gives the connection back
+    else:
+        answer.close()
+    return content
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Return an error and what it was made of: urllib3 keeps that in arguments, not in causes."""
+    for _ in range(10):
+        if error is None:
+            return
+        yield error
+        inner = (*error.args, getattr(error, "reason", None))
+        error = next((arg for arg in inner if isinstance(arg, BaseException)), error.__cause__)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read a Retry-After header, seconds or a date; a date counts from the server's own clock."""
+    value = headers.get("Retry-After") or ""
     try:
-        seconds = float(value or "nan")
+        seconds = float(value)
     except ValueError:
+        until = _time_of(value)
+        if until is None:
+            return None
+        seconds = until - (_time_of(headers.get("Date") or "") or realtime_ns() / 1e9)
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), _MAX_RETRY_AFTER)
+
+
+def _time_of(date: str) -> float | None:
+    try:
+        return email.utils.parsedate_to_datetime(date).timestamp()
+    except (TypeError, ValueError, OverflowError):
         return None
-    return None if math.isnan(seconds) else min(max(seconds, 0.0), 3600.0)

@@ -1,0 +1,183 @@
+"""Step 8, below the wire: sessions whose every wait ends at one deadline; http and access use them.
+
+A timeout of requests is for each single wait on the socket, so a server that sends or takes a byte
+now and then could hold the flush thread for ever. Here connecting, handshake, sending and reading
+share one deadline, the fetching of a token included.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import io
+import math
+import socket
+from typing import Any
+
+import requests
+import urllib3
+
+from forklog.clock import monotonic
+from forklog.transports.base import WireError
+
+__all__ = ["Deadline", "DeadlineAdapter", "TokenAdapter"]
+
+_CHUNK_BYTES = 16_384  # one TLS record; a socket's timeout is for each of them
+_TOO_MANY, _SERVER_ERRORS = 429, 500
+
+
+class Deadline:
+    """The moment at which everything that a session does has to end."""
+
+    def __init__(self) -> None:
+        """Be never, at first."""
+        self._at = math.inf
+
+    def start(self, seconds: float) -> None:
+        """Be so many seconds from now."""
+        self._at = monotonic() + seconds
+
+    def is_over(self) -> bool:
+        """Tell whether the moment has passed."""
+        return monotonic() >= self._at
+
+    def left(self, ceiling: float | None = None) -> float | None:
+        """Return the seconds left, at most the ceiling, None for no end; TimeoutError if none."""
+        left = self._at - monotonic()
+        if left <= 0:
+            raise TimeoutError("the deadline of the request is over")
+        least = left if ceiling is None else min(left, ceiling)
+        return None if math.isinf(least) else least
+
+
+class _Raw(io.RawIOBase):
+    """What is read of a socket, against the deadline."""
+
+    def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
+        self._sock = sock
+        self._file = sock.makefile("rb", buffering=0)
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        self._sock.settimeout(self._deadline.left())
+        return self._file.readinto(buffer)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+class _Readable:
+    """Stands for the socket where an answer makes its file of it."""
+
+    def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
+        self._raw = _Raw(sock, deadline)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self._raw)
+
+
+def _answer(deadline: Deadline, sock: Any, *args: Any, **options: Any) -> http.client.HTTPResponse:
+    return http.client.HTTPResponse(_Readable(sock, deadline), *args, **options)  # type: ignore[arg-type]
+
+
+class _Timed:
+    """A connection that connects, sends and reads against a deadline; mixed into urllib3's."""
+
+    sock: Any
+    timeout: Any
+    connect: Any
+    response_class: Any
+
+    def __init__(self, *args: Any, deadline: Deadline, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._deadline = deadline
+        self.response_class = functools.partial(_answer, deadline)
+
+    def _new_conn(self) -> Any:
+        self.timeout = self._deadline.left(self.timeout)
+        return super()._new_conn()  # type: ignore[misc]
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        view = memoryview(data)
+        for start in range(0, len(view), _CHUNK_BYTES):
+            self.sock.settimeout(self._deadline.left())
+            super().send(view[start : start + _CHUNK_BYTES])  # type: ignore[misc]
+
+
+class _HttpConnection(_Timed, urllib3.connection.HTTPConnection):
+    pass
+
+
+class _HttpsConnection(_Timed, urllib3.connection.HTTPSConnection):
+    pass
+
+
+def _pools(deadline: Deadline) -> dict[str, type]:
+    """Return urllib3's pools by scheme, with connections that know the deadline."""
+    plain: Any = functools.partial(_HttpConnection, deadline=deadline)
+    secure: Any = functools.partial(_HttpsConnection, deadline=deadline)
+    return {
+        "http": type("HTTPConnectionPool", (urllib3.HTTPConnectionPool,), {"ConnectionCls": plain}),
+        "https": type(
+            "HTTPSConnectionPool", (urllib3.HTTPSConnectionPool,), {"ConnectionCls": secure}
+        ),
+    }
+
+
+def _socket_options() -> list[tuple[int, int, int]]:
+    """Have the kernel ask an idle peer whether it lives: it costs no wake-up of ours."""
+    options = [*urllib3.connection.HTTPConnection.default_socket_options]
+    options.append((socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1))
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 20), ("TCP_KEEPCNT", 3)):
+            options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
+    return options
+
+
+class DeadlineAdapter(requests.adapters.HTTPAdapter):
+    """What a session of requests sends with; all its connections obey one deadline."""
+
+    def __init__(self, deadline: Deadline) -> None:
+        """Keep the deadline; whoever sends has started it."""
+        self._deadline = deadline
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        """Make the pools of direct connections."""
+        super().init_poolmanager(*args, socket_options=_socket_options(), **options)
+        self.poolmanager.pool_classes_by_scheme = _pools(self._deadline)
+
+    def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
+        """Return the pools of connections through a proxy."""
+        manager = super().proxy_manager_for(*args, **options)
+        manager.pool_classes_by_scheme = _pools(self._deadline)
+        return manager
+
+
+class TokenAdapter(DeadlineAdapter):
+    """The same for fetching tokens, where google.auth would sleep and ask again by itself.
+
+    For up to half a minute, and nothing could end that; so what passes by itself is raised as an
+    error that google.auth does not know, and the driver waits it out like any other failure.
+    """
+
+    def send(self, *args: Any, **options: Any) -> requests.Response:
+        """Send one request for a token; WireError if a later one may do better."""
+        try:
+            answer = super().send(*args, **options)
+        except requests.RequestException as error:
+            name = type(error).__name__
+            raise WireError(f"the credentials' server did not answer ({name})") from error
+        if answer.status_code == _TOO_MANY or answer.status_code >= _SERVER_ERRORS:
+            raise WireError(f"the credentials' server answered {answer.status_code}")
+        return answer

@@ -1,0 +1,65 @@
+"""Step 8, without credentials: entries become JSON lines on stderr, until credentials are found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from google.auth import _cloud_sdk
+
+from forklog.last_resort import write_to_stderr
+from forklog.report import Report
+from forklog.transports.access import NoCredentialsError
+from forklog.transports.base import Answer, Connection, WireError
+
+__all__ = ["StderrConnection"]
+
+
+class StderrConnection:
+    """What the flusher sends to where there are no credentials at all, as on a laptop."""
+
+    def __init__(self, connect: Callable[[], Connection]) -> None:
+        """Say so once; ``connect`` is tried again when credentials seem to have come."""
+        self._connect = connect
+        self._seen = _traces()
+        self._wire: Connection | None = None
+        self._report = Report()
+        self._report.say(
+            "credentials",
+            "no Google credentials found, so log entries go to stderr as JSON lines; run "
+            "'gcloud auth application-default login', or point LOGGING_EMULATOR_HOST at "
+            "'forklog emulator'",
+        )
+
+    def send(self, entries: Sequence[bytes], timeout: float) -> Answer:
+        """Write the entries; they count as delivered. Or send them, once there are credentials."""
+        if self._wire is None and (seen := _traces()) != self._seen:
+            self._look(seen)
+        if self._wire is not None:
+            return self._wire.send(entries, timeout)
+        try:
+            write_to_stderr(b"".join(entry + b"\n" for entry in entries))
+        except Exception as error:
+            text = f"stderr cannot be written ({type(error).__name__})"
+            raise WireError(text) from error
+        return Answer(200)
+
+    def _look(self, seen: object) -> None:
+        try:
+            self._wire = self._connect()
+        except NoCredentialsError:
+            self._seen = seen
+            return
+        self._report.say("found", "Google credentials found, delivers logs from now on")
+
+    def close(self) -> None:
+        """Close the wire, if there is one by now."""
+        if self._wire is not None:
+            self._wire.close()
+
+
+def _traces() -> object:
+    """Return what changes when somebody logs in or names a file of credentials."""
+    path = Path(_cloud_sdk.get_application_default_credentials_path())  # type: ignore[no-untyped-call,unused-ignore]
+    return os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"), path.exists()
