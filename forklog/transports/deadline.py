@@ -124,8 +124,8 @@ class _HttpsConnection(_Timed, urllib3.connection.HTTPSConnection):
 
 def _pools(deadline: Deadline) -> dict[str, type]:
     """Return urllib3's pools by scheme, with connections that know the deadline."""
-    plain: Any = functools.partial(_HttpConnection, deadline=deadline)
-    secure: Any = functools.partial(_HttpsConnection, deadline=deadline)
+    plain: Any = staticmethod(functools.partial(_HttpConnection, deadline=deadline))
+    secure: Any = staticmethod(functools.partial(_HttpsConnection, deadline=deadline))
     return {
         "http": type("HTTPConnectionPool", (urllib3.HTTPConnectionPool,), {"ConnectionCls": plain}),
         "https": type(
