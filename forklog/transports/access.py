@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 import warnings
 from dataclasses import dataclass
@@ -14,11 +16,25 @@ import google.auth.exceptions
 from forklog.options import Options, is_loopback
 from forklog.transports.base import WireError
 
-__all__ = ["Access", "NoCredentialsError", "find_access", "known_project"]
+__all__ = ["Access", "NoCredentialsError", "find_access", "known_project", "load_credentials_code"]
 
 DEFAULT_ENDPOINT = "https://logging.googleapis.com"
 _SCOPES = ("https://www.googleapis.com/auth/logging.write",)
 _LOCAL_PROJECT = "local-project"
+# What google.auth and requests import once they have seen which credentials there are. Imported by
+# the flush thread it could be half imported at a fork, and for ever in the child.
+_LATE_MODULES = (
+    "google.auth.api_key",
+    "google.auth.aws",
+    "google.auth.compute_engine",
+    "google.auth.external_account_authorized_user",
+    "google.auth.identity_pool",
+    "google.auth.impersonated_credentials",
+    "google.auth.pluggable",
+    "google.oauth2.credentials",
+    "google.oauth2.gdch_credentials",
+    "netrc",
+)
 
 
 class NoCredentialsError(Exception):
@@ -53,6 +69,20 @@ def endpoint_of(options: Options) -> str:
     return DEFAULT_ENDPOINT
 
 
+def load_credentials_code(options: Options) -> None:
+    """Import what getting a token may need; nothing where no token is needed."""
+    if options.credentials is None and _needs_none(endpoint_of(options)):
+        return
+    for name in _LATE_MODULES:
+        with contextlib.suppress(ImportError):  # not every google-auth has all of them
+            importlib.import_module(name)
+
+
+def _needs_none(endpoint: str) -> bool:
+    """Plain http is for the emulator, and what is on this machine too: they never get a token."""
+    return endpoint.startswith("http://") or is_loopback(endpoint)
+
+
 def find_access(options: Options) -> Access:
     """Find out where, as whom and into which project to write. May ask the metadata server.
 
@@ -62,8 +92,7 @@ def find_access(options: Options) -> Access:
     """
     endpoint = endpoint_of(options)
     project = known_project(options)
-    # Plain http is for the emulator: it never gets a token.
-    if options.credentials is None and (endpoint.startswith("http://") or is_loopback(endpoint)):
+    if options.credentials is None and _needs_none(endpoint):
         return Access(endpoint, None, project or _LOCAL_PROJECT)
     if endpoint.startswith("http://") and not is_loopback(endpoint):
         host = urlsplit(endpoint).hostname

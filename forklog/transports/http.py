@@ -20,7 +20,12 @@ from forklog.clock import realtime_ns
 from forklog.fork import keep_in_children
 from forklog.metadata import detect_resource
 from forklog.options import Options, is_loopback
-from forklog.transports.access import Access, NoCredentialsError, find_access
+from forklog.transports.access import (
+    Access,
+    NoCredentialsError,
+    find_access,
+    load_credentials_code,
+)
 from forklog.transports.base import Answer, Connection, Place, WireError
 from forklog.transports.deadline import Deadline, DeadlineAdapter, TokenAdapter
 from forklog.transports.stderr import StderrConnection
@@ -47,6 +52,7 @@ class HttpTransport:
 
     def __init__(self, options: Options, on_project: Callable[[str], object]) -> None:
         """Keep the options; ``on_project`` is told the project once it is known."""
+        load_credentials_code(options)
         self._options = options
         self._on_project = on_project
 
