@@ -6,6 +6,8 @@ import threading
 
 __all__ = ["Bell"]
 
+_allocate_lock = threading.Lock  # as it was at import, like the flush thread; see there
+
 
 class Bell:
     """Wake one waiting thread. Rings while nobody waits are kept, but only one of them."""
@@ -14,7 +16,7 @@ class Bell:
 
     def __init__(self) -> None:
         """Start silent: the lock is held, and to ring is to release it."""
-        self._lock = threading.Lock()
+        self._lock = _allocate_lock()
         self._lock.acquire()
 
     def ring(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from forklog import exits
 from forklog.bell import Bell
 from forklog.buffer import NEVER, Buffer
 from forklog.clock import monotonic
@@ -81,6 +82,7 @@ class Driver:
                 self._await_work()
                 if self.is_resting:
                     break
+                exits.renew()
                 self._one_pass(None)
         except BaseException as error:  # noqa: BLE001 - a dead thread must be known and replaced
             self._report.say("bug", f"the flush thread ended by {type(error).__name__}")

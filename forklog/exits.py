@@ -15,7 +15,7 @@ from typing import Protocol
 from forklog import frameworks, uwsgi
 from forklog.fork import register_at_fork
 
-__all__ = ["register"]
+__all__ = ["register", "renew"]
 
 
 class _Leaver(Protocol):
@@ -33,10 +33,15 @@ def _leave() -> None:
             leaver.at_exit()
 
 
+def renew() -> None:
+    """Put our hook back where an application has set its own `uwsgi.atexit` since. Never blocks."""
+    uwsgi.chain_hook("atexit", _leave, again=True)
+
+
 def register(leaver: _Leaver) -> None:
     """Have ``leaver.at_exit()`` called when this process ends. Never blocks, imports nothing."""
     _live.add(leaver)
-    uwsgi.chain_hook("atexit", _leave)
+    renew()
     frameworks.connect(_leave)
     if _is_hooked[0]:
         return

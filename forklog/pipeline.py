@@ -7,6 +7,7 @@ descendant that adopts them. Where no thread can run, the same passes run inline
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 
@@ -49,14 +50,12 @@ class Pipeline:
         on_hold: Callable[[], object] = lambda: None,
     ) -> None:
         """Build; start nothing."""
-        self.mark = new_mark()
+        self.mark, self.pid = new_mark(), pid()
         self.heir: dict[str, object] = {}
-        self.pid = pid()
         self.state, self.is_closing = State.INERT, False
         self.adopted = self.swallowed = 0
         self.insert_ids = InsertIds()
-        self._options = options
-        self._on_hold = on_hold
+        self._options, self._on_hold = options, on_hold
         self._report = Report()
         self.buffer = Buffer(
             options.max_buffer_bytes,
@@ -195,7 +194,8 @@ class Pipeline:
             self._woken()
         is_own = self.driver.is_own_thread()  # a callback, for which nothing will be settled
         while self.flusher.floor() <= mark and monotonic() < deadline and not is_own:
-            if self.state is State.INLINE:
+            threads_are_gone = sys.is_finalizing()  # of an interpreter beside the main one
+            if self.state is State.INLINE or (self.state is State.RUNNING and threads_are_gone):
                 self.driver.flush_inline(mark, deadline)
             elif self.state is State.RUNNING:
                 self.driver.await_settled(mark, deadline)

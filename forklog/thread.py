@@ -18,6 +18,9 @@ __all__ = ["FlushThread"]
 BUSY_SECONDS = 0.02  # a fork waits at most this long for a thread that is in a request
 IDLE_SECONDS = 1.0  # ...and this long for one that needs nothing but a processor to end
 _GONE_SECONDS = 0.1  # from the last line of Python to the end of the kernel's task
+# As it was at import, together with the bell's lock. An application may have gevent patch the
+# modules later, and a greenlet that waits for a real lock would stop all others of its thread.
+_start_new_thread = _thread.start_new_thread
 
 
 class FlushThread:
@@ -57,6 +60,8 @@ class FlushThread:
             run(ended)
 
         def bare() -> None:
+            if _thread.start_new_thread is not _start_new_thread:
+                return real()  # patched since the import: a Thread would be a greenlet
             self._tasks.append(threading.get_native_id())
             try:
                 threading.Thread(target=real, name=name, daemon=True).start()
@@ -66,7 +71,7 @@ class FlushThread:
 
         before, self.ended = self.ended, ended
         try:
-            _thread.start_new_thread(bare, ())
+            _start_new_thread(bare, ())
         except RuntimeError:
             self.ended = before
             raise

@@ -77,11 +77,16 @@ def has_threads() -> bool:
     return _uwsgi is None or bool(getattr(_uwsgi, "has_threads", True))
 
 
-def chain_hook(name: str, callback: Callable[[], object]) -> None:
+def chain_hook(name: str, callback: Callable[[], object], *, again: bool = False) -> None:
     """Have uWSGI call ``callback`` at ``post_fork_hook`` or ``atexit``, before what was set there.
 
     Calling it again for a hook that is still in place changes nothing; one that was overwritten
     meanwhile (uwsgidecorators does so when it is imported) is put back in front.
+
+    Args:
+        name: of the hook, an attribute of the module ``uwsgi``.
+        callback: must not raise.
+        again: call it once more after what was set there, which may have logged.
     """
     if _uwsgi is None:
         return
@@ -91,8 +96,13 @@ def chain_hook(name: str, callback: Callable[[], object]) -> None:
 
     def hook() -> None:
         callback()
-        if previous is not None:
+        if previous is None:
+            return
+        try:
             previous()
+        finally:
+            if again:
+                callback()
 
     hook.forklog_callback = callback  # type: ignore[attr-defined]
     setattr(_uwsgi, name, hook)

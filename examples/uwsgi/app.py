@@ -35,7 +35,7 @@ HANDLERS = {
         "project": PROJECT,
         "log_name": LOG_NAME,
         "labels": {"app": "uwsgi-example"},
-        "max_latency": 0.2,
+        "max_latency": float(os.environ.get("EXAMPLE_MAX_LATENCY", "0.2")),
         "flush_level": "ERROR",
     },
     "stock": {

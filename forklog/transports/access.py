@@ -16,7 +16,23 @@ import google.auth.exceptions
 from forklog.options import Options, is_loopback
 from forklog.transports.base import WireError
 
-__all__ = ["Access", "NoCredentialsError", "find_access", "known_project", "load_credentials_code"]
+_why_not = ""
+try:
+    from google.auth.transport import requests as authorized
+except ImportError as error:
+    # cryptography, which it needs for every kind of credentials, is made with PyO3 and refuses all
+    # interpreters of a process but the first: those of a uWSGI server with several applications.
+    authorized = None  # type: ignore[assignment,unused-ignore]
+    _why_not = str(error)
+
+__all__ = [
+    "Access",
+    "NoCredentialsError",
+    "authorized",
+    "find_access",
+    "known_project",
+    "load_credentials_code",
+]
 
 DEFAULT_ENDPOINT = "https://logging.googleapis.com"
 _SCOPES = ("https://www.googleapis.com/auth/logging.write",)
@@ -38,7 +54,7 @@ _LATE_MODULES = (
 
 
 class NoCredentialsError(Exception):
-    """There are no credentials here at all, as on a laptop; that is not a failure that passes."""
+    """There cannot be credentials here, as on a laptop; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +103,7 @@ def find_access(options: Options) -> Access:
     """Find out where, as whom and into which project to write. May ask the metadata server.
 
     Raises:
-        NoCredentialsError: there are none.
+        NoCredentialsError: there are none, and that will not pass.
         WireError: not to be found now, or something that somebody has to mend.
     """
     endpoint = endpoint_of(options)
@@ -107,6 +123,10 @@ def find_access(options: Options) -> Access:
 
 def _credentials(options: Options) -> tuple[Any, str | None]:
     given = options.credentials
+    if _why_not:
+        text = "google.auth cannot be imported in this interpreter, so log entries go to stderr as"
+        text += f" JSON lines; under uWSGI set single-interpreter = true ({_why_not})"
+        raise NoCredentialsError(text)
     try:
         if given is None:
             return google.auth.default(scopes=_SCOPES)  # type: ignore[no-untyped-call,no-any-return,unused-ignore]
@@ -114,7 +134,10 @@ def _credentials(options: Options) -> tuple[Any, str | None]:
             return _load_file(os.fspath(given))
     except google.auth.exceptions.DefaultCredentialsError as error:
         if given is None and not os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
-            raise NoCredentialsError from error
+            text = "no Google credentials found, so log entries go to stderr as JSON lines; run"
+            text += " 'gcloud auth application-default login', or point LOGGING_EMULATOR_HOST at"
+            text += " 'forklog emulator'"
+            raise NoCredentialsError(text) from error
         text = "the credentials file cannot be used; check that it exists and what is in it"
         raise WireError(text, is_blocked=True) from error
     except google.auth.exceptions.GoogleAuthError as error:

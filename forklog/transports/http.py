@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import quote
 
 import google.auth.exceptions
-import google.auth.transport.requests
 import orjson
 import requests
 import urllib3.exceptions
@@ -23,6 +22,7 @@ from forklog.options import Options, is_loopback
 from forklog.transports.access import (
     Access,
     NoCredentialsError,
+    authorized,
     find_access,
     load_credentials_code,
 )
@@ -60,8 +60,8 @@ class HttpTransport:
         """Find access and build a session; blocks for the metadata server where there is one."""
         try:
             return self._connect()
-        except NoCredentialsError:
-            return StderrConnection(self._connect)
+        except NoCredentialsError as error:
+            return StderrConnection(self._connect, str(error))
 
     def _connect(self) -> Connection:
         access = find_access(self._options)
@@ -173,10 +173,10 @@ def _session(access: Access, deadline: Deadline, tokens: requests.Session) -> re
         session.trust_env = not is_loopback(access.endpoint)
     else:
         _mount(tokens, TokenAdapter(deadline))
-        session = google.auth.transport.requests.AuthorizedSession(  # type: ignore[no-untyped-call,unused-ignore]
+        session = authorized.AuthorizedSession(  # type: ignore[no-untyped-call,unused-ignore]
             access.credentials,
             max_refresh_attempts=1,
-            auth_request=google.auth.transport.requests.Request(tokens),  # type: ignore[no-untyped-call,unused-ignore]
+            auth_request=authorized.Request(tokens),  # type: ignore[no-untyped-call,unused-ignore]
         )
     _mount(session, DeadlineAdapter(deadline))
     return session

@@ -19,18 +19,13 @@ __all__ = ["StderrConnection"]
 class StderrConnection:
     """What the flusher sends to where there are no credentials at all, as on a laptop."""
 
-    def __init__(self, connect: Callable[[], Connection]) -> None:
-        """Say so once; ``connect`` is tried again when credentials seem to have come."""
+    def __init__(self, connect: Callable[[], Connection], why: str) -> None:
+        """Say ``why`` once; ``connect`` is tried again when credentials seem to have come."""
         self._connect = connect
         self._seen = _traces()
         self._wire: Connection | None = None
         self._report = Report()
-        self._report.say(
-            "credentials",
-            "no Google credentials found, so log entries go to stderr as JSON lines; run "
-            "'gcloud auth application-default login', or point LOGGING_EMULATOR_HOST at "
-            "'forklog emulator'",
-        )
+        self._report.say("credentials", why)
 
     def send(self, entries: Sequence[bytes], timeout: float) -> Answer:
         """Write the entries; they count as delivered. Or send them, once there are credentials."""

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -97,13 +98,33 @@ class Site:
         """Start uWSGI with so many workers and these lines in its configuration."""
         ini = self.folder / "server.ini"
         ini.write_text(
-            "[uwsgi]\nneed-app = true\nstrict = true\nenable-threads = true\ndie-on-term = true\n"
-            f"disable-logging = true\nprocesses = {workers}\n{lines}"
+            "[uwsgi]\nneed-app = true\nstrict = true\ndie-on-term = true\ndisable-logging = true\n"
+            f"processes = {workers}\nstats = {self.folder}/stats\n{lines}"
         )
         server = Server.start(ini, self.folder, environ=self.environ)
         self.server = server
         assert server.wait_ready(workers, loads), server.output()
         return server
+
+    def wait_idle(self) -> None:
+        """Wait until no uWSGI worker is in a request.
+
+        One is for a moment after its answer, and uWSGI runs no hook if it has to end then.
+        """
+
+        def are_idle() -> bool:
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(self.folder / "stats"))
+                data = b"".join(iter(lambda: client.recv(65536), b""))
+            return all(worker["status"] == "idle" for worker in json.loads(data)["workers"])
+
+        wait_until(are_idle, 20, "idle workers")
+
+    def end_uwsgi(self, number: signal.Signals = signal.SIGTERM, seconds: float = 20) -> None:
+        """Signal an idle uWSGI, and check that all of its processes end by themselves."""
+        assert isinstance(self.server, Server)
+        self.wait_idle()
+        assert self.server.end(number, seconds), self.server.output()
 
     def start_gunicorn(self, *options: str, app: str = "app:application") -> Gunicorn:
         """Start gunicorn with these options."""
@@ -157,15 +178,15 @@ class Site:
         wait_until(has_enough, 40, f"more than {answered}")
         return answered
 
+    def pending(self) -> set[str]:
+        """Return the ids of what is in the ledger and has not arrived."""
+        wanted = set(read_ledger(self.ledger.read_text()))
+        return wanted - {str(record_id(e)) for e in self.emulator.entries("", PROJECT)}
+
     def check_every_record_once(self, loads: int = 1) -> None:
         """Check that all in the ledger arrived once, with the boot records of so many imports."""
-        wanted = set(read_ledger(self.ledger.read_text()))
-
-        def missing() -> set[str]:
-            return wanted - {str(record_id(e)) for e in self.emulator.entries("", PROJECT)}
-
         try:
-            wait_until(lambda: not missing(), 10)
+            wait_until(lambda: not self.pending(), 10)
         except AssertionError:
             print(self.server.output() if self.server else "")  # noqa: T201 - for the one who looks
         copies = [row["copies"] for row in self.emulator.duplicates()]
