@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.sink.client import SinkClient
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["ROOT", "Bench", "Samples", "Worker"]
 
@@ -100,15 +101,33 @@ class Bench:
         """Start another process of a subject; the caller closes it."""
         return Worker(subject, self.control_port)
 
+    def pace(self, rounds: int, seconds: float) -> Iterator[int]:
+        """Count rounds from 0, which only warms up; end early, but not before two that count.
+
+        Args:
+            rounds: that count, at most.
+            seconds: after which no other round begins, so that a slow machine ends in time too.
+        """
+        end = time.monotonic() + seconds
+        for number in range(rounds + 1):
+            if number > 2 and time.monotonic() > end:
+                return
+            yield number
+
     def turns(
-        self, subjects: Sequence[str], rounds: int, row: str, measure: str = "measure", **args: Any
+        self,
+        subjects: Sequence[str],
+        pace: Iterable[int],
+        row: str,
+        measure: str = "measure",
+        **args: Any,
     ) -> Samples:
-        """Measure all subjects in turns, so many rounds; the first round only warms up.
+        """Measure all subjects in turns, round by round.
 
         An argument that is a dict has a value for each subject.
         """
         samples: Samples = {subject: [] for subject in subjects}
-        for number in range(rounds + 1):
+        for number in pace:
             for subject in subjects:
                 own = {k: v[subject] if isinstance(v, dict) else v for k, v in args.items()}
                 sample = self.worker(subject).measure(row, measure, **own)
@@ -117,13 +136,18 @@ class Bench:
         return samples
 
     def fresh_turns(
-        self, subjects: Sequence[str], rounds: int, row: str, measure: str = "measure", **args: Any
+        self,
+        subjects: Sequence[str],
+        pace: Iterable[int],
+        row: str,
+        measure: str = "measure",
+        **args: Any,
     ) -> Samples:
         """Do as `turns`, in processes that end with the row."""
         with ExitStack() as stack:
             kept, self._workers = self._workers, {}
             try:
-                return self.turns(subjects, rounds, row, measure, **args)
+                return self.turns(subjects, pace, row, measure, **args)
             finally:
                 for worker in self._workers.values():
                     stack.callback(worker.close)

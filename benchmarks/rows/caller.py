@@ -30,7 +30,7 @@ _WHAT = {
     "exception": "caller, exception",
     "trace": "caller, trace context",
 }
-_WARM = 100
+_WARM = 50
 
 
 def measure(room: Room, variant: str, number: int, bursts: int) -> dict[str, Any]:
@@ -52,8 +52,8 @@ def run(bench: Bench) -> Result:
     """Measure all variants; judge each by the calls' wall time."""
     lines, figures, data = [], [], {}
     for variant, subjects in _VARIANTS.items():
-        rounds = bench.rounds(12, 4)
-        samples = bench.turns(subjects, rounds, "caller", variant=variant, number=500, bursts=4)
+        pace = bench.pace(bench.rounds(12, 3), 28)
+        samples = bench.turns(subjects, pace, "caller", variant=variant, number=150, bursts=6)
         data[variant] = samples
         wall = {name: [statistics.median(s["wall"]) for s in samples[name]] for name in subjects}
         lines += _judge_plain(wall) if variant == "plain" else [_judge_cheapest(variant, wall)]

@@ -57,7 +57,7 @@ def run(bench: Bench) -> Result:
     number = {name: n // bench.rounds(1, 4) for name, n in _CALLS.items()}
     samples = bench.fresh_turns(
         tuple(_CALLS),
-        bench.rounds(6, 2),
+        bench.pace(bench.rounds(6, 2), 60),
         "delivery",
         number=number,
         options=_OPTIONS,

@@ -72,9 +72,11 @@ def run(bench: Bench) -> Result:
     workers = {state: bench.fresh("forklog") for state in _STATES}
     forks: dict[str, list[float]] = {state: [] for state in _STATES}
     firsts: dict[str, list[float]] = {state: [] for state in _STATES}
-    for _ in range(bench.rounds(12, 4)):
+    for number in bench.pace(bench.rounds(12, 4), 15):
         for state, worker in workers.items():
             answer = worker.measure("fork", state=state, number=10)
+            if number == 0:
+                continue
             forks[state].append(figure(answer["forks"]).median)
             firsts[state] += answer["firsts"]
     for worker in workers.values():

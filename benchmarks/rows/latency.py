@@ -28,7 +28,11 @@ def measure(room: Room, number: int, options: dict[str, Any]) -> dict[str, Any]:
 def run(bench: Bench) -> Result:
     """Measure those that wait for an answer; judge the rate."""
     samples = bench.fresh_turns(
-        tuple(_CALLS), bench.rounds(4, 1), "latency", number=_CALLS, options=_OPTIONS
+        tuple(_CALLS),
+        bench.pace(bench.rounds(4, 1), 25),
+        "latency",
+        number=_CALLS,
+        options=_OPTIONS,
     )
     rate = {n: figure([s["records"] / s["seconds"] for s in samples[n]]) for n in _CALLS}
     ours = rate["forklog"]

@@ -39,7 +39,7 @@ def run(bench: Bench) -> Result:
     """Start each server in turns; show start-up and memory side by side."""
     samples: dict[tuple[str, str], list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for number in range(bench.rounds(4, 1) + 1):
+        for number in bench.pace(bench.rounds(3, 1), 90):
             for app in _APPS:
                 for way in _WAYS:
                     sample = _serve(bench, app, way, Path(folder))

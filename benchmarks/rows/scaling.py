@@ -115,7 +115,7 @@ def run(bench: Bench) -> Result:
     for curve, (_, points) in CURVES.items():
         rooms = {point: bench.fresh("forklog") for point in points}
         data[curve] = {point: [] for point in points}
-        for turn in range(bench.rounds(5, 2) + 1):
+        for turn in bench.pace(bench.rounds(5, 2), 16):
             for point, worker in rooms.items():
                 sample = worker.measure("scaling", curve, value=point, number=number)
                 if turn:

@@ -53,7 +53,7 @@ _LABELS = {
 def run(bench: Bench) -> Result:
     """Start interpreters in turns; judge time and added memory."""
     samples: dict[str, list[dict[str, Any]]] = {name: [] for name in _BODIES}
-    for number in range(bench.rounds(10, 3) + 1):
+    for number in bench.pace(bench.rounds(10, 3), 35):
         for name, body in _BODIES.items():
             sample = _fresh(_FRAME.format(body=body))
             if number:  # the first of each compiles and reads from the disk

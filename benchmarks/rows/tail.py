@@ -45,7 +45,11 @@ def measure(room: Room, seconds: float, most: int) -> dict[str, Any]:
 def run(bench: Bench) -> Result:
     """Storm for a while with each; judge the p99.9."""
     samples = bench.turns(
-        _SUBJECTS, bench.rounds(5, 2), "tail", seconds=0.4, most=bench.rounds(60_000, 20_000)
+        _SUBJECTS,
+        bench.pace(bench.rounds(5, 2), 40),
+        "tail",
+        seconds=0.4,
+        most=bench.rounds(60_000, 20_000),
     )
     at = {name: [s["p99.9"] for s in samples[name]] for name in _SUBJECTS}
     best = min(_PEERS, key=lambda name: figure(at[name]).median)

@@ -29,8 +29,8 @@ def run(bench: Bench) -> Result:
     """Load each server in turns; judge the requests a second."""
     samples: dict[str, list[dict[str, Any]]] = {name: [] for name in _SUBJECTS}
     with tempfile.TemporaryDirectory() as folder:
-        for _ in range(bench.rounds(5, 2)):
-            for name in _SUBJECTS:
+        for _ in bench.pace(bench.rounds(4, 1), 100):
+            for name in _SUBJECTS:  # each server warms up by itself
                 samples[name].append(_serve(bench, name, Path(folder)))
     rate = {n: [s["rate"] for s in samples[n]] for n in _SUBJECTS}
     kept = ratios(rate["forklog"], rate["nothing"])
