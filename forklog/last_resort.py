@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
+import select
+import stat
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
-from forklog.report import Report
+from forklog.clock import monotonic
+from forklog.report import Report, has_room, pipe_of
 
 __all__ = ["write_last_resort", "write_to_stderr"]
 
+_PATIENCE_SECONDS = 1.0  # for the reader of a pipe, between two writes
+_PIPE_SECONDS = 5.0  # for all that is to be written into a pipe
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
@@ -21,7 +28,7 @@ def write_last_resort(where: str, entries: Iterable[bytes], report: Report) -> N
 
     Args:
         where: ``stderr``, ``none``, or the absolute path of a file, which is appended to, private
-            to the user, and never reached through a symbolic link.
+            to the user, and never reached through a symbolic link of another user.
         entries: LogEntry objects as JSON.
         report: takes the complaint if the file cannot be written; stderr gets the entries then.
     """
@@ -32,7 +39,7 @@ def write_last_resort(where: str, entries: Iterable[bytes], report: Report) -> N
         try:
             _append(where, lines)
         except OSError as error:
-            report.say("last_resort", f"cannot write {where}: {os.strerror(error.errno or 0)}")
+            report.say("last_resort", f"cannot write {where}: {error.strerror}")
         else:
             return
     with contextlib.suppress(Exception):
@@ -46,15 +53,50 @@ def write_to_stderr(lines: bytes) -> None:
         # It would write backslash escapes of its own, or fail. JSON has such characters in strings
         # only, where its escapes mean the same.
         text = _NOT_ASCII.sub(lambda match: json.dumps(match[0])[1:-1], text)
-    sys.stderr.write(text)
     sys.stderr.flush()
+    if (pipe := pipe_of(sys.stderr)) is None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    else:
+        _write_pipe(pipe, text.encode(sys.stderr.encoding or "utf-8"))
+
+
+def _write_pipe(pipe: int, data: bytes) -> None:
+    """Write, but give a reader that has stopped reading up, or the process would never end."""
+    deadline = monotonic() + _PIPE_SECONDS
+    while data:
+        if monotonic() > deadline or not has_room(pipe, _PATIENCE_SECONDS):
+            raise TimeoutError("nobody reads stderr")
+        # A pipe that has room has room for so much; a larger write could wait.
+        data = data[os.write(pipe, data[: select.PIPE_BUF]) :]
 
 
 def _append(path: str, data: bytes) -> None:
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    _check_folders(path)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    # Without O_NONBLOCK a planted pipe would hold the end of the process for ever.
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"):
+        flags |= getattr(os, name, 0)
     descriptor = os.open(path, flags, 0o600)
     try:
+        _check_file(os.fstat(descriptor))
         while data:
             data = data[os.write(descriptor, data) :]
     finally:
         os.close(descriptor)
+
+
+def _check_folders(path: str) -> None:
+    """Refuse a way through a link that somebody else may have planted; root's are the system's."""
+    if hasattr(os, "geteuid"):
+        for folder in reversed(Path(path).parents):
+            status = os.lstat(folder)
+            if stat.S_ISLNK(status.st_mode) and status.st_uid not in (0, os.geteuid()):
+                raise OSError(errno.ELOOP, "a folder is a symbolic link of another user")
+
+
+def _check_file(status: os.stat_result) -> None:
+    """Refuse what was planted: a pipe or device, another name of a file, a file of another user."""
+    is_own = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or not is_own:
+        raise OSError(errno.EPERM, "not a plain file of this user")

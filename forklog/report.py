@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import select
+import stat
 import sys
 from collections.abc import Callable
 
 from forklog.clock import monotonic
 from forklog.fork import pid
 
-__all__ = ["Report"]
+__all__ = ["Report", "has_room", "pipe_of"]
 
 INTERVAL = 60.0
 
 
+def pipe_of(stream: object) -> int | None:
+    """Return the descriptor of a stream that writes into a pipe, whose reader may be stuck."""
+    try:
+        descriptor: int = stream.fileno()  # type: ignore[attr-defined]
+        return descriptor if stat.S_ISFIFO(os.fstat(descriptor).st_mode) else None
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def has_room(pipe: int, seconds: float = 0.0) -> bool:
+    """Tell whether a pipe takes a short write at once; wait so long for its reader."""
+    try:
+        return bool(select.select([], [pipe], [], seconds)[1])
+    except ValueError:  # a number that is too high for select
+        return True
+
+
 def _to_stderr(line: str) -> None:
     with contextlib.suppress(Exception):  # closed, replaced by something broken, or None
-        sys.stderr.write(line)
-        sys.stderr.flush()
+        pipe = pipe_of(sys.stderr)
+        if pipe is None or has_room(pipe):
+            sys.stderr.write(line)
+            sys.stderr.flush()
 
 
 class Report:

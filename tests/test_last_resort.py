@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import subprocess
 import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
+from helpers import python_path
 
 from forklog.last_resort import write_last_resort
 from forklog.report import Report
@@ -59,6 +63,88 @@ def test_a_symbolic_link_is_not_followed(
     assert "zwölf" in capsys.readouterr().err
     assert len(complaints) == 1
     assert str(link) in complaints[0]
+
+
+def test_a_planted_link_in_the_way_is_not_followed(
+    tmp_path: Path, report: Report, complaints: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder that is another user's link leads nowhere; one of our own, or root's, does."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a link of another user")
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    path = tmp_path / "link" / "lost.json"
+    write_last_resort(str(path), _ENTRIES, report)
+    assert path.read_bytes().count(b"\n") == 2
+    os.lchown(tmp_path / "link", 12345, 12345)
+    write_last_resort(str(path), _ENTRIES, report)
+    assert path.read_bytes().count(b"\n") == 2
+    assert "another user" in complaints[0]
+    assert "eins" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("planted", ["pipe", "read pipe", "hard link", "folder", "stranger"])
+def test_what_was_planted_is_not_written(
+    tmp_path: Path,
+    report: Report,
+    complaints: list[str],
+    capsys: pytest.CaptureFixture[str],
+    planted: str,
+) -> None:
+    """Pipe, second name of a file, folder, another user's file: at once stderr gets the entries."""
+    path, victim = tmp_path / "lost.json", tmp_path / "victim"
+    victim.write_text("mine")
+    reader = None
+    if "pipe" in planted:
+        os.mkfifo(path)
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK) if planted == "read pipe" else None
+    elif planted == "hard link":
+        path.hardlink_to(victim)
+    elif planted == "folder":
+        path.mkdir()
+    elif os.geteuid() != 0:
+        pytest.skip("only root can make a file of another user")
+    else:
+        path.touch()
+        os.chown(path, 12345, 12345)
+    write_last_resort(str(path), _ENTRIES, report)
+    assert victim.read_text() == "mine"
+    assert len(complaints) == 1
+    assert str(path) in complaints[0]
+    assert "eins" in capsys.readouterr().err
+    if reader is not None:
+        os.close(reader)
+
+
+def test_a_stuck_reader_of_stderr_does_not_stop_the_exit() -> None:
+    """With stderr a full pipe that nobody reads, a process with much to say ends all the same."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(writing, b"x" * 4096):
+            pass
+    os.set_blocking(writing, True)
+    body = """
+        import forklog, logging, sys
+        from forklog.testing import FakeTransport, Fail
+        handler = forklog.CloudLoggingHandler(
+            transport=FakeTransport(Fail(503, times=10**6)), shutdown_timeout=0.2)
+        logging.getLogger().addHandler(handler)
+        for n in range(1000):
+            logging.warning("x" * 1000)
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(body)],
+        stderr=writing,
+        env={**os.environ, "PYTHONPATH": python_path()},
+    )
+    os.close(writing)
+    try:
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(reading)
 
 
 def test_none_writes_nothing(capsys: pytest.CaptureFixture[str], report: Report) -> None:
