@@ -1,0 +1,175 @@
+"""What the tests of the wire need: servers on raw sockets, certificates, keys of accounts."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import ipaddress
+import json
+import socket
+import ssl
+import struct
+import threading
+from typing import TYPE_CHECKING, Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+class RawServer:
+    """Accepts connections and does with each what the test says, in a thread of its own."""
+
+    def __init__(
+        self, act: Callable[[socket.socket], object], context: ssl.SSLContext | None = None
+    ) -> None:
+        """Listen on a free port of 127.0.0.1."""
+        self.act = act
+        self.accepted = 0
+        self.over = threading.Event()
+        self._context = context
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+        scheme = "http" if context is None else "https"
+        self.port = self._listener.getsockname()[1]
+        self.url = f"{scheme}://127.0.0.1:{self.port}"
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            if self.over.is_set():
+                connection.close()
+                return
+            self.accepted += 1
+            self._open.append(connection)
+            thread = threading.Thread(target=self._serve, args=(connection,))
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            if self._context is not None:
+                connection = self._context.wrap_socket(connection, server_side=True)
+                self._open.append(connection)
+            with connection:
+                self.act(connection)
+
+    def close(self) -> None:
+        """End all threads and connections."""
+        self.over.set()
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5):
+            pass
+        self._listener.close()
+        for connection in self._open:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+        for thread in self._threads:
+            thread.join(10)
+
+    def __enter__(self) -> RawServer:  # noqa: PYI034 - typing.Self is not in 3.10
+        """Return the server itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+
+def read_request(connection: socket.socket) -> tuple[str, bytes]:
+    """Read one request: its head and its body; ConnectionError if the peer has gone."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        if not (chunk := connection.recv(65_536)):
+            raise ConnectionError
+        data += chunk
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = next(
+        int(line.split(b":")[1])
+        for line in head.split(b"\r\n")
+        if line.lower().startswith(b"content-length")
+    )
+    while len(body) < length:
+        if not (chunk := connection.recv(65_536)):
+            raise ConnectionError
+        body += chunk
+    return head.decode(), body
+
+
+def answer(
+    connection: socket.socket, status: int, body: object = None, *headers: str, close: bool = False
+) -> None:
+    """Send an answer."""
+    raw = json.dumps(body if body is not None else {}).encode()
+    lines = [f"HTTP/1.1 {status} Said", "Content-Type: application/json", *headers]
+    lines += [f"Content-Length: {len(raw)}", *(["Connection: close"] if close else [])]
+    connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + raw)
+
+
+def reset(connection: socket.socket) -> None:
+    """Close with a reset instead of an orderly end."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def make_key() -> tuple[rsa.RSAPrivateKey, str]:
+    """Return a new private key, also as PEM."""
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return key, pem.decode()
+
+
+def make_certificate(folder: Path, *addresses: str) -> tuple[ssl.SSLContext, Path]:
+    """Return a server's context for these addresses, and the file of who signed it: itself."""
+    key, pem = make_key()
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "forklog test")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    names = [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path, key_path = folder / "server.pem", folder / "server.key"
+    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_path.write_text(pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path, key_path)
+    return context, path
+
+
+def account_file(path: Path, token_uri: str, pem: str, **fields: Any) -> Path:
+    """Write the file of a service account whose tokens come from ``token_uri``."""
+    account = {
+        "type": "service_account",
+        "project_id": "p",
+        "private_key_id": "1",
+        "private_key": pem,
+        "client_email": "logger@p.iam.gserviceaccount.com",
+        "token_uri": token_uri,
+        **fields,
+    }
+    path.write_text(json.dumps(account))
+    return path
