@@ -106,6 +106,8 @@ class CloudLoggingHandler(logging.Handler):
         enlist(client, self)
         weakref.finalize(self, _let_go, self._gate).atexit = False
 
+    flushOnClose = False  # noqa: N815 - logging's name: close delivers, so it need not flush before
+
     def createLock(self) -> None:  # noqa: N802 - the name logging gives it
         """Have no lock: `handle` needs none, and an inherited one may be held for ever."""
         self.lock = _NoLock()  # type: ignore[assignment]

@@ -23,6 +23,16 @@ _GONE_SECONDS = 0.1  # from the last line of Python to the end of the kernel's t
 _start_new_thread = _thread.start_new_thread
 
 
+class _Thread(threading.Thread):
+    """A thread that may have been started before gevent patched `threading`, and end after it."""
+
+    def _delete(self) -> None:
+        try:
+            super()._delete()  # type: ignore[misc]
+        except KeyError:  # it is known by its real ident, and get_ident() is gevent's by now
+            threading._active.pop(self.ident, None)  # type: ignore[attr-defined]  # noqa: SLF001
+
+
 class FlushThread:
     """The flush thread of one pipeline, one after another; never two at a time."""
 
@@ -64,7 +74,7 @@ class FlushThread:
                 return real()  # patched since the import: a Thread would be a greenlet
             self._tasks.append(threading.get_native_id())
             try:
-                threading.Thread(target=real, name=name, daemon=True).start()
+                _Thread(target=real, name=name, daemon=True).start()
             except RuntimeError:
                 ended.set()
                 on_failure()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import re
 import signal
 import socket
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -33,49 +30,7 @@ BOOT = 4
 """Records that the example logs each time it is imported."""
 HERE = Path(__file__).parent
 
-_LISTENS = re.compile(r"Listening at: (http://\S+)")
-_BOOTED = re.compile(r"Booting worker with pid: (\d+)")
-
-
-class Gunicorn:
-    """A running gunicorn, with the same face as `forklog.demo.server.Server` for uWSGI."""
-
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
-        """Take an arbiter just started, which prints to ``log``, and wait until it listens."""
-        self.pid = process.pid
-        self._process = process
-        self._log = log
-        wait_until(lambda: self.has_ended() or _LISTENS.search(self.output()), 20)
-        found = _LISTENS.search(self.output())
-        assert found, self.output()
-        self.url = found[1]
-
-    def output(self) -> str:
-        """Return all that it printed so far."""
-        return self._log.read_text(errors="replace")
-
-    def workers(self) -> dict[int, int]:
-        """Return the PIDs of all workers that it has ever started."""
-        return dict(enumerate(map(int, _BOOTED.findall(self.output()))))
-
-    def has_ended(self) -> bool:
-        """Tell whether the arbiter has ended."""
-        return self._process.poll() is not None
-
-    def end(self, number: signal.Signals, timeout: float) -> bool:
-        """Send a signal to the arbiter; return whether it ended in time."""
-        self._process.send_signal(number)
-        try:
-            self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
-
-    def kill(self) -> None:
-        """Kill all of its processes."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
+sys.path.insert(0, str(HERE))  # for `gunicorn_site`; test folders are no packages
 
 
 class Site:
@@ -92,7 +47,7 @@ class Site:
             "LOGGING_EMULATOR_HOST": emulator.host,
             "PYTHONPATH": os.pathsep.join([str(HERE), str(example_folder()), python_path()]),
         }
-        self.server: Server | Gunicorn | None = None
+        self.server: Server | None = None
 
     def start_uwsgi(self, workers: int, lines: str, loads: int = 1) -> Server:
         """Start uWSGI with so many workers and these lines in its configuration."""
@@ -125,27 +80,6 @@ class Site:
         assert isinstance(self.server, Server)
         self.wait_idle()
         assert self.server.end(number, seconds), self.server.output()
-
-    def start_gunicorn(self, *options: str, app: str = "app:application") -> Gunicorn:
-        """Start gunicorn with these options."""
-        log = self.folder / "gunicorn.log"
-        call = [sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0", *options, app]
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                call,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env={**os.environ, **self.environ},
-                start_new_session=True,
-            )
-        try:
-            self.server = Gunicorn(process, log)
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise
-        return self.server
 
     def ask(self, query: str) -> int:
         """Send one request; return the PID that answered."""

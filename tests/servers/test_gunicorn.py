@@ -1,0 +1,184 @@
+"""Real gunicorn servers, with and without preload: all kinds of workers, all kinds of ends.
+
+gunicorn's own loggers use the handler too, in the arbiter and in the workers.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from gunicorn_site import EXAMPLES, PATIENCE, GunicornSite, boot_records
+from helpers import wait_until
+
+from forklog.demo.processes import is_running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from forklog.emulator.process import Emulator
+
+WORKERS = 2
+BOOT = 2
+"""Records that the example logs each time it is imported."""
+SHUTDOWN = 4.0
+WSGI, ASGI = "app:application", "app:asgi"
+UVICORN = "uvicorn_worker.UvicornWorker"
+KINDS = {
+    "sync": (WSGI, ()),
+    "gthread": (WSGI, ("--threads", "4")),
+    "gevent": (WSGI, ()),
+    "asgi": (ASGI, ()),
+    UVICORN: (ASGI, ()),
+}
+HUPS = 2
+FAKE = (
+    "from forklog.testing import FakeTransport",
+    "cloud['transport'] = FakeTransport()",  # no request, in which the thread could not rest
+)
+
+
+@pytest.fixture
+def site(emulator: Emulator, tmp_path: Path) -> Iterator[GunicornSite]:
+    """Return the example, to be started; its server is killed in the end."""
+    running = GunicornSite(emulator, tmp_path)
+    yield running
+    running.kill()
+
+
+@pytest.mark.parametrize("is_preloaded", [False, True], ids=["", "preload"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_record_arrives_once(site: GunicornSite, kind: str, *, is_preloaded: bool) -> None:
+    """Through start, HUP and TERM all records of arbiter, workers and application arrive once."""
+    app, options = KINDS[kind]
+    site.start("-k", kind, *options, *["--preload"][: int(is_preloaded)], app=app)
+    old = site.ask_until(lambda pids: len(pids) == WORKERS)
+    os.kill(site.pid, signal.SIGHUP)
+    site.ask_until(lambda pids: len(pids - old) == WORKERS)
+    wait_until(lambda: not any(map(is_running, old)), PATIENCE, site.said())
+    site.ask()
+    site.end(signal.SIGTERM)
+    arrived = site.check()
+    assert boot_records(arrived) == BOOT * (1 if is_preloaded else 2 * WORKERS)
+    texts = [text for logger, text in arrived.elements() if logger == "gunicorn.error"]
+    assert len([text for text in texts if text.startswith("Booting worker")]) == 2 * WORKERS
+    for once in ("Starting gunicorn", "Handling signal: term", "Shutting down: Master"):
+        assert len([text for text in texts if text.startswith(once)]) == 1, once
+
+
+@pytest.mark.parametrize("is_preloaded", [False, True], ids=["", "preload"])
+def test_an_application_that_configures_logging_itself(
+    site: GunicornSite, *, is_preloaded: bool
+) -> None:
+    """Its dictConfig closes the handler of gunicorn's loggers, which go on through it."""
+    config = _changed(site.folder, "logconfig_dict['root']['handlers'] = ['console']")
+    site.start(*["--preload"][: int(is_preloaded)], example="uwsgi", config=config)
+    site.ask_until(lambda pids: len(pids) == WORKERS)
+    site.end(signal.SIGTERM)
+    assert boot_records(site.check()) == 4 * (1 if is_preloaded else WORKERS)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT], ids=["INT", "QUIT"])
+def test_reloads_leave_nothing_behind_and_a_quick_end_delivers(
+    site: GunicornSite, number: signal.Signals
+) -> None:
+    """Each HUP configures logging anew: one thread and connection of ours stays."""
+    site.start("--preload", control=True)
+    site.ask_until(lambda pids: len(pids) == WORKERS)
+    site.check()
+    before = _held(site.pid)
+    for turn in range(2, 2 + HUPS):
+        os.kill(site.pid, signal.SIGHUP)
+        wait_until(lambda turn=turn: len(site.workers()) == turn * WORKERS, PATIENCE, site.said())
+        wait_until(lambda: not any(map(is_running, site.workers()[:-WORKERS])), PATIENCE)
+    site.check()
+    wait_until(lambda: _held(site.pid) <= before, PATIENCE, f"{_held(site.pid)} <= {before}")
+    site.end(number)
+    site.check()
+
+
+def _held(pid: int) -> tuple[int, int]:
+    """Return how many threads and descriptors a process has."""
+    return tuple(len(list(Path(f"/proc/{pid}/{what}").iterdir())) for what in ("task", "fd"))  # type: ignore[return-value]
+
+
+def test_no_fork_of_the_arbiter_is_warned_of(site: GunicornSite) -> None:
+    """Python 3.12+ warns of forks with threads about; ours rests at each, although it logs."""
+    site.start("--preload", config=_changed(site.folder, *FAKE))
+    for turn in range(2, 2 + HUPS):
+        os.kill(site.pid, signal.SIGHUP)
+        wait_until(lambda turn=turn: len(site.workers()) == turn * WORKERS, PATIENCE, site.said())
+    site.ask()
+    site.end(signal.SIGTERM)
+    site.check_no_fork_warning()
+
+
+def _changed(folder: Path, *lines: str) -> Path:
+    """Return the example's configuration with some lines more; `cloud` is our handler's part."""
+    config = folder / "changed.conf.py"
+    example = (EXAMPLES / "gunicorn" / "gunicorn.conf.py").read_text()
+    config.write_text("\n".join([example, "cloud = logconfig_dict['handlers']['cloud']", *lines]))
+    return config
+
+
+@pytest.mark.parametrize("kind", ["gthread", UVICORN])
+def test_max_requests(site: GunicornSite, kind: str) -> None:
+    """Workers that end after some requests have delivered, and so do their successors."""
+    app, options = KINDS[kind]
+    site.start("-k", kind, *options, "--preload", "--max-requests=5", app=app)
+    site.ask_until(lambda pids: len(pids) >= 3 * WORKERS)
+    site.end(signal.SIGTERM)
+    assert boot_records(site.check()) == BOOT
+
+
+def test_an_upgrade(site: GunicornSite) -> None:
+    """After USR2 the old and the new arbiter deliver side by side, then the new one alone."""
+    site.start("--preload")
+    old = site.ask_until(lambda pids: len(pids) == WORKERS)
+    os.kill(site.pid, signal.SIGUSR2)
+    wait_until(lambda: len(site.arbiters()) == 2, PATIENCE, site.said())
+    site.ask_until(lambda pids: len(pids - old) == WORKERS and pids & old)
+    first, second = site.arbiters()
+    site.end(signal.SIGTERM, first)
+    wait_until(lambda: "Master has been promoted" in site.said(), PATIENCE, site.said())
+    assert site.ask() not in old
+    site.end(signal.SIGTERM, second)
+    assert boot_records(site.check()) == 2 * BOOT
+
+
+def test_killed_workers_are_replaced(site: GunicornSite) -> None:
+    """A worker killed for its timeout still delivers; after kill -9 its successor goes on."""
+    site.start("--workers=1", "--timeout=2", "--preload")
+    site.ask_in_vain("records=8&hold=60")
+    wait_until(lambda: len(site.workers()) == 2, PATIENCE, "a new worker")
+    victim = site.ask()
+    site.check()
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: len(site.workers()) == 3, PATIENCE, "a new worker")
+    site.ask()
+    assert boot_records(site.check()) == BOOT
+
+
+def test_a_dead_server_holds_up_no_end(site: GunicornSite) -> None:
+    """Workers and arbiter each end within shutdown_timeout, and say on stderr what was lost."""
+    site.emulator.fault("hang")
+    site.start("--preload", config=_changed(site.folder, f"cloud['shutdown_timeout'] = {SHUTDOWN}"))
+    workers = site.ask_until(lambda pids: len(pids) == WORKERS)
+    os.kill(site.pid, signal.SIGTERM)
+    for pids in (workers, {site.pid}):
+        before = time.monotonic()
+        wait_until(lambda pids=pids: not (any(map(is_running, pids))), PATIENCE, site.said())
+        # The second that is allowed and some for a busy machine; a deadline used twice takes 8 s.
+        assert time.monotonic() - before < SHUTDOWN + 3
+    assert not site.logged() - site.last_resort()
+
+
+def test_the_readme_shows_the_example() -> None:
+    """The configuration in the README is that of the example, which the tests run."""
+    example = (EXAMPLES / "gunicorn" / "gunicorn.conf.py").read_text()
+    shown = example[example.index("logconfig_dict") :]
+    assert f"```python\n{shown}```" in (EXAMPLES.parent / "README.md").read_text()
