@@ -85,7 +85,8 @@ class Driver:
                 exits.renew()
                 self._one_pass(None)
         except BaseException as error:  # noqa: BLE001 - a dead thread must be known and replaced
-            self._report.say("bug", f"the flush thread ended by {type(error).__name__}")
+            if not self.is_stopping:
+                self._report.say("bug", f"the flush thread ended by {type(error).__name__}")
         finally:
             self.thread_ident = NO_THREAD
             ended.set()
@@ -151,6 +152,11 @@ class Driver:
     def is_own_thread(self) -> bool:
         """Tell whether the calling thread is the one that runs passes, as in a callback of one."""
         return threading.get_ident() == self.thread_ident
+
+    def end_in_child(self) -> None:
+        """In a process forked just now: see `FlushThread.end_in_child`."""
+        self.is_stopping = True
+        self.thread.end_in_child()
 
     def run_inline(self) -> None:
         """Send in the calling thread if something urgent or a full batch waits; may block."""

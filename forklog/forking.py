@@ -2,7 +2,8 @@
 
 From Python 3.12 on ``os.fork`` warns when another thread lives, and rightly: the child inherits the
 locks that it holds. A resting thread has ended; the next record (or a pending one) starts another.
-Before 3.12 nothing is done, since nothing warns and the child never touches what it inherits.
+Before 3.12 nothing is done, since nothing warns and the child never touches what it inherits;
+except under gevent, whose threads live on in the child.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from forklog.fork import register_at_fork
+from forklog.thread import are_green
 
 __all__ = ["register"]
 
@@ -23,7 +25,13 @@ T = TypeVar("T")
 _VERSION = sys.version_info[:2]
 
 
+class _Driver(Protocol):
+    def end_in_child(self) -> None: ...
+
+
 class _Forker(Protocol):
+    @property
+    def driver(self) -> _Driver: ...
     def before_fork(self) -> None: ...
     def after_fork_in_parent(self) -> bool: ...
     def restart(self) -> None: ...
@@ -45,14 +53,26 @@ def _each(call: Callable[[_Forker], T]) -> list[T]:
     return answers
 
 
+def _is_rest_needed() -> bool:
+    return _VERSION >= (3, 12) or are_green()
+
+
 def _before() -> None:
-    _each(lambda forker: forker.before_fork())
+    if _is_rest_needed():
+        _each(lambda forker: forker.before_fork())
 
 
 def _after_in_parent() -> None:
+    if not _is_rest_needed():
+        return
     is_wanted = any(_each(lambda forker: forker.after_fork_in_parent()))
     if is_wanted and not (_restart_soon and _is_main_thread()):
         _restart()
+
+
+def _after_in_child() -> None:
+    if are_green():
+        _each(lambda forker: forker.driver.end_in_child())
 
 
 def _is_main_thread() -> bool:
@@ -82,7 +102,6 @@ def _pending_call() -> Callable[[], object] | None:
 
 
 _restart_soon = _pending_call() if _VERSION >= (3, 13) else None
-if _VERSION >= (3, 12):
-    register_at_fork(before=_before, after_in_parent=_after_in_parent)
+register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
 if _restart_soon is not None:
     register_at_fork(after_in_parent=_restart_soon)

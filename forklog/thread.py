@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import _thread
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from forklog.clock import monotonic
 
-__all__ = ["FlushThread"]
+__all__ = ["FlushThread", "are_green"]
 
 BUSY_SECONDS = 0.02  # a fork waits at most this long for a thread that is in a request
 IDLE_SECONDS = 1.0  # ...and this long for one that needs nothing but a processor to end
@@ -36,13 +38,14 @@ class _Thread(threading.Thread):
 class FlushThread:
     """The flush thread of one pipeline, one after another; never two at a time."""
 
-    __slots__ = ("_tasks", "ended")
+    __slots__ = ("_green", "_tasks", "ended")
 
     def __init__(self) -> None:
         """Start nothing."""
         self.ended = threading.Event()
         self.ended.set()
         self._tasks: deque[int] = deque(maxlen=4)  # of the kernel's, that may still live
+        self._green: Any = None
 
     def start(
         self,
@@ -67,6 +70,7 @@ class FlushThread:
 
         def real() -> None:
             self._tasks.append(threading.get_native_id())
+            self._green = _greenlet()
             run(ended)
 
         def bare() -> None:
@@ -85,6 +89,15 @@ class FlushThread:
         except RuntimeError:
             self.ended = before
             raise
+
+    def end_in_child(self) -> None:
+        """In a process forked just now: end the copy of the thread, if it is one of gevent's.
+
+        Threads of the kernel are not copied by a fork, greenlets are: this one would go on with
+        the parent's request on the parent's socket.
+        """
+        if self._green is not None:
+            self._green.kill(block=False)
 
     def await_gone(self, is_busy: Callable[[], bool]) -> None:
         """Wait for a thread that was told to end, until the kernel counts it no more.
@@ -105,3 +118,14 @@ class FlushThread:
             while task != own and os.access(path, os.F_OK) and monotonic() < deadline:
                 os.sched_yield()
             self._tasks.popleft()
+
+
+def are_green() -> bool:
+    """Tell whether threads are greenlets here, because gevent has patched them."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))
+
+
+def _greenlet() -> Any:
+    """Return gevent's greenlet that runs now as a thread, None where threads are the kernel's."""
+    return sys.modules["gevent"].getcurrent() if are_green() else None
