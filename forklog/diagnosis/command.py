@@ -8,6 +8,7 @@ import sys
 
 from forklog.diagnosis.config import ConfigError, apply, load
 from forklog.diagnosis.examine import examine
+from forklog.diagnosis.routes import NOT_APPLIED
 from forklog.errors import OptionError
 from forklog.options import Options
 
@@ -52,15 +53,15 @@ def run(args: argparse.Namespace) -> int:
         0 if nothing would lose records, 1 if something would, 2 for a wrong call.
     """
     given = {"project": args.project, "endpoint": args.endpoint, "credentials": args.credentials}
-    error = ""
+    applied = NOT_APPLIED
     try:
         Options(**given)
         if args.config:
-            error = apply(load(args.config))
+            applied = apply(load(args.config))
     except (ConfigError, OptionError) as failure:
         sys.stderr.write(f"forklog doctor: {failure}\n")
         return _NOT_RUN
-    report = examine(args.timeout, accept=args.accept, is_command=True, config_error=error, **given)
+    report = examine(args.timeout, accept=args.accept, is_command=True, applied=applied, **given)
     print(json.dumps(report.as_dict(), indent=2) if args.json else report)
     return 0 if report.is_healthy else _UNHEALTHY
 

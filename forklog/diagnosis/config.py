@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from forklog.diagnosis.routes import Standin, our_handlers
+from forklog.diagnosis.routes import Applied, Standin, our_handlers
 from forklog.errors import ForklogError
 from forklog.handler import CloudLoggingHandler
 
@@ -66,13 +66,10 @@ def _found(source: str, name: str) -> object:
     raise ConfigError(f"{source} has no {name or ' or '.join(_NAMES)}")
 
 
-def apply(config: Mapping[str, Any]) -> str:
-    """Configure logging of this process.
-
-    Returns:
-        Why it cannot be applied; empty if it was.
-    """
-    copy = {**config, "handlers": {}}
+def apply(config: Mapping[str, Any]) -> Applied:
+    """Configure logging of this process, whose own loggers stay as they are. Never raises."""
+    disables = bool(config.get("disable_existing_loggers", True))
+    copy = {**config, "handlers": {}, "disable_existing_loggers": False}
     for name, handler in dict(config.get("handlers") or {}).items():
         copy["handlers"][name] = handler if _is_ours(handler) else _stand_in(handler)
     copy.setdefault("version", 1)
@@ -80,10 +77,10 @@ def apply(config: Mapping[str, Any]) -> str:
         logging.config.dictConfig(copy)
     except Exception as error:  # noqa: BLE001 - it is told
         cause = error.__cause__
-        return f"{error}" + (f" ({cause})" if cause else "")
+        return Applied(f"{error}" + (f" ({cause})" if cause else ""), disables)
     for handler in our_handlers():  # what is logged here is not the application's
         handler.addFilter(lambda _record: False)
-    return ""
+    return Applied("", disables)
 
 
 def _stand_in(handler: Any) -> Any:

@@ -18,7 +18,7 @@ from forklog.diagnosis.of_process import judge_process
 from forklog.diagnosis.of_routes import judge_routes
 from forklog.diagnosis.process import look_at_process
 from forklog.diagnosis.report import Report
-from forklog.diagnosis.routes import look_at_routes, our_handlers
+from forklog.diagnosis.routes import NOT_APPLIED, Applied, look_at_routes, our_handlers
 from forklog.diagnosis.wire import go
 from forklog.errors import OptionError
 from forklog.options import Options
@@ -40,7 +40,7 @@ def examine(
     *,
     accept: Collection[str] = (),
     is_command: bool = False,
-    config_error: str = "",
+    applied: Applied = NOT_APPLIED,
     **overrides: Any,
 ) -> Report:
     """Examine the calling process; see `forklog.doctor`, whose body this is.
@@ -49,13 +49,13 @@ def examine(
         timeout: seconds until it returns at the latest.
         accept: codes of problems that are known and become notes.
         is_command: it is the command's process and not an application's.
-        config_error: why the configuration that was to be examined cannot be applied.
+        applied: what became of the configuration that the command was given.
         **overrides: ``project``, ``endpoint``, ``credentials`` in place of the handlers' options.
     """
     deadline = time.monotonic() + timeout
     care = _Care()
     process = care.safely(lambda: look_at_process(is_command=is_command), _UNKNOWN)
-    routes = care.safely(lambda: look_at_routes(config_error), Routes(config_error=config_error))
+    routes = care.safely(lambda: look_at_routes(applied), Routes(config_error=applied.error))
     ends = care.safely(lambda: look_at_ends(process), Ends())
     deliveries = care.safely(lambda: _deliveries(process, overrides, deadline), _NO_DELIVERY)
     findings = care.safely(lambda: judge(process, ends, routes, deliveries, accept), _SILENCE)

@@ -127,6 +127,8 @@ class Routes:
     root_level: str = "WARNING"
     disabled_below: str = ""
     """``logging.disable`` was called with this level."""
+    disables_existing: bool = False
+    """The configuration disables the loggers that exist when it is applied."""
     config_error: str = ""
     """Why the given configuration cannot be applied."""
 

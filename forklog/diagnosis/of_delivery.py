@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import requests
+
 from forklog.diagnosis.facts import Delivery, Process
 from forklog.diagnosis.finding import Finding, note, ok, problem
 from forklog.options import is_loopback
 
 __all__ = ["judge_delivery"]
 
+_ROBOTS = ".gserviceaccount.com"
 _NO_LOGIN = (
     "run 'gcloud auth application-default login' on a desk, attach a service account to the "
     "machine in production, or set GOOGLE_APPLICATION_CREDENTIALS to a file"
@@ -75,7 +78,18 @@ def _blocked(delivery: Delivery) -> Finding:
     return problem(
         "dry-run-refused" if delivery.status else "no-access",
         f"{_who(delivery)} takes no entries{account}: {words}",
-        remedy or "check credentials and project",
+        _grant(delivery, remedy or "check credentials and project"),
+    )
+
+
+def _grant(delivery: Delivery, remedy: str) -> str:
+    """Add the command that grants the role, where it is known to whom."""
+    if delivery.status != requests.codes.forbidden or "@" not in delivery.account:
+        return remedy
+    kind = "serviceAccount" if delivery.account.endswith(_ROBOTS) else "user"
+    return (
+        f"{remedy}: gcloud projects add-iam-policy-binding {delivery.project} "
+        f"--member={kind}:{delivery.account} --role=roles/logging.logWriter"
     )
 
 

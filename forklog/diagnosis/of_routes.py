@@ -189,6 +189,13 @@ def _judge_levels(routes: Routes) -> Iterator[Finding]:
             f"loggers are disabled, their records go nowhere: {_some(routes.disabled)}",
             'set "disable_existing_loggers": False',
         )
+    if routes.disables_existing:
+        yield note(
+            "disables-existing",
+            "the configuration disables every logger that exists when it is applied, but those "
+            "that it names: their records go nowhere",
+            'set "disable_existing_loggers": False',
+        )
     if routes.unreached:
         yield note(
             "unreached",

@@ -59,7 +59,7 @@ def look_at_process(
         other_threads=tuple(sorted(_other_threads())),
         has_fork_hooks=hasattr(os, "register_at_fork")
         and (not is_uwsgi or is_on("py-call-uwsgi-fork-hooks")),
-        has_wipe=not isinstance(new_mark(), PidMark),
+        has_wipe=_wipes(is_safe=is_command),
         uwsgi_options=tuple(name for name in _OPTIONS if is_uwsgi and is_on(name)),
         has_own_fork_hook=not is_uwsgi or _has_own_fork_hook(),
         has_own_atexit=not is_uwsgi or _is_ours(getattr(uwsgi_module(), "atexit", None)),
@@ -68,6 +68,19 @@ def look_at_process(
         platform_sign=sign,
         is_command=is_command,
     )
+
+
+def _wipes(*, is_safe: bool) -> bool:
+    """Tell whether the kernel wipes a marked page; see it in a child where a fork disturbs none."""
+    mark = new_mark()
+    if isinstance(mark, PidMark):
+        return False
+    if not is_safe or threading.active_count() > 1:
+        return True  # the kernel has taken the order
+    child = os.fork()
+    if not child:
+        os._exit(mark[0])
+    return os.waitpid(child, 0)[1] == 0
 
 
 def _other_threads() -> list[str]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import logging.handlers
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from forklog.diagnosis.facts import Neighbour, Routes
 from forklog.diagnosis.handlers import describe, options_of
 from forklog.handler import CloudLoggingHandler
 from forklog.options import Options
 
-__all__ = ["Standin", "look_at_routes", "our_handlers"]
+__all__ = ["NOT_APPLIED", "Applied", "Standin", "look_at_routes", "our_handlers"]
 
 # Handlers that send to Cloud Logging too, or print what an agent of the platform sends there.
 _SHIPS = (
@@ -29,6 +29,8 @@ _PRINTS = (
     "google.cloud.logging_v2.handlers.StructuredLogHandler",
     "logging.StreamHandler",
 )
+# Loggers that exist before any configuration, and that nobody reads.
+_NOT_ASKED = ("asyncio", "concurrent", "google", "requests", "urllib3", "charset_normalizer")
 _EFFECTS = {
     **dict.fromkeys(_SHIPS, "ships"),
     **dict.fromkeys(_PRINTS, "printed"),
@@ -36,6 +38,17 @@ _EFFECTS = {
     "logging.handlers.QueueHandler": "queue",
     "logging.handlers.MemoryHandler": "holds",
 }
+
+
+class Applied(NamedTuple):
+    """What became of a configuration that the command has applied."""
+
+    error: str = ""
+    """Why it cannot be applied; empty if it was."""
+    disables_existing: bool = False
+
+
+NOT_APPLIED = Applied()
 
 
 class Standin(logging.Handler):
@@ -65,8 +78,8 @@ def our_handlers() -> dict[CloudLoggingHandler, list[str]]:
     return found
 
 
-def look_at_routes(config_error: str = "") -> Routes:
-    """Look at all loggers of this process. Never blocks."""
+def look_at_routes(applied: Applied) -> Routes:
+    """Look at all loggers of this process, configured by itself or by us. Never blocks."""
     ours = our_handlers()
     disabled = logging.root.manager.disable
     return Routes(
@@ -74,10 +87,11 @@ def look_at_routes(config_error: str = "") -> Routes:
         neighbours=tuple(_neighbours(ours)),
         doubled=tuple(name for name, logger in _loggers() if _is_doubled(logger)),
         unreached=tuple(name for name, logger in _loggers() if ours and _is_unreached(logger)),
-        disabled=tuple(name for name, logger in _loggers() if logger.disabled),
+        disabled=tuple(name for name, logger in _loggers() if _is_disabled(name, logger)),
         root_level=logging.getLevelName(logging.root.level),
         disabled_below=logging.getLevelName(disabled) if disabled else "",
-        config_error=config_error,
+        disables_existing=applied.disables_existing,
+        config_error=applied.error,
     )
 
 
@@ -117,6 +131,10 @@ def _is_unreached(logger: logging.Logger) -> bool:
     if all(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
         return False
     return not any(isinstance(h, CloudLoggingHandler) or _behind(h, set()) for h in _path(logger))
+
+
+def _is_disabled(name: str, logger: logging.Logger) -> bool:
+    return logger.disabled and not name.startswith(_NOT_ASKED)
 
 
 def _neighbours(ours: dict[CloudLoggingHandler, list[str]]) -> Iterator[Neighbour]:

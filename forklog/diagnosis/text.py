@@ -94,7 +94,10 @@ def _process(process: Process) -> Iterator[Row]:
     yield "threads", "run here" if process.has_threads else "do not run here"
     yield "other threads", ", ".join(process.other_threads)
     yield "at-fork hooks", "run" if process.has_fork_hooks else "do not run when uWSGI forks"
-    yield "notices forks", "by a page that the kernel wipes" if process.has_wipe else "by the PID"
+    yield (
+        "notices forks",
+        "by a page that the kernel wipes (MADV_WIPEONFORK)" if process.has_wipe else "by the PID",
+    )
     yield "uwsgi options", ", ".join(process.uwsgi_options)
     yield "platform", f"{process.platform}, by {process.platform_sign}" if process.platform else ""
 

@@ -9,6 +9,8 @@ import logging.handlers
 import os
 import queue
 import socket
+import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from helpers import python_path
 
 import forklog
 from forklog.diagnosis import Report, Severity
@@ -353,3 +356,50 @@ def test_a_step_that_fails_is_told(*, in_child: bool) -> None:
 
     expected = {"step": "dividing", "outcome": "failed", "reason": "ZeroDivisionError"}
     assert gather(step, GENEROUS, in_child=in_child) == expected
+
+
+ROLES = """
+import atexit, multiprocessing, os, sys
+import forklog
+
+def name(pipe=None):
+    role = forklog.doctor(10).process.role
+    said = f"{role.server} {role.model}"
+    return pipe.send(said) if pipe else said
+
+if __name__ == "__main__":
+    print(name())
+    for method in ("fork", "forkserver", "spawn"):
+        context = multiprocessing.get_context(method)
+        here, there = context.Pipe()
+        child = context.Process(target=name, args=(there,))
+        child.start()
+        print(here.recv() if here.poll(60) else "nothing")
+        child.join()
+    atexit.register(lambda: print(bool(forklog.doctor(10).findings), flush=True))
+    if not os.fork():
+        print(name(), flush=True)
+        os._exit(0)
+    os.wait()
+"""
+
+
+def test_processes_without_a_server(tmp_path: Path) -> None:
+    """Plain, forked and each kind of child know what they are; at exit nothing is raised."""
+    (tmp_path / "roles.py").write_text(ROLES)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "roles.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": python_path()},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.stdout.splitlines() == [
+        "plain ",
+        *(f"multiprocessing {method}" for method in ("fork", "forkserver", "spawn")),
+        "fork os.fork",
+        "True",
+    ], done.stderr
+    assert done.stderr == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -165,6 +166,7 @@ NOTES = {
     "logging-disabled": {"reached": routes(disabled_below="INFO")},
     "root-level": {"reached": routes(root_level="WARNING")},
     "disabled-loggers": {"reached": routes(disabled=tuple("abcdefgh"))},
+    "disables-existing": {"reached": routes(disables_existing=True)},
     "unreached": {"reached": routes(unreached=("gunicorn.error",))},
     "emulator": {"way": delivery(endpoint_from="LOGGING_EMULATOR_HOST")},
     "local-endpoint": {
@@ -237,7 +239,7 @@ def test_the_most_severe_comes_first() -> None:
 @pytest.mark.parametrize(
     ("changes", "remedy"),
     [
-        ({"status": 403, "reason": "403 X: grant the role"}, "grant the role"),
+        ({"status": 404, "reason": "404 X: create the log"}, "create the log"),
         ({"status": 0, "reason": "cannot use it; renew it"}, "renew it"),
     ],
 )
@@ -248,6 +250,19 @@ def test_a_refusal_says_what_to_grant(changes: dict[str, Any], remedy: str) -> N
     assert (found.severity, found.remedy) == (Severity.PROBLEM, remedy)
     assert "me@x" in found.text
     assert "not you" in found.text
+
+
+def test_a_missing_role_comes_with_the_command_that_grants_it() -> None:
+    """Where account and project are known, the whole command is there to be copied."""
+    account = "writer@p.iam.gserviceaccount.com"
+    way = delivery(
+        outcome="blocked", status=403, reason="403 X: grant", account=account, project="p"
+    )
+    found = judge(PROCESS, ends(PROCESS), ROUTES, (way,))[0]
+    expected = (
+        f"add-iam-policy-binding p --member=serviceAccount:{account} --role=roles/logging.log"
+    )
+    assert expected in found.remedy
 
 
 @pytest.mark.parametrize(
@@ -287,3 +302,9 @@ def test_the_report_cannot_be_changed() -> None:
     assert max(map(len, lines)) <= 100
     assert lines[0] == "forklog 1 doctor, process 7: 1 problem"
     assert lines[2].startswith("PROBLEM  harakiri is set")
+
+
+def test_the_page_lists_every_problem() -> None:
+    """docs/doctor.md has a row for each problem that is tested here."""
+    page = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text()
+    assert {code for code in PROBLEMS if f"`{code}`" not in page} == {"dropped-buffer-full"}
