@@ -88,7 +88,7 @@ def _grant(delivery: Delivery, remedy: str) -> str:
         return remedy
     kind = "serviceAccount" if delivery.account.endswith(_ROBOTS) else "user"
     return (
-        f"{remedy}: gcloud projects add-iam-policy-binding {delivery.project} "
+        f"{remedy}; or run: gcloud projects add-iam-policy-binding {delivery.project} "
         f"--member={kind}:{delivery.account} --role=roles/logging.logWriter"
     )
 

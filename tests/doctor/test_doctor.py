@@ -24,6 +24,7 @@ from helpers import python_path
 import forklog
 from forklog.diagnosis import Report, Severity
 from forklog.diagnosis.bounded import gather
+from forklog.testing import Refuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +94,7 @@ def test_all_is_well(emulator: Emulator) -> None:
     ("status", "body", "code", "remedy"),
     [
         (403, "PERMISSION_DENIED", "dry-run-refused", "roles/logging.logWriter"),
-        (404, "NOT_FOUND", "dry-run-refused", "option project"),
+        (404, "NOT_FOUND", "dry-run-refused", "options project"),
         (401, "UNAUTHENTICATED", "dry-run-refused", "renew"),
         (503, "UNAVAILABLE", "dry-run-failed", "look again"),
     ],
@@ -318,7 +319,9 @@ def test_numbers_and_another_transport(forklog_transport: FakeTransport) -> None
     assert (problems(report), notes(report)[:1]) == ([], ["dry-run-skipped"])
     [described] = report.routes.handlers
     assert (described.state, dict(described.stats)["delivered"]) == ("running", 1)
-    handler._gate.product.flusher.count_drop("refused", 2)
+    forklog_transport.then(Refuse(0))
+    logging.getLogger("doctored").error("two")
+    assert handler.flush(GENEROUS)
     assert problems(forklog.doctor(GENEROUS)) == ["dropped-refused"]
     handler.close()
     assert "closed" in notes(forklog.doctor(GENEROUS))
