@@ -48,10 +48,7 @@ class FlushThread:
         self._green: Any = None
 
     def start(
-        self,
-        name: str,
-        run: Callable[[threading.Event], object],
-        on_failure: Callable[[], object],
+        self, name: str, run: Callable[[threading.Event], object], on_failure: Callable[[], object]
     ) -> None:
         """Start the thread without waiting for it, from any context.
 
