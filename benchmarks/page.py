@@ -22,6 +22,7 @@ _ALT = {
     "peers.svg": "Bars: one log call, CPU a delivered record, and delivered records a second",
     "scaling.svg": "Curves: forklog's cost a record against depth, batch, threads, workers, size",
 }
+_README = ROOT / "README.md"
 _PART = re.compile(r"(<!-- measured -->\n).*(<!-- /measured -->)", re.DOTALL)
 
 
@@ -43,7 +44,7 @@ def _rounded(value: object) -> object:
 
 
 def write_docs(results: dict[str, Result], noise: dict[str, Any]) -> None:
-    """Rewrite the part of the page between its two marks."""
+    """Rewrite what stands between the two marks of the page, and of the README."""
     lines = [
         [line.what, _escaped(line.target), _escaped(line.measured), _bold(line.verdict())]
         for one in results.values()
@@ -62,9 +63,16 @@ def write_docs(results: dict[str, Result], noise: dict[str, Any]) -> None:
         parts.append(markdown(one.heads, rows))
         if one.note:
             parts.append(one.note)
-    text = "\n\n".join(parts)
-    page = _PAGE.read_text()
-    _PAGE.write_text(_PART.sub(lambda m: f"{m[1]}\n{text}\n\n{m[2]}", page))
+    _fill(_PAGE, "\n\n".join(parts))
+    telling = [f"- {one.telling}" for one in results.values() if one.telling]
+    if telling:
+        _fill(_README, "\n".join(telling))
+
+
+def _fill(path: Path, text: str) -> None:
+    """Put the text between the two marks of a page."""
+    page = path.read_text()
+    path.write_text(_PART.sub(lambda m: f"{m[1]}\n{text}\n\n{m[2]}", page))
 
 
 def _escaped(text: str) -> str:

@@ -35,3 +35,5 @@ class Result:
     data: dict[str, Any] = field(default_factory=dict)
     """All samples, for the JSON file."""
     note: str = ""
+    telling: str = ""
+    """A sentence for the README, where this row has one."""

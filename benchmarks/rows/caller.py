@@ -59,7 +59,19 @@ def run(bench: Bench) -> Result:
         lines += _judge_plain(wall) if variant == "plain" else [_judge_cheapest(variant, wall)]
         figures += [_figures(variant, name, samples, wall) for name in subjects]
     heads = ["call", "subject", "wall, µs", "x do-nothing", "CPU of the thread, µs"]
-    return Result(TITLE, lines, heads, figures, data)
+    plain = {n: [statistics.median(s["wall"]) for s in found] for n, found in data["plain"].items()}
+    return Result(TITLE, lines, heads, figures, data, telling=_telling(plain))
+
+
+def _telling(wall: dict[str, list[float]]) -> str:
+    """Say what a plain call costs beside the others."""
+    floor, queue, stock = (
+        ratios(wall["forklog"], wall[name]).median for name in ("nothing", "queue", "stock-grpc")
+    )
+    return (
+        f"A log call takes {floor:.1f} times as long as with a handler that does nothing, "
+        f"{queue:.1f} times `QueueHandler`'s, and 1/{1 / stock:.0f} of the stock handler's."
+    )
 
 
 def _judge_plain(wall: dict[str, list[float]]) -> list[Line]:

@@ -84,7 +84,13 @@ def run(bench: Bench) -> Result:
         "the sink's CPU, % of one",
     ]
     figures = [_figures(name, samples[name], cost[name], rate[name]) for name in _CALLS]
-    return Result(TITLE, lines, heads, figures, {"samples": samples})
+    part = 1 / ratios(cost["forklog"], cost["stock-grpc"]).median
+    telling = (
+        f"A delivered record costs the whole process 1/{part:.0f} of the CPU time that the stock "
+        f"handler takes, and one process delivers {ours.median:,.0f} records/s "
+        f"({lead.median:.0f} times the stock handler's rate)."
+    )
+    return Result(TITLE, lines, heads, figures, {"samples": samples}, telling=telling)
 
 
 def _at_most(ratio: Figure, part: int, whom: str) -> Line:
