@@ -11,6 +11,7 @@ import dataclasses
 import datetime as dt
 import decimal
 import math
+import re
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -28,6 +29,7 @@ _MAX_REPR = 10_000
 # Keys that are not text go the long way: 1 and "1" would become one name, given twice.
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 _INT64 = 2**63
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _LEAVES = frozenset((str, int, float, bool, type(None), bytes, uuid.UUID, decimal.Decimal)) | {
     dt.datetime,
     dt.date,
@@ -93,9 +95,14 @@ def safe_text(value: object) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        # A lone surrogate has no UTF-8; show it the way Python writes it.
+        # A lone surrogate has no UTF-8; show it the way Python writes it. Two may be a character.
+        text = _PAIR.sub(_joined, text)
         return text.encode("utf-8", "backslashreplace").decode()
     return text
+
+
+def _joined(pair: re.Match[str]) -> str:
+    return pair[0].encode("utf-16", "surrogatepass").decode("utf-16")
 
 
 def safe_repr(value: object) -> str:

@@ -83,13 +83,13 @@ def without(*names: str) -> Log:
     return log
 
 
-def raised(error: BaseException, *, cause: BaseException | None = None) -> Log:
+def raised(kind: type[BaseException], *args: Any, cause: BaseException | None = None) -> Log:
     """Log an exception where it is caught."""
 
     def log(logger: logging.Logger) -> None:
         try:
-            raise error from cause
-        except type(error):
+            raise kind(*args) from cause
+        except kind:
             logger.exception("failed")
 
     return log
@@ -426,7 +426,7 @@ ARGUMENTS = [
 
 TEXTS = [
     Case("lone surrogates", says("a\ud800b\udfff"), "a\\ud800b\\udfff"),
-    Case("a split pair", says("\ud83d\ude00"), "\\ud83d\\ude00"),
+    Case("a split pair", says("\ud83d\ude00\ud83d"), "\U0001f600\\ud83d"),
     Case("NUL", says("a\0b"), "a\0b"),
     Case("control characters", says(_CONTROL), _CONTROL),
     Case("line ends", says("a\nb\r\nc\u2028d\x85e"), "a\nb\r\nc\u2028d\x85e"),
@@ -569,16 +569,16 @@ EXTRAS = [
 ]  # fmt: skip
 
 EXCEPTIONS = [
-    Case("an exception", raised(KeyError("k")), starts("failed\nTraceback", "KeyError: 'k'")),
-    Case("an exception without text", raised(Mute()), starts("failed", "<exception str() failed>")),
-    Case("a cause", raised(ValueError("v"), cause=KeyError("k")),
+    Case("an exception", raised(KeyError, "k"), starts("failed\nTraceback", "KeyError: 'k'")),
+    Case("an exception without text", raised(Mute), starts("failed", "<exception str() failed>")),
+    Case("a cause", raised(ValueError, "v", cause=KeyError("k")),
          starts("failed", "direct cause")),
     Case("causes in a circle", _causes_in_a_circle, starts("circle", "ValueError: first")),
-    Case("1 MB of traceback", raised(ValueError("y" * 1_000_000)),
+    Case("1 MB of traceback", raised(ValueError, "y" * 1_000_000),
          starts("failed", "y" * 1_000_000)),
     Case("recursion", _recursion, starts("too deep\nTraceback", "RecursionError")),
-    Case("surrogates in it", raised(ValueError("\ud800")), starts("failed", "ValueError: \\ud800")),
-    Case("a broken syntax", raised(SyntaxError("bad", ("f", 1, 2, "x y"))),
+    Case("surrogates in it", raised(ValueError, "\ud800"), starts("failed", "ValueError: \\ud800")),
+    Case("a broken syntax", raised(SyntaxError, "bad", ("f", 1, 2, "x y")),
          starts("failed", "x y")),
     Case("none to show", lambda logger: logger.info("m", exc_info=True), "m\nNoneType: None"),  # noqa: LOG014
     Case("a stack", lambda logger: logger.info("m", stack_info=True), starts("m\nStack (most")),
@@ -601,7 +601,7 @@ if sys.version_info >= (3, 11):
     def _notes(logger: logging.Logger) -> None:
         error = ValueError("noted")
         error.__notes__ = [Raises(), "second"]  # type: ignore[list-item]
-        raised(error)(logger)
+        logger.error("failed", exc_info=error)
 
     EXCEPTIONS += [
         Case("a group", _group, starts("failed", "sub-exception", "KeyError: 'two'")),
@@ -641,7 +641,7 @@ RECORDS = [
     Case("level True", record(levelno=True), "m", fields={"severity": "DEFAULT"}),
     Case("level nan", record(levelno=math.nan), "m", fields={"severity": "DEFAULT"}),
     Case("level of numpy", record(levelno=np.int64(40)), "m", fields={"severity": "ERROR"}),
-    *(Case(f"time {created!r}", record(created=created), "m", _NOW)
+    *(Case(f"time {str(created)[:5]}", record(created=created), "m", _NOW)
       for created in (-1.5, math.nan, math.inf, 10**400, None, "now", 4e9)),
     Case("no name", record(name=None), "m"),
     Case("a name of 1 MB", record(name="n" * 1_000_000), "m", "labels"),
