@@ -51,6 +51,7 @@ class Buffer:
     """
 
     __slots__ = (
+        "_append",
         "_lanes",
         "_on_full",
         "_on_shed",
@@ -72,6 +73,7 @@ class Buffer:
     ) -> None:
         """Start empty, armed to wake at the first entry."""
         self._lanes: tuple[deque[bytes], ...] = tuple(deque() for _ in range(RANKS))
+        self._append = tuple(lane.append for lane in self._lanes)
         self._on_wake = on_wake
         self._on_full = on_full
         self._on_shed = on_shed
@@ -83,11 +85,10 @@ class Buffer:
 
     def offer(self, rank: int, entry: bytes) -> None:
         """Append an entry of this severity rank (0-8); never blocks, takes no lock."""
-        size = len(entry)
-        self._lanes[rank].append(entry)
+        self._append[rank](entry)
         # Since CPython 3.10 threads switch at calls and loops only, so this line is one step. If a
         # build ever breaks that, `take` of the last entry sets the sum right again.
-        self.bytes += size
+        self.bytes += len(entry)
         if self.bytes > self.alarm_bytes:
             self._alarm()
         if rank >= self.wake_rank:

@@ -39,19 +39,22 @@ class Context:
 
     def __init__(self) -> None:
         """Look once; `sources` looks again when modules were imported since."""
-        self._modules = -1
+        self.modules_seen = -1
+        """How many modules were imported when the sources were looked for."""
+        self.has_sources = False
         self._sources: tuple[Callable[[], Task | None], ...] = ()
 
     def sources(self) -> tuple[Callable[[], Task | None], ...]:
         """Return the sources; empty, and at the cost of one comparison, for most applications."""
-        if len(sys.modules) != self._modules:
-            self._modules = len(sys.modules)
+        if len(sys.modules) != self.modules_seen:
+            self.modules_seen = len(sys.modules)
             known = (
                 (_DJANGO, _from_django),
                 ("flask", _from_flask),
                 ("opentelemetry.trace", _from_opentelemetry),
             )
             self._sources = tuple(source for name, source in known if name in sys.modules)
+            self.has_sources = bool(self._sources)
         return self._sources
 
     def current(self) -> Task:

@@ -30,8 +30,8 @@ class Draft:
 
     def __init__(self, created: object, rank: int, shared: frozenset[str]) -> None:
         """Begin with what every entry has; ``shared`` are the handler's labels."""
-        stamp, changed = timestamp_of(created, time.time())
-        self.fields = {"timestamp": b'"%b"' % stamp, "severity": b'"%b"' % SEVERITIES[rank]}
+        self._stamp, changed = timestamp_of(created, time.time())
+        self.fields = {"severity": b'"%b"' % SEVERITIES[rank]}
         self.labels: dict[str, str] = {}
         self.repaired = {"timestamp"} if changed else set()
         self._shared = shared
@@ -63,7 +63,7 @@ class Draft:
         labels = self._marked() if self.repaired else self.labels
         fields = {**self.fields, "labels": to_json(labels)} if labels else self.fields
         parts = b",".join(b'"%b":%b' % (name.encode(), value) for name, value in fields.items())
-        return b'%b%010x",%b%b}' % (ids.head, ids.number(), parts, payload)
+        return b'%b%b",%b%b}' % (ids.opening(), self._stamp, parts, payload)
 
     def _marked(self) -> dict[str, str]:
         """Return the labels with the mark, in place of the last one if there is no room."""

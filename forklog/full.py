@@ -17,7 +17,7 @@ import orjson
 from forklog.clean import attribute_of, encoded_or_rebuilt, safe_text, to_json
 from forklog.context import Context
 from forklog.draft import Draft
-from forklog.insert_id import InsertIds
+from forklog.insert_id import InsertIds, id_of
 from forklog.labels import MAX_LABELS_BYTES, labels_of, names_logger
 from forklog.limits import MAX_ENTRY_BYTES, MAX_GROWTH, estimate, fit_object, split_text
 from forklog.metadata import APP_ENGINE, TRACE_LABEL
@@ -158,7 +158,7 @@ def _text_entries(ids: InsertIds, draft: Draft, text: str, room: int) -> list[by
     if len(text) * 4 <= room or len(text.encode()) <= room:
         return [draft.finish(ids, b',"textPayload":%b' % to_json(text))]
     pieces = split_text(text, room)
-    uid = f"{ids.head[-19:].decode()}{ids.number():010x}"
+    uid = id_of(ids.opening())
     entries = []
     for index, piece in enumerate(pieces):
         split = to_json({"uid": uid, "index": index, "totalSplits": len(pieces)})

@@ -13,7 +13,7 @@ from typing import Any
 
 from forklog import logging_lock, uwsgi
 from forklog.clean import safe_text
-from forklog.entry import Encoder
+from forklog.entry import OWN_LOGGERS, Encoder
 from forklog.fork import PerProcess, pid
 from forklog.options import Options
 from forklog.pipeline import Pipeline
@@ -24,17 +24,6 @@ from forklog.transports.base import Transport
 from forklog.transports.http import HttpTransport
 
 __all__ = ["CloudLoggingHandler"]
-
-# What our own requests log, in the flush thread, must not become records to send.
-_OWN_LOGGERS = (
-    "urllib3",
-    "google.auth",
-    "google.oauth2",
-    "google_auth",
-    "requests",
-    "charset_normalizer",
-    "forklog",
-)
 
 
 class _NoLock:
@@ -101,7 +90,10 @@ class CloudLoggingHandler(logging.Handler):
         )
         self._gate = _gate(self._options, wire)
         self._encode = self._encoder.encode
-        self._formats_plainly = type(self).format is logging.Handler.format
+        mine = type(self)
+        self._is_plain = (
+            mine.format is logging.Handler.format and mine.emit is CloudLoggingHandler.emit
+        )
         uwsgi.prepare_requests()
         enlist(client, self)
         weakref.finalize(self, _let_go, self._gate).atexit = False
@@ -121,29 +113,26 @@ class CloudLoggingHandler(logging.Handler):
                 return passed
             if passed is not True and isinstance(passed, logging.LogRecord):
                 record = passed
+        pipeline = self._gate.product
+        if self._is_plain and self.formatter is None and pipeline.mark[0]:
+            try:
+                item = self._encode(record, pipeline.insert_ids.opening)
+            except Exception:  # noqa: BLE001 - whatever it is, the full road repairs it
+                item = None
+            if item is not None:
+                rank, entry = item
+                pipeline.offer(rank, entry)
+                return passed
         self.emit(record)
         return passed
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Encode and queue one record, in the pipeline of this very process."""
-        pipeline = self._gate.product
-        if not pipeline.mark[0]:
-            pipeline = self._gate.current()
-        thread = getattr(record, "thread", None)
-        if (thread is None or thread == pipeline.driver.thread_ident) and _is_own(record, pipeline):
-            return
-        ids = pipeline.insert_ids
-        item = None
-        if self.formatter is None and self._formats_plainly:
-            try:
-                item = self._encode(record, ids)
-            except Exception:  # noqa: BLE001 - whatever it is, the full road repairs it
-                item = None
-        if item is not None:
-            pipeline.offer(*item)
+        """Encode and queue one record by the full road, in the pipeline of this very process."""
+        pipeline = self._gate.current()
+        if _is_own(record, pipeline):
             return
         try:
-            for rank, entry in self._encoder.encode_full(record, ids):
+            for rank, entry in self._encoder.encode_full(record, pipeline.insert_ids):
                 pipeline.offer(rank, entry)
         except Exception:  # noqa: BLE001 - the rules of logging decide what is said
             pipeline.flusher.book_drop("encode", 1, is_new=True)
@@ -224,9 +213,9 @@ def _is_own(record: logging.LogRecord, pipeline: Pipeline) -> bool:
     An application's finalizers may run there too, and what they log counts.
     """
     thread = getattr(record, "thread", None)
-    if thread is None and threading.get_ident() != pipeline.driver.thread_ident:
+    if (threading.get_ident() if thread is None else thread) != pipeline.driver.thread_ident:
         return False
-    if safe_text(getattr(record, "name", "")).startswith(_OWN_LOGGERS):
-        pipeline.swallowed += 1
-        return True
-    return False
+    if not safe_text(getattr(record, "name", "")).startswith(OWN_LOGGERS):
+        return False
+    pipeline.swallowed += 1
+    return True

@@ -13,29 +13,44 @@ import os
 
 from forklog.clock import realtime_ns
 
-__all__ = ["InsertIds", "number_of"]
+__all__ = ["InsertIds", "id_of", "number_of"]
 
 OPENING = b'{"insertId":"'
 _PREFIX = 19
 _NUMBER = 10
 _START = len(OPENING) + _PREFIX
 KEY_BYTES = _START + _NUMBER
+_CLOSING = b'","timestamp":"'
+_PAIRS = tuple(b"%02x" % number for number in range(256))
 
 
 class InsertIds:
     """Make the insertIds of one pipeline. Steps atomically, so safe from threads and signals."""
 
-    __slots__ = ("head", "number")
+    __slots__ = ("head", "opening")
 
     def __init__(self) -> None:
         """Draw a prefix that no other process image has."""
         prefix = f"{realtime_ns() // 1000:013x}{os.urandom(3).hex()}"
         self.head = OPENING + prefix.encode()
-        self.number = itertools.count().__next__
+        # Counts in hexadecimal without a line of Python, at half the price of a format operation:
+        # the product of five lists of digit pairs, each joined with what stands around it.
+        parts = itertools.product((self.head,), *[_PAIRS] * (_NUMBER // 2), (_CLOSING,))
+        self.opening = map(b"".join, parts).__next__
+        """Return the start of the next entry, up to its timestamp (without the quote's end)."""
+
+    def number(self) -> int:
+        """Use up a number and return it."""
+        return number_of(self.opening())
 
     def key(self) -> bytes:
         """Return bytes above every entry that has been numbered so far, and below later ones."""
-        return b"%b%010x" % (self.head, self.number())
+        return self.opening()[:KEY_BYTES]
+
+
+def id_of(entry: bytes) -> str:
+    """Return an entry's insertId."""
+    return entry[len(OPENING) : KEY_BYTES].decode()
 
 
 def number_of(entry: bytes) -> int:

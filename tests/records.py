@@ -70,7 +70,7 @@ class Road:
         item = None
         try:
             if self._formatter is None:
-                item = self.encoder.encode(record, self.ids)
+                item = self.encoder.encode(record, self.ids.opening)
         except Exception:  # noqa: BLE001, S110 - it is the handler's rule
             pass
         items = [item] if item else self.encoder.encode_full(record, self.ids)
@@ -87,7 +87,7 @@ class Road:
 
     def both(self, record: logging.LogRecord) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the same record's entry by the short road and by the full one, without ids."""
-        short = self.encoder.encode(record, self.ids)
+        short = self.encoder.encode(record, self.ids.opening)
         assert short is not None, "the record is not plain"
         (full,) = self.encoder.encode_full(record, self.ids)
         assert short[0] == full[0]
