@@ -9,12 +9,11 @@ import os
 import re
 import select
 import stat
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from forklog.clock import monotonic
-from forklog.report import Report, has_room, pipe_of
+from forklog.report import Report, has_room, pipe_of, stderr
 
 __all__ = ["write_last_resort", "write_to_stderr"]
 
@@ -49,16 +48,17 @@ def write_last_resort(where: str, entries: Iterable[bytes], report: Report) -> N
 def write_to_stderr(lines: bytes) -> None:
     """Write lines of JSON so that they stay JSON in any encoding of stderr; raises if it cannot."""
     text = lines.decode()
-    if (sys.stderr.encoding or "utf-8").lower() not in ("utf-8", "utf8"):
+    stream = stderr()
+    if (stream.encoding or "utf-8").lower() not in ("utf-8", "utf8"):
         # It would write backslash escapes of its own, or fail. JSON has such characters in strings
         # only, where its escapes mean the same.
         text = _NOT_ASCII.sub(lambda match: json.dumps(match[0])[1:-1], text)
-    sys.stderr.flush()
-    if (pipe := pipe_of(sys.stderr)) is None:
-        sys.stderr.write(text)
-        sys.stderr.flush()
+    stream.flush()
+    if (pipe := pipe_of(stream)) is None:
+        stream.write(text)
+        stream.flush()
     else:
-        _write_pipe(pipe, text.encode(sys.stderr.encoding or "utf-8"))
+        _write_pipe(pipe, text.encode(stream.encoding or "utf-8"))
 
 
 def _write_pipe(pipe: int, data: bytes) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import select
 import stat
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from forklog.clock import monotonic
 from forklog.fork import pid
 
-__all__ = ["Report", "has_room", "pipe_of"]
+__all__ = ["Report", "has_room", "pipe_of", "stderr"]
 
 INTERVAL = 60.0
 
@@ -34,12 +36,23 @@ def has_room(pipe: int, seconds: float = 0.0) -> bool:
         return True
 
 
+def stderr() -> Any:
+    """Return the stream to write to: stderr, or the first one if something else took its place.
+
+    celery, and many an application, put an object there whose `write` logs; what is said here must
+    not come back as a record.
+    """
+    is_stream = sys.stderr is None or isinstance(sys.stderr, io.TextIOBase)
+    return sys.stderr if is_stream else sys.__stderr__
+
+
 def _to_stderr(line: str) -> None:
-    with contextlib.suppress(Exception):  # closed, replaced by something broken, or None
-        pipe = pipe_of(sys.stderr)
+    with contextlib.suppress(Exception):  # closed, or None
+        stream = stderr()
+        pipe = pipe_of(stream)
         if pipe is None or has_room(pipe):
-            sys.stderr.write(line)
-            sys.stderr.flush()
+            stream.write(line)
+            stream.flush()
 
 
 class Report:

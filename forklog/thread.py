@@ -63,7 +63,7 @@ class FlushThread:
         Raises:
             RuntimeError: no thread can be started (interpreter shutdown from 3.12 on, a limit).
         """
-        ended = threading.Event()
+        before, self.ended = self.ended, (ended := threading.Event())
 
         def real() -> None:
             self._tasks.append(threading.get_native_id())
@@ -80,7 +80,6 @@ class FlushThread:
                 ended.set()
                 on_failure()
 
-        before, self.ended = self.ended, ended
         try:
             _start_new_thread(bare, ())
         except RuntimeError:

@@ -11,7 +11,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
-from helpers import python_path
+from helpers import check_python, python_path
 
 from forklog.last_resort import write_last_resort
 from forklog.report import Report
@@ -166,6 +166,24 @@ def test_a_dead_stderr_is_borne(monkeypatch: pytest.MonkeyPatch, report: Report)
     """Nothing is raised where there is nowhere left to write."""
     monkeypatch.setattr(sys, "stderr", None)
     write_last_resort("stderr", _ENTRIES, report)
+
+
+def test_what_stands_in_for_stderr_and_logs_is_passed_by() -> None:
+    """Where celery has put a logger in stderr's place, entries and lines go to the real one."""
+    done = check_python("""
+        import logging, sys
+        from celery.utils.log import LoggingProxy
+        import forklog
+        from forklog.testing import FakeTransport, Hang
+        handler = forklog.CloudLoggingHandler(transport=FakeTransport(Hang()), shutdown_timeout=0.1)
+        logging.getLogger().addHandler(handler)
+        sys.stderr = LoggingProxy(logging.getLogger("redirected"), "WARNING")
+        logging.warning("lost")
+        handler.close()
+        assert handler.stats().accepted == 1, handler.stats()
+    """)
+    assert '"textPayload":"lost"' in done.stderr
+    assert "dropped 1 log entries (shutdown)" in done.stderr
 
 
 def test_a_slow_reader_gets_whole_lines(tmp_path: Path, report: Report) -> None:
