@@ -8,9 +8,11 @@ grows, so comparing bytes merges the lanes back into the order of the log calls.
 
 from __future__ import annotations
 
-import itertools
+import contextlib
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable
+from itertools import accumulate, chain, count, repeat, starmap
 
 from forklog.insert_id import number_of
 
@@ -28,7 +30,7 @@ class Tally:
 
     def __init__(self) -> None:
         """Start at zero."""
-        self._count = itertools.count()
+        self._count = count()
         self._reads = 0
         self.tick = self._count.__next__
 
@@ -130,53 +132,18 @@ class Buffer:
     def take(self, max_entries: int, max_bytes: int) -> list[bytes]:
         """Remove and return the oldest entries; their bytes count until `release`.
 
-        Returns at least one entry if there is any, whatever its size.
+        Returns at least one entry if there is any, whatever its size. Entries that did not fit are
+        out of their lanes for a moment: whoever looks for the oldest one has to be kept out.
         """
-        entries: list[bytes] = []
-        room = max_bytes
-        while len(entries) < max_entries:
-            lane, limit = self._oldest_lane()
-            if lane is None:
-                break
-            room = self._take_run(lane, limit, entries, max_entries, room)
-            if room <= 0:
-                break
+        runs = [(lane, _popped(lane, max_entries)) for lane in self._lanes if lane]
+        entries = runs[0][1] if len(runs) == 1 else sorted(chain.from_iterable(r for _, r in runs))
+        fitting = _fitting(entries, max_entries, max_bytes)
+        if fitting < len(entries):
+            limit = entries[fitting]
+            for lane, run in runs:
+                lane.extendleft(reversed(run[bisect_left(run, limit) :]))
+            entries = entries[:fitting]
         return entries
-
-    def _oldest_lane(self) -> tuple[deque[bytes] | None, bytes]:
-        """Find the lane whose head is oldest, and the head of the next oldest."""
-        oldest, first, second = None, _LAST, _LAST
-        for lane in self._lanes:
-            try:
-                head = lane[0]
-            except IndexError:
-                continue
-            if head < first:
-                oldest, first, second = lane, head, first
-            elif head < second:
-                second = head
-        return oldest, second
-
-    @staticmethod
-    def _take_run(
-        lane: deque[bytes], limit: bytes, entries: list[bytes], max_entries: int, room: int
-    ) -> int:
-        """Move entries older than ``limit``; return the bytes of room left, 0 if it is used up."""
-        pop, add = lane.popleft, entries.append
-        wanted = max_entries - len(entries)
-        try:
-            while wanted and (entry := pop()) < limit:
-                room -= len(entry)
-                if room < 0 and entries:
-                    lane.appendleft(entry)
-                    return 0
-                add(entry)
-                wanted -= 1
-            if wanted:
-                lane.appendleft(entry)
-        except IndexError:  # ran empty
-            pass
-        return room
 
     def release(self, size: int, *, is_last: bool = False) -> None:
         """Forget the bytes of entries that were taken and are settled now; none is out if last."""
@@ -219,3 +186,17 @@ class Buffer:
     def snapshot(self) -> list[tuple[int, bytes]]:
         """Return copies of all (rank, entry), without removing any."""
         return [(rank, entry) for rank, lane in enumerate(self._lanes) for entry in list(lane)]
+
+
+def _popped(lane: deque[bytes], most: int) -> list[bytes]:
+    """Remove and return the oldest entries of a lane, without a line of Python for each."""
+    run: list[bytes] = []
+    with contextlib.suppress(IndexError):  # an overflow emptied it meanwhile; `run` has the others
+        run.extend(starmap(lane.popleft, repeat((), min(most, len(lane)))))
+    return run
+
+
+def _fitting(entries: list[bytes], max_entries: int, max_bytes: int) -> int:
+    """Return how many of the entries go into a batch: at least one."""
+    sizes = list(accumulate(map(len, entries[:max_entries])))
+    return max(1, bisect_right(sizes, max_bytes))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forklog.buffer import NEVER, Buffer, Tally
+from forklog.buffer import NEVER, Buffer, Tally, _popped
 from forklog.insert_id import InsertIds
 
 DEBUG, INFO, ERROR = 1, 2, 5
@@ -49,6 +50,18 @@ def test_take_obeys_the_bytes(sizes: list[int], limit: int) -> None:
         assert len(run) == 1 or sum(map(len, run)) <= limit
         taken += run
     assert taken == entries
+
+
+def test_a_lane_that_an_overflow_empties_loses_nothing() -> None:
+    """Where a lane is shorter than it was a moment ago, what was left of it comes out."""
+
+    class Shrinking(deque[bytes]):
+        """Says that it has one entry more than it has."""
+
+        def __len__(self) -> int:
+            return super().__len__() + 1
+
+    assert _popped(Shrinking([b"1", b"2"]), 10) == [b"1", b"2"]
 
 
 def test_the_least_severe_is_shed_first_and_the_oldest_of_it() -> None:
