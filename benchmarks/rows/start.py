@@ -39,7 +39,7 @@ handler = CloudLoggingHandler(client, resource=resource_)
 """,
     "forklog": """
 import forklog
-handler = forklog.CloudLoggingHandler(project="bench", endpoint="http://127.0.0.1:9")
+handler = forklog.CloudLoggingHandler(project="bench")
 """,
     "requests": "import requests",
 }
