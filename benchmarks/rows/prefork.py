@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.bench import ROOT
+from benchmarks.processes import cpu_seconds, pss_kib
 from benchmarks.ratio import figure, ratios
 from benchmarks.result import Line, Result
 from benchmarks.subjects.wires import WIRES
@@ -31,8 +30,6 @@ _WAYS = {
     "lazy-apps, stock": ("stock-grpc", True),
 }
 _FOLDER = ROOT / "benchmarks" / "apps"
-_PSS = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def run(bench: Bench) -> Result:
@@ -95,19 +92,9 @@ def _serve(bench: Bench, app: str, way: str, folder: Path) -> dict[str, Any]:
         server.wait_ready(_WORKERS, _WORKERS if is_lazy else 1)
         ask(server.url, 10)
         seconds = time.monotonic() - begin
-        busy = sum(map(_cpu, server.group()))
+        busy = sum(map(cpu_seconds, server.group()))
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda _: ask(server.url, 10), range(400)))
-        pss = sum(map(_pss, server.group()))
+        pss = sum(map(pss_kib, server.group()))
     door.close()
     return {"seconds": seconds, "cpu": busy, "mib": pss / 1024}
-
-
-def _cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def _pss(pid: int) -> int:
-    found = _PSS.search(Path(f"/proc/{pid}/smaps_rollup").read_text())
-    return int(found[1]) if found else 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.bench import ROOT
 from benchmarks.load import driver, requests_per_second
+from benchmarks.processes import cpu_seconds
 from benchmarks.ratio import figure, ratios
 from benchmarks.result import Line, Result
 from benchmarks.subjects import LABELS
@@ -42,12 +43,19 @@ def run(bench: Bench) -> Result:
             "uWSGI requests/s", ">= 1.5 x stock, lazy-apps", f"{lead.text()} x", lead.median >= 1.5
         ),
     ]
-    heads = ["subject", "mode", "requests/s", "records delivered by the end of the load"]
+    heads = [
+        "subject",
+        "mode",
+        "requests/s",
+        "CPU of the server a request, µs",
+        "delivered at the end",
+    ]
     figures = [
         [
             LABELS[n],
             "lazy-apps" if mode == "lazy" else mode,
             figure(rate[n]).text(",.0f"),
+            figure([1e6 * s["cpu"] for s in samples[n]]).text(",.0f"),
             _share(samples[n]),
         ]
         for n, mode in _SUBJECTS.items()
@@ -70,12 +78,14 @@ def _serve(bench: Bench, name: str, folder: Path) -> dict[str, Any]:
         requests_per_second(server.url, 8, 1)
         time.sleep(0.5)  # forklog has sent all of the warm-up then
         before = door.counts()["records"] if door else 0
-        seconds = 3
+        seconds, busy = 3, sum(map(cpu_seconds, server.group()))
         rate = requests_per_second(server.url, 8, seconds)
+        busy = sum(map(cpu_seconds, server.group())) - busy
         arrived = door.counts()["records"] - before if door else 0
     if door:
         door.close()
-    return {"rate": rate, "logged": 10 * rate * seconds, "arrived": arrived}
+    logged = 10 * rate * seconds
+    return {"rate": rate, "cpu": busy / (rate * seconds), "logged": logged, "arrived": arrived}
 
 
 def _share(samples: list[dict[str, Any]]) -> str:
