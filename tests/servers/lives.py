@@ -1,4 +1,4 @@
-"""The example application with more ways to get a process: spoolers, forks in and before workers.
+"""The example application with more ways to get a process: forks, spoolers, mules, a second app.
 
 LIVES_AT_IMPORT=fork has it fork a child while it is imported, which logs and stays for a while.
 """
@@ -42,10 +42,12 @@ def fork_and_log(stay: float) -> int:
 
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Do as the example, or spool or fork as the query asks."""
+    """Do as the example; or fork, or have a spooler or a mule log, as the query asks."""
     query = parse_qs(environ.get("QUERY_STRING", ""))
     if "spool" in query:
         uwsgi.spool({b"records": query["spool"][0].encode()})
+    elif "mule" in query:
+        uwsgi.mule_msg(query["mule"][0].encode(), 1)
     elif "fork" in query:
         child = fork_and_log(float(query["fork"][0]))
         os.waitpid(child, 0)

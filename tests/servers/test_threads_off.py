@@ -1,14 +1,23 @@
-"""A uWSGI server without threads (2.0.26 and older, by default): records are sent inline."""
+"""A uWSGI server without threads (2.0.26 and older, by default): records are sent inline.
+
+From 2.0.27 on threads are always on. Wheels of 2.0.26 do not exist for every Python, so what that
+version shows to an application is set here, in a module of its own and in a real newer server.
+"""
 
 from __future__ import annotations
 
-from helpers import check_python
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from helpers import check_python, wait_until
+
+if TYPE_CHECKING:
+    from conftest import Site
 
 BODY = """
 import logging, os, sys, threading, types
 
-# What uWSGI 2.0.26 shows to an application in a worker without enable-threads. A wheel of that
-# version does not exist for every Python, and from 2.0.27 on threads are always on.
+# What uWSGI 2.0.26 shows to an application in a worker without enable-threads.
 server = types.ModuleType("uwsgi")
 server.has_threads = 0
 server.worker_id, server.mule_id, server.masterpid = lambda: 1, lambda: 0, os.getppid
@@ -40,3 +49,18 @@ def test_records_are_sent_by_the_logging_thread() -> None:
     """At a full batch, at flush_level, after each request and at the end; one line says so."""
     done = check_python(BODY)
     assert done.stderr.count("threads are off") == 1
+
+
+def test_a_server_that_has_threads_off(site: Site) -> None:
+    """Each request's records are sent at its end, by its own thread; one line says so."""
+    site.environ["EXAMPLE_MAX_LATENCY"] = "60"
+    server = site.start_uwsgi(2, "master = true\nmodule = uwsgi_threadless\n")
+    site.check_every_record_once()
+    for _ in range(3):
+        workers = site.ask_until(lambda pids: len(pids) == 2)
+        wait_until(lambda: not site.pending(), 20, "the end of the request")
+    for worker in workers:
+        assert len(list(Path(f"/proc/{worker}/task").iterdir())) == 1
+    assert server.output().count("threads are off") == 2, "once in each process"
+    site.end_uwsgi()
+    site.check_every_record_once()

@@ -1,0 +1,78 @@
+"""uWSGI's processes beside the workers, and several applications in one server."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from typing import TYPE_CHECKING
+
+from helpers import wait_until
+
+if TYPE_CHECKING:
+    from conftest import Site
+
+FAR_AWAY = "60"
+"""A max_latency that outlives every test: what is pending can only be delivered by an exit hook."""
+
+MOUNTS = "master = true\nmanage-script-name = true\nmount = /=app:application\n"
+
+
+def test_mules_and_spoolers(site: Site) -> None:
+    """One process adopts the boot records; spoolers deliver while they live, mules by their exits.
+
+    uWSGI ends spoolers by SIGKILL. Each of their jobs logs an ERROR, which is sent at once.
+    """
+    spool = site.folder / "spool"
+    spool.mkdir()
+    site.environ["EXAMPLE_MAX_LATENCY"] = FAR_AWAY
+    # uWSGI loses wake-ups of a spooler that come while it looks; by default it looks every 30 s.
+    lines = f"spooler = {spool}\nspooler-frequency = 1\nmule = {site.mule}\nmules = 1\n"
+    site.start_uwsgi(2, f"master = true\nmodule = lives\n{lines}")
+    site.check_every_record_once()
+    for _ in range(6):
+        site.ask("spool=4")
+        site.ask("mule=2")
+    site.ask("records=2")
+    wait_until(lambda: site.written().count("spooled-") == 24, 60, "the jobs")
+    wait_until(lambda: site.written().count("muled-") == 12, 60, "the messages")
+    wait_until(lambda: "spooled" not in _kinds(site), 20, "what the jobs logged")
+    assert "muled" in _kinds(site)
+    site.end_uwsgi()
+    site.check_every_record_once()
+
+
+def _kinds(site: Site) -> set[str]:
+    """Return of which kinds the records are that have not arrived."""
+    return {name.split("-")[0] for name in site.pending()}
+
+
+def test_two_applications_in_one_interpreter(site: Site) -> None:
+    """Two mounted applications that share an interpreter and a handler deliver."""
+    site.environ["EXAMPLE_MAX_LATENCY"] = FAR_AWAY
+    site.start_uwsgi(2, f"{MOUNTS}mount = /b=lives:application\nsingle-interpreter = true\n")
+    site.ask_until(lambda pids: len(pids) == 2)
+    _ask_second(site)
+    site.end_uwsgi()
+    site.check_every_record_once()
+
+
+def test_two_interpreters(site: Site) -> None:
+    """The application in the second one delivers too, but where credentials are needed.
+
+    google.auth cannot be imported twice in a process; entries go to stderr then, and why.
+    """
+    server = site.start_uwsgi(2, f"{MOUNTS}mount = /b=uwsgi_second:application\n", 2)
+    for _ in range(4):
+        site.ask_until(lambda pids: len(pids) == 2)
+        _ask_second(site)
+    site.check_every_record_once(2)
+    wait_until(lambda: "not for lack of credentials alone" in server.output(), 20)
+    assert "under uWSGI set single-interpreter = true (PyO3" in server.output()
+    site.end_uwsgi()
+    site.check_every_record_once(2)
+
+
+def _ask_second(site: Site) -> int:
+    assert site.server is not None
+    with urllib.request.urlopen(f"{site.server.url}/b/?records=3", timeout=20) as answer:
+        return int(json.loads(answer.read())["pid"])

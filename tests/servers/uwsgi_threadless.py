@@ -1,0 +1,11 @@
+"""The example application in a server that has threads off, as uWSGI 2.0.26 shows it."""
+
+from __future__ import annotations
+
+import uwsgi
+
+uwsgi.has_threads = 0
+
+from app import application  # noqa: E402 - the order is the point
+
+__all__ = ["application"]
