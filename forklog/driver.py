@@ -177,7 +177,7 @@ class Driver:
             wait = self._not_before - monotonic()
             if wait > 0 and (self._is_wait_short or not self.is_leaving):
                 self.bell.wait(min(wait, left))
-            elif self.pass_inline(left) is not Pass.SENT:
+            elif self.pass_inline(min(left, self._options.answer_timeout)) is not Pass.SENT:
                 self.bell.wait(min(0.05, left))
 
     def await_settled(self, mark: bytes, deadline: float) -> None:

@@ -82,6 +82,18 @@ def test_flush_inline_settles_or_ends(bench: _Bench, forklog_transport: FakeTran
     assert bench.flusher.floor() <= mark
 
 
+def test_flush_inline_asks_again_after_answer_timeout() -> None:
+    """A server that does not answer once costs answer_timeout, however far the deadline is."""
+    transport = FakeTransport(Hang())
+    bench = _Bench(transport, answer_timeout=0.1, max_retry_delay=0.1)
+    mark = bench.log()
+    start = time.monotonic()
+    bench.driver.flush_inline(mark, monotonic() + 60)
+    assert time.monotonic() - start < 20
+    assert [request.outcome for request in transport.sent] == ["hang", "deliver"]
+    transport.close()
+
+
 def test_an_inline_pass_is_not_taken_for_an_application(bench: _Bench) -> None:
     """During an inline pass the calling thread is the one whose own records are swallowed."""
     assert bench.driver.thread_ident == NO_THREAD
