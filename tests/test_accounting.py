@@ -83,7 +83,7 @@ class Accounts(RuleBasedStateMachine):
             max_retry_delay=0.02,
             max_buffer_bytes=2**20,
             answer_timeout=0.1,
-            shutdown_timeout=20.0,
+            shutdown_timeout=10.0,
             last_resort="none",
             on_drop=lambda entries, _reason: self.handed.extend(entries),
         )
