@@ -1,6 +1,7 @@
 # One list of commands, for people and for CI. Needs python3 (3.10 or newer) with venv, and make.
 PYTHON   ?= python3
 VENV     ?= .venv
+MINUTES  ?= 3
 VERSIONS ?= 3.10 3.11 3.12 3.13
 SKIP     ?=
 PYTEST   ?=
@@ -13,7 +14,7 @@ find_python = { python$(1) -c 'import sys; print(sys.executable)' 2>/dev/null ||
     ls "$$(pyenv root)"/versions/$(1).*/bin/python 2>/dev/null | sort -V | tail -n 1 | grep .; }; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench run-bench bench-check run-bench-check lint format wheel clean
+.PHONY: help demo test test-all soak bench run-bench bench-check run-bench-check lint format wheel clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +49,9 @@ run-bench-check: $(VENV)/.bench
 
 run-bench: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only "$(ONLY)") $(if $(QUICK),--quick) $(if $(WRITE),--write)
+
+soak: $(VENV)/.demo ## run uWSGI workers in bad weather for MINUTES, then compare all accounts
+	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) $(ARGS)
 
 lint: $(VENV)/.dev ## check style, format and types
 	@echo "==> ruff check"

@@ -89,6 +89,12 @@ def _name(entry: dict[str, Any]) -> str:
     return str(entry["textPayload"]).split()[0]
 
 
+def _arm(emulator: Emulator, kind: str, **options: Any) -> None:
+    """Arm a fault, also in an emulator that is just coming back from an outage."""
+    emulator.wait_for(lambda _entries: True, 20, filter='severity = "EMERGENCY"')
+    emulator.fault(kind, **options)
+
+
 @pytest.fixture
 def weather(make_logger: Make, emulator: Emulator) -> Iterator[Callable[..., _Weather]]:
     """Return a function that makes a handler before the emulator; its faults end with the test."""
@@ -157,18 +163,21 @@ def test_flapping(weather: Callable[..., _Weather], emulator: Emulator) -> None:
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
-    for _ in range(12):
-        kind = choose.choice(["status", "before", "after", "outage"])
-        if kind == "status":
-            emulator.fault("status", status=choose.choice([429, 500, 503]), count=1)
-        elif kind == "outage":
-            emulator.fault("outage", seconds=0.1)
-        else:
-            emulator.fault("drop", when=kind, count=1, on="write")
-        time.sleep(0.15)
-    over.set()
-    for thread in threads:
-        thread.join()
+    try:
+        for _ in range(12):
+            kind = choose.choice(["status", "before", "after", "outage"])
+            if kind == "status":
+                _arm(emulator, "status", status=choose.choice([429, 500, 503]), count=1)
+            elif kind == "outage":
+                _arm(emulator, "outage", seconds=0.1)
+            else:
+                _arm(emulator, "drop", when=kind, count=1, on="write")
+            time.sleep(0.15)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    emulator.wait_for(lambda _entries: True, 20)
     emulator.clear_faults()
     stats = w.settle("flapping")
     assert stats.retries >= 3
