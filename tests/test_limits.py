@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import string
 from typing import Any
 
@@ -12,16 +13,18 @@ from hypothesis import strategies as st
 from records import Road, record_of
 
 from forklog.emulator.size import entry_bytes
+from forklog.entry import Encoder
+from forklog.insert_id import InsertIds
 from forklog.limits import MAX_ENTRY_BYTES, estimate, fit_object, split_text
 
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=200),
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=60),
     lambda inner: (
-        st.lists(inner, max_size=30) | st.dictionaries(st.text(max_size=60), inner, max_size=30)
+        st.lists(inner, max_size=8) | st.dictionaries(st.text(max_size=30), inner, max_size=8)
     ),
-    max_leaves=60,
+    max_leaves=25,
 )
-_OBJECTS = st.dictionaries(st.text(max_size=60), _JSON, max_size=30)
+_OBJECTS = st.dictionaries(st.text(max_size=30), _JSON, max_size=8)
 
 
 @given(st.text(max_size=400), st.integers(4, 100))
@@ -39,7 +42,7 @@ def test_the_estimate_is_never_too_low(payload: dict[str, Any]) -> None:
     assert estimate(payload) + 12 >= entry_bytes({"jsonPayload": payload})
 
 
-@given(_OBJECTS, st.integers(8_000, 20_000), st.integers(1, 40))
+@given(_OBJECTS, st.integers(8_000, 20_000), st.integers(1, 300))
 @settings(max_examples=40, deadline=None)
 def test_a_cut_object_fits(payload: dict[str, Any], room: int, copies: int) -> None:
     """Whatever an object holds, it is cut to the room, give or take the marks of the cuts."""
@@ -102,6 +105,42 @@ def test_a_text_at_the_limit_is_one_entry() -> None:
     """A text is split only when it has to be: 240,000 bytes fit, 260,000 do not."""
     assert len(Road().raw(record_of("x" * 240_000))) == 1
     assert len(Road().raw(record_of("x" * 260_000))) == 2
+
+
+@pytest.mark.parametrize("unit", ["x", "é", "€", "😀", "\0", "e\u0301"])
+@pytest.mark.parametrize("taken", [0, 50_000, 90_000])
+@pytest.mark.parametrize("shared", [0, 50_000])
+def test_the_exact_boundary(unit: str, taken: int, shared: int) -> None:
+    """One character beyond the room makes two entries; on either side each is whole and fits."""
+    road = Road({"shared": "s" * shared} if shared else None)
+    labels = {f"l{n}": "v" * 10_000 for n in range(taken // 10_000)}
+
+    def pieces(count: int) -> int:
+        return len(road.raw(record_of(unit * count, labels=labels)))
+
+    low, high = 1, 300_000
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if pieces(middle) == 1 else (low, middle)
+    size = low * len(unit.encode())
+    most = 250_000 - 2_500 - taken - shared
+    assert most - 5_000 <= size <= most + 5_000 or taken + shared > 100_000
+    for count, expected in ((low - 1, 1), (low, 1), (high, 2), (2 * low, 2), (2 * low + 1, 3)):
+        entries = road.all(record_of(unit * count, labels=labels))
+        assert len(entries) == expected
+        assert "".join(entry["textPayload"] for entry in entries) == unit * count
+
+
+def test_a_handlers_resource_counts() -> None:
+    """A large resource, which the server adds to each entry, takes its room as well."""
+    resource = {"type": "generic_task", "labels": {"l": "v" * 15_000}}
+    handler = logging.Handler()
+    plain, with_resource = (
+        Encoder(handler.format, {}, lambda: "p", given) for given in ({}, resource)
+    )
+    record = record_of("x" * 243_000, labels={"a": "b"})
+    assert len(plain.encode_full(record, InsertIds())) == 1
+    assert len(with_resource.encode_full(record, InsertIds())) == 2
 
 
 def test_a_split_text_leaves_room_for_the_labels() -> None:
