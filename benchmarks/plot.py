@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from benchmarks.rows.scaling import CURVES
 from benchmarks.subjects import LABELS
@@ -25,7 +26,7 @@ __all__ = ["draw_peers", "draw_scaling"]
 _INK = "#010203"  # stands for the reader's text colour until the file is written
 _OURS, _THEIRS, _FLOOR = "#2f81f7", "#8b949e", "#57ab5a"
 _STYLE = (
-    "<style>svg{color:#1f2328}@media(prefers-color-scheme:dark){svg{color:#d1d7e0}}</style></svg>"
+    "<style>svg{color:#656d76}@media(prefers-color-scheme:dark){svg{color:#d1d7e0}}</style></svg>"
 )
 mpl.rcParams.update(
     {
@@ -99,11 +100,13 @@ def draw_scaling(results: dict[str, Result], path: Path) -> None:
                 )
         axes.set_xlabel(axis)
         axes.set_ylabel("µs a record")
-        axes.set_ylim(bottom=0)
-        axes.legend(frameon=False, labelcolor=_INK)
         if curve == "size":
             axes.set_yscale("log")
-            axes.set_ylim(bottom=None)
+            axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        else:
+            axes.set_ylim(bottom=0)
+        axes.legend(frameon=False, labelcolor=_INK)
     last = list(figure.axes)[-1]
     rates = data["workers"]
     points = CURVES["workers"][1]
@@ -111,6 +114,7 @@ def draw_scaling(results: dict[str, Result], path: Path) -> None:
     last.set_xlabel("workers")
     last.set_ylabel("delivered records/s")
     last.set_ylim(bottom=0)
+    last.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     last.legend(frameon=False, labelcolor=_INK)
     _write(figure, path)
 
@@ -118,19 +122,18 @@ def draw_scaling(results: dict[str, Result], path: Path) -> None:
 def _line(
     axes: Axes, points: tuple[int, ...], samples: list[list[float]], label: str, color: str
 ) -> None:
-    places = [max(point, 1) for point in points]
     axes.set_xscale("log", base=10 if points[-1] > 100 else 2)
-    if points[-1] <= 100:
-        axes.set_xticks(points, [str(point) for point in points])
+    axes.set_xticks(points, [f"{point:,}" for point in points])
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.fill_between(
-        places,
+        points,
         [min(s) for s in samples],
         [max(s) for s in samples],
         color=color,
         alpha=0.2,
         linewidth=0,
     )
-    axes.plot(places, [statistics.median(s) for s in samples], "o-", color=color, label=label)
+    axes.plot(points, [statistics.median(s) for s in samples], "o-", color=color, label=label)
 
 
 def _write(figure: Figure, path: Path) -> None:
