@@ -12,13 +12,14 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["NOTHING", "Context", "Task"]
+__all__ = ["NOTHING", "Context", "Request", "Task"]
 
 _TRACEPARENT = re.compile(
     r"\s?(?!ff)[\da-f]{2}-(?!0{32})([\da-f]{32})-(?!0{16})([\da-f]{16})-([\da-f]{2})(?:-.*)?\s?\Z"
 )
 _CLOUD_TRACE = re.compile(r"([\w-]+)(?:/([\w-]+))?(?:;o=(\d))?")
 _SPAN = re.compile(r"\d{1,20}\Z", re.ASCII)
+_KEY = "forklog.task"  # a request's environment is the place that lives as long as the request
 _DJANGO = "google.cloud.logging_v2.handlers.middleware.request"
 
 
@@ -29,6 +30,17 @@ class Task(NamedTuple):
     span_id: str | None = None
     sampled: bool = False
     http_request: Mapping[str, Any] | None = None
+
+
+class Request(dict[str, Any]):
+    """The HttpRequest of a task, with a place for its bytes: all its records have the same."""
+
+    __slots__ = ("encoded",)
+
+    def __init__(self, **fields: Any) -> None:
+        """Begin with the fields alone."""
+        super().__init__(fields)
+        self.encoded = b""
 
 
 NOTHING = Task()
@@ -88,32 +100,39 @@ def _from_flask() -> Task | None:
     if not flask.has_request_context():
         return None
     request = flask.request
-    return _from_headers(request.environ, request.url)
+    return _from_headers(request.environ, lambda: request.url)
 
 
 def _from_django() -> Task | None:
     request = sys.modules[_DJANGO]._get_django_request()  # noqa: SLF001 - what the stock handler reads
     if request is None:
         return None
+    return _from_headers(request.META, request.build_absolute_uri)
+
+
+def _from_headers(environ: dict[str, Any], url_of: Callable[[], str]) -> Task:
+    """Read a WSGI environment; both frameworks have one. It keeps what was read."""
+    path = environ.get("PATH_INFO")
+    known = environ.get(_KEY)
+    if known and known[0] == path:  # else a copy, passed on to another handler
+        task: Task = known[1]
+        return task
     try:
-        url = request.build_absolute_uri()
+        url = url_of()
     except Exception:  # noqa: BLE001 - DisallowedHost
         url = None
-    return _from_headers(request.META, url)
-
-
-def _from_headers(environ: Mapping[str, Any], url: str | None) -> Task:
-    """Read a WSGI environment; both frameworks have one."""
-    http_request = {
-        "requestMethod": environ.get("REQUEST_METHOD"),
-        "requestUrl": url,
-        "userAgent": environ.get("HTTP_USER_AGENT"),
-        "protocol": environ.get("SERVER_PROTOCOL"),
-    }
+    http_request = Request(
+        requestMethod=environ.get("REQUEST_METHOD"),
+        requestUrl=url,
+        userAgent=environ.get("HTTP_USER_AGENT"),
+        protocol=environ.get("SERVER_PROTOCOL"),
+    )
     trace, span_id, sampled = parse_headers(
         environ.get("HTTP_TRACEPARENT"), environ.get("HTTP_X_CLOUD_TRACE_CONTEXT")
     )
-    return Task(trace, span_id, sampled, http_request)
+    task = Task(trace, span_id, sampled, http_request)
+    environ[_KEY] = path, task
+    return task
 
 
 def parse_headers(traceparent: object, cloud_trace: object) -> tuple[str | None, str | None, bool]:

@@ -67,6 +67,8 @@ class FullRoad:
         self._project = project
         self._context = context
         self._resource_type = resource.get("type")
+        self.has_plain_traces = self._resource_type != APP_ENGINE
+        """Whether a trace is a field alone."""
         # The server merges what the request says into each entry, and measures it then.
         shared_bytes = estimate(dict(labels))
         self._labels_room = max(_MIN_LABELS_ROOM, MAX_LABELS_BYTES - shared_bytes)
@@ -92,7 +94,7 @@ class FullRoad:
         draft.put("sourceLocation", location, source_location_of)
         resource = draft.put("resource", _given(record, "resource", None), resource_of)
         task = self._context.current()
-        trace = _given(record, "trace", self._full_trace(task.trace))
+        trace = _given(record, "trace", self.full_trace(task.trace))
         trace = draft.put("trace", trace, trace_of)
         draft.put("spanId", _given(record, "span_id", task.span_id), span_id_of)
         draft.put("traceSampled", _given(record, "trace_sampled", task.sampled), flag_of)
@@ -121,7 +123,8 @@ class FullRoad:
             return {name: item for name, item in labels.items() if name != "python_logger"}
         return labels
 
-    def _full_trace(self, trace: str | None) -> str | None:
+    def full_trace(self, trace: str | None) -> str | None:
+        """Return a trace with its project, if that is known by now."""
         project = self._project()
         return f"projects/{project}/traces/{trace}" if trace and project else trace
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
+from functools import partial
 from typing import Any
 
 from forklog import logging_lock, uwsgi
@@ -89,11 +90,10 @@ class CloudLoggingHandler(logging.Handler):
             known_resource(self._options),
         )
         self._gate = _gate(self._options, wire)
-        self._encode = self._encoder.encode
-        mine = type(self)
-        self._is_plain = (
-            mine.format is logging.Handler.format and mine.emit is CloudLoggingHandler.emit
-        )
+        self._encode_formatted = partial(self._encoder.encode_usual, is_formatted=True)
+        is_plain = type(self).format is logging.Handler.format
+        self._encode = self._encoder.encode if is_plain else self._encode_formatted
+        self._is_plain = type(self).emit is CloudLoggingHandler.emit
         uwsgi.prepare_requests()
         enlist(client, self)
         weakref.finalize(self, _let_go, self._gate).atexit = False
@@ -114,9 +114,12 @@ class CloudLoggingHandler(logging.Handler):
             if passed is not True and isinstance(passed, logging.LogRecord):
                 record = passed
         pipeline = self._gate.product
-        if self._is_plain and self.formatter is None and pipeline.mark[0]:
+        if self._is_plain and pipeline.mark[0]:
             try:
-                item = self._encode(record, pipeline.insert_ids.opening)
+                if self.formatter is None:
+                    item = self._encode(record, pipeline.insert_ids.opening)
+                else:
+                    item = self._encode_formatted(record, pipeline.insert_ids.opening)
             except Exception:  # noqa: BLE001 - whatever it is, the full road repairs it
                 item = None
             if item is not None:

@@ -19,6 +19,7 @@ from forklog.labels import labels_of
 from forklog.limits import cut_bytes
 
 __all__ = [
+    "SPAN_ID",
     "flag_of",
     "http_request_of",
     "location_of",
@@ -37,7 +38,7 @@ MAX_SOURCE_BYTES = 4_096
 MAX_TRACE_BYTES = 1_024
 DAY_SECONDS = 86_400
 
-_SPAN_ID = re.compile(r"[0-9a-fA-F]{16}\Z")
+SPAN_ID = re.compile(r"[0-9a-fA-F]{16}\Z")
 _DURATION = re.compile(r"\d{1,12}(\.\d{1,9})?s\Z", re.ASCII)
 _INT64_MAX = 2**63
 _INT32_MAX = 2**31
@@ -78,7 +79,7 @@ def flag_of(value: object) -> tuple[bool, bool]:
 
 def span_id_of(value: object) -> tuple[str | None, bool]:
     """Return a span id of 16 hexadecimal digits; a number is written as such."""
-    if isinstance(value, str) and _SPAN_ID.match(value):
+    if isinstance(value, str) and SPAN_ID.match(value):
         return value, False
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**64:
         return f"{value:016x}", False

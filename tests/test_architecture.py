@@ -38,6 +38,8 @@ _ROWS = (
     ("transports.stderr",),
     ("boot", "flusher", "transports.http"),
     ("full", "sheds"),
+    ("site",),
+    ("usual",),
     ("entry",),
     ("driver",),
     ("ending", "accounts"),

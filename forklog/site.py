@@ -1,0 +1,88 @@
+"""Step 3, the call site: what all its records have in common, encoded once; used by the encoder.
+
+Severity, logger, file, line and function are the same at each record of one call. Sites that need
+a repair, and those of our own requests, have no fragment: their records take the full road.
+"""
+
+from __future__ import annotations
+
+import logging
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import orjson
+
+from forklog.draft import SEVERITIES
+from forklog.full import rank_of_level
+from forklog.repair import location_of
+
+__all__ = ["OWN_LOGGERS", "NotPlainError", "Site", "Sites", "key_of"]
+
+# What our own requests log, in the flush thread, must not become records to send: the handler looks
+# at the thread of such a record.
+OWN_LOGGERS = (
+    "urllib3",
+    "google.auth",
+    "google.oauth2",
+    "google_auth",
+    "requests",
+    "charset_normalizer",
+    "forklog",
+)
+_MAX_SITES = 4096
+_MAX_SITE_CHARACTERS = 500  # what is longer is cut, on the full road
+
+# One step for several fields: half the price of reading them one by one.
+key_of = itemgetter("pathname", "lineno", "funcName", "name", "levelno")
+
+
+class NotPlainError(Exception):
+    """The record needs the full road."""
+
+
+class Site(NamedTuple):
+    """The parts of an entry that depend on its call site alone."""
+
+    rank: int
+    fragment: bytes
+    """From the end of the timestamp to the start of a text payload, for a plain record."""
+    severity: bytes
+    name: bytes
+    """The logger's name as JSON, empty where it is no label."""
+    location: bytes
+
+
+class Sites:
+    """Remember call sites by `key_of` their records. Safe from any thread, without a lock."""
+
+    def __init__(self, *, names_logger: bool) -> None:
+        """Start empty; ``names_logger`` tells whether entries name their logger."""
+        self._names_logger = names_logger
+        self._known: dict[tuple[Any, ...], Site] = {}
+        self.get = self._known.get
+
+    def __len__(self) -> int:
+        """Return how many are remembered."""
+        return len(self._known)
+
+    def add(self, record: logging.LogRecord) -> Site:
+        """Remember and return the site of a record.
+
+        Raises:
+            NotPlainError: it has none.
+        """
+        names = f"{record.pathname}{record.funcName}{record.name}"
+        location, is_repaired = location_of(record)
+        is_odd = is_repaired or record.name.__class__ is not str
+        if is_odd or len(names) > _MAX_SITE_CHARACTERS or record.name.startswith(OWN_LOGGERS):
+            raise NotPlainError
+        rank = rank_of_level(record.levelno)
+        severity = b'Z","severity":"%b",' % SEVERITIES[rank]
+        name = orjson.dumps(record.name) if self._names_logger and record.name else b""
+        place = b'"sourceLocation":%b,' % orjson.dumps(location)
+        labels = b'"labels":{"python_logger":%b},' % name if name else b""
+        fragment = b'%b%b%b"textPayload":' % (severity, labels, place)
+        if len(self._known) >= _MAX_SITES:  # loggers named by request, generated code
+            self._known.clear()
+        site = self._known[key_of(record.__dict__)] = Site(rank, fragment, severity, name, place)
+        return site

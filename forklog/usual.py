@@ -1,0 +1,156 @@
+"""Step 3, the usual road: a record with the usual extras, an exception or a task; by the encoder.
+
+Most records that are not plain are well-formed: labels that are text, an ordinary dict as JSON
+fields, a trace, the request that a framework knows. They need no repair, so they get none: whatever
+is not as usual takes the full road, which makes the same entry of the same record.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from forklog.clean import encoded_or_rebuilt
+from forklog.context import Request, Task
+from forklog.labels import MAX_LABELS
+from forklog.repair import SPAN_ID, http_request_of
+from forklog.site import NotPlainError, Site
+
+__all__ = ["UsualRoad"]
+
+# Fields that are rarely given, or set by google's filter: the full road knows what they mean.
+_RARE = frozenset(
+    {
+        "http_request",
+        "source_location",
+        "resource",
+        "_labels",
+        "_trace",
+        "_span_id",
+        "_trace_sampled",
+        "_http_request",
+        "_source_location",
+        "_resource",
+    }
+)
+_MAX_LABELS = 16
+_MAX_KEY, _MAX_VALUE = 100, 1000  # characters of a label: surely within the limits of the API
+_MAX_TRACE = 250
+_BRACE = ord("{")
+_NONE = b'"None"'
+_dumps = orjson.dumps
+
+
+class UsualRoad:
+    """Encode records whose extras are well-formed; for the arguments see `forklog.entry.Encoder`.
+
+    Every method raises, `NotPlainError` or anything else, where a record is not as usual.
+    """
+
+    def __init__(
+        self,
+        format_record: Callable[[logging.LogRecord], str],
+        shared: Mapping[str, str],
+        full_trace: Callable[[str | None], str | None],
+        max_bytes: int,
+    ) -> None:
+        """Keep what encoding needs; ``max_bytes`` is the size of an entry that is surely small."""
+        self._format = format_record
+        self._full_trace = full_trace
+        self._max_bytes = max_bytes if len(shared) + _MAX_LABELS < MAX_LABELS else 0
+
+    def fields_of(
+        self, record: logging.LogRecord, site: Site, task: Task, *, is_formatted: bool
+    ) -> bytes:
+        """Return all fields of a record's entry that come after its timestamp.
+
+        Args:
+            record: of the class `logging.LogRecord` itself.
+            site: that of the record.
+            task: what is known of the task that logs.
+            is_formatted: whether the handler has a formatter.
+        """
+        given = record.__dict__
+        if not _RARE.isdisjoint(given) or record.msg.__class__ is not str:
+            raise NotPlainError
+        if is_formatted or record.exc_info or record.exc_text or record.stack_info:
+            text = self._format(record)
+        else:
+            text = record.msg % record.args if record.args else record.msg
+        parts = (
+            site.severity,
+            _labels(given.get("labels"), site),
+            site.location,
+            self._task_fields(given, task),
+            _payload(text, given.get("json_fields")),
+        )
+        fields = b"".join(parts)
+        if len(fields) > self._max_bytes:
+            raise NotPlainError
+        return fields
+
+    def _task_fields(self, given: Mapping[str, Any], task: Task) -> bytes:
+        """Encode trace, span and request: what ``extra=`` says, else what the task has."""
+        trace = given["trace"] if "trace" in given else self._full_trace(task.trace)
+        span_id = given.get("span_id", task.span_id)
+        sampled = given.get("trace_sampled", task.sampled)
+        fields = b"" if task.http_request is None else _request(task.http_request)
+        if trace:
+            if trace.__class__ is not str or len(trace) > _MAX_TRACE:
+                raise NotPlainError
+            fields += b'"trace":%b,' % _dumps(trace)
+        if span_id:
+            if not SPAN_ID.match(span_id):
+                raise NotPlainError
+            fields += b'"spanId":%b,' % _dumps(span_id)
+        if sampled is True:
+            fields += b'"traceSampled":true,'
+        elif sampled:
+            raise NotPlainError
+        return fields
+
+
+def _labels(given: Any, site: Site) -> bytes:
+    """Encode the logger's name and the labels of ``extra=``."""
+    if not given:
+        return b'"labels":{"python_logger":%b},' % site.name if site.name else b""
+    if given.__class__ is not dict or len(given) > _MAX_LABELS:
+        raise NotPlainError
+    for key, value in given.items():
+        is_text = key.__class__ is str and value.__class__ is str
+        if not is_text or len(key) > _MAX_KEY or len(value) > _MAX_VALUE:
+            raise NotPlainError
+    encoded = _dumps(given)
+    if site.name and "python_logger" not in given:
+        return b'"labels":{"python_logger":%b,%b,' % (site.name, encoded[1:])
+    return b'"labels":%b,' % encoded
+
+
+def _request(request: Mapping[str, Any]) -> bytes:
+    """Encode the request of a task, once for all its records."""
+    if isinstance(request, Request) and request.encoded:
+        return request.encoded
+    fields, is_changed = http_request_of(request)
+    if is_changed or not fields:
+        raise NotPlainError
+    encoded = b'"httpRequest":%b,' % _dumps(fields)
+    if isinstance(request, Request):
+        request.encoded = encoded
+    return encoded
+
+
+def _payload(text: str, json_fields: Any) -> bytes:
+    encoded = _dumps(text)
+    if encoded[1] == _BRACE or encoded == _NONE:
+        raise NotPlainError
+    if not json_fields:
+        return b'"textPayload":%b}' % encoded
+    if json_fields.__class__ is not dict:
+        raise NotPlainError
+    whole, _ = encoded_or_rebuilt({**json_fields, "message": text})
+    if not whole:
+        raise NotPlainError
+    return b'"jsonPayload":%b}' % whole
