@@ -115,7 +115,7 @@ class UsualRoad:
 
 def _labels(given: Any, site: Site) -> bytes:
     """Encode the logger's name and the labels of ``extra=``."""
-    if not given:
+    if given is None or given == {}:
         return b'"labels":{"python_logger":%b},' % site.name if site.name else b""
     if given.__class__ is not dict or len(given) > _MAX_LABELS:
         raise NotPlainError

@@ -76,6 +76,7 @@ def test_what_applications_log_takes_it(extra: dict[str, Any], labels: dict[str,
 ODD: dict[str, dict[str, Any]] = {
     "labels of other types": {"labels": {"order": 7}},
     "labels that are none": {"labels": "order"},
+    "labels that are nothing else": {"labels": []},
     "a long label": {"labels": {"k": "x" * 70_000}},
     "many labels": {"labels": {str(n): "x" for n in range(70)}},
     "not finite": {"json_fields": {"a": float("nan")}},
