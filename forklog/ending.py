@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from forklog.clock import monotonic
 from forklog.driver import Driver
 from forklog.flusher import Flusher
@@ -9,7 +11,7 @@ from forklog.last_resort import write_last_resort
 from forklog.options import Options
 from forklog.report import Report
 
-__all__ = ["Ending"]
+__all__ = ["Ending", "are_imports_over"]
 
 _LATE_SECONDS = 0.25  # for what is logged after the exit's deadline was used up
 _THREAD_SECONDS = 0.2  # for a thread whose work is done, or given up, to end
@@ -60,3 +62,11 @@ class Ending:
         """Account for what was shed, and say what the rate limit has withheld so far."""
         self._driver.sheds.tell()
         self._report.finish()
+
+
+def are_imports_over() -> bool:
+    """Tell whether the interpreter takes its modules down: no thread runs, urllib3 cannot work.
+
+    What finalizers log then goes to the last resort.
+    """
+    return getattr(sys, "meta_path", None) is None

@@ -17,7 +17,7 @@ from forklog.boot import Boot
 from forklog.buffer import NEVER, Buffer
 from forklog.clock import monotonic
 from forklog.driver import Driver
-from forklog.ending import Ending
+from forklog.ending import Ending, are_imports_over
 from forklog.flusher import Flusher
 from forklog.fork import new_mark, pid
 from forklog.insert_id import InsertIds
@@ -75,7 +75,7 @@ class Pipeline:
         """Take a wake-up from an offer that the buffer was armed for; any thread, any context."""
         self.buffer.wake_rank = NEVER
         try:
-            if self.state is not State.RUNNING:
+            if self.state is not State.RUNNING or are_imports_over():
                 self._advance()
         finally:
             self.driver.bell.ring()
@@ -96,10 +96,10 @@ class Pipeline:
                 return
 
     def _act(self) -> None:
-        if self.state is State.CLOSED:
+        if self.state is State.CLOSED or are_imports_over():
             self.ending.give_up("closed")
         elif self.state is State.INLINE:
-            self.driver.run_inline()
+            self.at_exit() if self.driver.is_leaving else self.driver.run_inline()
         elif self.state is not State.RUNNING:
             self._start()
 

@@ -1,10 +1,13 @@
 """The body of a fork test: a process gets the PID of its grandparent, which is dead.
 
-Linux lets root say which PID comes next; elsewhere `main` returns False and does nothing.
+Linux lets root say which PID comes next, and give a family of processes PIDs of their own, so that
+nobody else on the machine takes the one that is wanted. Elsewhere `main` returns False.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 from pathlib import Path
 
@@ -13,15 +16,22 @@ import stage
 LAST = Path("/proc/sys/kernel/ns_last_pid")
 ROUNDS = 20
 OTHER = 3  # a child that got another PID
+_CLONE_NEWPID = 0x20000000
 
 
 def main() -> bool:
     """Run the rounds; return whether it is possible here."""
+    if ctypes.CDLL(None).unshare(_CLONE_NEWPID):
+        return False
     try:
         LAST.write_text(LAST.read_text())
     except OSError:
         return False
-    stage.log()
+    stage.run(_family)  # the first of the new PIDs
+    return True
+
+
+def _family() -> None:
     for _ in range(ROUNDS):
         ours, theirs = os.pipe()
         stage.reap(stage.start(_grandparent, theirs))
@@ -30,7 +40,6 @@ def main() -> bool:
         os.close(ours)
         if said != b"same":
             raise AssertionError(f"the grandchild said {said!r}")
-    return True
 
 
 def _grandparent(pipe: int) -> None:
@@ -43,7 +52,7 @@ def _grandparent(pipe: int) -> None:
 
 def _parent(wanted: int, pipe: int) -> None:
     stage.log()
-    stage.until(lambda: not Path(f"/proc/{wanted}").exists())
+    stage.until(lambda: not _lives(wanted))
     for _ in range(200):
         LAST.write_text(str(wanted - 1))
         child = os.fork()
@@ -54,6 +63,13 @@ def _parent(wanted: int, pipe: int) -> None:
             os.write(pipe, b"same" if stage.handler.flush() else b"unsent")
             break
     os._exit(stage.DONE)
+
+
+def _lives(process: int) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, 0)
+        return True
+    return False
 
 
 def _grandchild() -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -85,28 +84,6 @@ def test_files_with_the_numbers_of_inherited_sockets_stay_open(forks: Forks, sta
             reap(child)
     """)
     forks.check_every_record_once(processes=21)
-
-
-def test_programs_inherit_nothing(forks: Forks) -> None:
-    """A program started while a connection is open has no descriptor of ours, and is not slow."""
-    done = forks.run("""
-        import json, subprocess, sys, threading
-        from stage import handler, log
-
-        log()
-        assert handler.flush()
-        code = "import os; print(*sorted(os.listdir('/proc/self/fd'), key=int))"
-        seen = set()
-        for _ in range(20):
-            log()
-            seen.add(subprocess.run(
-                [sys.executable, "-S", "-c", code],
-                close_fds=False, check=True, capture_output=True, text=True, timeout=20,
-            ).stdout)
-        print(json.dumps(sorted(seen)))
-    """)
-    assert json.loads(done.stdout) == ["0 1 2 3\n"]  # 3 is the listing's own
-    forks.check_every_record_once(processes=1)
 
 
 def test_a_handler_that_was_closed_leaves_no_descriptor(forks: Forks) -> None:
