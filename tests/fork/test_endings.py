@@ -63,7 +63,8 @@ ENDS = {
     "multiprocessing's os._exit": (
         (
             "import multiprocessing\n"
-            "child = multiprocessing.get_context('fork').Process(target=logging.info, args=('last',))\n"
+            "fork = multiprocessing.get_context('fork')\n"
+            "child = fork.Process(target=logging.info, args=('last',))\n"
             f"child.start(); child.join(); os._exit({DONE})"
         ),
         DONE,
