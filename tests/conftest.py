@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from forklog import CloudLoggingHandler
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from forklog.transports.base import Transport
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `helpers`; test folders are no packages
+
+# No example has a deadline: the machine may be busy, and pytest-timeout bounds a test as a whole.
+hypothesis.settings.register_profile("forklog", deadline=None)
+hypothesis.settings.load_profile("forklog")
 
 pytest_plugins = ["forklog.testing.plugin", "pytester"]
 
