@@ -273,11 +273,8 @@ def _report(  # noqa: PLR0913, PLR0917 - the numbers of the end
     print(f"lost with a kill    {at_risk or 0}")
     silent = logged - delivered - verdict.refused - sum(verdict.lost_by.values())
     print(f"lost silently       {silent}")
-    print(
-        f"shown twice         0, hidden by insertId {copies}"
-        if not any("twice" in text for text in verdict.wrong)
-        else "shown twice         SOME"
-    )
+    twice = sum(count - 1 for count in shown.values())
+    print(f"shown twice         {twice}, hidden by insertId {copies}")
     print(f"memory of worker 1  {memory}")
     for text in verdict.wrong:
         print(f"WRONG: {text}")
