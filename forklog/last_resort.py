@@ -7,18 +7,16 @@ import errno
 import json
 import os
 import re
-import select
 import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from forklog.clock import monotonic
-from forklog.report import Report, has_room, pipe_of, stderr
+from forklog.report import Report
+from forklog.stderr import stream, write
 
 __all__ = ["write_last_resort", "write_to_stderr"]
 
 _PATIENCE_SECONDS = 1.0  # for the reader of a pipe, between two writes
-_PIPE_SECONDS = 5.0  # for all that is to be written into a pipe
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
@@ -48,27 +46,11 @@ def write_last_resort(where: str, entries: Iterable[bytes], report: Report) -> N
 def write_to_stderr(lines: bytes) -> None:
     """Write lines of JSON so that they stay JSON in any encoding of stderr; raises if it cannot."""
     text = lines.decode()
-    stream = stderr()
-    if (stream.encoding or "utf-8").lower() not in ("utf-8", "utf8"):
+    if (stream().encoding or "utf-8").lower() not in ("utf-8", "utf8"):
         # It would write backslash escapes of its own, or fail. JSON has such characters in strings
         # only, where its escapes mean the same.
         text = _NOT_ASCII.sub(lambda match: json.dumps(match[0])[1:-1], text)
-    stream.flush()
-    if (pipe := pipe_of(stream)) is None:
-        stream.write(text)
-        stream.flush()
-    else:
-        _write_pipe(pipe, text.encode(stream.encoding or "utf-8"))
-
-
-def _write_pipe(pipe: int, data: bytes) -> None:
-    """Write, but give a reader that has stopped reading up, or the process would never end."""
-    deadline = monotonic() + _PIPE_SECONDS
-    while data:
-        if monotonic() > deadline or not has_room(pipe, _PATIENCE_SECONDS):
-            raise TimeoutError("nobody reads stderr")
-        # A pipe that has room has room for so much; a larger write could wait.
-        data = data[os.write(pipe, data[: select.PIPE_BUF]) :]
+    write(text, _PATIENCE_SECONDS)
 
 
 def _append(path: str, data: bytes) -> None:

@@ -3,56 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import os
-import select
-import stat
-import sys
 from collections.abc import Callable
-from typing import Any
 
 from forklog.clock import monotonic
 from forklog.fork import pid
+from forklog.stderr import write
 
-__all__ = ["Report", "has_room", "pipe_of", "stderr"]
+__all__ = ["Report"]
 
 INTERVAL = 60.0
 
 
-def pipe_of(stream: object) -> int | None:
-    """Return the descriptor of a stream that writes into a pipe, whose reader may be stuck."""
-    try:
-        descriptor: int = stream.fileno()  # type: ignore[attr-defined]
-        return descriptor if stat.S_ISFIFO(os.fstat(descriptor).st_mode) else None
-    except (AttributeError, OSError, ValueError):
-        return None
-
-
-def has_room(pipe: int, seconds: float = 0.0) -> bool:
-    """Tell whether a pipe takes a short write at once; wait so long for its reader."""
-    try:
-        return bool(select.select([], [pipe], [], seconds)[1])
-    except ValueError:  # a number that is too high for select
-        return True
-
-
-def stderr() -> Any:
-    """Return the stream to write to: stderr, or the first one if something else took its place.
-
-    celery, and many an application, put an object there whose `write` logs; what is said here must
-    not come back as a record.
-    """
-    is_stream = sys.stderr is None or isinstance(sys.stderr, io.TextIOBase)
-    return sys.stderr if is_stream else sys.__stderr__
-
-
 def _to_stderr(line: str) -> None:
-    with contextlib.suppress(Exception):  # closed, or None
-        stream = stderr()
-        pipe = pipe_of(stream)
-        if pipe is None or has_room(pipe):
-            stream.write(line)
-            stream.flush()
+    with contextlib.suppress(Exception):  # closed, None, or nobody reads it
+        write(line)
 
 
 class Report:

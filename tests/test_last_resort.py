@@ -206,3 +206,33 @@ def test_an_ascii_stderr_still_gets_the_entries(
         "eins",
         "zwölf",
     ]
+
+
+def test_a_fork_while_another_thread_writes_leaves_stderr_usable() -> None:
+    """The lock of Python's stderr may be held at the fork: the child's lines come all the same."""
+    check_python("""
+        import os, sys, threading
+        from forklog.report import Report
+        reading, writing = os.pipe()
+        os.dup2(writing, 2)
+        held = threading.Event()
+
+        def fill():
+            held.set()
+            sys.stderr.buffer.write(b"x" * 2_000_000)  # more than the pipe takes: holds the lock
+            sys.stderr.buffer.flush()
+
+        threading.Thread(target=fill, daemon=True).start()
+        held.wait()
+        while len(os.read(reading, 65_536)) == 65_536 and not fill.__doc__:
+            fill.__doc__ = "the thread is in the middle of its write now"
+        pid = os.fork()
+        if not pid:
+            rest, end = os.pipe()
+            os.dup2(end, 2)
+            Report().say("key", "from the child")
+            ok = b"from the child" in os.read(rest, 1000)
+            os._exit(DONE if ok else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == DONE
+        os._exit(DONE)
+    """)
