@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import urllib.request
 from typing import TYPE_CHECKING
 
@@ -59,20 +60,28 @@ def test_two_applications_in_one_interpreter(site: Site) -> None:
 def test_two_interpreters(site: Site) -> None:
     """The application in the second one delivers too, but where credentials are needed.
 
-    google.auth cannot be imported twice in a process; entries go to stderr then, and why.
+    google.auth cannot be imported twice in a process; entries go to stderr then, and why. Up to
+    Python 3.12 no hook tells an interpreter beside the main one of the end.
     """
+    has_end = sys.version_info >= (3, 13)
+    if has_end:
+        site.environ["EXAMPLE_MAX_LATENCY"] = FAR_AWAY
     server = site.start_uwsgi(2, f"{MOUNTS}mount = /b=uwsgi_second:application\n", 2)
     for _ in range(4):
         site.ask_until(lambda pids: len(pids) == 2)
         _ask_second(site)
-    site.check_every_record_once(2)
+    _ask_second(site, 4)  # an ERROR, sent at once
     wait_until(lambda: "not for lack of credentials alone" in server.output(), 20)
     assert "under uWSGI set single-interpreter = true (PyO3" in server.output()
+    if has_end:
+        _ask_second(site)
+    else:
+        wait_until(lambda: not site.pending(), 20, "all records")
     site.end_uwsgi()
     site.check_every_record_once(2)
 
 
-def _ask_second(site: Site) -> int:
+def _ask_second(site: Site, records: int = 3) -> int:
     assert site.server is not None
-    with urllib.request.urlopen(f"{site.server.url}/b/?records=3", timeout=20) as answer:
+    with urllib.request.urlopen(f"{site.server.url}/b/?records={records}", timeout=20) as answer:
         return int(json.loads(answer.read())["pid"])
