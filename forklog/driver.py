@@ -158,10 +158,14 @@ class Driver:
         self.is_stopping = True
         self.thread.end_in_child()
 
-    def run_inline(self) -> None:
-        """Send in the calling thread if something urgent or a full batch waits; may block."""
-        if self._is_due() and monotonic() >= self._not_before:
-            self.pass_inline(self._options.answer_timeout)
+    def run_inline(self, *, is_wanted: bool = False) -> None:
+        """Send in the calling thread if something urgent or a full batch waits, or if wanted.
+
+        Blocks for the answer, for ``shutdown_timeout`` at most, but not while a failure passes: a
+        server that is gone must not hold up each request of the application.
+        """
+        if (is_wanted or self._is_due()) and monotonic() >= self._not_before:
+            self.pass_inline(min(self._options.answer_timeout, self._options.shutdown_timeout))
 
     def pass_inline(self, timeout: float) -> Pass:
         """Run one pass in the calling thread, waiting ``timeout`` seconds for the answer."""

@@ -180,7 +180,7 @@ class Pipeline:
     def flush_request(self) -> None:
         """At the end of a request, where no thread runs: send what it has logged. Blocks."""
         if self.state is State.INLINE and self.mark[0]:
-            self.driver.pass_inline(self._options.answer_timeout)
+            self.driver.run_inline(is_wanted=True)
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that was accepted before the call is settled, or the timeout is over.

@@ -51,6 +51,29 @@ def test_records_are_sent_by_the_logging_thread() -> None:
     assert done.stderr.count("threads are off") == 1
 
 
+DEAD = (
+    BODY.partition("import forklog")[0]
+    + """
+import forklog, time
+from forklog.testing import Fail, FakeTransport, Hang
+transport = FakeTransport(Hang(), Fail(503, times=99, retry_after=60))
+handler = forklog.CloudLoggingHandler(transport=transport, shutdown_timeout=1, last_resort="none")
+log = logging.getLogger("inline"); log.addHandler(handler); log.setLevel(20)
+start = time.monotonic()
+for number in range(20):
+    log.info("%d", number)
+    server.after_req_hook()
+assert time.monotonic() - start < 15, "one answer_timeout is 30"
+assert handler.stats().requests <= 2, handler.stats()
+"""
+)
+
+
+def test_a_dead_server_does_not_hold_up_each_request() -> None:
+    """One request waits, for shutdown_timeout at most; while the failure passes no other does."""
+    check_python(DEAD)
+
+
 def test_a_server_that_has_threads_off(site: Site) -> None:
     """Each request's records are sent at its end, by its own thread; one line says so."""
     site.environ["EXAMPLE_MAX_LATENCY"] = "60"
