@@ -87,10 +87,11 @@ class Buffer:
 
     def offer(self, rank: int, entry: bytes) -> None:
         """Append an entry of this severity rank (0-8); never blocks, takes no lock."""
+        size = len(entry)
         self._append[rank](entry)
-        # Since CPython 3.10 threads switch at calls and loops only, so this line is one step. If a
-        # build ever breaks that, `take` of the last entry sets the sum right again.
-        self.bytes += len(entry)
+        # Since CPython 3.10 threads switch at calls and loops only, so this line, which has none,
+        # is one step. If a build ever breaks that, `take` of the last entry sets the sum right.
+        self.bytes += size
         if self.bytes > self.alarm_bytes:
             self._alarm()
         if rank >= self.wake_rank:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import threading
 from collections import deque
 
@@ -176,6 +177,16 @@ def test_threads_lose_nothing_and_the_bytes_stay_true() -> None:
     taker.join()
     assert len(taken) == len(set(taken)) == 24_000
     assert buffer.bytes == 0
+
+
+def test_adding_to_the_bytes_calls_nothing() -> None:
+    """The sum is read and written without a call between, at which threads could switch."""
+    steps = [step.opname for step in dis.get_instructions(Buffer.offer)]
+    names = [step.argval for step in dis.get_instructions(Buffer.offer)]
+    read = names.index("bytes")
+    written = read + 1 + names[read + 1 :].index("bytes")
+    assert steps[written].startswith("STORE")
+    assert not [step for step in steps[read:written] if "CALL" in step or "JUMP" in step]
 
 
 def test_inspection_changes_nothing() -> None:
