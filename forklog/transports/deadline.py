@@ -22,7 +22,6 @@ from forklog.transports.base import WireError
 
 __all__ = ["Deadline", "DeadlineAdapter", "TokenAdapter"]
 
-_CHUNK_BYTES = 16_384  # one TLS record; a socket's timeout is for each of them
 _TOO_MANY, _SERVER_ERRORS = 429, 500
 
 
@@ -108,10 +107,10 @@ class _Timed:
     def send(self, data: Any) -> None:
         if self.sock is None:
             self.connect()
-        view = memoryview(data)
-        for start in range(0, len(view), _CHUNK_BYTES):
-            self.sock.settimeout(self._deadline.left())
-            super().send(view[start : start + _CHUNK_BYTES])  # type: ignore[misc]
+        # In one piece: the timeout of sendall is for all of it, and so is that of one write to TLS.
+        # Each piece would have to get the interpreter's lock back, 5 ms each while others log.
+        self.sock.settimeout(self._deadline.left())
+        super().send(data)  # type: ignore[misc]
 
 
 class _HttpConnection(_Timed, urllib3.connection.HTTPConnection):
