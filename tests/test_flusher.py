@@ -16,7 +16,7 @@ from forklog.testing import Deliver, Disconnect, Fail, FakeTransport, Hang, Outc
 from forklog.transports.base import Answer, Connection, WireError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 class _Bench:
@@ -358,3 +358,47 @@ def test_close_leaves_nothing_open(bench: _Bench) -> None:
     bench.log(str(os.getpid()))
     bench.run()
     assert bench.flusher.delivered == 2
+
+
+class _Counted:
+    """A wire that counts what is open, and during a request does what the test says."""
+
+    def __init__(self, *statuses: int) -> None:
+        self.statuses = [*statuses]
+        self.opened = self.closed = 0
+        self.during: Callable[[], object] = lambda: None
+
+    def open(self) -> Connection:
+        self.opened += 1
+        return self
+
+    def send(self, entries: Sequence[bytes], timeout: float) -> Answer:
+        assert entries
+        assert timeout > 0
+        self.during()
+        return Answer(self.statuses.pop(0))
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_closing_under_a_request_closes_the_connection_after_it() -> None:
+    """Whoever closes does not wait for the request; its end closes what it used."""
+    wire = _Counted(200)
+    bench = _Bench(wire)
+    wire.during = bench.flusher.close
+    bench.log("a")
+    assert bench.flusher.run_once() is Pass.SENT
+    assert (wire.opened, wire.closed) == (1, 1)
+
+
+def test_a_blocked_wire_is_opened_anew() -> None:
+    """What somebody mends, such as a file of credentials, is read with the next attempt."""
+    wire = _Counted(403, 503, 200)
+    bench = _Bench(wire)
+    bench.log("a")
+    assert bench.flusher.run_once() is Pass.LATER
+    assert (wire.opened, wire.closed) == (1, 1)
+    assert bench.flusher.run_once() is Pass.LATER
+    assert bench.flusher.run_once() is Pass.SENT
+    assert (wire.opened, wire.closed) == (2, 1)

@@ -460,3 +460,76 @@ def test_the_counts_of_a_closed_handler_stay(make_logger: Make) -> None:
     handler.close()
     assert handler.flush()
     assert (handler.stats().state, handler.stats().delivered) == ("closed", 1)
+
+
+def test_the_accounts_hold_while_the_last_resort_is_written(
+    make_logger: Make, forklog_transport: FakeTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is given up is counted as dropped before it is written, which may take its time."""
+    seen: list[Any] = []
+
+    class Slow:
+        encoding = "utf-8"
+
+        def write(self, _text: str) -> None:
+            seen.append(_check(handler))
+
+        def flush(self) -> None:
+            return
+
+    forklog_transport.then(Fail(503, times=10**6))
+    logger, handler = make_logger(shutdown_timeout=0.05, last_resort="stderr")
+    for n in range(10):
+        logger.info("%d", n)
+    monkeypatch.setattr("sys.__stderr__", Slow())
+    monkeypatch.setattr("sys.stderr", Slow())
+    handler.close()
+    assert seen
+    assert all((stats.pending, stats.dropped) == (0, {"shutdown": 10}) for stats in seen)
+
+
+def test_a_record_that_cannot_be_encoded_is_accounted_for(
+    make_logger: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was accepted and is dropped as ``encode``; logging's rules say so; its neighbours come."""
+
+    class Broken:
+        def encode_full(self, *_: object) -> None:
+            raise ZeroDivisionError
+
+    logger, handler = make_logger()
+    logger.info("good")
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    handler._encode, handler._encoder = (lambda *_: None), Broken()  # type: ignore[assignment]
+    logger.info("bad")
+    assert handler.flush()
+    stats = _check(handler)
+    assert (stats.delivered, dict(stats.dropped)) == (1, {"encode": 1})
+
+
+def test_what_was_dropped_last_is_still_told_to_the_log(
+    make_logger: Make, forklog_transport: FakeTransport
+) -> None:
+    """A drop right before close: its notice is delivered within the deadline of close."""
+    forklog_transport.then(Refuse(0))
+    logger, handler = make_logger(max_latency=0.2)
+    logger.info("bad")
+    logger.info("good")
+    handler.close()
+    (notice,) = _notices(forklog_transport)
+    assert notice["message"] == "forklog dropped 1 entries (refused)"
+    assert _check(handler).dropped == {"refused": 1}
+
+
+def test_closing_does_not_hammer_a_server_in_trouble(
+    make_logger: Make, forklog_transport: FakeTransport
+) -> None:
+    """An attempt at once, then ever fewer: in a second and a half not more than eight."""
+    forklog_transport.then(Fail(503, times=10**6, retry_after=60))
+    logger, handler = make_logger(shutdown_timeout=1.5)
+    logger.info("a")
+    forklog_transport.wait_until(lambda: bool(forklog_transport.sent))
+    start = time.monotonic()
+    handler.close()
+    assert time.monotonic() - start > 1.4
+    assert 2 <= len(forklog_transport.sent) <= 9

@@ -84,3 +84,19 @@ def test_a_broken_stderr_is_borne(monkeypatch: pytest.MonkeyPatch, broken: objec
         broken.close()
     monkeypatch.setattr(sys, "stderr", broken)
     assert Report().say("k", "text")
+
+
+def test_withheld_drops_are_said_when_their_minute_is_over(
+    report: Report, lines: list[str], clock: _Clock
+) -> None:
+    """Nothing more has to be dropped for that; ``catch_up`` is called after each pass."""
+    report.drop("refused", 1, "400 INVALID_ARGUMENT")
+    report.drop("refused", 2)
+    report.catch_up()
+    clock.now += INTERVAL
+    report.catch_up()
+    report.catch_up()
+    assert [line.partition(" ")[2] for line in lines] == [
+        "dropped 1 log entries (refused: 400 INVALID_ARGUMENT)\n",
+        "dropped 2 log entries (refused)\n",
+    ]
