@@ -128,7 +128,7 @@ def test_a_server_that_is_gone_holds_up_no_end(
     if server == "never answers":
         emulator.fault("hang")
     url = emulator.url if server == "never answers" else refusing
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(4) as pool:  # they wait for most of their time
         ended = dict(zip(ENDS, pool.map(lambda end: Ended(end, url), ENDS), strict=True))
     emulator.clear_faults()
     for end, one in ended.items():
