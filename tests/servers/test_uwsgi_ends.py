@@ -79,7 +79,7 @@ def test_a_busy_gevent_worker_at_sigterm(site: Site) -> None:
 
 @pytest.mark.parametrize("kind", ["all kinds", "gevent"])
 def test_a_dead_server_holds_up_nobody(site: Site, kind: str) -> None:
-    """With nobody answering, each process ends within shutdown_timeout and a second of SIGTERM."""
+    """With nobody answering, each process gives up within shutdown_timeout and a second."""
     spool = site.folder / "spool"
     spool.mkdir()
     lines = f"spooler = {spool}\nspooler-frequency = 1\nmule = {site.mule}\n"
@@ -97,10 +97,12 @@ def test_a_dead_server_holds_up_nobody(site: Site, kind: str) -> None:
     site.wait_idle()
     forked = set(server.group()) - {server.pid}
     assert len(forked) == WORKERS + (0 if kind == "gevent" else 2)
+    hooked = WORKERS + (kind != "gevent")  # spoolers run no hook, see there
     began = time.monotonic()
     os.kill(server.pid, signal.SIGTERM)
+    wait_until(lambda: server.output().count("log entries (shutdown)") >= hooked, 60, "the losses")
+    assert time.monotonic() - began < SHUTDOWN_SECONDS + 1 + 1, "a second for a busy machine"
     wait_until(lambda: not any(map(is_running, forked)), 60, "the ends")
-    # Three seconds for a machine that is busy with other things; twice the timeout would be ten.
-    assert time.monotonic() - began < SHUTDOWN_SECONDS + 1 + 3
+    # Python's own teardown took two seconds on a busy machine; a second timeout would add five.
+    assert time.monotonic() - began < 2 * SHUTDOWN_SECONDS
     assert server.end(signal.SIGTERM, 20)  # the master looks once a second
-    assert "dropped" in server.output(), "what was not delivered is accounted for"
