@@ -86,7 +86,8 @@ def _uwsgi_table(process: Process) -> tuple[set[str], tuple[str, ...]]:
     options = process.uwsgi_options
     is_master = process.role.is_loader and "no master" not in process.role.model
     is_async = "async" in options and "gevent" not in options
-    if is_master or "skip-atexit" in options or is_async:
+    is_spooler = process.role.name == "spooler"  # uWSGI ends it by SIGKILL
+    if is_master or is_spooler or "skip-atexit" in options or is_async:
         return set(), ("every end",)
     ends = ["TERM, INT or reload while it is busy with a request", _KILL, "os._exit"]
     if "harakiri" in options:

@@ -115,6 +115,12 @@ def _judge_ends(process: Process, ends: Ends) -> Iterator[Finding]:
         yield ok("exit", f"{firing[0].name} runs at the end; the first record hooks forklog in")
     elif process.role.is_loader and ends.without == ("every end",):
         yield ok("exit", "no hook runs at the end of the master; its workers deliver its records")
+    elif process.role.name == "spooler":
+        yield note(
+            "spooler",
+            "uWSGI ends spoolers by SIGKILL: what a job logged within the last max_latency is lost",
+            "a smaller max_latency, or a last record of flush_level in each job",
+        )
     if _is_hook_taken(process, was_hooked=was_hooked) and hooked:
         yield problem(
             "atexit-overwritten",

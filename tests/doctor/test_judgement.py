@@ -154,6 +154,7 @@ NOTES = {
     "no-wipe": {"subject": process(has_wipe=False)},
     "sigterm": {"subject": process(dies_of_term=True)},
     "skip-atexit-teardown": {"subject": uwsgi("skip-atexit-teardown")},
+    "spooler": {"subject": uwsgi(role=Role(server="uwsgi", name="spooler", model="prefork"))},
     "no-config": {"subject": process(is_command=True), "reached": Routes()},
     "closed": {"reached": handler(state="closed")},
     "handler-level": {"reached": handler(level="ERROR")},
@@ -215,6 +216,11 @@ ENDS = {
     "uwsgi master": (loader(), (3, 11), []),
     "uwsgi gevent": (uwsgi("async", "gevent"), (3, 11), ["uwsgi.atexit"]),
     "uwsgi async": (uwsgi("async"), (3, 11), []),
+    "uwsgi spooler": (
+        uwsgi(role=Role(server="uwsgi", name="spooler", model="prefork")),
+        (3, 11),
+        [],
+    ),
     "uwsgi skip-atexit": (uwsgi("skip-atexit"), (3, 11), []),
     "uwsgi teardown": (uwsgi("skip-atexit-teardown"), (3, 11), ["uwsgi.atexit"]),
 }
