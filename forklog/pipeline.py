@@ -159,7 +159,7 @@ class Pipeline:
         if not self.driver.is_leaving:
             text = f"{why}: logs are sent by the logging threads themselves, in batches"
             self._report.say("inline", text)
-        uwsgi.after_request(self.flush_request)
+        uwsgi.after_request(self)
         self.driver.run_inline()
 
     def _hold(self) -> None:

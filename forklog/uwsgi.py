@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import enum
 import os
+import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 __all__ = [
     "Role",
@@ -124,13 +125,16 @@ def _run_after_fork() -> None:
             callback()
 
 
-def after_request(callback: Callable[[], object]) -> None:
-    """Have ``callback`` run at the end of each request, where threads are off.
+class _Flusher(Protocol):
+    def flush_request(self) -> None: ...
+
+
+def after_request(flusher: _Flusher) -> None:
+    """Have ``flusher.flush_request()`` called at the end of each request, where threads are off.
 
     uWSGI looks for this hook once, after the app was loaded: `prepare_requests` has put ours there.
     """
-    if callback not in _after_request:
-        _after_request.append(callback)
+    _after_request.add(flusher)
 
 
 def prepare_requests() -> None:
@@ -139,10 +143,10 @@ def prepare_requests() -> None:
         chain_hook("after_req_hook", _run_after_request)
 
 
-_after_request: list[Callable[[], object]] = []
+_after_request: weakref.WeakSet[_Flusher] = weakref.WeakSet()
 
 
 def _run_after_request() -> None:
-    for callback in tuple(_after_request):
+    for flusher in list(_after_request):
         with contextlib.suppress(Exception):
-            callback()
+            flusher.flush_request()

@@ -123,6 +123,27 @@ log.handlers.clear()
     assert texts == ["first", *map(str, range(20))]
 
 
+def test_handlers_that_had_no_thread(emulator: Emulator) -> None:
+    """Where no thread can be started, a handler that is closed leaves as little behind."""
+    texts = check(
+        emulator,
+        """
+def refuse(*_):
+    raise RuntimeError("can't start new thread")
+
+from forklog import thread
+start, thread._start_new_thread = thread._start_new_thread, refuse
+for number in range(20):
+    configure()
+    log.error("%d", number)
+    assert log.handlers[0].stats().state == "inline"
+    drop()
+thread._start_new_thread = start
+""",
+    )
+    assert texts == ["first", *map(str, range(20))]
+
+
 def test_children_of_a_closed_handler(emulator: Emulator) -> None:
     """A child forked after close() has nothing to run; it logs through the handler as ever."""
     texts = check(
