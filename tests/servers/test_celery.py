@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 TASKS = 12
 LIMIT = 4
-PATIENCE = 90
+PATIENCE = 50
 SHUTDOWN = 2.0
 CELERYS_OWN = 15.0
 """Seconds of celery's own for a warm shutdown; it takes seven on a busy machine."""
@@ -55,6 +55,7 @@ class Worker:
             "EXAMPLE_BROKER": str(self._folder / "broker"),
             "GOOGLE_CLOUD_PROJECT": "celery-tests",
             "LOGGING_EMULATOR_HOST": self.emulator.host,
+            "PYTHONFAULTHANDLER": "1",
             "PYTHONPATH": os.pathsep.join([str(HERE), str(EXAMPLE), python_path()]),
             **environ,
         }
@@ -99,11 +100,15 @@ class Worker:
         return re.findall(r"^(\d+) celery.app.trace: Task .* succeeded", self.said(), re.MULTILINE)
 
     def end(self) -> None:
-        """Have the worker shut down warmly, and wait until it has."""
+        """Have the worker shut down warmly, and wait until it has; show its stacks if it hangs."""
+        assert self._process is not None
         os.kill(self.pid, signal.SIGTERM)
-        wait_until(
-            lambda: self._process is None or self._process.poll() is not None, PATIENCE, self.said()
-        )
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.pid, signal.SIGABRT)
+            self._process.wait(PATIENCE)
+            pytest.fail(f"no end within {PATIENCE} s\n{self.said()}")
 
     def kill(self) -> None:
         """Kill all of its processes."""
