@@ -21,19 +21,19 @@ MASTER = "master = true\nmodule = app\n"
 
 
 @pytest.mark.parametrize(
-    ("lines", "is_lazy"),
+    ("lines", "is_lazy", "rounds"),
     [
-        ("", False),
-        ("py-call-uwsgi-fork-hooks = true\n", False),
-        ("lazy-apps = true\n", True),
+        ("", False, 4),
+        ("py-call-uwsgi-fork-hooks = true\n", False, 2),
+        ("lazy-apps = true\n", True, 1),
     ],
     ids=["prefork", "hooks", "lazy-apps"],
 )
-def test_killed_workers_are_replaced(site: Site, lines: str, *, is_lazy: bool) -> None:
-    """After kill -9 of all workers, three times, the new ones deliver, and adopt nothing again."""
+def test_killed_workers_are_replaced(site: Site, lines: str, rounds: int, *, is_lazy: bool) -> None:
+    """After kill -9 of all workers, time and again, the new ones deliver and adopt nothing more."""
     loads = WORKERS if is_lazy else 1
     server = site.start_uwsgi(WORKERS, MASTER + lines, loads)
-    for generation in range(1, 4):
+    for generation in range(1, rounds + 1):
         old = site.ask_until(lambda pids: len(pids) == WORKERS)
         site.check_every_record_once(generation * loads if is_lazy else 1)
         for pid in old:
@@ -42,7 +42,7 @@ def test_killed_workers_are_replaced(site: Site, lines: str, *, is_lazy: bool) -
         if is_lazy:
             assert server.wait_ready(WORKERS, (generation + 1) * loads)
     site.ask_until(lambda pids: pids == set(server.workers().values()))
-    site.check_every_record_once(4 * loads if is_lazy else 1)
+    site.check_every_record_once((rounds + 1) * loads if is_lazy else 1)
 
 
 def test_max_requests(site: Site) -> None:
@@ -116,13 +116,15 @@ def test_a_master_that_was_killed(site: Site) -> None:
     site.check_every_record_once()
 
 
-@pytest.mark.parametrize("master", ["master = true\n", ""], ids=["master", "no master"])
-def test_children_that_workers_fork(site: Site, master: str) -> None:
-    """Twenty children that requests fork by os.fork deliver while they live."""
+@pytest.mark.parametrize(
+    ("master", "children"), [("master = true\n", 20), ("", 10)], ids=["master", "no master"]
+)
+def test_children_that_workers_fork(site: Site, master: str, children: int) -> None:
+    """Children that requests fork by os.fork deliver while they live."""
     site.start_uwsgi(WORKERS, master + "module = lives\n")
 
     def have_forked(_: set[int]) -> bool:
-        return site.ledger.read_text().count("forked-") >= 3 * 20
+        return site.ledger.read_text().count("forked-") >= 3 * children
 
     site.ask_until(have_forked, "fork=0.6")
     site.ask("records=2")
