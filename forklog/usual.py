@@ -18,6 +18,7 @@ from forklog.context import Request, Task
 from forklog.labels import MAX_LABELS
 from forklog.repair import SPAN_ID, http_request_of
 from forklog.site import NotPlainError, Site
+from forklog.traceback_text import exception_text
 
 __all__ = ["UsualRoad"]
 
@@ -77,6 +78,8 @@ class UsualRoad:
         if not _RARE.isdisjoint(given) or record.msg.__class__ is not str:
             raise NotPlainError
         if is_formatted or record.exc_info or record.exc_text or record.stack_info:
+            if record.exc_info and not (is_formatted or record.exc_text):
+                record.exc_text = exception_text(record.exc_info)  # where the formatter keeps it
             text = self._format(record)
         else:
             text = record.msg % record.args if record.args else record.msg

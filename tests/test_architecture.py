@@ -28,6 +28,7 @@ _ROWS = (
         "limits",
         "logging_lock",
         "frameworks",
+        "traceback_text",
         "uwsgi",
     ),
     ("stderr",),
