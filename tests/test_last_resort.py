@@ -211,8 +211,9 @@ def test_an_ascii_stderr_still_gets_the_entries(
 def test_a_fork_while_another_thread_writes_leaves_stderr_usable() -> None:
     """The lock of Python's stderr may be held at the fork: the child's lines come all the same."""
     check_python("""
-        import os, sys, threading
+        import os, sys, threading, warnings
         from forklog.report import Report
+        warnings.simplefilter("ignore")  # Python's own about the fork would wait for the lock
         reading, writing = os.pipe()
         os.dup2(writing, 2)
         held = threading.Event()
