@@ -25,6 +25,7 @@ __all__ = ["Driver"]
 
 NO_THREAD = -1
 _LINGER_BYTES = 1024 * 1024  # a batch of this size is worth a request of its own
+_URGENT_SECONDS = 0.02  # between takes, so that a burst of errors is no request for each
 _FIRST_SHORT_WAIT, _LONGEST_SHORT_WAIT = 0.05, 0.8  # between attempts while the process leaves
 
 
@@ -129,8 +130,12 @@ class Driver:
         while True:
             # Armed before the look, so that what comes after the look rings.
             self._buffer.arm(self.flush_rank, self.trigger_bytes)
+            if self._buffer.is_urgent(self.flush_rank):
+                until = min(until, self._last_take + _URGENT_SECONDS)
+                self._buffer.arm(NEVER, self.trigger_bytes)
             left = until - monotonic()
-            if left <= 0 or self._is_due() or self._flusher.floor() <= self.flush_mark:
+            is_due = self._buffer.bytes > self.trigger_bytes or self._is_hurried()
+            if left <= 0 or is_due or self._flusher.floor() <= self.flush_mark:
                 return
             self.bell.wait(left)
 

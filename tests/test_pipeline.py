@@ -536,3 +536,18 @@ def test_closing_does_not_hammer_a_server_in_trouble(
     handler.close()
     assert time.monotonic() - start > 1.4
     assert 2 <= len(forklog_transport.sent) <= 9
+
+
+def test_a_burst_of_errors_shares_requests(
+    make_logger: Callable[..., Any], forklog_transport: FakeTransport
+) -> None:
+    """Records above flush_level go at once, but the next ones no sooner than 0.02 s after them."""
+    logger, handler = make_logger(max_latency=60)
+    start = time.monotonic()
+    for number in range(300):
+        logger.error("error %d", number)
+        time.sleep(0.0005)
+    forklog_transport.wait_for(300)
+    most = (time.monotonic() - start) / 0.02 + 2
+    assert len(forklog_transport.sent) <= most
+    assert handler.stats().delivered == 300
