@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 from forklog.clock import monotonic
 from forklog.driver import Driver
@@ -46,8 +47,14 @@ class Ending:
             write_last_resort(self._options.last_resort, entries, self._report)
             self._flusher.news.of_drop(reason, len(entries), entries)
 
-    def end_thread(self, mark: bytes, deadline: float, *, is_running: bool) -> None:
-        """Have the flush thread end; deliver here what it left below the mark, such as notices."""
+    def end_thread(self, mark: Callable[[], bytes], deadline: float, *, is_running: bool) -> None:
+        """Have the flush thread end; deliver here what it left, such as its last notice of drops.
+
+        Args:
+            mark: tells, once the thread has ended, below which key everything is to be settled.
+            deadline: on the monotonic clock.
+            is_running: whether there is a thread.
+        """
         driver = self._driver
         driver.is_stopping = True
         driver.bell.ring()
@@ -56,7 +63,7 @@ class Ending:
         if is_running and not driver.is_own_thread() and thread.ended.wait(seconds):
             thread.await_gone(self._flusher.is_busy)
         if thread.ended.is_set() or not is_running:
-            driver.flush_inline(mark, deadline)
+            driver.flush_inline(mark(), deadline)
 
     def say_all(self) -> None:
         """Account for what was shed, and say what the rate limit has withheld so far."""

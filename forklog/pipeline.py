@@ -221,7 +221,7 @@ class Pipeline:
         if not self.flush(timeout):
             self.ending.give_up("shutdown")
         was_running, self.state = self.state is State.RUNNING, State.CLOSED
-        self.ending.end_thread(self.insert_ids.key(), deadline, is_running=was_running)
+        self.ending.end_thread(self.insert_ids.key, deadline, is_running=was_running)
         self.buffer.arm(0)
         self.ending.give_up("closed")
         self.ending.say_all()

@@ -512,7 +512,7 @@ def test_what_was_dropped_last_is_still_told_to_the_log(
 ) -> None:
     """A drop right before close: its notice is delivered within the deadline of close."""
     # All is settled while the callback sleeps, but its notice is not made yet.
-    logger, handler = make_logger(max_latency=0.2, on_drop=lambda *_: time.sleep(0.3))
+    logger, handler = make_logger(max_latency=0.2, on_drop=lambda *_: time.sleep(1.5))
     logger.info("the first one goes at once")
     assert handler.flush()
     forklog_transport.then(Refuse(0))
