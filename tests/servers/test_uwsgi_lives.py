@@ -109,8 +109,8 @@ def test_a_master_that_was_killed(site: Site) -> None:
     site.environ["EXAMPLE_MAX_LATENCY"] = FAR_AWAY
     server = site.start_uwsgi(WORKERS, MASTER)
     site.ask_until(lambda pids: len(pids) == WORKERS)
+    site.ask_until(lambda _: bool(site.pending()))
     site.wait_idle()
-    assert site.pending()
     os.kill(server.pid, signal.SIGKILL)
     wait_until(lambda: not server.group(), 30, "the ends of all")
     site.check_every_record_once()
