@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import _thread
 import os
+import signal
 import sys
 import threading
 from collections import deque
@@ -23,6 +24,8 @@ _GONE_SECONDS = 0.1  # from the last line of Python to the end of the kernel's t
 # As it was at import, together with the bell's lock. An application may have gevent patch the
 # modules later, and a greenlet that waits for a real lock would stop all others of its thread.
 _start_new_thread = _thread.start_new_thread
+# What a thread brings upon itself: the kernel kills one that has blocked it, past any handler.
+_OWN_FAULTS = {"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP"}
 
 
 class _Thread(threading.Thread):
@@ -64,6 +67,7 @@ class FlushThread:
             RuntimeError: no thread can be started (interpreter shutdown from 3.12 on, a limit).
         """
         before, self.ended = self.ended, (ended := threading.Event())
+        starter = threading.get_native_id()
 
         def real() -> None:
             self._tasks.append(threading.get_native_id())
@@ -71,6 +75,7 @@ class FlushThread:
             run(ended)
 
         def bare() -> None:
+            _leave_signals_to_others(starter)
             if _thread.start_new_thread is not _start_new_thread:
                 return real()  # patched since the import: a Thread would be a greenlet
             self._tasks.append(threading.get_native_id())
@@ -125,3 +130,15 @@ def are_green() -> bool:
 def _greenlet() -> Any:
     """Return gevent's greenlet that runs now as a thread, None where threads are the kernel's."""
     return sys.modules["gevent"].getcurrent() if are_green() else None
+
+
+def _leave_signals_to_others(starter: int) -> None:
+    """Block signals in this thread and those that it starts, unless it is its starter's greenlet.
+
+    An application that blocks a signal in its threads wants it neither handled nor to kill the
+    process meanwhile: billiard so holds a lock that its parent waits for. The kernel gives it to
+    any thread that has not blocked it.
+    """
+    if threading.get_native_id() != starter and hasattr(signal, "pthread_sigmask"):
+        faults = {getattr(signal, name, None) for name in _OWN_FAULTS}
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - faults)

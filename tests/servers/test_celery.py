@@ -59,7 +59,8 @@ class Worker:
             "PYTHONPATH": os.pathsep.join([str(HERE), str(EXAMPLE), python_path()]),
             **environ,
         }
-        command = [sys.executable, "-m", "celery", "-A", app, "worker", "--loglevel=INFO", *options]
+        command = [sys.executable, "-m", "celery", "-A", app, "worker", "--loglevel=INFO"]
+        command += ["--include=celery_calm", *options]
         with self.console.open("wb") as output:
             self._process = subprocess.Popen(
                 command,
@@ -91,17 +92,22 @@ class Worker:
         """Return all that was printed so far."""
         return self.console.read_text(errors="replace")
 
-    def wait_for_tasks(self, count: int = TASKS) -> set[str]:
-        """Wait until so many tasks were done; return the PIDs of the children that did them."""
+    def wait_for_tasks(self, count: int = TASKS) -> Counter[str]:
+        """Wait until so many tasks were done; return how many by the child of which PID."""
         wait_until(lambda: len(self._done()) >= count, PATIENCE, self.said())
-        return set(self._done())
+        return Counter(self._done())
 
     def _done(self) -> list[str]:
         return re.findall(r"^(\d+) celery.app.trace: Task .* succeeded", self.said(), re.MULTILINE)
 
-    def end(self) -> None:
-        """Have the worker shut down warmly, and wait until it has; show its stacks if it hangs."""
+    def end(self, births: int) -> None:
+        """Have the worker shut down warmly, and wait until it has; show its stacks if it hangs.
+
+        It is told to when it has brought up so many children, its last.
+        """
         assert self._process is not None
+        born = re.compile(r"^child \d+ is up$", re.MULTILINE)
+        wait_until(lambda: len(born.findall(self.said())) >= births, PATIENCE, self.said())
         os.kill(self.pid, signal.SIGTERM)
         try:
             self._process.wait(PATIENCE)
@@ -160,7 +166,7 @@ def test_every_record_arrives_once(worker: Worker, way: str) -> None:
     options = ("--concurrency=2", f"--max-tasks-per-child={LIMIT}")
     worker.start("app", *options, EXAMPLE_LOGGING=way, EXAMPLE_MAX_LATENCY="60")
     children = worker.wait_for_tasks()
-    worker.end()
+    worker.end(2 + list(children.values()).count(LIMIT))
     worker.check()
     loggers = {logger for logger, _ in worker.arrived()}
     assert {"celery.worker.strategy", "celery.app.trace", "shop"} <= loggers
@@ -170,13 +176,24 @@ def test_every_record_arrives_once(worker: Worker, way: str) -> None:
     assert {entry["labels"]["task"] for entry in tasks} == {"app.work"}
 
 
+def test_a_child_that_holds_billiards_lock_lets_go_of_it(worker: Worker) -> None:
+    """No SIGTERM of its parent's is taken by our thread while billiard has blocked it.
+
+    Else the lock stays locked when the child has gone, and every other process waits for it.
+    """
+    worker.start("celery_lock", "--concurrency=1", f"--max-tasks-per-child={LIMIT}")
+    assert len(worker.wait_for_tasks()) == TASKS // LIMIT
+    worker.end(1 + TASKS // LIMIT)
+    worker.check()
+
+
 def test_a_child_that_is_killed(worker: Worker) -> None:
     """Kill -9 loses what the child had pending, at most max_latency's worth, and nothing else."""
     environ = {"EXAMPLE_LOGGING": "dictConfig", "EXAMPLE_MAX_LATENCY": "60"}
     worker.start("celery_app", "--concurrency=2", **environ)
     worker.wait_for_tasks()
     wait_until(lambda: "WorkerLostError" in worker.said(), PATIENCE, worker.said())
-    worker.end()
+    worker.end(3)
     logged, arrived = worker.logged(), worker.arrived()
     assert logged["shop", "delivered before the kill"] == 1
     assert set(logged - arrived) == {("shop", "at risk")}, worker.said()
@@ -197,7 +214,7 @@ def test_a_dead_server_holds_up_no_end(worker: Worker) -> None:
     worker.start("app", "--concurrency=2", **environ)
     worker.wait_for_tasks()
     before = time.monotonic()
-    worker.end()
+    worker.end(2)
     assert time.monotonic() - before < 2 * (SHUTDOWN + 1) + CELERYS_OWN
     assert not worker.logged() - worker.last_resort(), worker.said()
     assert not worker.last_resort() - worker.logged(), worker.said()

@@ -1,0 +1,76 @@
+"""The flush thread and the signals of the process it lives in."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from helpers import check_python, run_python
+
+BODY = """
+    import logging, os, signal, sys, threading
+    {before}
+    import forklog
+    from forklog.testing import FakeTransport
+
+    class Transport(FakeTransport):
+        def open(self):
+            {in_thread}
+            return super().open()
+
+    handler = forklog.CloudLoggingHandler(transport=Transport(), max_latency=0.01)
+    log = logging.getLogger("signals"); log.addHandler(handler); log.setLevel(20)
+    log.info("starts the thread")
+    assert handler.flush(10)
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []), "blocked in the main thread"
+    {after}
+    handler.close()
+"""
+GREEN = "import gevent.monkey; gevent.monkey.patch_all()"
+
+
+def body(before: str = "", in_thread: str = "pass", after: str = "") -> str:
+    """Return a program that has had its flush thread run; what it does besides is given."""
+    return BODY.format(before=before, in_thread=in_thread, after=after)
+
+
+def test_a_signal_that_the_application_blocks_waits() -> None:
+    """It neither kills the process by way of our thread, nor gets lost."""
+    check_python(
+        body(
+            after="""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.sigpending() == {signal.SIGTERM}
+    assert signal.sigtimedwait({signal.SIGTERM}, 10).si_signo == signal.SIGTERM
+    """
+        )
+    )
+
+
+@pytest.mark.parametrize("after", ["", GREEN], ids=["early", "late"])
+def test_greenlets_leave_the_signals_of_their_thread(after: str) -> None:
+    """Where the flush thread is a greenlet, or others are, the main thread gets its signals."""
+    before = "" if after else GREEN
+    check_python(
+        body(before, after=f"{after}\n    log.info('again'); assert handler.flush(10)")
+        + """
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []), "blocked in the main thread"
+    """
+    )
+
+
+def test_a_crash_in_the_flush_thread_is_shown() -> None:
+    """A fault is the thread's own, so that faulthandler prints where it was."""
+    in_thread = "signal.pthread_kill(threading.get_ident(), signal.SIGSEGV)"
+    done = run_python(body("faulthandler.enable()", in_thread))
+    assert done.returncode == -signal.SIGSEGV
+    assert "Fatal Python error: Segmentation fault" in done.stderr
+    assert "in open" in done.stderr
+
+
+def test_a_broken_pipe_in_the_flush_thread_kills_nobody() -> None:
+    """Although the application has the signal kill it, as programs in pipes do."""
+    in_thread = "r, w = os.pipe(); os.close(r); os.write(w, b'x')"
+    before = "signal.signal(signal.SIGPIPE, signal.SIG_DFL)"
+    check_python(body(before, f"try: {in_thread}\n            except OSError: pass"))
