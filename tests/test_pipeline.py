@@ -550,4 +550,5 @@ def test_a_burst_of_errors_shares_requests(
     forklog_transport.wait_for(300)
     most = (time.monotonic() - start) / 0.02 + 2
     assert len(forklog_transport.sent) <= most
+    assert handler.flush(10)
     assert handler.stats().delivered == 300

@@ -27,7 +27,8 @@ def main() -> bool:
         LAST.write_text(LAST.read_text())
     except OSError:
         return False
-    stage.run(_family)  # the first of the new PIDs
+    family = stage.start(_family)  # the first of the new PIDs
+    stage.reap(family, seconds=2.0 * stage.PATIENCE_SECONDS)
     return True
 
 

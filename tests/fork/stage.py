@@ -60,9 +60,9 @@ def start(body: Callable[..., object], *args: object) -> int:
     return child
 
 
-def reap(child: int, wanted: int = DONE) -> None:
+def reap(child: int, wanted: int = DONE, seconds: float = PATIENCE_SECONDS) -> None:
     """Wait for a child; if it hangs, have it write its stacks, kill it and raise."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:

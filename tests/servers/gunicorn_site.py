@@ -135,9 +135,17 @@ class GunicornSite:
         """Send requests, four at a time, until the set of PIDs that answered satisfies."""
         answered: set[int] = set()
 
+        def ask(query: str) -> int | None:
+            try:
+                return self.ask(query)
+            except urllib.error.HTTPError:
+                raise
+            except (ConnectionError, urllib.error.URLError):
+                return None  # a worker that ends resets connections that it has not accepted yet
+
         def has_enough() -> bool:
             with ThreadPoolExecutor(4) as pool:
-                answered.update(pool.map(self.ask, ["records=3&hold=0.05"] * 4))
+                answered.update(filter(None, pool.map(ask, ["records=3&hold=0.05"] * 4)))
             return condition(answered)
 
         wait_until(has_enough, PATIENCE, f"more than {answered}\n{self.said()}")
