@@ -82,7 +82,7 @@ for _ in range(50):
     log.info("%s %d", Dying(), n := next(numbers))
     logged.append(f"outer {n}")
     handler.flush(20)
-assert where["forklog"] > 20 and where["MainThread"] > 90, where
+assert where["forklog"] > 20 and where["MainThread"] > 20, where
 """)
 
 
