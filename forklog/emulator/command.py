@@ -63,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def _serve(make: Callable[[], Server], args: argparse.Namespace) -> int:
     stopped = asyncio.Event()
+    parent = os.getppid()  # before it is told that we listen, and may end
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
@@ -71,7 +72,7 @@ async def _serve(make: Callable[[], Server], args: argparse.Namespace) -> int:
         port = await server.start()
         _announce(args, port)
         if args.with_parent:
-            await _parent_or(stopped)
+            await _parent_or(stopped, parent)
         else:
             await stopped.wait()
     finally:
@@ -87,13 +88,12 @@ def _announce(args: argparse.Namespace, port: int) -> None:
     sys.stdout.flush()
 
 
-async def _parent_or(stopped: asyncio.Event) -> None:
-    """Wait for the end, or for standard input to close, or for another parent.
+async def _parent_or(stopped: asyncio.Event, parent: int) -> None:
+    """Wait for the end, or for standard input to close, or for another parent than this one.
 
     Either sign alone can miss: a forked child of the parent may hold the pipe open.
     """
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _read_input, stopped)
-    parent = os.getppid()
     end = asyncio.ensure_future(stopped.wait())
     while not stopped.is_set() and os.getppid() == parent:
         await asyncio.wait([end], timeout=_PARENT_CHECK_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import json
 import time
@@ -87,8 +88,8 @@ def google_client(
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], bool]], None]:
-    """Return a function that waits until a condition holds, up to ten seconds."""
-    return wait_until
+    """Return a function that waits until a condition holds, up to thirty seconds."""
+    return functools.partial(wait_until, seconds=30)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:

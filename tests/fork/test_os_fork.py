@@ -91,7 +91,7 @@ stop = threading.Event()
 counts = [0] * 4
 
 def storm(index):
-    while not stop.is_set() and counts[index] < 20_000:
+    while not stop.is_set() and counts[index] < 4_000:
         log.info("storm %d %d", index, counts[index])
         counts[index] += 1
 
@@ -106,8 +106,8 @@ for number in range(40):
     wait(pid)
 stop.set()
 for thread in threads: thread.join()
+assert handler.flush(60), handler.stats()
 expected += [f"storm {i} {n}" for i, count in enumerate(counts) for n in range(count)]
-assert handler.flush(20)
 assert handler.stats().accepted == sum(counts)
 """,
         100,
