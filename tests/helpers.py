@@ -30,21 +30,31 @@ _END = "\nraise SystemExit(DONE)\n"
 
 
 def run_python(
-    body: str, timeout: float = 30, env: Mapping[str, str] | None = None
+    body: str,
+    timeout: float = 30,
+    env: Mapping[str, str] | None = None,
+    *,
+    is_covered: bool = True,
 ) -> subprocess.CompletedProcess[str]:
     """Run a body in a fresh interpreter; its status is `DONE` if it ran to its end.
 
     A child that it forks ends with `DONE` as well if it falls through to the end; the name `DONE`
     is known to the body. On a hang all its processes write their stacks to stderr, die, and the
     returned status is -9.
+
+    Coverage's own lock may be held by another thread at a fork, and the child waits for it at its
+    end; and it crashes in a sub-interpreter. Such a body is not covered.
     """
+    environ = {**os.environ, "PYTHONPATH": python_path(), **(env or {})}
+    if not is_covered:
+        environ.pop("COVERAGE_PROCESS_CONFIG", None)
     process = subprocess.Popen(
         [sys.executable, "-c", _PRELUDE + textwrap.dedent(body) + _END],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": python_path(), **(env or {})},
+        env=environ,
         start_new_session=True,
     )
     try:
@@ -60,10 +70,14 @@ def run_python(
 
 
 def check_python(
-    body: str, timeout: float = 30, env: Mapping[str, str] | None = None
+    body: str,
+    timeout: float = 30,
+    env: Mapping[str, str] | None = None,
+    *,
+    is_covered: bool = True,
 ) -> subprocess.CompletedProcess[str]:
     """Run a body in a fresh interpreter and fail unless it ran to its end."""
-    done = run_python(body, timeout, env)
+    done = run_python(body, timeout, env, is_covered=is_covered)
     assert done.returncode == DONE, f"status {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
 

@@ -31,7 +31,7 @@ class RawServer:
     ) -> None:
         """Listen on a free port of 127.0.0.1."""
         self.act = act
-        self.accepted = 0
+        self.accepted = self.closed = 0
         self.over = threading.Event()
         self._context = context
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -64,6 +64,7 @@ class RawServer:
                 self._open.append(connection)
             with connection:
                 self.act(connection)
+        self.closed += 1
 
     def close(self) -> None:
         """End all threads and connections."""
