@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 sys.path.insert(0, str(Path(__file__).parent))  # for `helpers`; test folders are no packages
 
 # No example has a deadline: the machine may be busy, and pytest-timeout bounds a test as a whole.
-hypothesis.settings.register_profile("forklog", deadline=None)
+hypothesis.settings.register_profile(
+    "forklog", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("forklog")
 
 pytest_plugins = ["forklog.testing.plugin", "pytester"]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from records import Road, record_of
 
 from forklog.emulator.timestamps import SECOND, parse
-from forklog.entry import SEVERITIES, rank_of_level
+from forklog.entry import OWN_LOGGERS, SEVERITIES, rank_of_level
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ _SPAN_OF_TIME = st.floats(1, time.time())
     created=_SPAN_OF_TIME,
     level=st.integers(0, 60),
     line=st.integers(0, 10**6),
-    name=_PLAIN_TEXT,
+    name=_PLAIN_TEXT.filter(lambda text: not text.startswith(OWN_LOGGERS)),
     path=_PLAIN_TEXT,
     function=_PLAIN_TEXT | st.none(),
 )
