@@ -190,10 +190,11 @@ class Buffer:
 
 
 def _popped(lane: deque[bytes], most: int) -> list[bytes]:
-    """Remove and return the oldest entries of a lane, without a line of Python for each."""
+    """Remove and return the first entries of a lane in order, with no line of Python for each."""
     run: list[bytes] = []
     with contextlib.suppress(IndexError):  # an overflow emptied it meanwhile; `run` has the others
         run.extend(starmap(lane.popleft, repeat((), min(most, len(lane)))))
+    run.sort()  # nearly so already: of two threads the later number may have come first
     return run
 
 

@@ -53,6 +53,21 @@ def test_take_obeys_the_bytes(sizes: list[int], limit: int) -> None:
     assert taken == entries
 
 
+@given(st.permutations(range(12)), st.integers(1, 5), st.integers(1, 3))
+def test_numbers_out_of_order_are_neither_lost_nor_doubled(
+    order: list[int], most: int, lanes: int
+) -> None:
+    """Threads may offer in another order than that of their numbers; each entry comes out once."""
+    buffer, ids = _buffer(10**9), InsertIds()
+    entries = [_entry(ids) for _ in order]
+    for index in order:
+        buffer.offer(index % lanes, entries[index])
+    taken: list[bytes] = []
+    while run := buffer.take(most, 10**9):
+        taken += run
+    assert sorted(taken) == entries
+
+
 def test_a_lane_that_an_overflow_empties_loses_nothing() -> None:
     """Where a lane is shorter than it was a moment ago, what was left of it comes out."""
 

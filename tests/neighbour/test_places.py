@@ -82,7 +82,8 @@ for _ in range(50):
     log.info("%s %d", Dying(), n := next(numbers))
     logged.append(f"outer {n}")
     handler.flush(20)
-assert where["forklog"] > 20 and where["MainThread"] > 20, where
+# Whose collection finds a grave is up to the interpreter; all are found.
+assert where["forklog"] > 20 and where["MainThread"] > 20 and sum(where.values()) >= 190, where
 """)
 
 
