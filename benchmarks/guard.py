@@ -36,7 +36,7 @@ class Limit:
 LIMITS = {
     "plain": Limit(instructions=1.65, cpu=2.9),
     "fields": Limit(instructions=2.4, cpu=4.8),
-    "exception": Limit(instructions=3.2, cpu=6.4),
+    "exception": Limit(instructions=3.6, cpu=7.2),
 }
 _CALLS = 300
 _COUNTED = re.compile(r"I\s+refs:\s+([\d,]+)")
