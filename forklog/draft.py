@@ -63,7 +63,7 @@ class Draft:
         labels = self._marked() if self.repaired else self.labels
         fields = {**self.fields, "labels": to_json(labels)} if labels else self.fields
         parts = b",".join(b'"%b":%b' % (name.encode(), value) for name, value in fields.items())
-        return b'%b%b",%b%b}' % (ids.opening(), self._stamp, parts, payload)
+        return b'%b","timestamp":"%b",%b%b}' % (ids.opening(), self._stamp, parts, payload)
 
     def _marked(self) -> dict[str, str]:
         """Return the labels with the mark, in place of the last one if there is no room."""

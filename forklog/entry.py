@@ -33,8 +33,10 @@ __all__ = ["OWN_LOGGERS", "SEVERITIES", "Encoder", "drop_notice", "rank_of_level
 
 # A record with more fields than this has an extra, or was formatted by another handler before.
 _PLAIN_FIELDS = len(logging.LogRecord("", 0, "", 0, "", None, None).__dict__)
-_BRACE = ord("{")
-_NONE = b'"None"'
+# The texts '{...}', which may be JSON, and 'None' have payloads of their own.
+_SUSPECT = frozenset(b"{N")
+# A part of a second is three of them: half the price of a format operation.
+_DIGITS = tuple(b"%03d" % number for number in range(1000))
 _UNKNOWN: Mapping[str, Any] = {}
 _dumps = orjson.dumps
 _modules = sys.modules
@@ -65,6 +67,7 @@ class Encoder:
         self._context = Context()
         self._full = FullRoad(format_record, labels, project, self._context, resource)
         self._sites = Sites(names_logger=names_logger(labels))
+        self._plain_of = self._sites.plain_of
         self._max_bytes = min(SURELY_SMALL_BYTES, self._full.room)
         # On App Engine the trace becomes a label as well.
         room = self._max_bytes if self._full.has_plain_traces else 0
@@ -85,7 +88,7 @@ class Encoder:
         """
         fields = record.__dict__
         # A class of the application may make its message in another way.
-        if record.__class__ is not _Record:
+        if type(record) is not _Record:
             return None
         message, args, created, exc_info, exc_text, stack_info = _content_of(fields)
         if len(fields) != _PLAIN_FIELDS or exc_info or exc_text or stack_info:
@@ -95,14 +98,21 @@ class Encoder:
             task = context.current()
             if task is not NOTHING:
                 return self.encode_usual(record, opening, task)
-        if message.__class__ is not str:
+        if type(message) is not str:
             return None
         text = _dumps(message % args if args else message)
-        if text[1] == _BRACE or len(text) > self._max_bytes or text == _NONE:
+        if text[1] in _SUSPECT or len(text) > self._max_bytes:
             return None
-        site = self._sites.get(key_of(fields)) or self._sites.add(record)
-        time_of = self._time_of(created)
-        return site[0], b"".join((opening(), time_of, site[1], text, b"}"))
+        plain_of, digits = self._plain_of, _DIGITS
+        rank, fragment = plain_of(key_of(fields)) or self._sites.add(record).plain
+        # As `_time_of`, whose frame would be a twentieth of all that is done here.
+        second, stamp = self._second
+        if not 0.0 <= created - second < 1.0:
+            second, stamp = self._new_second(created)
+        nanos = int((created - second) * 1e9)
+        milli, micro = digits[nanos // 1_000_000], digits[nanos // 1000 % 1000]
+        parts = (opening(), stamp, milli, micro, digits[nanos % 1000], fragment, text, b"}")
+        return rank, b"".join(parts)
 
     def encode_usual(
         self,
@@ -120,7 +130,7 @@ class Encoder:
             task: what is known of the task that logs, if it was asked for already.
             is_formatted: whether the text is made by the handler's formatter.
         """
-        if record.__class__ is not _Record:
+        if type(record) is not _Record:
             return None
         site = self._sites.get(key_of(record.__dict__)) or self._sites.add(record)
         if task is None:
@@ -134,17 +144,14 @@ class Encoder:
 
     def _time_of(self, created: float) -> bytes:
         second, stamp = self._second
-        rest = created - second
-        if not 0.0 <= rest < 1.0:
+        if not 0.0 <= created - second < 1.0:
             second, stamp = self._new_second(created)
-            rest = created - second
-        # Nine digits behind a one: the cheapest way to have leading zeros.
-        return stamp + _dumps(int(rest * 1e9 + 1e9))[1:]
+        return b"%b%09d" % (stamp, int((created - second) * 1e9))
 
     def _new_second(self, created: float) -> tuple[float, bytes]:
         if not 0 <= created <= time.time() + DAY_SECONDS - 1:
             raise NotPlainError
         second = float(int(created))
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second)).encode()
+        stamp = time.strftime('","timestamp":"%Y-%m-%dT%H:%M:%S.', time.gmtime(second)).encode()
         known = self._second = second, stamp  # one step: other threads see both or neither
         return known

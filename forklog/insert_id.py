@@ -20,7 +20,6 @@ _PREFIX = 19
 _NUMBER = 10
 _START = len(OPENING) + _PREFIX
 KEY_BYTES = _START + _NUMBER
-_CLOSING = b'","timestamp":"'
 _PAIRS = tuple(b"%02x" % number for number in range(256))
 
 
@@ -34,10 +33,10 @@ class InsertIds:
         prefix = f"{realtime_ns() // 1000:013x}{os.urandom(3).hex()}"
         self.head = OPENING + prefix.encode()
         # Counts in hexadecimal without a line of Python, at half the price of a format operation:
-        # the product of five lists of digit pairs, each joined with what stands around it.
-        parts = itertools.product((self.head,), *[_PAIRS] * (_NUMBER // 2), (_CLOSING,))
+        # the product of five lists of digit pairs, each joined with the head.
+        parts = itertools.product((self.head,), *[_PAIRS] * (_NUMBER // 2))
         self.opening = map(b"".join, parts).__next__
-        """Return the start of the next entry, up to its timestamp (without the quote's end)."""
+        """Return the start of the next entry: its insertId, without the quote that ends it."""
 
     def number(self) -> int:
         """Use up a number and return it."""

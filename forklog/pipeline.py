@@ -63,7 +63,7 @@ class Pipeline:
             on_full=(lambda: self.driver.await_room()) if options.block_timeout else None,  # noqa: PLW0108
             on_shed=(lambda e: self.driver.sheds.keep(e)) if options.on_drop else None,  # noqa: PLW0108
         )
-        self.offer = self.buffer.offer
+        self.offer, self.opening = self.buffer.offer, self.insert_ids.opening
         self.flusher = Flusher(options, self.buffer, transport, self._report)
         self.driver = Driver(options, self.buffer, self.flusher, self.insert_ids, self._report)
         self.ending = Ending(options, self.flusher, self.driver, self._report)

@@ -64,7 +64,7 @@ def timestamp_of(created: object, now: float) -> tuple[bytes, bool]:
     seconds: Any = created if is_sane else now
     whole = int(seconds)
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-    return f"{stamp}.{str(int((seconds - whole) * 1e9 + 1e9))[1:]}Z".encode(), not is_sane
+    return f"{stamp}.{int((seconds - whole) * 1e9):09d}Z".encode(), not is_sane
 
 
 def trace_of(value: object) -> tuple[str | None, bool]:

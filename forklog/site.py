@@ -44,8 +44,8 @@ class Site(NamedTuple):
     """The parts of an entry that depend on its call site alone."""
 
     rank: int
-    fragment: bytes
-    """From the end of the timestamp to the start of a text payload, for a plain record."""
+    plain: tuple[int, bytes]
+    """For a plain record: rank, and all from the end of the timestamp to the text payload."""
     severity: bytes
     name: bytes
     """The logger's name as JSON, empty where it is no label."""
@@ -59,7 +59,8 @@ class Sites:
         """Start empty; ``names_logger`` tells whether entries name their logger."""
         self._names_logger = names_logger
         self._known: dict[tuple[Any, ...], Site] = {}
-        self.get = self._known.get
+        self._plain: dict[tuple[Any, ...], tuple[int, bytes]] = {}
+        self.get, self.plain_of = self._known.get, self._plain.get
 
     def __len__(self) -> int:
         """Return how many are remembered."""
@@ -84,5 +85,8 @@ class Sites:
         fragment = b'%b%b%b"textPayload":' % (severity, labels, place)
         if len(self._known) >= _MAX_SITES:  # loggers named by request, generated code
             self._known.clear()
-        site = self._known[key_of(record.__dict__)] = Site(rank, fragment, severity, name, place)
+            self._plain.clear()
+        key, plain = key_of(record.__dict__), (rank, fragment)
+        self._plain[key] = plain
+        site = self._known[key] = Site(rank, plain, severity, name, place)
         return site
