@@ -34,7 +34,9 @@ __all__ = ["OWN_LOGGERS", "SEVERITIES", "Encoder", "drop_notice", "rank_of_level
 # A record with more fields than this has an extra, or was formatted by another handler before.
 _PLAIN_FIELDS = len(logging.LogRecord("", 0, "", 0, "", None, None).__dict__)
 # The texts '{...}', which may be JSON, and 'None' have payloads of their own.
+_BRACE = ord("{")
 _SUSPECT = frozenset(b"{N")
+_NONE = b'"None"'
 # A part of a second is three of them: half the price of a format operation.
 _DIGITS = tuple(b"%03d" % number for number in range(1000))
 _UNKNOWN: Mapping[str, Any] = {}
@@ -101,7 +103,9 @@ class Encoder:
         if type(message) is not str:
             return None
         text = _dumps(message % args if args else message)
-        if text[1] in _SUSPECT or len(text) > self._max_bytes:
+        if text[1] in _SUSPECT and (text[1] == _BRACE or text == _NONE):
+            return None
+        if len(text) > self._max_bytes:
             return None
         plain_of, digits = self._plain_of, _DIGITS
         rank, fragment = plain_of(key_of(fields)) or self._sites.add(record).plain

@@ -198,6 +198,7 @@ _SPAN_OF_TIME = st.floats(1, time.time())
     function=_PLAIN_TEXT | st.none(),
 )
 @example("100 %", 1.5, 25, 1, "", "", None)
+@example("Not found", 1.5, 25, 1, "", "", None)
 def test_both_roads_agree(  # noqa: PLR0913 - the fields of a record
     msg: str, created: float, level: int, line: int, name: str, path: str, function: str | None
 ) -> None:
