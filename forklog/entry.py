@@ -14,7 +14,6 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping
-from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -25,7 +24,7 @@ from forklog.full import FullRoad, drop_notice, rank_of_level
 from forklog.insert_id import InsertIds
 from forklog.labels import names_logger
 from forklog.limits import SURELY_SMALL_BYTES
-from forklog.repair import DAY_SECONDS
+from forklog.repair import DAY_SECONDS, fraction_of
 from forklog.site import OWN_LOGGERS, NotPlainError, Sites, key_of
 from forklog.usual import UsualRoad
 
@@ -33,18 +32,10 @@ __all__ = ["OWN_LOGGERS", "SEVERITIES", "Encoder", "drop_notice", "rank_of_level
 
 # A record with more fields than this has an extra, or was formatted by another handler before.
 _PLAIN_FIELDS = len(logging.LogRecord("", 0, "", 0, "", None, None).__dict__)
-# The texts '{...}', which may be JSON, and 'None' have payloads of their own.
-_BRACE = ord("{")
-_SUSPECT = frozenset(b"{N")
-_NONE = b'"None"'
-# A part of a second is three of them: half the price of a format operation.
-_DIGITS = tuple(b"%03d" % number for number in range(1000))
 _UNKNOWN: Mapping[str, Any] = {}
 _dumps = orjson.dumps
 _modules = sys.modules
 _Record = logging.LogRecord
-# One step for several fields: half the price of reading them one by one.
-_content_of = itemgetter("msg", "args", "created", "exc_info", "exc_text", "stack_info")
 
 
 class Encoder:
@@ -88,40 +79,41 @@ class Encoder:
         Returns:
             Severity rank and entry.
         """
-        fields = record.__dict__
+        # All attributes before the dict: asking for it makes it, and then they are dearer.
+        message, args, created = record.msg, record.args, record.created
         # A class of the application may make its message in another way.
-        if type(record) is not _Record:
+        if type(record) is not _Record or type(message) is not str:
             return None
-        message, args, created, exc_info, exc_text, stack_info = _content_of(fields)
-        if len(fields) != _PLAIN_FIELDS or exc_info or exc_text or stack_info:
-            return self.encode_usual(record, opening)
+        key = record.pathname, record.lineno, record.funcName, record.name, record.levelno
+        has_more = record.exc_info or record.exc_text or record.stack_info
+        if has_more or len(record.__dict__) != _PLAIN_FIELDS:
+            return self.encode_usual(record, opening, key)
         context = self._context
         if context.has_sources or len(_modules) != context.modules_seen:
             task = context.current()
             if task is not NOTHING:
-                return self.encode_usual(record, opening, task)
-        if type(message) is not str:
+                return self.encode_usual(record, opening, key, task)
+        message = message % args if args else message
+        text = _dumps(message)
+        # The texts '{...}', which may be JSON, and 'None' have payloads of their own.
+        is_odd = (message >= "{" and message[0] == "{") or message == "None"
+        if is_odd or len(text) > self._max_bytes:
             return None
-        text = _dumps(message % args if args else message)
-        if text[1] in _SUSPECT and (text[1] == _BRACE or text == _NONE):
-            return None
-        if len(text) > self._max_bytes:
-            return None
-        plain_of, digits = self._plain_of, _DIGITS
-        rank, fragment = plain_of(key_of(fields)) or self._sites.add(record).plain
-        # As `_time_of`, whose frame would be a twentieth of all that is done here.
+        rank, fragment = self._plain_of(key) or self._sites.add(record).plain
+        # As `_time_of`, whose frames would be a twentieth of all that is done here.
         second, stamp = self._second
-        if not 0.0 <= created - second < 1.0:
-            second, stamp = self._new_second(created)
-        nanos = int((created - second) * 1e9)
-        milli, micro = digits[nanos // 1_000_000], digits[nanos // 1000 % 1000]
-        parts = (opening(), stamp, milli, micro, digits[nanos % 1000], fragment, text, b"}")
-        return rank, b"".join(parts)
+        rest = created - second
+        if 0.001 <= rest < 1.0:  # noqa: PLR2004
+            fraction = _dumps(rest)[1:11]
+        else:
+            stamp, fraction = self._time_of(created), b""
+        return rank, b"".join((opening(), stamp, fraction, fragment, text, b"}"))
 
     def encode_usual(
         self,
         record: logging.LogRecord,
         opening: Callable[[], bytes],
+        key: tuple[Any, ...] | None = None,
         task: Task | None = None,
         *,
         is_formatted: bool = False,
@@ -131,12 +123,13 @@ class Encoder:
         Args:
             record: any record.
             opening: that of the pipeline's `InsertIds`.
+            key: what `key_of` gives for the record, if it was read already.
             task: what is known of the task that logs, if it was asked for already.
             is_formatted: whether the text is made by the handler's formatter.
         """
         if type(record) is not _Record:
             return None
-        site = self._sites.get(key_of(record.__dict__)) or self._sites.add(record)
+        site = self._sites.get(key or key_of(record.__dict__)) or self._sites.add(record)
         if task is None:
             task = self._context.current()
         rest = self._usual.fields_of(record, site, task, is_formatted=is_formatted)
@@ -150,12 +143,12 @@ class Encoder:
         second, stamp = self._second
         if not 0.0 <= created - second < 1.0:
             second, stamp = self._new_second(created)
-        return b"%b%09d" % (stamp, int((created - second) * 1e9))
+        return stamp + fraction_of(created - second)
 
     def _new_second(self, created: float) -> tuple[float, bytes]:
         if not 0 <= created <= time.time() + DAY_SECONDS - 1:
             raise NotPlainError
         second = float(int(created))
-        stamp = time.strftime('","timestamp":"%Y-%m-%dT%H:%M:%S.', time.gmtime(second)).encode()
+        stamp = time.strftime('","timestamp":"%Y-%m-%dT%H:%M:%S', time.gmtime(second)).encode()
         known = self._second = second, stamp  # one step: other threads see both or neither
         return known

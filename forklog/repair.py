@@ -14,6 +14,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from forklog.clean import safe_text
 from forklog.labels import labels_of
 from forklog.limits import cut_bytes
@@ -21,6 +23,7 @@ from forklog.limits import cut_bytes
 __all__ = [
     "SPAN_ID",
     "flag_of",
+    "fraction_of",
     "http_request_of",
     "location_of",
     "resource_of",
@@ -64,7 +67,16 @@ def timestamp_of(created: object, now: float) -> tuple[bytes, bool]:
     seconds: Any = created if is_sane else now
     whole = int(seconds)
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-    return f"{stamp}.{int((seconds - whole) * 1e9):09d}Z".encode(), not is_sane
+    return b"%b%bZ" % (stamp.encode(), fraction_of(float(seconds) - whole)), not is_sane
+
+
+def fraction_of(rest: float) -> bytes:
+    """Return the decimals of a part of a second, at most nine, with the point before them.
+
+    Those of the float itself, cut: half the price of counting its nanoseconds. JSON has exponents
+    for what is very small.
+    """
+    return orjson.dumps(rest)[1:11] if rest >= 0.001 else b".%09d" % int(rest * 1e9)  # noqa: PLR2004
 
 
 def trace_of(value: object) -> tuple[str | None, bool]:

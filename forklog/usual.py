@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -42,6 +43,7 @@ _MAX_KEY, _MAX_VALUE = 100, 1000  # characters of a label: surely within the lim
 _MAX_TRACE = 250
 _BRACE = ord("{")
 _NONE = b'"None"'
+_content_of = itemgetter("msg", "args", "exc_info", "exc_text", "stack_info")
 _dumps = orjson.dumps
 
 
@@ -75,14 +77,16 @@ class UsualRoad:
             is_formatted: whether the handler has a formatter.
         """
         given = record.__dict__
-        if not _RARE.isdisjoint(given) or record.msg.__class__ is not str:
+        # Not by attributes, which are three times dearer where there is a dict.
+        text, args, exc_info, exc_text, stack_info = _content_of(given)
+        if not _RARE.isdisjoint(given) or type(text) is not str:
             raise NotPlainError
-        if is_formatted or record.exc_info or record.exc_text or record.stack_info:
-            if record.exc_info and not (is_formatted or record.exc_text):
-                record.exc_text = exception_text(record.exc_info)  # where the formatter keeps it
+        if is_formatted or exc_info or exc_text or stack_info:
+            if exc_info and not (is_formatted or exc_text):
+                record.exc_text = exception_text(exc_info)  # where the formatter keeps it
             text = self._format(record)
-        else:
-            text = record.msg % record.args if record.args else record.msg
+        elif args:
+            text = text % args
         parts = (
             site.severity,
             _labels(given.get("labels"), site),

@@ -48,7 +48,7 @@ def _by_usual_road(
 ) -> dict[str, Any] | None:
     """Return a record's entry without its id; nothing if it is not usual."""
     try:
-        item = road.encoder.encode_usual(record, road.ids.opening, task)
+        item = road.encoder.encode_usual(record, road.ids.opening, task=task)
     except Exception:  # noqa: BLE001 - it is the handler's rule
         return None
     return None if item is None else _without_id(accepted(item[1], road.labels))
