@@ -119,18 +119,19 @@ class CloudLoggingHandler(logging.Handler):
             if passed is not True and isinstance(passed, logging.LogRecord):
                 record = passed
         pipeline = self._gate.product
-        if pipeline.mark[0]:
-            # Read and then called: to call an attribute of an instance in one step is slower.
-            encode = self._encode if self.formatter is None else self._encode_formatted
-            try:
-                item = encode(record, pipeline.opening)
-            except Exception:  # noqa: BLE001 - whatever it is, the full road repairs it
-                item = None
-            if item is not None:
-                rank, entry = item
-                offer = pipeline.offer
-                offer(rank, entry)
-                return passed
+        if not pipeline.mark[0]:
+            pipeline = self._gate.current()
+        # Read and then called: to call an attribute of an instance in one step is slower.
+        encode = self._encode if self.formatter is None else self._encode_formatted
+        try:
+            item = encode(record, pipeline.opening)
+        except Exception:  # noqa: BLE001 - whatever it is, the full road repairs it
+            item = None
+        if item is not None:
+            rank, entry = item
+            offer = pipeline.offer
+            offer(rank, entry)
+            return passed
         self.emit(record)
         return passed
 
