@@ -96,8 +96,8 @@ class Encoder:
         message = message % args if args else message
         text = _dumps(message)
         # The texts '{...}', which may be JSON, and 'None' have payloads of their own.
-        is_odd = (message >= "{" and message[0] == "{") or message == "None"
-        if is_odd or len(text) > self._max_bytes:
+        is_object = message >= "{" and message[0] == "{"
+        if is_object or message == "None" or len(text) > self._max_bytes:
             return None
         rank, fragment = self._plain_of(key) or self._sites.add(record).plain
         # As `_time_of`, whose frames would be a twentieth of all that is done here.
