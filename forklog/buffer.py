@@ -57,10 +57,10 @@ class Buffer:
         "_lanes",
         "_on_full",
         "_on_shed",
-        "_on_wake",
         "alarm_bytes",
         "bytes",
         "max_bytes",
+        "on_wake",
         "shed",
         "wake_rank",
     )
@@ -68,7 +68,7 @@ class Buffer:
     def __init__(
         self,
         max_bytes: int,
-        on_wake: Callable[[], object],
+        on_wake: Callable[[], object] = lambda: None,
         *,
         on_full: Callable[[], object] | None = None,
         on_shed: Callable[[bytes], object] | None = None,
@@ -76,7 +76,7 @@ class Buffer:
         """Start empty, armed to wake at the first entry."""
         self._lanes: tuple[deque[bytes], ...] = tuple(deque() for _ in range(RANKS))
         self._append = tuple(lane.append for lane in self._lanes)
-        self._on_wake = on_wake
+        self.on_wake = on_wake
         self._on_full = on_full
         self._on_shed = on_shed
         self.max_bytes = max_bytes
@@ -95,7 +95,7 @@ class Buffer:
         if self.bytes > self.alarm_bytes:
             self._alarm()
         if rank >= self.wake_rank:
-            self._on_wake()
+            self.on_wake()
 
     def arm(self, wake_rank: int, alarm_bytes: int | None = None) -> None:
         """Ask for a wake-up at an entry of this rank, or beyond this many bytes."""
@@ -110,7 +110,7 @@ class Buffer:
                 pass
         else:
             self.alarm_bytes = self.max_bytes
-            self._on_wake()
+            self.on_wake()
 
     def _shed_one(self) -> bool:
         for lane in self._lanes:

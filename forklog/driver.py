@@ -47,6 +47,8 @@ class Driver:
         """The thread is to end between two passes, because the process is about to fork."""
         self.stops_when_idle = False
         """The thread is to end once everything is settled."""
+        self.on_idle: Callable[[], object] = lambda: None
+        """Called by the thread before it sleeps; the bell keeps what rings meanwhile."""
         self.flush_mark = b""
         """Somebody waits for all entries below this key."""
         self.flush_rank = rank_of_level(options.flush_level)
@@ -123,6 +125,7 @@ class Driver:
             if self.stops_when_idle:
                 self.is_stopping = True
                 break
+            self.on_idle()
             self.bell.wait()
         return monotonic()
 

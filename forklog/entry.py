@@ -103,9 +103,8 @@ class Encoder:
         # As `_time_of`, whose frames would be a twentieth of all that is done here.
         second, stamp = self._second
         rest = created - second
-        if 0.001 <= rest < 1.0:  # noqa: PLR2004
-            fraction = _dumps(rest)[1:11]
-        else:
+        fraction = _dumps(rest)[1:11]
+        if rest < 0.001 or rest >= 1.0 or len(fraction) < 10:  # noqa: PLR2004
             stamp, fraction = self._time_of(created), b""
         return rank, b"".join((opening(), stamp, fraction, fragment, text, b"}"))
 

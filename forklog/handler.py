@@ -18,6 +18,7 @@ from forklog.clean import safe_text
 from forklog.entry import OWN_LOGGERS, Encoder
 from forklog.fork import PerProcess, pid
 from forklog.options import Options
+from forklog.parts import Parts, Spare
 from forklog.pipeline import Pipeline
 from forklog.stats import Stats
 from forklog.stock import checked_transport, enlist, known_resource, options_of
@@ -202,9 +203,12 @@ def _gate(options: Options, transport: Transport) -> PerProcess[Pipeline]:
         gate.current().adopt()
 
     def build(inherited: Pipeline | None) -> Pipeline:
-        return Pipeline(options, transport, inherited, on_hold=lambda: uwsgi.after_fork(adopt))
+        hold = partial(uwsgi.after_fork, adopt)
+        return Pipeline(options, spare.take(), inherited, on_hold=hold, on_idle=spare.renew)
 
+    spare = Spare(partial(Parts, options, transport))
     gate = PerProcess(build)
+    spare.renew()
     return gate
 
 

@@ -30,7 +30,11 @@ class InsertIds:
     __slots__ = ("head", "opening")
 
     def __init__(self) -> None:
-        """Draw a prefix that no other process image has."""
+        """Begin."""
+        self.renew()
+
+    def renew(self) -> None:
+        """Draw a prefix that no other process image has, and count from zero."""
         prefix = f"{realtime_ns() // 1000:013x}{os.urandom(3).hex()}"
         self.head = OPENING + prefix.encode()
         # Counts in hexadecimal without a line of Python, at half the price of a format operation:

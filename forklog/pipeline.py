@@ -14,17 +14,13 @@ from collections.abc import Callable
 from forklog import exits, forking, uwsgi
 from forklog.accounts import snapshot
 from forklog.boot import Boot
-from forklog.buffer import NEVER, Buffer
+from forklog.buffer import NEVER
 from forklog.clock import monotonic
-from forklog.driver import Driver
-from forklog.ending import Ending, are_imports_over
-from forklog.flusher import Flusher
-from forklog.fork import new_mark, pid
-from forklog.insert_id import InsertIds
+from forklog.ending import are_imports_over
+from forklog.fork import pid
 from forklog.options import Options
-from forklog.report import Report
+from forklog.parts import Parts
 from forklog.stats import State, Stats
-from forklog.transports.base import Transport
 
 __all__ = ["Pipeline"]
 
@@ -36,40 +32,38 @@ class Pipeline:
     and are for ordinary code. After a fork the child gets a new pipeline and leaves this one alone.
 
     Args:
+        parts: a set of its own, built here or before the fork.
         inherited: the pipeline of the process that forked this one; entries that it held are
             adopted, nothing else of it is touched.
         on_hold: called when this process turns out to be one that holds.
+        on_idle: called by the flush thread when it has nothing to do.
     """
 
     def __init__(
         self,
         options: Options,
-        transport: Transport,
+        parts: Parts,
         inherited: Pipeline | None = None,
         *,
         on_hold: Callable[[], object] = lambda: None,
+        on_idle: Callable[[], object] = lambda: None,
     ) -> None:
         """Build; start nothing."""
-        self.mark, self.pid = new_mark(), pid()
+        self.mark, self.pid = parts.mark, pid()
         self.heir: dict[str, object] = {}
         self.state, self.is_closing = State.INERT, False
         self.adopted = self.swallowed = 0
-        self.insert_ids = InsertIds()
         self._options, self._on_hold = options, on_hold
-        self._report = Report()
-        self.buffer = Buffer(
-            options.max_buffer_bytes,
-            self._woken,
-            on_full=(lambda: self.driver.await_room()) if options.block_timeout else None,  # noqa: PLW0108
-            on_shed=(lambda e: self.driver.sheds.keep(e)) if options.on_drop else None,  # noqa: PLW0108
-        )
+        self._report, self.insert_ids = parts.report, parts.insert_ids
+        self.buffer, self.flusher = parts.buffer, parts.flusher
+        self.driver, self.ending = parts.driver, parts.ending
+        self.insert_ids.renew()
         self.offer, self.opening = self.buffer.offer, self.insert_ids.opening
-        self.flusher = Flusher(options, self.buffer, transport, self._report)
-        self.driver = Driver(options, self.buffer, self.flusher, self.insert_ids, self._report)
-        self.ending = Ending(options, self.flusher, self.driver, self._report)
+        self.buffer.on_wake, self.driver.on_idle = self._woken, on_idle
         self.boot: Boot = Boot(self.buffer, inherited.boot.estate() if inherited else None)
         self.driver.stops_when_idle = bool(inherited and inherited.driver.stops_when_idle)
         self._start_turn = threading.Lock()  # only ever tried
+        self.mark[0] = 1  # wiped, if the parts were built before the fork
 
     def _woken(self) -> None:
         """Take a wake-up from an offer that the buffer was armed for; any thread, any context."""

@@ -30,6 +30,7 @@ OWN_LOGGERS = (
     "forklog",
 )
 _MAX_SITES = 4096
+_MAX_LINE = 2**31
 _MAX_SITE_CHARACTERS = 500  # what is longer is cut, on the full road
 
 # One step for several fields: half the price of reading them one by one.
@@ -73,8 +74,8 @@ class Sites:
             NotPlainError: it has none.
         """
         names = f"{record.pathname}{record.funcName}{record.name}"
-        location, is_repaired = location_of(record)
-        is_odd = is_repaired or record.name.__class__ is not str
+        location, is_repaired = _location_of(record)
+        is_odd = is_repaired or type(record.name) is not str
         if is_odd or len(names) > _MAX_SITE_CHARACTERS or record.name.startswith(OWN_LOGGERS):
             raise NotPlainError
         rank = rank_of_level(record.levelno)
@@ -90,3 +91,12 @@ class Sites:
         self._plain[key] = plain
         site = self._known[key] = Site(rank, plain, severity, name, place)
         return site
+
+
+def _location_of(record: logging.LogRecord) -> tuple[dict[str, str] | None, bool]:
+    """Do as `location_of`; a usual place, such as a child's first record has, needs no repairs."""
+    file, line, function = record.pathname, record.lineno, record.funcName
+    are_texts = type(file) is str and type(function) is str
+    if are_texts and type(line) is int and 0 <= line < _MAX_LINE:
+        return {"file": file, "function": function, "line": str(line)}, False
+    return location_of(record)

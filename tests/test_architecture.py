@@ -45,6 +45,7 @@ _ROWS = (
     ("entry",),
     ("driver",),
     ("ending", "accounts"),
+    ("parts",),
     ("pipeline",),
     ("handler",),
     ("__init__",),

@@ -9,10 +9,12 @@ import time
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from records import RESOURCE, Hostile, HostileMapping, Road, record_of
 
 from forklog.emulator.timestamps import SECOND, parse
-from forklog.repair import timestamp_of
+from forklog.repair import fraction_of, timestamp_of
 
 
 def _one(**extra: Any) -> dict[str, Any]:
@@ -197,3 +199,18 @@ def test_a_record_of_a_wrong_time_arrives(created: Any) -> None:
     entry = _one(created=created)
     assert before - 1000 <= parse(entry["timestamp"]) <= time.time_ns()
     assert _mark(entry) == "timestamp"
+
+
+@given(st.floats(0, 1, exclude_max=True))
+@example(0.0)
+@example(0.5)
+@example(1e-9)
+@example(0.001)
+@example(0.1 + 0.2)
+@example(0.9999999999999999)
+def test_the_part_of_a_second_is_cut(rest: float) -> None:
+    """It has nine decimals, and is never off by more than the last of them."""
+    digits = fraction_of(rest)
+    assert digits[:1] == b"."
+    assert len(digits) == 10
+    assert abs(int(digits[1:]) - rest * 1e9) <= 1
