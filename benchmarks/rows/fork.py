@@ -1,9 +1,14 @@
-"""`os.fork()` of a process whose pipeline is live, and the child's first record."""
+"""`os.fork()` of a process whose pipeline is live, and the child's first record.
+
+Two controls tell what no handler can change: a process with a do-nothing handler and a bare thread
+that sleeps, and what it costs a child to write to a page that it shares with its parent.
+"""
 
 from __future__ import annotations
 
 import os
 import struct
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["measure", "run"]
 
 TITLE = "Fork: os.fork() in the parent, and the first record of the child, µs"
-_STATES = ("imported", "live", "sending")
+_STATES = ("imported", "control", "live", "sending")
+_PAGES = 256
 _LABELS = {
     "imported": "forklog imported, no handler",
+    "control": "forklog imported, a do-nothing handler and a bare thread asleep",
     "live": "pipeline live, its thread asleep",
     "sending": "pipeline live, its thread sending",
 }
@@ -28,9 +35,12 @@ _LABELS = {
 
 def measure(room: Room, state: str, number: int) -> dict[str, Any]:
     """In a process of its own: so many forks in this state."""
-    import forklog  # noqa: F401, PLC0415 - the same modules are loaded in all three states
+    import forklog  # noqa: F401, PLC0415 - the same modules are loaded in all states
 
-    if state != "imported":
+    if state == "control":
+        room.start()
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+    elif state != "imported":
         subject = room.start(0.005 if state == "sending" else 0.0)
         subject.plain(100)
         subject.hurry()
@@ -55,7 +65,8 @@ def _fork_once(room: Room | None) -> tuple[float, float]:
         if room is not None:
             room.subject.logger.info(MESSAGE, "alice", 7, 0.25)
         first = time.perf_counter_ns() - begin
-        is_accepted = room is None or room.subject.handler.stats().accepted == 1  # type: ignore[attr-defined]
+        stats = getattr(room and room.subject.handler, "stats", None)
+        is_accepted = stats is None or stats().accepted == 1
         os.write(writer, struct.pack("q", first if is_accepted else -1))
         os._exit(0)
     (first,) = struct.unpack("q", os.read(reader, 8))
@@ -67,11 +78,33 @@ def _fork_once(room: Room | None) -> tuple[float, float]:
     return took / 1000, first / 1000
 
 
+def faults(room: Room, number: int) -> dict[str, Any]:  # noqa: ARG001 - as every measurement
+    """Return the microseconds that a child takes to write to a page it shares, so many times."""
+    pages = bytearray(b"x" * _PAGES * 4096)
+    took = []
+    for _ in range(number):
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            begin = time.perf_counter_ns()
+            for place in range(0, len(pages), 4096):
+                pages[place] = 0
+            os.write(writer, struct.pack("q", time.perf_counter_ns() - begin))
+            os._exit(0)
+        took.append(struct.unpack("q", os.read(reader, 8))[0] / 1000 / _PAGES)
+        os.waitpid(pid, 0)
+        os.close(reader)
+        os.close(writer)
+    return {"faults": took}
+
+
 def run(bench: Bench) -> Result:
-    """Fork in turns in three processes; judge what the live pipeline adds."""
-    workers = {state: bench.fresh("forklog") for state in _STATES}
+    """Fork in turns in four processes; judge what the live pipeline adds."""
+    subjects = {state: "nothing" if state == "control" else "forklog" for state in _STATES}
+    workers = {state: bench.fresh(subject) for state, subject in subjects.items()}
     forks: dict[str, list[float]] = {state: [] for state in _STATES}
     firsts: dict[str, list[float]] = {state: [] for state in _STATES}
+    pages: list[float] = []
     for number in bench.pace(bench.rounds(12, 4), 15):
         for state, worker in workers.items():
             answer = worker.measure("fork", state=state, number=10)
@@ -79,6 +112,7 @@ def run(bench: Bench) -> Result:
                 continue
             forks[state].append(figure(answer["forks"]).median)
             firsts[state] += answer["firsts"]
+        pages += workers["control"].measure("fork", "faults", number=2)["faults"]
     for worker in workers.values():
         worker.close()
     added = figure([a - b for a, b in zip(forks["live"], forks["imported"], strict=True)])
@@ -105,4 +139,5 @@ def run(bench: Bench) -> Result:
         for s in _STATES
     ]
     figures[0][2:] = ["-", "-"]
+    figures.append(["one shared page, written by the child", "-", figure(pages).text(".1f"), "-"])
     return Result(TITLE, lines, heads, figures, {"forks": forks, "firsts": firsts})
