@@ -69,12 +69,14 @@ def run(bench: Bench) -> Result:
         _at_most(ratios(cost["forklog"], cost["stock-http"]), 15, "stock by HTTP"),
         _at_most(ratios(cost["forklog"], cost["otel"]), 5, "OpenTelemetry"),
     ]
-    stock = max(("stock-grpc", "stock-http"), key=lambda n: figure(rate[n]).median)
-    lead, ours = ratios(rate["forklog"], rate[stock]), figure(rate["forklog"])
-    lines += [
-        Line("records/s, sustained", ">= 20 x stock", f"{lead.text('.1f')} x", lead.median >= 20),
-        Line("records/s, sustained", ">= 100,000/s", ours.text(",.0f"), ours.median >= 100_000),
-    ]
+    for stock, whom in (("stock-grpc", "stock by gRPC"), ("stock-http", "stock by HTTP")):
+        lead = ratios(rate["forklog"], rate[stock])
+        target, said = f">= 20 x {whom}", f"{lead.text('.1f')} x"
+        lines.append(Line("records/s, sustained", target, said, lead.median >= 20))
+    ours = figure(rate["forklog"])
+    lines.append(
+        Line("records/s, sustained", ">= 100,000/s", ours.text(",.0f"), ours.median >= 100_000)
+    )
     heads = [
         "subject",
         "CPU a record, µs",
@@ -84,6 +86,7 @@ def run(bench: Bench) -> Result:
         "the sink's CPU, % of one",
     ]
     figures = [_figures(name, samples[name], cost[name], rate[name]) for name in _CALLS]
+    lead = ratios(rate["forklog"], rate["stock-grpc"])
     part = 1 / ratios(cost["forklog"], cost["stock-grpc"]).median
     telling = (
         f"A delivered record costs the whole process 1/{part:.0f} of the CPU time that the stock "
