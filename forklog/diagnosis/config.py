@@ -20,6 +20,8 @@ from forklog.handler import CloudLoggingHandler
 
 __all__ = ["ConfigError", "apply", "load"]
 
+# Keeps the handlers alive: one behind another is held by that one, but not by its stand-in.
+_applied: list[logging.config.DictConfigurator] = []
 _NAMES = ("LOGGING", "logconfig_dict", "LOGGING_CONFIG")
 
 
@@ -74,10 +76,12 @@ def apply(config: Mapping[str, Any]) -> Applied:
         copy["handlers"][name] = handler if _is_ours(handler) else _stand_in(handler)
     copy.setdefault("version", 1)
     try:
-        logging.config.dictConfig(copy)
+        configurator = logging.config.dictConfigClass(copy)
+        configurator.configure()
     except Exception as error:  # noqa: BLE001 - it is told
         cause = error.__cause__
         return Applied(f"{error}" + (f" ({cause})" if cause else ""), disables)
+    _applied.append(configurator)
     for handler in our_handlers():  # what is logged here is not the application's
         handler.addFilter(lambda _record: False)
     return Applied("", disables)

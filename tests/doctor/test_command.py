@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from helpers import python_path
+from helpers import check_python, python_path
 
 from forklog.cli import main
 
@@ -90,6 +90,21 @@ def test_the_configuration_of_an_application(emulator: Emulator, tmp_path: Path,
     assert report["deliveries"][0]["log_name"] == "web"
     assert emulator.stats()["dry_run"] == 1
     assert emulator.stats()["entries_stored"] == 0
+
+
+def test_a_handler_behind_another_is_kept() -> None:
+    """What no stand-in holds is there all the same, whenever garbage is collected."""
+    check_python("""
+        import gc
+        from forklog.diagnosis import config, routes
+
+        held = {"class": "logging.handlers.MemoryHandler", "capacity": 5, "target": "cloud"}
+        cloud = {"class": "forklog.CloudLoggingHandler", "project": "p"}
+        handlers = {"cloud": cloud, "held": held}
+        config.apply({"version": 1, "handlers": handlers, "root": {"handlers": ["held"]}})
+        gc.collect()
+        assert len(routes.our_handlers()) == 1
+    """)
 
 
 def test_configurations_that_lose_or_fail(emulator: Emulator, tmp_path: Path) -> None:
