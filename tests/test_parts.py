@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import threading
 from typing import TYPE_CHECKING
 
-from helpers import wait_until
+from helpers import check_python
 
-from forklog import CloudLoggingHandler
 from forklog.parts import Parts, Spare
-from forklog.testing import FakeTransport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import pytest
 
 
@@ -48,49 +42,48 @@ def test_locks_of_another_kind_are_not_taken(monkeypatch: pytest.MonkeyPatch) ->
     assert spare.take() is built[1]
 
 
-def _count_builds(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
-    builds: list[int] = []
-    original = Parts.__init__
-
-    def counted(self: Parts, *args: object) -> None:
-        builds.append(threading.get_ident())
-        original(self, *args)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Parts, "__init__", counted)
-    return lambda: builds.count(threading.get_ident())
-
-
-def test_a_first_record_builds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_first_record_builds_nothing() -> None:
     """The logging thread of a child builds no parts; nor does that of its child, after a pause."""
-    own_builds = _count_builds(monkeypatch)
-    handler = CloudLoggingHandler(transport=FakeTransport(), max_latency=0.01)
-    logger = logging.getLogger("test_parts")
-    logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
-    logger.info("the parent")
-    assert handler.flush(10)
+    check_python(
+        """
+        import logging, os, threading, time
+        from forklog import CloudLoggingHandler
+        from forklog.parts import Parts
+        from forklog.testing import FakeTransport
 
-    def descend(generation: int) -> int:
-        before = own_builds()
-        logger.info("generation %d", generation)
-        if own_builds() != before or not handler.flush(10) or handler.stats().accepted != 1:
-            return 1
-        spare = handler._gate.product.driver.on_idle.__self__  # type: ignore[attr-defined]
-        wait_until(lambda: spare._ready, 10, "the flush thread at rest")
-        return 0 if generation == 3 else _in_child(lambda: descend(generation + 1))
+        def counted(self, *args):
+            builders.append(threading.get_ident())
+            build(self, *args)
 
-    for _ in range(20):
-        assert _in_child(lambda: descend(1)) == 0
-    logger.removeHandler(handler)
-    handler.close()
+        def generation(left):
+            before = builders.count(threading.get_ident())
+            logger.info("%d are left", left)
+            assert builders.count(threading.get_ident()) == before
+            assert handler.flush(10) and handler.stats().accepted == 1
+            spare = handler._gate.product.driver.on_idle.__self__
+            while not spare._ready:
+                time.sleep(0.001)
+            if left:
+                fork(left - 1)
 
+        def fork(left):
+            child = os.fork()
+            if not child:
+                try:
+                    generation(left)
+                except BaseException as error:
+                    os._exit(print(repr(error)) or 1)
+                os._exit(47)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 47
 
-def _in_child(check: Callable[[], int]) -> int:
-    child = os.fork()
-    if not child:
-        status = 99
-        try:
-            status = check()
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        builders, build, Parts.__init__ = [], Parts.__init__, counted
+        handler = CloudLoggingHandler(transport=FakeTransport(), max_latency=0.01)
+        logger = logging.getLogger("app")
+        logger.addHandler(handler)
+        logger.setLevel("INFO")
+        logger.info("the parent")
+        for _ in range(20):
+            fork(3)
+    """,
+        is_covered=False,
+    )

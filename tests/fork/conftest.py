@@ -31,14 +31,18 @@ class Forks:
     def run(
         self, body: str, timeout: float = 60, latency: float = 0.05
     ) -> subprocess.CompletedProcess[str]:
-        """Run a body to its end in a fresh interpreter."""
+        """Run a body to its end in a fresh interpreter.
+
+        Its coverage is not counted: dozens of children run the same lines, which others run as
+        well, and each would take a third of a second to write its file.
+        """
         environment = {
             "LOGGING_EMULATOR_HOST": self.emulator.host,
             "FORKLOG_TEST_LEDGER": str(self.ledger),
             "FORKLOG_TEST_LATENCY": str(latency),
             "PYTHONPATH": os.pathsep.join([str(HERE), python_path()]),
         }
-        return check_python(body, timeout, environment)
+        return check_python(body, timeout, environment, is_covered=False)
 
     def logged(self) -> dict[str, int]:
         """Return the PID that logged each id."""
