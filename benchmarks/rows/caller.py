@@ -18,10 +18,11 @@ __all__ = ["measure", "run"]
 
 TITLE = "Caller: one thread, pipeline live"
 _ALL = tuple(LABELS)
+_THEIRS = tuple(name for name in LABELS if name != "bare")  # which delivers plain records only
 _VARIANTS = {
     "plain": _ALL,
-    "fields": _ALL,
-    "exception": _ALL,
+    "fields": _THEIRS,
+    "exception": _THEIRS,
     # The others deliver no trace; the do-nothing handler is the floor.
     "trace": ("nothing", "stock-grpc", "stock-http", "otel", "forklog"),
 }

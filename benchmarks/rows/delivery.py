@@ -24,6 +24,7 @@ _CALLS = {
     "otel": 12_000,
     "loguru": 8_000,
     "logstash": 12_000,
+    "bare": 200_000,
     "forklog": 200_000,
 }
 # A caller that is faster than the wire waits for room, so nothing is dropped.

@@ -51,7 +51,7 @@ def log_in_threads(room: Room, threads: int, number: int) -> float:
 
 def run(bench: Bench) -> Result:
     """Measure one thread and eight in the same turn; judge the throughput."""
-    subjects = tuple(LABELS)
+    subjects = tuple(name for name in LABELS if name != "bare")
     samples = bench.turns(subjects, bench.pace(bench.rounds(6, 2), 45), "threads", number=_CALLS)
     one = {name: [_CALLS / s["one"] for s in samples[name]] for name in subjects}
     eight = {name: [_CALLS / s["eight"] for s in samples[name]] for name in subjects}

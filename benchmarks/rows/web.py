@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 TITLE = "uWSGI: ten records a request, two workers"
-_SUBJECTS = {"nothing": "prefork", "forklog": "prefork", "stock-grpc": "lazy", "stock-http": "lazy"}
+_SUBJECTS = {
+    "nothing": "prefork",
+    "bare": "lazy",
+    "forklog": "prefork",
+    "stock-grpc": "lazy",
+    "stock-http": "lazy",
+}
 _INI = ROOT / "benchmarks" / "apps" / "web" / "uwsgi.ini"
 
 

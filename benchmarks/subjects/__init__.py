@@ -18,6 +18,7 @@ _CLASSES = {
     "otel": ("otel", "OpenTelemetry", "OpenTelemetry"),
     "loguru": ("loguru_enqueue", "Loguru", "loguru"),
     "logstash": ("logstash", "Logstash", "logstash-async"),
+    "bare": ("bare", "Bare", "the least that delivers"),
     "forklog": ("forklog_handler", "Forklog", "forklog"),
 }
 LABELS = {name: label for name, (_, _, label) in _CLASSES.items()}

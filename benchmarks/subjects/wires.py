@@ -2,4 +2,4 @@
 
 __all__ = ["WIRES"]
 
-WIRES = {"stock-grpc": "grpc", "stock-http": "http", "forklog": "http"}
+WIRES = {"stock-grpc": "grpc", "stock-http": "http", "bare": "http", "forklog": "http"}
