@@ -47,8 +47,8 @@ class Driver:
         """The thread is to end between two passes, because the process is about to fork."""
         self.stops_when_idle = False
         """The thread is to end once everything is settled."""
-        self.on_idle: Callable[[], object] = lambda: None
-        """Called by the thread before it sleeps; the bell keeps what rings meanwhile."""
+        self.on_start: Callable[[], object] = lambda: None
+        """Called by the thread before its first pass."""
         self.flush_mark = b""
         """Somebody waits for all entries below this key."""
         self.flush_rank = rank_of_level(options.flush_level)
@@ -81,6 +81,9 @@ class Driver:
     def _run(self, on_end: Callable[[], object], ended: threading.Event) -> None:
         self.thread_ident = threading.get_ident()
         try:
+            # Now and not when there is nothing to do: after a flush the thread sleeps, so that a
+            # fork from C finds no thread that waits for the interpreter.
+            self.on_start()
             while not self.is_stopping:
                 self._await_work()
                 if self.is_resting:
@@ -125,7 +128,6 @@ class Driver:
             if self.stops_when_idle:
                 self.is_stopping = True
                 break
-            self.on_idle()
             self.bell.wait()
         return monotonic()
 

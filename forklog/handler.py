@@ -204,7 +204,7 @@ def _gate(options: Options, transport: Transport) -> PerProcess[Pipeline]:
 
     def build(inherited: Pipeline | None) -> Pipeline:
         hold = partial(uwsgi.after_fork, adopt)
-        return Pipeline(options, spare.take(), inherited, on_hold=hold, on_idle=spare.renew)
+        return Pipeline(options, spare.take(), inherited, on_hold=hold, on_start=spare.renew)
 
     spare = Spare(partial(Parts, options, transport))
     gate = PerProcess(build)

@@ -62,6 +62,6 @@ class Spare:
         return parts if lock is threading.Lock else self._build()
 
     def renew(self) -> None:
-        """Build one if none is ready; for a moment when nobody waits."""
+        """Build one if none is ready; for a thread that nobody waits for."""
         if not self._ready:
             self._ready.append((threading.Lock, self._build()))

@@ -36,7 +36,7 @@ class Pipeline:
         inherited: the pipeline of the process that forked this one; entries that it held are
             adopted, nothing else of it is touched.
         on_hold: called when this process turns out to be one that holds.
-        on_idle: called by the flush thread when it has nothing to do.
+        on_start: called by each flush thread before its first pass.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Pipeline:
         inherited: Pipeline | None = None,
         *,
         on_hold: Callable[[], object] = lambda: None,
-        on_idle: Callable[[], object] = lambda: None,
+        on_start: Callable[[], object] = lambda: None,
     ) -> None:
         """Build; start nothing."""
         self.mark, self.pid = parts.mark, pid()
@@ -59,7 +59,7 @@ class Pipeline:
         self.driver, self.ending = parts.driver, parts.ending
         self.insert_ids.renew()
         self.offer, self.opening = self.buffer.offer, self.insert_ids.opening
-        self.buffer.on_wake, self.driver.on_idle = self._woken, on_idle
+        self.buffer.on_wake, self.driver.on_start = self._woken, on_start
         self.boot: Boot = Boot(self.buffer, inherited.boot.estate() if inherited else None)
         self.driver.stops_when_idle = bool(inherited and inherited.driver.stops_when_idle)
         self._start_turn = threading.Lock()  # only ever tried

@@ -88,7 +88,7 @@ def test_while_another_thread_holds_a_lock(forks: Forks, fork: str, lock: str) -
     """No lock that stays held for ever in the child keeps it from logging and delivering."""
     forks.run(f"""
         import _imp, ctypes, logging, os, threading
-        from stage import DONE, handler, log, reap
+        from stage import DONE, handler, log, quiet, reap
 
         class ImportLock:
             def __enter__(self):
@@ -110,6 +110,7 @@ def test_while_another_thread_holds_a_lock(forks: Forks, fork: str, lock: str) -
         thread.start()
         assert held.wait(10)
         for _ in range(20):
+            quiet()
             child = {fork}()
             if not child:
                 log(2)
