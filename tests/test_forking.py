@@ -32,9 +32,12 @@ def fork_once():
 """
 
 
-def check(body: str, latency: float = 0.01) -> None:
-    """Run a body after the set-up, in an interpreter of its own."""
-    check_python(SETUP.format(latency=latency) + body, 100)
+def check(body: str, latency: float = 0.01, *, is_covered: bool = False) -> None:
+    """Run a body after the set-up, in an interpreter of its own.
+
+    Each of its children would write a file for the coverage, for lines that all of them run.
+    """
+    check_python(SETUP.format(latency=latency) + body, 100, is_covered=is_covered)
 
 
 warns = pytest.mark.skipif(sys.version_info < (3, 12), reason="os.fork does not warn there")
@@ -128,7 +131,8 @@ assert handler.flush(10)
 
 def test_threads_of_several_handlers_rest_and_return() -> None:
     """Each handler's thread is brought to rest, each delivers afterwards."""
-    check("""
+    check(
+        """
 others = [forklog.CloudLoggingHandler(transport=transport, max_latency=60) for _ in range(4)]
 log.handlers = others
 for number in range(20):
@@ -137,12 +141,15 @@ for number in range(20):
 assert not warned, warned
 assert all(handler.flush(10) for handler in others)
 assert len(transport.entries) == 80
-""")
+""",
+        is_covered=True,
+    )
 
 
 def test_a_closed_handler_does_nothing_at_a_fork() -> None:
     """After close() no fork waits, starts a thread or wakes the pipeline; a dropped one is gone."""
-    check("""
+    check(
+        """
 import gc, weakref
 from forklog import forking
 
@@ -162,4 +169,6 @@ gc.collect()  # frees the handler, whose finalizer holds the gate
 gc.collect()
 assert gone() is None
 assert list(forking._live) == []
-""")
+""",
+        is_covered=True,
+    )
