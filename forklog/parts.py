@@ -47,10 +47,9 @@ class Spare:
     """
 
     def __init__(self, build: Callable[[], Parts]) -> None:
-        """Build the first one."""
+        """Have none yet."""
         self._build = build
         self._ready: list[tuple[object, Parts]] = []
-        self.renew()
 
     def take(self) -> Parts:
         """Return what is ready, else build it."""

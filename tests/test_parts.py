@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from helpers import check_python
 
+from forklog import CloudLoggingHandler
 from forklog.parts import Parts, Spare
+from forklog.testing import FakeTransport
 
 if TYPE_CHECKING:
     import pytest
@@ -20,7 +24,9 @@ def _spare() -> tuple[Spare, list[Parts]]:
         built.append(object())  # type: ignore[arg-type] - nobody looks into it
         return built[-1]
 
-    return Spare(build), built
+    spare = Spare(build)
+    spare.renew()
+    return spare, built
 
 
 def test_a_set_is_taken_once() -> None:
@@ -40,6 +46,18 @@ def test_locks_of_another_kind_are_not_taken(monkeypatch: pytest.MonkeyPatch) ->
     spare, built = _spare()
     monkeypatch.setattr(threading, "Lock", threading.RLock)
     assert spare.take() is built[1]
+
+
+def test_a_first_record_takes_the_short_road(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plain record that finds the pipeline of another process needs no `emit`."""
+    handler = CloudLoggingHandler(transport=FakeTransport())
+    stale = handler._gate.product
+    stale.mark[0] = 0
+    monkeypatch.setattr(handler, "emit", None)
+    handler.handle(logging.makeLogRecord({"msg": "first", "name": "app", "created": time.time()}))
+    assert handler._gate.product is not stale
+    assert handler.stats().accepted == 1
+    handler.close()
 
 
 def test_a_first_record_builds_nothing() -> None:

@@ -1,4 +1,4 @@
-"""The limit: the least that a handler in Python can do and still deliver what forklog does."""
+"""A yardstick: about the least that a handler in Python can do and still deliver a record."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class HttpConnection:
 
     def send(self, entries: Sequence[bytes], timeout: float) -> Answer:
         """Send one request. See `forklog.transports.base.Connection`."""
-        # One join, since each byte of a body is a byte of fresh pages.
+        # One join, since each byte of a body is a byte of fresh pages; a batch has entries.
         parts = [*entries]
         parts[0] = self._head + parts[0]
         parts[-1] += b"]}"
