@@ -5,6 +5,7 @@ MINUTES  ?= 3
 VERSIONS ?= 3.10 3.11 3.12 3.13
 SKIP     ?=
 PYTEST   ?=
+LANES    ?= 2
 BIN      := $(VENV)/bin
 PIP       = $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 
@@ -22,9 +23,10 @@ help: ## show this list
 demo: $(VENV)/.demo ## run real uWSGI servers, with the stock handler and with forklog
 	@$(BIN)/forklog demo $(ARGS)
 
-test: $(VENV)/.test ## run the tests with branch coverage (PYTEST="-k name" selects)
+# A file's tests stay in one lane: they share servers that take seconds to start.
+test: $(VENV)/.test ## run the tests with branch coverage (PYTEST="-k name" selects, LANES=0 runs them in one process)
 	@echo "==> tests on $$($(BIN)/python -V)"
-	@$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST)
+	@$(BIN)/python -m pytest -n $(LANES) --dist loadfile --cov --cov-report=term $(PYTEST)
 
 test-all: ## run the tests on each Python of VERSIONS that is found, but SKIP
 	@found= missing= failed=; \
