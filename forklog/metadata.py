@@ -6,17 +6,23 @@ would import gRPC and all of its client; this is small enough to do without.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import requests
 
 __all__ = [
     "APP_ENGINE",
+    "HEADERS",
     "TRACE_LABEL",
     "detect_resource",
     "environment_labels",
+    "is_on_google",
+    "metadata_url",
     "read_metadata",
     "resource_of_environment",
 ]
@@ -32,7 +38,9 @@ _LABELS = {
 }
 
 _TIMEOUT = 1.0  # seconds; the server is one hop away or not there at all
-_HEADERS = {"Metadata-Flavor": "Google"}
+_PAUSE = 1.0  # seconds between two tries to find the server
+_PRODUCT = "/sys/class/dmi/id/product_name"
+HEADERS = {"Metadata-Flavor": "Google"}
 
 
 class _Rule(NamedTuple):
@@ -85,18 +93,49 @@ _RULES = (
 )
 
 
-def metadata_host() -> str:
-    """Return the metadata server's host, as google-auth takes it from the environment."""
-    return os.environ.get("GCE_METADATA_HOST", "metadata.google.internal.")
+def metadata_url(path: str) -> str:
+    """Return the URL of a key; its host as google-auth takes it from the environment."""
+    host = os.environ.get("GCE_METADATA_HOST") or os.environ.get("GCE_METADATA_ROOT")
+    return f"http://{host or 'metadata.google.internal.'}/computeMetadata/v1/{path}"
 
 
 def read_metadata(path: str) -> str | None:
     """Ask the metadata server for one key; None if it is not there. Blocks for a second or two."""
-    url = f"http://{metadata_host()}/computeMetadata/v1/{path}"
-    try:
-        answer = requests.get(url, headers=_HEADERS, timeout=_TIMEOUT, allow_redirects=False)
-    except (requests.RequestException, ValueError):  # the latter for a host that cannot be one
-        return None
+    return _get(metadata_url(path), _TIMEOUT)
+
+
+def is_on_google() -> bool:
+    """Tell whether this is one of Google's machines, by google-auth's signs and bounds.
+
+    Blocks for eleven seconds at most, where packets to the metadata server's address vanish.
+    """
+    if os.environ.get("NO_GCE_CHECK") == "true":
+        return False
+    url = f"http://{os.environ.get('GCE_METADATA_IP', '169.254.169.254')}"
+    tries = _number("GCE_METADATA_DETECT_RETRIES", 3)
+    for number in range(tries):  # on GKE the server may come up later than the container
+        if number:
+            time.sleep(_PAUSE)
+        if _get(url, _number("GCE_METADATA_TIMEOUT", 3)) is not None:
+            return True
+    with contextlib.suppress(OSError, ValueError):
+        return Path(_PRODUCT).read_text(encoding="ascii").startswith("Google")
+    return False
+
+
+def _number(name: str, default: int) -> int:
+    with contextlib.suppress(ValueError):
+        return int(os.environ.get(name, default))
+    return default
+
+
+def _get(url: str, timeout: float) -> str | None:
+    with requests.Session() as session:
+        session.trust_env = False  # the server is one hop away: behind no proxy
+        try:
+            answer = session.get(url, headers=HEADERS, timeout=timeout, allow_redirects=False)
+        except (requests.RequestException, ValueError):  # the latter for what cannot be a host
+            return None
     is_value = answer.status_code == requests.codes.ok and "Metadata-Flavor" in answer.headers
     return answer.text if is_value else None
 

@@ -34,7 +34,7 @@ _ROWS = (
     ("stderr",),
     ("report", "thread", "exits", "insert_id", "clean", "context", "transports.base"),
     ("forking", "labels", "metadata", "buffer", "retry"),
-    ("repair",),
+    ("repair", "transports.machine"),
     ("payload", "options", "draft"),
     ("last_resort", "news", "transports.access", "transports.deadline", "stock"),
     ("transports.stderr",),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from helpers import check_python, state_numbers, wait_until
-from wire import RawServer, account_file, answer, make_key, read_request
+from wire import Metadata, RawServer, account_file, answer, make_key, read_request
 
 if TYPE_CHECKING:
     import socket
@@ -254,70 +254,27 @@ def test_a_project_that_is_found_later_is_used(
 
 # -- the metadata server -----------------------------------------------------------------------
 
-_VALUES = {
-    "project/project-id": "meta-project",
-    "instance/id": "42",
-    "instance/zone": "projects/1/zones/z",
-}
+_KINDS = ["forklog.transports.machine.MachineAccount", "google.auth.compute_engine.Credentials"]
 _ON_MACHINE = """
-    import logging, os, time
-    import google.auth.compute_engine
+    import importlib, logging, os, time
     import forklog
+    module, _, name = os.environ["KIND"].rpartition(".")
     handler = forklog.CloudLoggingHandler(
         project="p", endpoint=os.environ["ENDPOINT"], answer_timeout=1.0, max_retry_delay=0.2,
-        credentials=google.auth.compute_engine.Credentials(), shutdown_timeout=0.5)
+        credentials=getattr(importlib.import_module(module), name)(), shutdown_timeout=0.5)
     logging.getLogger().addHandler(handler)
     logging.warning("kept")
     start = time.monotonic()
 """
 
 
-class _Metadata:
-    """A metadata server; hangs, is slow or fails for its first questions, as the test says."""
-
-    def __init__(self, way: str, bad: int) -> None:
-        self.way, self.bad, self.asked = way, bad, 0
-        self.server = RawServer(self._serve)
-        host = self.server.url.removeprefix("http://")
-        self.environ = {"GCE_METADATA_HOST": host, "GCE_METADATA_IP": host}
-
-    def _serve(self, connection: socket.socket) -> None:
-        while True:
-            head = b""
-            while b"\r\n\r\n" not in head:
-                if not (chunk := connection.recv(65_536)):
-                    return
-                head += chunk
-            self.asked += 1
-            if self.asked <= self.bad and self.way == "hangs":
-                self.server.over.wait(60)
-                return
-            if self.asked <= self.bad and self.way == "fails":
-                answer(connection, 503, None, "Metadata-Flavor: Google")
-                continue
-            if self.way == "slow":
-                time.sleep(0.3)
-            self._tell(connection, head.decode())
-
-    def _tell(self, connection: socket.socket, head: str) -> None:
-        path = head.split()[1].partition("?")[0].removeprefix("/computeMetadata/v1/")
-        flavor = "Metadata-Flavor: Google"
-        if path.endswith("/token"):
-            answer(connection, 200, {"access_token": "meta", "expires_in": 3600}, flavor)
-        elif "service-accounts" in path:
-            answer(connection, 200, {"email": "m@p.example", "scopes": []}, flavor)
-        elif path in _VALUES or path in ("", "/"):
-            text = _VALUES.get(path, "").encode()
-            lines = f"HTTP/1.1 200 OK\r\nContent-Type: application/text\r\n{flavor}\r\n"
-            connection.sendall(f"{lines}Content-Length: {len(text)}\r\n\r\n".encode() + text)
-        else:
-            answer(connection, 404, None, flavor)
-
-
+@pytest.mark.parametrize("kind", _KINDS)
 @pytest.mark.parametrize(("way", "bad"), [("slow", 0), ("hangs", 3), ("fails", 3)])
-def test_a_metadata_server_in_trouble_loses_nothing(cloud: _Cloud, way: str, bad: int) -> None:
+def test_a_metadata_server_in_trouble_loses_nothing(
+    cloud: _Cloud, way: str, bad: int, kind: str
+) -> None:
     """Slow, hanging or failing at first: no hang, and the record comes with the right resource."""
-    metadata = _Metadata(way, bad)
+    metadata = Metadata(way, bad)
     try:
         done = check_python(
             _ON_MACHINE
@@ -326,7 +283,7 @@ def test_a_metadata_server_in_trouble_loses_nothing(cloud: _Cloud, way: str, bad
     print(time.monotonic() - start)
     assert handler.stats().delivered == 1
 """,
-            env={"ENDPOINT": cloud.url, **metadata.environ},
+            env={"ENDPOINT": cloud.url, "KIND": kind, **metadata.environ},
         )
     finally:
         metadata.server.close()
@@ -334,13 +291,14 @@ def test_a_metadata_server_in_trouble_loses_nothing(cloud: _Cloud, way: str, bad
     state_numbers(f"metadata server {way}: delivered after {float(done.stdout):.1f} s")
 
 
-def test_a_metadata_server_that_is_gone_holds_nobody(cloud: _Cloud) -> None:
+@pytest.mark.parametrize("kind", _KINDS)
+def test_a_metadata_server_that_is_gone_holds_nobody(cloud: _Cloud, kind: str) -> None:
     """It refuses for good: flush and exit obey their timeouts, the entry is on stderr."""
-    metadata = _Metadata("gone", 0)
+    metadata = Metadata("gone", 0)
     metadata.server.close()
     done = check_python(
         _ON_MACHINE + "\n    assert not handler.flush(0.5)\n    print(time.monotonic() - start)\n",
-        env={"ENDPOINT": cloud.url, **metadata.environ},
+        env={"ENDPOINT": cloud.url, "KIND": kind, **metadata.environ},
     )
     assert float(done.stdout) < _GRACE
     assert '"textPayload":"kept"' in done.stderr
@@ -349,7 +307,7 @@ def test_a_metadata_server_that_is_gone_holds_nobody(cloud: _Cloud) -> None:
 
 def test_the_project_of_the_metadata_server_is_found() -> None:
     """With nothing but a metadata server, it says project and credentials."""
-    metadata = _Metadata("slow", 0)
+    metadata = Metadata("slow", 0)
     clean = {name: "" for name in os.environ if name.startswith(("GOOGLE_", "GCLOUD_"))}
     try:
         check_python(
@@ -361,7 +319,7 @@ def test_the_project_of_the_metadata_server_is_found() -> None:
             from forklog.transports.access import find_access
             access = find_access(Options())
             assert access.project == "meta-project", access
-            assert "compute_engine" in type(access.credentials).__module__
+            assert type(access.credentials).__name__ == "MachineAccount"
             """,
             env={**clean, **metadata.environ, "HOME": "/nonexistent", "PATH": ""},
         )

@@ -10,6 +10,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
@@ -135,12 +136,12 @@ def make_key() -> tuple[rsa.RSAPrivateKey, str]:
     return key, pem.decode()
 
 
-def make_certificate(folder: Path, *addresses: str) -> tuple[ssl.SSLContext, Path]:
-    """Return a server's context for these addresses, and the file of who signed it: itself."""
+def make_certificate(folder: Path, *hosts: str) -> tuple[ssl.SSLContext, Path]:
+    """Return a server's context for addresses or names, and the file of who signed it: itself."""
     key, pem = make_key()
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "forklog test")])
     now = datetime.datetime.now(datetime.timezone.utc)
-    names = [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
+    names = [_general_name(host) for host in hosts]
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -161,6 +162,13 @@ def make_certificate(folder: Path, *addresses: str) -> tuple[ssl.SSLContext, Pat
     return context, path
 
 
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
 def account_file(path: Path, token_uri: str, pem: str, **fields: Any) -> Path:
     """Write the file of a service account whose tokens come from ``token_uri``."""
     account = {
@@ -174,3 +182,62 @@ def account_file(path: Path, token_uri: str, pem: str, **fields: Any) -> Path:
     }
     path.write_text(json.dumps(account))
     return path
+
+
+_VALUES = {
+    "project/project-id": "meta-project",
+    "instance/id": "42",
+    "instance/zone": "projects/1/zones/z",
+    "instance/service-accounts/default/email": "m@p.example",
+    "": "",
+}
+
+
+class Metadata:
+    """A metadata server; hangs, is slow or fails for its first questions, as the test says."""
+
+    def __init__(self, way: str = "quick", bad: int = 0) -> None:
+        """Listen; ``bad`` questions are answered in the ``way`` that is named."""
+        self.way, self.bad, self.asked = way, bad, 0
+        self.heads: list[str] = []
+        self.tokens = 0
+        self.life = 3600
+        self.tell = self._tell
+        self.server = RawServer(self._serve)
+        host = self.server.url.removeprefix("http://")
+        self.environ = {"GCE_METADATA_HOST": host, "GCE_METADATA_IP": host}
+
+    def _serve(self, connection: socket.socket) -> None:
+        while True:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                if not (chunk := connection.recv(65_536)):
+                    return
+                head += chunk
+            self.asked += 1
+            self.heads.append(head.decode())
+            if self.asked <= self.bad and self.way == "hangs":
+                self.server.over.wait(60)
+                return
+            if self.asked <= self.bad and self.way == "fails":
+                answer(connection, 503, None, "Metadata-Flavor: Google")
+                continue
+            if self.way == "slow":
+                time.sleep(0.3)
+            self.tell(connection, self.heads[-1])
+
+    def _tell(self, connection: socket.socket, head: str) -> None:
+        path = head.split()[1].partition("?")[0].removeprefix("/computeMetadata/v1/").strip("/")
+        flavor = "Metadata-Flavor: Google"
+        if path.endswith("/token"):
+            self.tokens += 1
+            token = f"meta-{self.tokens}"
+            answer(connection, 200, {"access_token": token, "expires_in": self.life}, flavor)
+        elif path in _VALUES:
+            text = _VALUES[path].encode()
+            lines = f"HTTP/1.1 200 OK\r\nContent-Type: application/text\r\n{flavor}\r\n"
+            connection.sendall(f"{lines}Content-Length: {len(text)}\r\n\r\n".encode() + text)
+        elif "service-accounts" in path:
+            answer(connection, 200, {"email": "m@p.example", "scopes": []}, flavor)
+        else:
+            answer(connection, 404, None, flavor)

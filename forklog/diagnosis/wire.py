@@ -34,6 +34,7 @@ Say = Callable[..., None]
 _KINDS = {
     "google.oauth2.service_account": "service account key",
     "google.oauth2.credentials": "user credentials",
+    "forklog.transports.machine": "service account of this machine",
     "google.auth.compute_engine.credentials": "service account of this machine",
     "google.auth.impersonated_credentials": "impersonated service account",
     "google.auth.external_account": "workload identity federation",

@@ -12,33 +12,27 @@ from urllib.parse import urlsplit
 
 import google.auth
 import google.auth.exceptions
+from google.auth import _cloud_sdk
 
+from forklog.metadata import is_on_google, read_metadata
 from forklog.options import Options, is_loopback
 from forklog.transports.base import WireError
-
-_why_not = ""
-try:
-    from google.auth.transport import requests as authorized
-except ImportError as error:
-    # cryptography, which it needs for every kind of credentials, is made with PyO3 and refuses all
-    # interpreters of a process but the first: those of a uWSGI server with several applications.
-    authorized = None  # type: ignore[assignment,unused-ignore]
-    _why_not = str(error)
+from forklog.transports.machine import MachineAccount, is_plain_machine
 
 __all__ = [
     "Access",
     "NoCredentialsError",
-    "authorized",
     "find_access",
     "known_project",
     "load_credentials_code",
+    "load_google_auth",
 ]
 
 DEFAULT_ENDPOINT = "https://logging.googleapis.com"
 _SCOPES = ("https://www.googleapis.com/auth/logging.write",)
 _LOCAL_PROJECT = "local-project"
-# What google.auth and requests import once they have seen which credentials there are. Imported by
-# the flush thread it could be half imported at a fork, and for ever in the child.
+# What google.auth imports once it has seen which credentials there are. Imported by the flush
+# thread it could be half imported at a fork, and for ever in the child.
 _LATE_MODULES = (
     "google.auth.api_key",
     "google.auth.aws",
@@ -49,7 +43,10 @@ _LATE_MODULES = (
     "google.auth.pluggable",
     "google.oauth2.credentials",
     "google.oauth2.gdch_credentials",
-    "netrc",
+)
+_NONE_FOUND = (
+    "no Google credentials found, so log entries go to stderr as JSON lines; run 'gcloud auth "
+    "application-default login', or point LOGGING_EMULATOR_HOST at 'forklog emulator'"
 )
 
 
@@ -86,12 +83,37 @@ def endpoint_of(options: Options) -> str:
 
 
 def load_credentials_code(options: Options) -> None:
-    """Import what getting a token may need; nothing where no token is needed."""
-    if options.credentials is None and _needs_none(endpoint_of(options)):
+    """Import what the flush thread may need: of google.auth nothing where no file names a key."""
+    importlib.import_module("netrc")  # requests imports it with its first request
+    given = options.credentials
+    if given is None and (_needs_none(endpoint_of(options)) or is_plain_machine(_login_file())):
         return
+    with contextlib.suppress(NoCredentialsError):  # told when it is needed
+        load_google_auth()
+
+
+def load_google_auth() -> Any:
+    """Import all of google.auth; return its transport on requests. Blocks for a tenth of a second.
+
+    Raises:
+        NoCredentialsError: it cannot be imported here. cryptography, which it needs for every kind
+            of credentials, is made with PyO3 and refuses all interpreters of a process but the
+            first: those of a uWSGI server with several applications.
+    """
+    try:
+        authorized = importlib.import_module("google.auth.transport.requests")
+    except ImportError as error:
+        text = "google.auth cannot be imported in this interpreter, so log entries go to stderr as"
+        text += f" JSON lines; under uWSGI set single-interpreter = true ({error})"
+        raise NoCredentialsError(text) from error
     for name in _LATE_MODULES:
         with contextlib.suppress(ImportError):  # not every google-auth has all of them
             importlib.import_module(name)
+    return authorized
+
+
+def _login_file() -> str:
+    return str(_cloud_sdk.get_application_default_credentials_path())  # type: ignore[no-untyped-call,unused-ignore]
 
 
 def _needs_none(endpoint: str) -> bool:
@@ -123,10 +145,11 @@ def find_access(options: Options) -> Access:
 
 def _credentials(options: Options) -> tuple[Any, str | None]:
     given = options.credentials
-    if _why_not:
-        text = "google.auth cannot be imported in this interpreter, so log entries go to stderr as"
-        text += f" JSON lines; under uWSGI set single-interpreter = true ({_why_not})"
-        raise NoCredentialsError(text)
+    if given is None and is_plain_machine(_login_file()):
+        if not is_on_google():
+            raise NoCredentialsError(_NONE_FOUND)
+        return MachineAccount(), known_project(options) or read_metadata("project/project-id")
+    load_google_auth()
     try:
         if given is None:
             return google.auth.default(scopes=_SCOPES)  # type: ignore[no-untyped-call,no-any-return,unused-ignore]
@@ -134,10 +157,7 @@ def _credentials(options: Options) -> tuple[Any, str | None]:
             return _load_file(os.fspath(given))
     except google.auth.exceptions.DefaultCredentialsError as error:
         if given is None and not os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
-            text = "no Google credentials found, so log entries go to stderr as JSON lines; run"
-            text += " 'gcloud auth application-default login', or point LOGGING_EMULATOR_HOST at"
-            text += " 'forklog emulator'"
-            raise NoCredentialsError(text) from error
+            raise NoCredentialsError(_NONE_FOUND) from error
         text = "the credentials file cannot be used; check that it exists and what is in it"
         raise WireError(text, is_blocked=True) from error
     except google.auth.exceptions.GoogleAuthError as error:

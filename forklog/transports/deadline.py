@@ -178,5 +178,6 @@ class TokenAdapter(DeadlineAdapter):
             name = type(error).__name__
             raise WireError(f"the credentials' server did not answer ({name})") from error
         if answer.status_code == _TOO_MANY or answer.status_code >= _SERVER_ERRORS:
+            answer.close()
             raise WireError(f"the credentials' server answered {answer.status_code}")
         return answer

@@ -22,12 +22,13 @@ from forklog.options import Options, is_loopback
 from forklog.transports.access import (
     Access,
     NoCredentialsError,
-    authorized,
     find_access,
     load_credentials_code,
+    load_google_auth,
 )
 from forklog.transports.base import Answer, Connection, Place, WireError
 from forklog.transports.deadline import Deadline, DeadlineAdapter, TokenAdapter
+from forklog.transports.machine import MachineAccount, MachineSession
 from forklog.transports.stderr import StderrConnection
 
 __all__ = ["HttpConnection", "HttpTransport", "resource_of"]
@@ -76,7 +77,8 @@ def resource_of(options: Options, access: Access) -> dict[str, Any]:
     if access.credentials is None:
         return {"type": "global", "labels": {"project_id": access.project}}
     resource = detect_resource(access.project)
-    is_of_machine = type(access.credentials).__module__.startswith("google.auth.compute_engine")
+    is_of_google_auth = type(access.credentials).__module__.startswith("google.auth.compute_engine")
+    is_of_machine = is_of_google_auth or isinstance(access.credentials, MachineAccount)
     if is_of_machine and resource["type"] == "global":
         # It is one of Google's, so this is not its resource; the token is not to be had now either.
         raise WireError("the metadata server did not answer")
@@ -172,16 +174,20 @@ class HttpConnection:
 
 def _session(access: Access, deadline: Deadline, tokens: requests.Session) -> requests.Session:
     """Build the session; ``tokens`` is the one that fetches its tokens, if it needs any."""
+    session: requests.Session
     if access.credentials is None:
         session = requests.Session()
         session.trust_env = not is_loopback(access.endpoint)
+    elif isinstance(access.credentials, MachineAccount):
+        session = MachineSession(access.credentials, tokens)
     else:
-        _mount(tokens, TokenAdapter(deadline))
-        session = authorized.AuthorizedSession(  # type: ignore[no-untyped-call,unused-ignore]
+        authorized = load_google_auth()
+        session = authorized.AuthorizedSession(
             access.credentials,
             max_refresh_attempts=1,
-            auth_request=authorized.Request(tokens),  # type: ignore[no-untyped-call,unused-ignore]
+            auth_request=authorized.Request(tokens),
         )
+    _mount(tokens, TokenAdapter(deadline))
     _mount(session, DeadlineAdapter(deadline))
     return session
 

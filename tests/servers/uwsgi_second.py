@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
 barred = logging.getLogger("barred")
-barred.addHandler(CloudLoggingHandler(project="p", endpoint="https://logging.invalid"))
+barred.addHandler(
+    CloudLoggingHandler(project="p", endpoint="https://logging.invalid", credentials=__file__)
+)
 
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Do as the example, and log to where credentials are needed."""
+    """Do as the example, and log to where a file of credentials is needed."""
     barred.error("not for lack of credentials alone")
     return plain(environ, start_response)
