@@ -41,11 +41,17 @@ handler = CloudLoggingHandler(client, resource=resource_)
 import forklog
 handler = forklog.CloudLoggingHandler(project="bench")
 """,
+    "forklog, file": """
+os.environ["GOOGLE_APPLICATION_CREDENTIALS"] = "key.json"
+import forklog
+handler = forklog.CloudLoggingHandler(project="bench")
+""",
     "requests": "import requests",
 }
 _LABELS = {
     "stock": "google.cloud.logging and its handler",
     "forklog": "forklog and its handler",
+    "forklog, file": "forklog and its handler, with a file of credentials",
     "requests": "`import requests` alone, for scale",
 }
 
