@@ -172,10 +172,13 @@ class Bench:
 
 
 def environment() -> dict[str, str]:
-    """Make the environment of a measured process: this checkout, no proxy, nothing of Google's."""
-    kept = {
-        k: v for k, v in os.environ.items() if not k.startswith(("GOOGLE_", "OTEL_", "LOGGING_"))
-    }
+    """Make the environment of a measured process: this checkout, no proxy, nothing of Google's.
+
+    And no setting of Python's: where PYTHONDONTWRITEBYTECODE is set forklog would be compiled at
+    each start, which an installed package never is.
+    """
+    foreign = ("GOOGLE_", "OTEL_", "LOGGING_", "PYTHON")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
     return {
         **kept,
         "PYTHONPATH": str(ROOT),
