@@ -37,7 +37,7 @@ _ROWS = (
     ("repair", "transports.machine"),
     ("payload", "options", "draft"),
     ("last_resort", "news", "transports.access", "transports.deadline", "stock"),
-    ("transports.stderr",),
+    ("transports.stderr", "transports.signing"),
     ("boot", "flusher", "transports.http"),
     ("full", "sheds"),
     ("site",),

@@ -358,8 +358,8 @@ def test_an_idle_connection_is_watched_by_the_kernel() -> None:
         bench = _Bench(server.url)
         bench.log()
         assert bench.flusher.run_once() is Pass.SENT
-        session: Any = bench.flusher._connection._session  # type: ignore[union-attr]
-        pools = session.get_adapter(server.url).poolmanager.pools
+        adapter: Any = bench.flusher._connection._adapter  # type: ignore[union-attr]
+        pools = adapter.poolmanager.pools
         sock = pools[next(iter(pools.keys()))].pool.queue[-1].sock
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         bench.flusher.close()

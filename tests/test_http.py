@@ -14,6 +14,7 @@ import google.auth.credentials
 import google.auth.exceptions
 import pytest
 from helpers import check_python
+from wire import RawServer, answer, make_certificate, read_request
 
 from forklog.options import Options
 from forklog.transports.access import NoCredentialsError, find_access
@@ -251,6 +252,78 @@ def test_a_proxy_of_the_environment_is_not_used_for_this_machine(
     connection = _transport(server.url).open()
     assert connection.send([_ENTRY], 5).status == 200
     connection.close()
+
+
+@pytest.fixture
+def no_exceptions(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Have no proxy, and no host that does without."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    return monkeypatch
+
+
+def test_plain_http_goes_by_the_environment_s_proxy(no_exceptions: pytest.MonkeyPatch) -> None:
+    """An emulator on another machine is asked for by its whole URL, by way of the proxy."""
+    heads: list[str] = []
+
+    def proxy(connection: socket.socket) -> None:
+        while True:
+            heads.append(read_request(connection)[0])
+            answer(connection, 200)
+
+    with RawServer(proxy) as server:
+        no_exceptions.setenv("http_proxy", f"http://user:word@127.0.0.1:{server.port}")
+        connection = _transport("http://emulator.example:8085").open()
+        for _ in range(2):
+            assert connection.send([_ENTRY], 5).status == 200
+        connection.close()
+        assert server.accepted == 1
+    for head in heads:
+        assert head.startswith("POST http://emulator.example:8085/v2/entries:write HTTP/1.1\r\n")
+        assert "Host: emulator.example:8085" in head
+        assert "Proxy-Authorization: Basic dXNlcjp3b3Jk" in head
+        assert "\r\nAuthorization" not in head
+
+
+def test_https_goes_through_the_environment_s_proxy(
+    no_exceptions: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The proxy gets a CONNECT and no token; what is in the tunnel is for the server alone."""
+    context, signer = make_certificate(tmp_path, "logging.example")
+    seen: list[str] = []
+
+    def tunnel(connection: socket.socket) -> None:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += connection.recv(1)
+        seen.append(head.decode())
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with context.wrap_socket(connection, server_side=True) as inner:
+            while True:
+                seen.append(read_request(inner)[0])
+                answer(inner, 200)
+
+    with RawServer(tunnel) as server:
+        no_exceptions.setenv("HTTPS_PROXY", f"http://user:word@127.0.0.1:{server.port}")
+        no_exceptions.setenv("REQUESTS_CA_BUNDLE", str(signer))
+        resource = {"type": "global", "labels": {}}
+        options = {"credentials": _Token(), "resource": resource}
+        connection = _transport("https://logging.example", **options).open()
+        for _ in range(2):
+            assert connection.send([_ENTRY], 5).status == 200
+        connection.close()
+        assert server.accepted == 1
+    to_proxy, *inside = seen
+    assert to_proxy.startswith("CONNECT logging.example:443 HTTP/1")
+    assert "Proxy-Authorization: Basic dXNlcjp3b3Jk" in to_proxy
+    assert "secret" not in to_proxy
+    for head in inside:
+        assert head.startswith("POST /v2/entries:write HTTP/1.1\r\n")
+        assert "authorization: Bearer very-secret-" in head.replace(
+            "Authorization", "authorization"
+        )
+        assert "Proxy-" not in head
 
 
 # -- access ----------------------------------------------------------------------------------

@@ -17,9 +17,11 @@ from wire import Metadata, RawServer, answer, make_certificate, read_request
 from forklog import metadata as metadata_module
 from forklog.metadata import is_on_google
 from forklog.options import Options
+from forklog.transports.access import Access
 from forklog.transports.base import WireError
 from forklog.transports.http import HttpTransport
-from forklog.transports.machine import MachineAccount, MachineSession, is_plain_machine
+from forklog.transports.machine import MachineAccount, is_plain_machine
+from forklog.transports.signing import signer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -183,8 +185,8 @@ def test_no_proxy_reads_a_token(
 
 def _headers() -> dict[str, str]:
     with requests.Session() as session:
-        MachineSession(account := MachineAccount(), session).close()
-        return account.headers(session)
+        access = Access("https://logging.example", MachineAccount(), "p")
+        return signer_of(access, "https://logging.example/", session, 5).headers()
 
 
 def test_who_pays_is_said(machine: Metadata, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,6 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import Any
 
 import google.auth.environment_vars as names
 import requests
@@ -21,7 +20,7 @@ from forklog.clock import monotonic
 from forklog.metadata import HEADERS, metadata_url
 from forklog.transports.base import WireError
 
-__all__ = ["MachineAccount", "MachineSession", "is_plain_machine"]
+__all__ = ["MachineAccount", "is_plain_machine"]
 
 _SCOPE = "https://www.googleapis.com/auth/logging.write"
 _TIMEOUT = 3.0  # seconds to connect; google.auth's
@@ -84,31 +83,6 @@ class MachineAccount:
         except (ValueError, KeyError, TypeError) as error:
             raise WireError("the metadata server's token cannot be read") from error
         self._until = began + life - _EARLY
-
-
-class MachineSession(requests.Session):
-    """A session that writes as the machine's account, and renews a refused token once."""
-
-    def __init__(self, account: MachineAccount, tokens: requests.Session) -> None:
-        """Fetch tokens with the session ``tokens``, which bounds its own waits."""
-        super().__init__()
-        self._account = account
-        self._tokens = tokens
-        tokens.trust_env = False  # no proxy reads a token
-        self.auth = self._authorize  # and so no ~/.netrc is asked
-
-    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers.update(self._account.headers(self._tokens))
-        return request
-
-    def request(self, *args: Any, **options: Any) -> requests.Response:
-        """Send a request, and once more with another token if the first is not accepted."""
-        answer = super().request(*args, **options)
-        if answer.status_code == requests.codes.unauthorized:
-            answer.close()
-            self._account.forget()
-            answer = super().request(*args, **options)
-        return answer
 
 
 def _ask(tokens: requests.Session, path: str) -> bytes:

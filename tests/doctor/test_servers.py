@@ -180,10 +180,10 @@ def test_uwsgi_that_loses_records(site: Doctored) -> None:
     now = answer["now"]
     assert problems(now) == ["fork-hook-overwritten", "skip-atexit", "harakiri"]
     assert firing(now) == []
+    wait_until(lambda: site.arrived(f"asked {answer['pid']}") == 1, 20)  # an ERROR goes at once
     site.ask("end")
     wait_until(site.is_idle, 10)
     assert server.end(signal.SIGTERM, 20)
-    assert site.arrived(f"asked {answer['pid']}") == 1
     assert site.arrived(f"at the end of {answer['pid']}") == 0
 
 
