@@ -100,31 +100,34 @@ def least(subject: str, variant: str) -> float:
 
 def instructions(valgrind: str, subject: str, variant: str) -> float:
     """Return the instructions of one call: those of 2 N calls less those of N."""
+    command = [valgrind, "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
     counted = []
     for number in (_CALLS, 2 * _CALLS):
-        code = (
-            "import os; from benchmarks import guard\n"
-            f"guard.call({subject!r}, {variant!r}, {number})\nos._exit(0)"
-        )
-        command = [
-            valgrind,
-            "--tool=cachegrind",
-            "--cache-sim=no",
-            "--cachegrind-out-file=/dev/null",
-        ]
-        done = subprocess.run(
-            [*command, sys.executable, "-c", code],
-            capture_output=True,
-            check=True,
-            text=True,
-            cwd=ROOT,
-            env=environment(),
-        )
-        found = _COUNTED.search(done.stderr)
+        said = _run([*command, sys.executable], subject, variant, number)
+        found = _COUNTED.search(said)
         if not found:
-            raise RuntimeError(f"valgrind counted nothing: {done.stderr[-500:]}")
+            raise RuntimeError(f"valgrind counted nothing: {said[-500:]}")
         counted.append(int(found[1].replace(",", "")))
+    if counted[1] <= counted[0]:
+        raise RuntimeError(f"{_CALLS} more calls took fewer instructions: {counted}")
     return (counted[1] - counted[0]) / _CALLS
+
+
+def _run(python: list[str], subject: str, variant: str, number: int) -> str:
+    """Make so many calls in a process of its own; return what it printed to stderr."""
+    code = (
+        "import os; from benchmarks import guard\n"
+        f"guard.call({subject!r}, {variant!r}, {number})\nos._exit(0)"
+    )
+    done = subprocess.run(
+        [*python, "-c", code],
+        capture_output=True,
+        check=True,
+        text=True,
+        cwd=ROOT,
+        env=environment(),
+    )
+    return done.stderr
 
 
 def _measure(valgrind: str | None) -> dict[tuple[str, str], float]:
@@ -132,6 +135,8 @@ def _measure(valgrind: str | None) -> dict[tuple[str, str], float]:
     pairs = [(variant, subject) for variant in LIMITS for subject in ("nothing", "forklog")]
     if valgrind is None:
         return {(v, s): cpu(s, v) for v, s in pairs}
+    _run([sys.executable], "nothing", "plain", 1)  # so that none of the runs compiles modules
+    _run([sys.executable], "forklog", "plain", 1)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         counted = pool.map(lambda pair: instructions(valgrind, pair[1], pair[0]), pairs)
         return dict(zip(pairs, counted, strict=True))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -88,6 +90,32 @@ def wait_until(condition: Callable[[], object], seconds: float = 10, wanted: str
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {wanted or condition}"
         time.sleep(0.005)
+
+
+def are_workers_idle(stats: Path) -> bool:
+    """Ask uWSGI's stats socket, and the kernel, whether all workers wait for a request.
+
+    A worker that is in a request when it has to end runs no hook, and it is in one for a moment
+    after uWSGI says that it is idle; on a busy machine that moment lasts.
+    """
+    for _ in range(3):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(stats))
+            data = b"".join(iter(lambda: client.recv(65_536), b""))
+        for worker in json.loads(data)["workers"]:
+            if worker["status"] == "cheap":
+                continue
+            if worker["status"] != "idle" or not _is_asleep(worker["pid"]):
+                return False
+        time.sleep(0.02)
+    return True
+
+
+def _is_asleep(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+    except FileNotFoundError:  # it has ended, or there is no /proc
+        return not Path("/proc/self").exists()
 
 
 def python_path() -> str:

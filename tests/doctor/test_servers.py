@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,7 +18,7 @@ import pytest
 import redis
 import rq
 from fakeredis import TcpFakeServer
-from helpers import python_path, wait_until
+from helpers import are_workers_idle, python_path, wait_until
 
 from forklog.demo.server import Server
 
@@ -97,11 +96,8 @@ class Doctored:
             return dict(json.loads(answer.read()))
 
     def is_idle(self) -> bool:
-        """Ask uWSGI whether no worker is in a request; a busy one runs no hook when it ends."""
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(self.folder / "stats"))
-            data = b"".join(iter(lambda: client.recv(65536), b""))
-        return all(worker["status"] == "idle" for worker in json.loads(data)["workers"])
+        """Tell whether no uWSGI worker is in a request; a busy one runs no hook when it ends."""
+        return are_workers_idle(self.folder / "stats")
 
     def arrived(self, text: str) -> int:
         """Return how many entries with this text are in the emulator."""

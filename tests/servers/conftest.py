@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 import pytest
-from helpers import python_path, wait_until
+from helpers import are_workers_idle, python_path, wait_until
 
 from forklog.demo.modes import WORKERS, Mode, example_folder
 from forklog.demo.server import Server
@@ -73,18 +73,8 @@ class Site:
         return server
 
     def wait_idle(self) -> None:
-        """Wait until no uWSGI worker is in a request.
-
-        One is for a moment after its answer, and uWSGI runs no hook if it has to end then.
-        """
-
-        def are_idle() -> bool:
-            with socket.socket(socket.AF_UNIX) as client:
-                client.connect(str(self.folder / "stats"))
-                data = b"".join(iter(lambda: client.recv(65536), b""))
-            return all(w["status"] in ("idle", "cheap") for w in json.loads(data)["workers"])
-
-        wait_until(are_idle, 20, "idle workers")
+        """Wait until no uWSGI worker is in a request: it would run no hook at its end."""
+        wait_until(lambda: are_workers_idle(self.folder / "stats"), 20, "idle workers")
 
     def end_uwsgi(self, number: signal.Signals = signal.SIGTERM, seconds: float = 20) -> None:
         """Signal an idle uWSGI, and check that all of its processes end by themselves."""
