@@ -41,6 +41,7 @@ _TIMEOUT = 1.0  # seconds; the server is one hop away or not there at all
 _PAUSE = 1.0  # seconds between two tries to find the server
 _PRODUCT = "/sys/class/dmi/id/product_name"
 HEADERS = {"Metadata-Flavor": "Google"}
+_sightings: list[bool] = []
 
 
 class _Rule(NamedTuple):
@@ -107,10 +108,17 @@ def read_metadata(path: str) -> str | None:
 def is_on_google() -> bool:
     """Tell whether this is one of Google's machines, by google-auth's signs and bounds.
 
-    Blocks for eleven seconds at most, where packets to the metadata server's address vanish.
+    Once it was, it stays one: a server that does not answer later is away for a while. Blocks for
+    eleven seconds at most, where packets to the metadata server's address vanish.
     """
     if os.environ.get("NO_GCE_CHECK") == "true":
         return False
+    if not _sightings and _looks_like_google():
+        _sightings.append(True)
+    return bool(_sightings)
+
+
+def _looks_like_google() -> bool:
     url = f"http://{os.environ.get('GCE_METADATA_IP', '169.254.169.254')}"
     tries = _number("GCE_METADATA_DETECT_RETRIES", 3)
     for number in range(tries):  # on GKE the server may come up later than the container

@@ -35,6 +35,7 @@ _GENEROUS = 20.0
 def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Metadata]:
     """Be on a machine with a metadata server."""
     running = Metadata()
+    monkeypatch.setattr(metadata_module, "_sightings", [])
     for name in ("NO_GCE_CHECK", "GOOGLE_CLOUD_QUOTA_PROJECT", "GCE_METADATA_ROOT"):
         monkeypatch.delenv(name, raising=False)
     for name, value in running.environ.items():
@@ -233,11 +234,15 @@ def test_google_s_machines_are_known(
     """By the metadata server, which may come up late, or by the board's name; or not at all."""
     monkeypatch.setattr(metadata_module, "_PAUSE", 0.01)
     monkeypatch.setattr(metadata_module, "_PRODUCT", str(tmp_path / "product_name"))
-    assert is_on_google()
-    machine.way, machine.bad, machine.asked = "fails", 2, 0
+    machine.way, machine.bad = "fails", 2
+    tell, machine.tell = machine.tell, _say(200, None)  # a web server that is none of Google's
+    assert not is_on_google()
+    machine.tell, machine.asked = tell, 0
     assert is_on_google()
     assert machine.asked == 3
-    machine.tell = _say(200, None)  # a web server that is none of Google's
+    machine.server.close()
+    assert is_on_google()  # it was one
+    monkeypatch.setattr(metadata_module, "_sightings", [])
     assert not is_on_google()
     (tmp_path / "product_name").write_text("Google Compute Engine\n")
     assert is_on_google()
