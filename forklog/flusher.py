@@ -134,7 +134,9 @@ class Flusher:
         """Book the outcome; entries that are not settled stay in hand."""
         with self.ledger:
             if not self._hand or self._hand[0] is not batch:
-                return Pass.SENT  # given up by another thread while the answer was under way
+                # Given up by another thread while the answer was under way; only a server that
+                # answered shows that the wire is there for a notice of that.
+                return Pass.SENT if verdict.kind is Kind.DELIVERED else Pass.IDLE
             if verdict.kind in (Kind.RETRY, Kind.BLOCKED):
                 return self._later(batch, verdict)
             self._hand.popleft()

@@ -279,6 +279,18 @@ def test_an_answer_that_comes_after_giving_up_counts_nothing(bench: _Bench) -> N
     assert bench.buffer.bytes == 0
 
 
+def test_a_failure_that_comes_after_giving_up_is_no_sign_of_a_server() -> None:
+    """Its outcome is not SENT, by which the driver would queue a notice for a server that hangs."""
+    transport = _Nested()
+    bench = _Bench(transport)
+    transport.flusher = bench.flusher
+    transport.gives_up = transport.fails = True
+    bench.log("a")
+    assert bench.flusher.run_once() is Pass.IDLE
+    assert bench.flusher.dropped == {"shutdown": 1}
+    bench.check_accounts()
+
+
 def test_the_floor_is_the_oldest_unsettled_entry(bench: _Bench) -> None:
     """Entries in hand and entries that wait hold the floor down; settled ones do not."""
     assert bench.flusher.floor() == b"\xff"
@@ -333,6 +345,7 @@ class _Nested:
     flusher: Flusher
     inner: Pass | None = None
     gives_up = False
+    fails = False
 
     def open(self) -> Connection:
         return self
@@ -343,6 +356,8 @@ class _Nested:
         self.inner = self.flusher.run_once()
         if self.gives_up:
             self.flusher.give_up("shutdown")
+        if self.fails:
+            raise WireError("the server did not answer in time")
         return Answer(200)
 
     def close(self) -> None:
