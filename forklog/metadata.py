@@ -1,4 +1,4 @@
-"""Where this process runs: the monitored resource, by environment and metadata server.
+"""Where this process runs: on Google or not, as what resource; by environment and metadata server.
 
 Called by the flush thread only. The rules are those of google-cloud-logging, whose own detection
 would import gRPC and all of its client; this is small enough to do without.

@@ -86,7 +86,7 @@ def resource_of(options: Options, access: Access) -> dict[str, Any]:
 
 
 class HttpConnection:
-    """One session, used by one thread of one process; TLS is verified."""
+    """One way to the server, used by one thread of one process; TLS is verified."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class HttpConnection:
         *,
         is_dry_run: bool = False,
     ) -> None:
-        """Build the session and the envelope of all its requests; connects with the first.
+        """Build the head and the envelope of all its requests; connects with the first.
 
         In a dry run the server checks the entries, and the permission to write them, stores none.
         """
