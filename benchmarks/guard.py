@@ -3,6 +3,9 @@
 With valgrind it counts instructions, which no neighbour changes: those of N more log calls,
 forklog's divided by the do-nothing handler's. Without it the same ratio is taken of the thread's
 CPU time, the least of many bursts, with a wider margin.
+
+``make bench-check ARGS=--floor`` counts what a plain call takes with the flush thread asleep,
+beside the same in one function (`benchmarks.subjects.one_function`): what is left is the work.
 """
 
 from __future__ import annotations
@@ -16,9 +19,10 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from benchmarks.bench import ROOT, environment
-from benchmarks.subjects import Subject, make
+from benchmarks.subjects import LABELS, Subject, make
 from benchmarks.table import plain
 
 __all__ = ["LIMITS"]
@@ -44,15 +48,20 @@ _COUNTED = re.compile(r"I\s+refs:\s+([\d,]+)")
 
 def build(subject: str) -> Subject:
     """Start a subject that has nowhere to send."""
-    options = {"transport": _Hole()} if subject == "forklog" else {}
+    options = {} if subject == "nothing" else {"transport": _Hole()}
     made = make(subject, **options)
     made.start(9)
     return made
 
 
-def call(subject: str, variant: str, number: int) -> None:
-    """Make so many calls; what is counted runs this."""
-    log = build(subject).variant(variant)
+def call(subject: str, variant: str, number: int, *, is_quiet: bool = False) -> None:
+    """Make so many calls, quiet ones without the flush thread; what is counted runs this."""
+    made = build(subject)
+    if is_quiet and subject != "nothing":
+        from forklog.buffer import NEVER  # noqa: PLC0415 - only forklog's process needs it
+
+        made.handler._gate.product.buffer.arm(NEVER)  # type: ignore[attr-defined]  # noqa: SLF001
+    log = made.variant(variant)
     log(100)
     log(number)
 
@@ -98,12 +107,12 @@ def least(subject: str, variant: str) -> float:
     return min(took)
 
 
-def instructions(valgrind: str, subject: str, variant: str) -> float:
+def instructions(valgrind: str, subject: str, variant: str, *, is_quiet: bool = False) -> float:
     """Return the instructions of one call: those of 2 N calls less those of N."""
     command = [valgrind, "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
     counted = []
     for number in (_CALLS, 2 * _CALLS):
-        said = _run([*command, sys.executable], subject, variant, number)
+        said = _run([*command, sys.executable], subject, variant, number, is_quiet=is_quiet)
         found = _COUNTED.search(said)
         if not found:
             raise RuntimeError(f"valgrind counted nothing: {said[-500:]}")
@@ -113,11 +122,13 @@ def instructions(valgrind: str, subject: str, variant: str) -> float:
     return (counted[1] - counted[0]) / _CALLS
 
 
-def _run(python: list[str], subject: str, variant: str, number: int) -> str:
+def _run(
+    python: list[str], subject: str, variant: str, number: int, *, is_quiet: bool = False
+) -> str:
     """Make so many calls in a process of its own; return what it printed to stderr."""
     code = (
         "import os; from benchmarks import guard\n"
-        f"guard.call({subject!r}, {variant!r}, {number})\nos._exit(0)"
+        f"guard.call({subject!r}, {variant!r}, {number}, is_quiet={is_quiet})\nos._exit(0)"
     )
     done = subprocess.run(
         [*python, "-c", code],
@@ -135,16 +146,38 @@ def _measure(valgrind: str | None) -> dict[tuple[str, str], float]:
     pairs = [(variant, subject) for variant in LIMITS for subject in ("nothing", "forklog")]
     if valgrind is None:
         return {(v, s): cpu(s, v) for v, s in pairs}
-    _run([sys.executable], "nothing", "plain", 1)  # so that none of the runs compiles modules
-    _run([sys.executable], "forklog", "plain", 1)
+    _compile("nothing", "forklog")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         counted = pool.map(lambda pair: instructions(valgrind, pair[1], pair[0]), pairs)
         return dict(zip(pairs, counted, strict=True))
 
 
+def _compile(*subjects: str) -> None:
+    """Have none of the runs that are counted compile modules."""
+    for subject in subjects:
+        _run([sys.executable], subject, "plain", 1)
+
+
+def _print_floor(valgrind: str) -> None:
+    """Print a plain call's instructions beside those of the same work in one function."""
+    subjects = ("nothing", "straight", "forklog")
+    _compile(*subjects)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        count = partial(instructions, valgrind, variant="plain", is_quiet=True)
+        counted = dict(zip(subjects, pool.map(count, subjects), strict=True))
+    floor = counted["nothing"]
+    rows = [[LABELS[name], f"{n:,.0f}", f"{n - floor:,.0f}"] for name, n in counted.items()]
+    print(plain(["a plain call, flush thread asleep", "instructions", "added"], rows))
+
+
 def main(arguments: Sequence[str]) -> None:
     """Compare; exit with 1 if a limit is exceeded."""
     valgrind = None if "--time" in arguments else shutil.which("valgrind")
+    if "--floor" in arguments:
+        if valgrind is None:
+            sys.exit("--floor counts with valgrind, which is not installed")
+        _print_floor(valgrind)
+        return
     unit = "instructions" if valgrind else "CPU ns"
     found = _measure(valgrind)
     rows, is_bad = [], False

@@ -19,6 +19,7 @@ _CLASSES = {
     "loguru": ("loguru_enqueue", "Loguru", "loguru"),
     "logstash": ("logstash", "Logstash", "logstash-async"),
     "bare": ("bare", "Bare", "the least that delivers"),
+    "straight": ("one_function", "OneFunction", "forklog in one function"),
     "forklog": ("forklog_handler", "Forklog", "forklog"),
 }
 LABELS = {name: label for name, (_, _, label) in _CLASSES.items()}
