@@ -93,7 +93,8 @@ class CloudLoggingHandler(logging.Handler):
             lambda: self._project,
             known_resource(self._options),
         )
-        self._gate = _gate(self._options, wire)
+        pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
+        self._gate = _gate(self._options, wire, pipelines)
         formatted = partial(self._encoder.encode_usual, is_formatted=True)
         is_plain = type(self).format is logging.Handler.format
         self._encode: _Encode = self._encoder.encode if is_plain else formatted
@@ -102,7 +103,8 @@ class CloudLoggingHandler(logging.Handler):
             self._encode = self._encode_formatted = _nothing
         uwsgi.prepare_requests()
         enlist(client, self)
-        weakref.finalize(self, _let_go, self._gate).atexit = False
+        # Weak references again: the options hold `on_drop`, which may hold the handler.
+        weakref.finalize(self, _let_go, pipelines).atexit = False
 
     flushOnClose = False  # noqa: N815 - logging's name: close delivers, so it need not flush before
 
@@ -196,7 +198,9 @@ def _nothing(*_args: object) -> None:
     """Encode nothing: the record takes the full road, by way of ``emit``."""
 
 
-def _gate(options: Options, transport: Transport) -> PerProcess[Pipeline]:
+def _gate(
+    options: Options, transport: Transport, pipelines: weakref.WeakSet[Pipeline]
+) -> PerProcess[Pipeline]:
     """Build the fork gate; a pipeline that holds has the workers adopt from it."""
 
     def adopt() -> None:
@@ -204,7 +208,9 @@ def _gate(options: Options, transport: Transport) -> PerProcess[Pipeline]:
 
     def build(inherited: Pipeline | None) -> Pipeline:
         hold = partial(uwsgi.after_fork, adopt)
-        return Pipeline(options, spare.take(), inherited, on_hold=hold, on_start=spare.renew)
+        new = Pipeline(options, spare.take(), inherited, on_hold=hold, on_start=spare.renew)
+        pipelines.add(new)
+        return new
 
     spare = Spare(partial(Parts, options, transport))
     gate = PerProcess(build)
@@ -218,10 +224,11 @@ def _set_project(this: weakref.ref[CloudLoggingHandler], project: str) -> None:
         handler._project = project  # noqa: SLF001 - of our own class
 
 
-def _let_go(gate: PerProcess[Pipeline]) -> None:
-    """Run when a handler was collected: let its thread deliver what is pending, and end."""
-    if gate.product.mark[0]:
-        gate.product.stop_when_idle()
+def _let_go(pipelines: weakref.WeakSet[Pipeline]) -> None:
+    """Run when a handler was collected: let its thread, which keeps its pipeline, end when idle."""
+    for pipeline in list(pipelines):
+        if pipeline.mark[0]:
+            pipeline.stop_when_idle()
 
 
 def _is_own(record: logging.LogRecord, pipeline: Pipeline) -> bool:

@@ -31,7 +31,7 @@ def drop():
 
 def left():
     for _ in range(3):
-        gc.collect()  # a handler, then its finalizer's gate, then the gate's pipeline
+        gc.collect()  # a handler, then what its finalizer let go
     return {{
         "threads": len(os.listdir("/proc/self/task")),
         "descriptors": len(os.listdir("/proc/self/fd")),
@@ -121,6 +121,32 @@ log.handlers.clear()
 """,
     )
     assert texts == ["first", *map(str, range(20))]
+
+
+def test_handlers_that_their_own_options_hold(emulator: Emulator) -> None:
+    """A callback that refers to its handler keeps it in memory until close(), and no longer."""
+    texts = check(
+        emulator,
+        """
+def make():
+    handler = forklog.CloudLoggingHandler(
+        project="p", endpoint=URL, max_latency=0.01, on_drop=lambda *_: handler.stats())
+    return handler
+
+for number in range(20):
+    log.addHandler(make())
+    log.info("%d", number)
+    drop()
+    log.addHandler(make())
+    log.info("%d again", number)
+    log.handlers[0].close()
+    log.info("%d at last", number)
+    drop()
+    make()  # and one that never had a record nor a thread
+""".replace("URL", repr(emulator.url)),
+    )
+    stories = ("{0}", "{0} again", "{0} at last")
+    assert texts == ["first", *(s.format(number) for number in range(20) for s in stories)]
 
 
 def test_handlers_that_had_no_thread(emulator: Emulator) -> None:
