@@ -211,10 +211,11 @@ def test_a_file_or_a_certificate_is_left_to_google_auth(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Only where nothing else is named does forklog ask for the tokens itself."""
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
     login = tmp_path / "application_default_credentials.json"
-    assert is_plain_machine(str(login))
+    assert is_plain_machine()
     login.write_text("{}")
-    assert not is_plain_machine(str(login))
+    assert not is_plain_machine()
     login.unlink()
     for name in (
         "GOOGLE_APPLICATION_CREDENTIALS",
@@ -222,10 +223,10 @@ def test_a_file_or_a_certificate_is_left_to_google_auth(
         "GCE_METADATA_MTLS_MODE",
     ):
         monkeypatch.setenv(name, "x")
-        assert not is_plain_machine(str(login))
+        assert not is_plain_machine()
         monkeypatch.delenv(name)
     monkeypatch.setattr("forklog.transports.machine._AGENT_CERTIFICATES", tmp_path)
-    assert not is_plain_machine(str(login))
+    assert not is_plain_machine()
 
 
 def test_google_s_machines_are_known(

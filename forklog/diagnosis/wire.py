@@ -8,11 +8,9 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import google.auth._cloud_sdk
 import google.auth.environment_vars
 import requests.utils
 
@@ -27,6 +25,7 @@ from forklog.transports.access import (
 )
 from forklog.transports.base import Answer, WireError
 from forklog.transports.http import HttpConnection, resource_of
+from forklog.transports.machine import login_file
 
 __all__ = ["go"]
 
@@ -135,9 +134,8 @@ def _credentials_from(options: Options) -> str:
     name = google.auth.environment_vars.CREDENTIALS
     if os.environ.get(name):
         return f"{name}, file {os.environ[name]}"
-    path = google.auth._cloud_sdk.get_application_default_credentials_path()  # type: ignore[no-untyped-call,unused-ignore]  # noqa: SLF001
-    if Path(path).is_file():
-        return f"gcloud's application default, file {path}"
+    if login_file().is_file():
+        return f"gcloud's application default, file {login_file()}"
     return "the metadata server"
 
 

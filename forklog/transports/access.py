@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 import google.auth
 import google.auth.exceptions
-from google.auth import _cloud_sdk
 
 from forklog.metadata import is_on_google, read_metadata
 from forklog.options import Options, is_loopback
@@ -86,7 +85,7 @@ def load_credentials_code(options: Options) -> None:
     """Import what the flush thread may need: of google.auth nothing where no file names a key."""
     importlib.import_module("netrc")  # requests imports it with its first request
     given = options.credentials
-    if given is None and (_needs_none(endpoint_of(options)) or is_plain_machine(_login_file())):
+    if given is None and (_needs_none(endpoint_of(options)) or is_plain_machine()):
         return
     with contextlib.suppress(NoCredentialsError):  # told when it is needed
         load_google_auth()
@@ -110,10 +109,6 @@ def load_google_auth() -> Any:
         with contextlib.suppress(ImportError):  # not every google-auth has all of them
             importlib.import_module(name)
     return authorized
-
-
-def _login_file() -> str:
-    return str(_cloud_sdk.get_application_default_credentials_path())  # type: ignore[no-untyped-call,unused-ignore]
 
 
 def _needs_none(endpoint: str) -> bool:
@@ -145,7 +140,7 @@ def find_access(options: Options) -> Access:
 
 def _credentials(options: Options) -> tuple[Any, str | None]:
     given = options.credentials
-    if given is None and is_plain_machine(_login_file()):
+    if given is None and is_plain_machine():
         if not is_on_google():
             raise NoCredentialsError(_NONE_FOUND)
         return MachineAccount(), known_project(options) or read_metadata("project/project-id")

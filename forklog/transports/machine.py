@@ -15,12 +15,13 @@ from pathlib import Path
 import google.auth.environment_vars as names
 import requests
 import urllib3.exceptions
+from google.auth import _cloud_sdk
 
 from forklog.clock import monotonic
 from forklog.metadata import HEADERS, metadata_url
 from forklog.transports.base import WireError
 
-__all__ = ["MachineAccount", "is_plain_machine"]
+__all__ = ["MachineAccount", "is_plain_machine", "login_file"]
 
 _SCOPE = "https://www.googleapis.com/auth/logging.write"
 _TIMEOUT = 3.0  # seconds to connect; google.auth's
@@ -36,13 +37,14 @@ _MORE = (
 _AGENT_CERTIFICATES = Path("/var/run/secrets/workload-spiffe-credentials")
 
 
-def is_plain_machine(well_known_file: str) -> bool:
-    """Tell whether google.auth, too, would end up with plain tokens of the metadata server.
+def login_file() -> Path:
+    """Return where gcloud keeps the application default credentials, if it keeps any."""
+    return Path(_cloud_sdk.get_application_default_credentials_path())  # type: ignore[no-untyped-call,unused-ignore]
 
-    Args:
-        well_known_file: where gcloud keeps the application default credentials.
-    """
-    if os.environ.get(names.CREDENTIALS) or Path(well_known_file).is_file():
+
+def is_plain_machine() -> bool:
+    """Tell whether google.auth, too, would end up with plain tokens of the metadata server."""
+    if os.environ.get(names.CREDENTIALS) or login_file().is_file():
         return False
     return not any(map(os.environ.get, _MORE)) and not _AGENT_CERTIFICATES.is_dir()
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
-
-from google.auth import _cloud_sdk
 
 from forklog.last_resort import write_to_stderr
 from forklog.report import Report
 from forklog.transports.access import NoCredentialsError
 from forklog.transports.base import Answer, Connection, WireError
+from forklog.transports.machine import login_file
 
 __all__ = ["StderrConnection"]
 
@@ -56,5 +54,4 @@ class StderrConnection:
 
 def _traces() -> object:
     """Return what changes when somebody logs in or names a file of credentials."""
-    path = Path(_cloud_sdk.get_application_default_credentials_path())  # type: ignore[no-untyped-call,unused-ignore]
-    return os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"), path.exists()
+    return os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"), login_file().is_file()
