@@ -90,7 +90,7 @@ class Buffer:
         size = len(entry)
         self._append[rank](entry)
         # Since CPython 3.10 threads switch at calls and loops only, so this line, which has none,
-        # is one step. If a build ever breaks that, `take` of the last entry sets the sum right.
+        # is one step. If a build ever breaks that, the last `release` sets the sum right.
         self.bytes += size
         if self.bytes > self.alarm_bytes:
             self._alarm()

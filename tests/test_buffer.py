@@ -124,6 +124,33 @@ def test_bytes_are_bounded_while_a_batch_is_under_way() -> None:
     assert len(buffer) == 1
 
 
+def test_what_is_drained_counts_no_more() -> None:
+    """Entries that are given up give their bytes back."""
+    buffer, ids = _buffer(1000), InsertIds()
+    entries = [_entry(ids) for _ in range(3)]
+    for entry in entries:
+        buffer.offer(INFO, entry)
+    assert buffer.drain() == entries
+    assert (len(buffer), buffer.bytes) == (0, 0)
+
+
+def test_the_last_release_sets_a_wrong_sum_right() -> None:
+    """Should the sum of bytes ever drift, it is zero again once no entry is left."""
+    buffer, ids = _buffer(1000), InsertIds()
+    buffer.bytes = 7
+    for _ in range(2):
+        buffer.offer(INFO, _entry(ids))
+    (first,) = buffer.take(1, 10**9)
+    size = len(first)
+    buffer.release(size, is_last=True)
+    assert buffer.bytes == 7 + size, "another one waits"
+    buffer.take(1, 10**9)
+    buffer.release(0)
+    assert buffer.bytes == 7 + size, "one is under way"
+    buffer.release(size, is_last=True)
+    assert buffer.bytes == 0
+
+
 def test_an_entry_above_the_bound_is_shed_alone() -> None:
     """One entry that is larger than the whole buffer does not take others down for ever."""
     buffer, ids = _buffer(1000), InsertIds()

@@ -358,6 +358,15 @@ def test_given_credentials_are_used_and_renewed(server: _Server) -> None:
     connection.close()
 
 
+def test_nobody_is_not_asked_twice(server: _Server) -> None:
+    """Without credentials a 401 is the answer: there is nothing to renew."""
+    server.act = lambda handler: handler.reply(401)
+    connection = _transport(server.url).open()
+    assert connection.send([_ENTRY], 5).status == 401
+    assert len(server.requests) == 1
+    connection.close()
+
+
 def _lower(request: tuple[dict[str, str], Any]) -> tuple[dict[str, str], Any]:
     return {name.lower(): value for name, value in request[0].items()}, request[1]
 
