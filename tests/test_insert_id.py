@@ -87,6 +87,16 @@ def test_the_number_can_be_read_back() -> None:
     assert [number_of(road.raw(record_of())[0]) for _ in range(3)] == [0, 1, 2]
 
 
+def test_the_count_carries_from_digit_to_digit() -> None:
+    """Past 4,095, where the last three digits begin again, numbers go on and ids still grow."""
+    ids = InsertIds()
+    openings = [ids.opening() for _ in range(70_000)]
+    assert [number_of(opening) for opening in openings] == list(range(70_000))
+    assert openings == sorted(openings)
+    assert {len(opening) for opening in openings} == {KEY_BYTES}
+    assert ids.number() == 70_000
+
+
 def test_a_key_separates_earlier_entries_from_later_ones() -> None:
     """A key is above every entry made before it, and below every later one."""
     road = Road()

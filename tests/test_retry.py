@@ -13,7 +13,8 @@ _TYPE = "type.googleapis.com/google.logging.v2.WriteLogEntriesPartialErrors"
 
 
 def _partial(status: int, errors: dict[str, object]) -> Answer:
-    details = [{"@type": "other"}, {"@type": _TYPE, "logEntryErrors": errors}]
+    other = {"@type": "other", "logEntryErrors": {"0": {"code": 3}}}
+    details = [None, "odd", {}, other, {"@type": _TYPE, "logEntryErrors": errors}]
     return Answer(status, json.dumps({"error": {"code": status, "details": details}}).encode())
 
 
@@ -90,6 +91,14 @@ def test_partial_errors_that_pass_are_sent_again(code: int) -> None:
     assert verdict.refused == {0: "refused"}
 
 
+@pytest.mark.parametrize(("told", "delay"), [(7.0, 7.0), (0.0, None), (None, None)])
+def test_entries_sent_again_wait_as_told(told: float | None, delay: float | None) -> None:
+    """Retry-After holds for a part of a request as for a whole one."""
+    answer = _partial(503, {"0": {"code": 14}})
+    answer = Answer(answer.status, answer.body, told)
+    assert judge(answer, 2).delay == delay
+
+
 def test_senseless_partial_errors_are_ignored() -> None:
     """Indexes outside the batch, and details of a wrong form, refuse nothing that was not sent."""
     assert judge(_partial(400, {"4": {"code": 3}, "-1": {}, "x": {}}), 4).kind is Kind.HALVE
@@ -103,6 +112,7 @@ def test_senseless_partial_errors_are_ignored() -> None:
 def test_any_body_is_judged_by_its_status(body: bytes) -> None:
     """A body that is no error of the API changes nothing, and never raises."""
     assert judge(Answer(503, body), 2).kind is Kind.RETRY
+    assert judge(Answer(503, body), 2).reason == "503"
     assert judge(Answer(400, body), 2).kind is Kind.HALVE
 
 
