@@ -6,7 +6,7 @@ import datetime as dt
 import fractions
 import math
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import example, given
@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 from records import RESOURCE, Hostile, HostileMapping, Road, record_of
 
 from forklog.emulator.timestamps import SECOND, parse
-from forklog.repair import fraction_of, timestamp_of
+from forklog.repair import (
+    fraction_of,
+    http_request_of,
+    resource_of,
+    source_location_of,
+    timestamp_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def _one(**extra: Any) -> dict[str, Any]:
@@ -214,3 +223,35 @@ def test_the_part_of_a_second_is_cut(rest: float) -> None:
     assert digits[:1] == b"."
     assert len(digits) == 10
     assert abs(int(digits[1:]) - rest * 1e9) <= 1
+
+
+_LONG = "x" * 20_000
+
+
+@pytest.mark.parametrize(
+    ("repair", "value", "is_changed"),
+    [
+        (source_location_of, {"file": "a.py", "line": 3, "function": "f"}, False),
+        (source_location_of, {"file": "a.py", "line": None}, False),
+        (source_location_of, {"line": 3}, False),
+        (source_location_of, {"file": _LONG, "function": "f"}, True),
+        (source_location_of, {"file": "a.py", "function": _LONG}, True),
+        (source_location_of, {"file": "a.py", "column": 7}, True),
+        (source_location_of, {"file": "a.py", "line": "seven"}, True),
+        (http_request_of, {"requestUrl": "/a", "status": 200}, False),
+        (http_request_of, {"requestUrl": "/a", "status": None}, False),
+        (http_request_of, {"requestUrl": _LONG, "userAgent": "u"}, True),
+        (http_request_of, {"requestUrl": "/a", "weather": "fine"}, True),
+        (resource_of, {"type": "global"}, False),
+        (resource_of, {"type": "global", "labels": {"a": "b"}}, False),
+        (resource_of, {"type": _LONG}, True),
+        (resource_of, {"type": "global", "labels": {"a": _LONG}}, True),
+        (resource_of, {"type": 7}, True),
+        (resource_of, {"type": ""}, True),
+    ],
+)
+def test_each_change_is_told(
+    repair: Callable[[Any], tuple[Any, bool]], value: dict[str, Any], *, is_changed: bool
+) -> None:
+    """A part that had to be cut or left out marks the entry, whatever the other parts are like."""
+    assert repair(value)[1] is is_changed
