@@ -149,6 +149,41 @@ def test_an_entry_that_failed_for_a_passing_reason_is_sent_alone_again(bench: _B
     bench.check_accounts()
 
 
+def test_what_is_settled_gives_its_bytes_back_at_once() -> None:
+    """After a part of a request, and after a half of it, the bytes of the rest count alone."""
+    wire = _Counted(503, 413, 200, 503)
+    bench = _Bench(wire)
+    bench.log("a", "b")
+    size = bench.buffer.bytes
+    assert bench.flusher.run_once() is Pass.LATER
+    assert bench.buffer.bytes == size
+    assert bench.flusher.run_once() is Pass.SENT, "halved"
+    assert bench.flusher.run_once() is Pass.SENT
+    assert (bench.buffer.bytes, bench.flusher.in_hand()) == (size / 2, 1)
+    wire.statuses = [200]
+    assert bench.flusher.run_once() is Pass.SENT
+    assert bench.buffer.bytes == 0
+
+
+def test_a_part_that_is_sent_again_counts_alone(bench: _Bench) -> None:
+    """Of a request of which one entry is to be sent again, its bytes are all that is held."""
+    _script(bench, Refuse(1, code=14))
+    bench.log("a", "b", "c")
+    size = bench.buffer.bytes
+    assert bench.flusher.run_once() is Pass.LATER
+    assert bench.buffer.bytes == size / 3
+
+
+def test_the_wire_gets_as_long_as_the_pass() -> None:
+    """A pass's timeout goes before the option."""
+    wire = _Counted(503, 503)
+    bench = _Bench(wire, answer_timeout=7.0)
+    bench.log("a")
+    bench.flusher.run_once()
+    bench.flusher.run_once(0.5)
+    assert wire.timeouts == [7.0, 0.5]
+
+
 @pytest.mark.parametrize(
     ("status", "remedy"), [(401, "renew"), (403, "logWriter"), (404, "project")]
 )
@@ -380,6 +415,7 @@ class _Counted:
 
     def __init__(self, *statuses: int) -> None:
         self.statuses = [*statuses]
+        self.timeouts: list[float] = []
         self.opened = self.closed = 0
         self.during: Callable[[], object] = lambda: None
 
@@ -389,7 +425,7 @@ class _Counted:
 
     def send(self, entries: Sequence[bytes], timeout: float) -> Answer:
         assert entries
-        assert timeout > 0
+        self.timeouts.append(timeout)
         self.during()
         return Answer(self.statuses.pop(0))
 
