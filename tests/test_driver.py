@@ -156,6 +156,21 @@ def test_a_drop_told_before_its_entry_was_kept_is_handed_over_later() -> None:
     assert (small.flusher.dropped, len(got)) == ({"buffer_full": 1}, 1)
 
 
+def test_dropped_entries_are_kept_within_bounds() -> None:
+    """Between two looks of the flush thread as much is kept as the buffer holds; all is counted."""
+    got: list[bytes] = []
+    small = _Bench(
+        FakeTransport(), max_buffer_bytes=2**20, on_drop=lambda entries, _why: got.extend(entries)
+    )
+    sheds = small.driver.sheds
+    for _ in range(3):
+        got.clear()
+        for _ in range(50):
+            sheds.keep(b"x" * 100_000)
+        sheds.tell()
+        assert len(got) == 11, "each time anew"
+
+
 def test_the_ranks_of_flush_level() -> None:
     """flush_level is compared by severity."""
     for level, rank in ((logging.DEBUG, 1), ("WARNING", 4), ("CRITICAL", 6)):

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from helpers import check_python, python_path
@@ -16,9 +16,7 @@ from helpers import check_python, python_path
 from forklog.last_resort import write_last_resort
 from forklog.report import Report
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+_OPEN = Path("/proc/self/fd")
 _ENTRIES = [b'{"textPayload":"eins"}', '{"textPayload":"zwölf"}'.encode()]
 
 
@@ -48,6 +46,17 @@ def test_a_file_is_private_and_appended_to(tmp_path: Path, report: Report) -> No
     write_last_resort(str(path), _ENTRIES[1:], report)
     assert path.read_bytes() == b"\n".join(_ENTRIES) + b"\n"
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_no_file_stays_open(tmp_path: Path, report: Report) -> None:
+    """Whether it was written or refused, the file is closed."""
+    before = len(list(_OPEN.iterdir()))
+    (tmp_path / "other").write_bytes(b"")
+    os.link(tmp_path / "other", tmp_path / "linked")
+    for name in ("plain", "linked"):
+        for _ in range(3):
+            write_last_resort(str(tmp_path / name), _ENTRIES, report)
+    assert len(list(_OPEN.iterdir())) == before
 
 
 def test_a_symbolic_link_is_not_followed(

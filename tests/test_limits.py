@@ -56,6 +56,15 @@ def test_a_small_object_is_left_alone() -> None:
     assert fit_object(payload, 1000) is payload
 
 
+def test_a_list_tells_what_it_lost_and_only_that() -> None:
+    """Beside a string that is too long a list stays whole; one that is too long says how much."""
+    payload = {"long": "l" * 500_000, "list": [1, 2, 3]}
+    assert fit_object(payload, 100_000)["list"] == [1, 2, 3]
+    *kept, last = fit_object({"list": ["x" * 50] * 10_000}, 100_000)["list"]
+    assert set(kept) == {"x" * 50}
+    assert last == f"...({10_000 - len(kept)} more items)"
+
+
 def test_the_longest_strings_are_cut_first() -> None:
     """Structure and short strings survive; the longest ones are cut and say by how much."""
     payload = {"short": "s" * 1000, "long": "l" * 500_000, "list": [1, {"deep": "d" * 300_000}]}
