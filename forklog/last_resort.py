@@ -35,8 +35,9 @@ def write_last_resort(where: str, entries: Iterable[bytes], report: Report) -> N
     if where != "stderr":
         try:
             _append(where, lines)
-        except OSError as error:
-            report.say("last_resort", f"cannot write {where}: {error.strerror}")
+        except (OSError, ValueError) as error:  # a path may hold what no file's name can
+            why = getattr(error, "strerror", None) or error
+            report.say("last_resort", f"cannot write {where!r}: {why}")
         else:
             return
     with contextlib.suppress(Exception):

@@ -18,6 +18,8 @@ _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_LARGE = 400, 401, 403,
 # ABORTED, INTERNAL, UNAVAILABLE.
 _PASSING_CODES = frozenset({4, 8, 10, 13, 14})
 _INVALID_ARGUMENT = 3
+_PERMISSION_DENIED, _UNAUTHENTICATED = 7, 16
+_DENIED_CODES = frozenset({_PERMISSION_DENIED, _UNAUTHENTICATED})
 _PARTIAL = "WriteLogEntriesPartialErrors"
 FIRST_DELAY = 0.5
 
@@ -57,7 +59,7 @@ def judge(answer: Answer, count: int) -> Verdict:
     reason = f"{answer.status} {error.get('status') or ''}".strip()
     partial = _partial_errors(error, count)
     if partial:
-        return _judge_partial(partial, reason, answer.retry_after or None)
+        return _judge_partial(partial, count, answer, reason)
     if answer.status in _PASSING or answer.status >= 500:  # noqa: PLR2004
         # Zero seconds is no order to hammer: the backoff decides then.
         return Verdict(Kind.RETRY, reason, delay=answer.retry_after or None)
@@ -66,7 +68,7 @@ def judge(answer: Answer, count: int) -> Verdict:
             return Verdict(Kind.HALVE, reason)
         drop = "too_large" if answer.status == _TOO_LARGE else "refused"
         return Verdict(Kind.DELIVERED, reason, refused={0: drop})
-    return Verdict(Kind.BLOCKED, f"{reason}: {_remedy(answer)}")
+    return Verdict(Kind.BLOCKED, f"{reason}: {_remedy(answer, answer.status)}")
 
 
 _REMEDIES = {
@@ -81,13 +83,18 @@ _REMEDIES = {
 _OTHER_REMEDY = "{endpoint} does not take log entries; check the option endpoint"
 
 
-def _remedy(answer: Answer) -> str:
+def _remedy(answer: Answer, status: int) -> str:
     place = answer.place
-    text = _REMEDIES.get(answer.status, _OTHER_REMEDY)
+    text = _REMEDIES.get(status, _OTHER_REMEDY)
     return text.format(project=place.project, account=place.account, endpoint=place.endpoint)
 
 
-def _judge_partial(errors: Mapping[int, int], reason: str, delay: float | None) -> Verdict:
+def _judge_partial(errors: Mapping[int, int], count: int, answer: Answer, reason: str) -> Verdict:
+    # Without the role the server names every entry: nothing is wrong with any of them.
+    if len(errors) == count and set(errors.values()) <= _DENIED_CODES:
+        status = _FORBIDDEN if _PERMISSION_DENIED in errors.values() else _UNAUTHORIZED
+        return Verdict(Kind.BLOCKED, f"{reason}: {_remedy(answer, status)}")
+    delay = answer.retry_after or None
     again = frozenset(i for i, code in errors.items() if code in _PASSING_CODES)
     refused = {i: "refused" for i in errors if i not in again}
     return Verdict(Kind.DELIVERED, reason, refused=refused, again=again, delay=delay)

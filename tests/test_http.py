@@ -391,12 +391,13 @@ def test_a_failing_refresh_is_judged(
     connection.close()
 
 
-def test_credentials_do_not_leave_over_plain_http() -> None:
+@pytest.mark.parametrize("scheme", ["http", "HTTP", "Http"])
+def test_credentials_do_not_leave_over_plain_http(scheme: str) -> None:
     """A token for another machine over http is refused, and the remedy is said."""
     with pytest.raises(
         WireError, match=r"will not send credentials to example\.com.*https"
     ) as caught:
-        find_access(Options(project="p", endpoint="http://example.com", credentials=_Token()))
+        find_access(Options(project="p", endpoint=f"{scheme}://example.com", credentials=_Token()))
     assert caught.value.is_blocked
 
 

@@ -171,6 +171,15 @@ def test_a_missing_folder_falls_back_to_stderr(
     assert "eins" in capsys.readouterr().err
 
 
+def test_a_path_that_cannot_be_falls_back_to_stderr(
+    tmp_path: Path, report: Report, complaints: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A path with a null byte, which no file can have, is complained about and costs no entry."""
+    write_last_resort(f"{tmp_path}/a\0b", _ENTRIES, report)
+    assert "null" in complaints[0]
+    assert "eins" in capsys.readouterr().err
+
+
 def test_a_dead_stderr_is_borne(monkeypatch: pytest.MonkeyPatch, report: Report) -> None:
     """Nothing is raised where there is nowhere left to write."""
     monkeypatch.setattr(sys, "stderr", None)

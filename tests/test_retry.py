@@ -83,6 +83,19 @@ def test_partial_errors_name_the_refused(status: int) -> None:
     assert not verdict.again
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "remedy"), [(403, 7, "logWriter"), (401, 16, "renew"), (400, 7, "logWriter")]
+)
+def test_a_missing_role_blocks_though_every_entry_is_named(
+    status: int, code: int, remedy: str
+) -> None:
+    """Without the role the server names each entry of the request; none of them is at fault."""
+    verdict = judge(_partial(status, {str(n): {"code": code} for n in range(4)}), 4)
+    assert verdict.kind is Kind.BLOCKED
+    assert remedy in verdict.reason
+    assert not verdict.refused
+
+
 @pytest.mark.parametrize("code", [4, 8, 10, 13, 14])
 def test_partial_errors_that_pass_are_sent_again(code: int) -> None:
     """Entries named with a passing code are to be sent again, those alone."""

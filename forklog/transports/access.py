@@ -113,7 +113,12 @@ def load_google_auth() -> Any:
 
 def _needs_none(endpoint: str) -> bool:
     """Plain http is for the emulator, and what is on this machine too: they never get a token."""
-    return endpoint.startswith("http://") or is_loopback(endpoint)
+    return _is_plain(endpoint) or is_loopback(endpoint)
+
+
+def _is_plain(endpoint: str) -> bool:
+    """Tell whether an endpoint is plain http, in whatever letters: schemes have no case."""
+    return urlsplit(endpoint).scheme == "http"
 
 
 def find_access(options: Options) -> Access:
@@ -127,7 +132,7 @@ def find_access(options: Options) -> Access:
     project = known_project(options)
     if options.credentials is None and _needs_none(endpoint):
         return Access(endpoint, None, project or _LOCAL_PROJECT)
-    if endpoint.startswith("http://") and not is_loopback(endpoint):
+    if _is_plain(endpoint) and not is_loopback(endpoint):
         host = urlsplit(endpoint).hostname
         text = f"will not send credentials to {host} over plain http; use https"
         raise WireError(text, is_blocked=True)
