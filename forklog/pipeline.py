@@ -119,6 +119,8 @@ class Pipeline:
 
     def _thread_ended(self) -> None:
         """Take note, in the flush thread, that it ends: the next entry starts another one."""
+        if self.driver.stops_when_idle and self.mark[0]:
+            self.driver.is_stopping = False  # it had nothing to do; a later entry starts another
         if self.state is State.RUNNING and not self.driver.is_stopping:
             self.state = State.INERT
             self.buffer.arm(0)

@@ -244,6 +244,21 @@ def test_a_server_that_refuses_everything_is_left_in_peace(
     _check(handler)
 
 
+def test_a_pipeline_that_ended_when_idle_starts_again(
+    make_logger: Make, forklog_transport: FakeTransport
+) -> None:
+    """A handler that was closed in uWSGI's master and still logs in a worker goes on delivering."""
+    logger, handler = make_logger(max_latency=0.01)
+    handler._gate.product.stop_when_idle()
+    for number in range(5):
+        logger.error("%d", number)
+        forklog_transport.wait_for(number + 1)
+        assert handler.flush(10)
+        forklog_transport.wait_until(lambda: handler.stats().state == "inert", 10)
+    assert _texts(forklog_transport) == [*map(str, range(5))]
+    _check(handler)
+
+
 def test_a_slow_on_drop_holds_up_nobody(
     make_logger: Make, forklog_transport: FakeTransport
 ) -> None:
