@@ -12,6 +12,7 @@ import http.client
 import io
 import math
 import socket
+import ssl
 from typing import Any
 
 import requests
@@ -118,7 +119,12 @@ class _HttpConnection(_Timed, urllib3.connection.HTTPConnection):
 
 
 class _HttpsConnection(_Timed, urllib3.connection.HTTPSConnection):
-    pass
+    def connect(self) -> None:
+        # urllib3 keeps the class of contexts that it was imported with. Where gevent has patched
+        # ssl since, that one calls itself for ever; urllib3 adds the certificates to a given one.
+        if self.ssl_context is None and ssl.SSLContext is not urllib3.util.ssl_.SSLContext:
+            self.ssl_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        super().connect()
 
 
 def _pools(deadline: Deadline) -> dict[str, type]:
