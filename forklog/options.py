@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -88,10 +87,13 @@ def _check_log_name(value: object) -> None:
         raise OptionError("log_name", value, rule, "replace the other characters")
 
 
+_MAX_SECONDS = 1_000_000  # a socket's timeout is at most 2**31 ms
+
+
 def _check_seconds(name: str, value: object, *, zero: bool) -> None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value < 0 or (value == 0 and not zero):  # type: ignore[arg-type,operator]
-        rule = f"must be a finite number of seconds {'>= 0' if zero else '> 0'}"
+    if not number or not 0 <= value <= _MAX_SECONDS or (value == 0 and not zero):  # type: ignore[operator]
+        rule = f"must be a number of seconds {'>= 0' if zero else '> 0'}, at most 1_000_000"
         raise OptionError(name, value, rule, "give a number such as 0.5")
 
 

@@ -37,6 +37,8 @@ _WRONG = [
     ("max_latency", "0.2", ">= 0"),
     ("max_latency", float("nan"), ">= 0"),
     ("max_latency", float("inf"), ">= 0"),
+    ("shutdown_timeout", 1e10, "at most 1_000_000"),
+    ("max_latency", 10**400, "at most 1_000_000"),
     ("max_latency", True, ">= 0"),
     ("block_timeout", None, ">= 0"),
     ("shutdown_timeout", -0.1, ">= 0"),
