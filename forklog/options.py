@@ -22,6 +22,7 @@ MIN_BUFFER_BYTES = 1024 * 1024
 LAST_RESORTS = ("stderr", "none")
 # Cloud Logging, LogEntry.log_name: LOG_ID is under 512 characters of this alphabet.
 _LOG_ID = re.compile(r"[A-Za-z0-9/_.\-]{1,511}\Z")
+_MAX_SECONDS = 1_000_000  # a socket waits 2**31 ms at most
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _MAX_REQUEST_BYTES = 9 * 1024 * 1024  # the server refuses more than 10,485,760 with its envelope
 
@@ -85,9 +86,6 @@ def _check_log_name(value: object) -> None:
     if not (isinstance(value, str) and _LOG_ID.match(value)):
         rule = "must be 1 to 511 characters of A-Z a-z 0-9 / _ - ."
         raise OptionError("log_name", value, rule, "replace the other characters")
-
-
-_MAX_SECONDS = 1_000_000  # a socket's timeout is at most 2**31 ms
 
 
 def _check_seconds(name: str, value: object, *, zero: bool) -> None:

@@ -150,8 +150,8 @@ def test_an_entry_that_failed_for_a_passing_reason_is_sent_alone_again(bench: _B
 
 
 def test_what_is_settled_gives_its_bytes_back_at_once() -> None:
-    """After a part of a request, and after a half of it, the bytes of the rest count alone."""
-    wire = _Counted(503, 413, 200, 503)
+    """After one half of a request was stored the bytes of the other count alone."""
+    wire = _Counted(503, 413, 200, 200)
     bench = _Bench(wire)
     bench.log("a", "b")
     size = bench.buffer.bytes
@@ -160,7 +160,6 @@ def test_what_is_settled_gives_its_bytes_back_at_once() -> None:
     assert bench.flusher.run_once() is Pass.SENT, "halved"
     assert bench.flusher.run_once() is Pass.SENT
     assert (bench.buffer.bytes, bench.flusher.in_hand()) == (size / 2, 1)
-    wire.statuses = [200]
     assert bench.flusher.run_once() is Pass.SENT
     assert bench.buffer.bytes == 0
 
@@ -425,6 +424,7 @@ class _Counted:
 
     def send(self, entries: Sequence[bytes], timeout: float) -> Answer:
         assert entries
+        assert timeout > 0
         self.timeouts.append(timeout)
         self.during()
         return Answer(self.statuses.pop(0))
