@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from forklog.clock import monotonic
+from forklog.deadlines import exit_deadline
 from forklog.driver import Driver
 from forklog.flusher import Flusher
 from forklog.last_resort import write_last_resort
@@ -14,7 +15,6 @@ from forklog.report import Report
 
 __all__ = ["Ending", "are_imports_over"]
 
-_LATE_SECONDS = 0.25  # for what is logged after the exit's deadline was used up
 _THREAD_SECONDS = 0.2  # for a thread whose work is done, or given up, to end
 
 
@@ -27,18 +27,6 @@ class Ending:
         self._flusher = flusher
         self._driver = driver
         self._report = report
-        self._exit_deadline: float | None = None
-
-    def exit_seconds(self) -> float:
-        """Return how long an exit hook may take; all hooks of one exit share one deadline."""
-        now = monotonic()
-        if self._exit_deadline is None:
-            self._exit_deadline = now + self._options.shutdown_timeout
-        return max(self._exit_deadline - now, _LATE_SECONDS)
-
-    def bounded(self, timeout: float) -> float:
-        """Return the timeout, or what the exit that is under way has left of it."""
-        return timeout if self._exit_deadline is None else min(timeout, self.exit_seconds())
 
     def give_up(self, reason: str) -> None:
         """Write everything that is not settled to the last resort, and count it as dropped."""
@@ -59,11 +47,17 @@ class Ending:
         driver.is_stopping = True
         driver.bell.ring()
         thread = driver.thread
-        seconds = max(_THREAD_SECONDS, deadline - monotonic())
-        if is_running and not driver.is_own_thread() and thread.ended.wait(seconds):
-            thread.await_gone(self._flusher.is_busy)
+        if is_running and not driver.is_own_thread():
+            least = 0.0 if exit_deadline().is_ending else _THREAD_SECONDS
+            thread.await_ended(max(deadline, monotonic() + least), self._is_hopeless)
+            if thread.ended.is_set():
+                thread.await_gone(self._flusher.is_busy)
         if thread.ended.is_set() or not is_running:
             driver.flush_inline(mark(), deadline)
+
+    def _is_hopeless(self) -> bool:
+        """Tell whether the thread waits for the answer to what was given up meanwhile."""
+        return self._flusher.is_busy() and not self._flusher.has_hand()
 
     def say_all(self) -> None:
         """Account for what was shed, and say what the rate limit has withheld so far."""

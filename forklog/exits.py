@@ -1,25 +1,42 @@
 """How a process ends: hook every exit that this kind of process really runs, once in a process.
 
 docs/process-models.md has the table of who runs what. Several hooks may fire in one exit; each
-flushes what is pending then, all against one deadline that starts with the first.
+flushes what is pending then. All handlers are woken first and then awaited against one deadline,
+which begins with the first hook and belongs to the process. What is left goes to the last resort.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import sys
 import threading
 import weakref
+from collections.abc import Iterator, Sequence
+from types import FrameType
 from typing import Protocol
 
 from forklog import frameworks, uwsgi
+from forklog.clock import monotonic
+from forklog.deadlines import exit_deadline, shutdown_deadline
 from forklog.fork import register_at_fork
+from forklog.signals import HeldBack
 
-__all__ = ["register", "renew"]
+__all__ = ["flush_at_exit", "own_deadline", "register", "renew"]
+
+_TRIES = 3  # a signal handler may raise between two lines that protect against it
 
 
 class _Leaver(Protocol):
-    def at_exit(self) -> None: ...
+    @property
+    def shutdown_timeout(self) -> float: ...
+    @property
+    def is_inline(self) -> bool: ...
+    def hurry(self) -> None: ...
+    def begin_exit(self) -> bool: ...
+    def await_exit(self, deadline: float) -> bool: ...
+    def end_exit(self, *, is_settled: bool) -> None: ...
+    def retire(self) -> None: ...
 
 
 _live: weakref.WeakSet[_Leaver] = weakref.WeakSet()
@@ -28,9 +45,116 @@ _is_hooked = [False]  # a forked child inherits the hooks together with this mar
 
 def _leave() -> None:
     """Let every pipeline of this process flush; inherited ones know that they are not."""
-    for leaver in list(_live):
-        with contextlib.suppress(Exception):  # the interpreter is coming down
-            leaver.at_exit()
+    flush_at_exit(_members())
+
+
+def _leave_last() -> None:
+    """Do so in the last of our hooks: what is logged from now on is sent by the logging thread."""
+    exit_deadline().is_over = True
+    _leave()
+    for leaver in _members():
+        with contextlib.suppress(Exception):
+            leaver.retire()
+
+
+def _leave_threads() -> None:
+    """Do so when the main thread has returned, unless other threads keep the process alive.
+
+    The interpreter runs `_leave_last` when they have ended. Where Python code has called the end
+    of the threading module, as children of multiprocessing do, that code may use ``os._exit``.
+    """
+    if not (_is_called_by_interpreter() and _do_others_live()):
+        _leave()
+
+
+def _is_called_by_interpreter() -> bool:
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - CPython has no other way to ask
+    while frame is not None and frame.f_back is not None:
+        frame = frame.f_back
+    return frame is not None and frame.f_globals.get("__name__") == threading.__name__
+
+
+def _do_others_live() -> bool:
+    own = threading.current_thread()
+    return any(t is not own and not t.daemon and t.is_alive() for t in threading.enumerate())
+
+
+def flush_at_exit(leavers: Sequence[_Leaver]) -> None:
+    """Have pipelines deliver what is pending within the deadline of the exit. Never raises.
+
+    What cannot be delivered goes to the last resort, at once if a signal handler raises, as at
+    Ctrl-C: the user does not want to wait. The exception ends here, since the process ends anyway.
+    """
+    settled: set[_Leaver] = set()
+    for _ in range(_TRIES):
+        try:
+            _flush(leavers, settled)
+            break
+        except BaseException:  # noqa: BLE001 - the process ends; the next try gives up
+            exit_deadline().cut()
+
+
+def _flush(leavers: Sequence[_Leaver], settled: set[_Leaver]) -> None:
+    if not leavers:
+        return
+    exit_deadline().is_ending = True
+    with exit_deadline().wait(max(leaver.shutdown_timeout for leaver in leavers)) as deadline:
+        leavers = [leaver for leaver in leavers if leaver.begin_exit()]
+        try:
+            _await(leavers, settled, deadline)
+        except BaseException:  # noqa: BLE001 - as above
+            exit_deadline().cut()
+        with HeldBack():
+            for leaver in leavers:
+                with contextlib.suppress(Exception):  # the interpreter is coming down
+                    leaver.end_exit(is_settled=leaver in settled)
+
+
+def _await(leavers: Sequence[_Leaver], settled: set[_Leaver], deadline: float) -> None:
+    """Wait for the pipelines; those without a thread send here, in turns, while threads send."""
+    inline = [leaver for leaver in leavers if leaver.is_inline]
+    for _round in leavers:  # who is settled early leaves time for the others
+        for number, leaver in enumerate(inline):
+            now = monotonic()
+            if leaver.await_exit(now + (deadline - now) / (len(inline) - number)):
+                settled.add(leaver)
+        inline = [leaver for leaver in inline if leaver not in settled]
+    for leaver in leavers:
+        if leaver not in settled and leaver.await_exit(deadline):
+            settled.add(leaver)
+
+
+@contextlib.contextmanager
+def own_deadline(timeout: float) -> Iterator[float]:
+    """Give the deadline for one ``flush`` or ``close``: shared in an exit or `logging.shutdown`.
+
+    What a signal handler raises while the process ends is swallowed, as in the hooks.
+    """
+    if exit_deadline().is_ending:
+        try:
+            with exit_deadline().wait(timeout) as deadline:
+                _hurry()
+                yield deadline
+        except BaseException:  # noqa: BLE001 - the process ends
+            exit_deadline().cut()
+        return
+    shared = shutdown_deadline()
+    with shared.wait(timeout) as deadline:
+        if shared.is_shared:
+            _hurry()
+        yield deadline
+
+
+def _hurry() -> None:
+    for leaver in _members():
+        leaver.hurry()
+
+
+def _members() -> list[_Leaver]:
+    """Return the pipelines; another thread may add one meanwhile."""
+    while True:
+        with contextlib.suppress(RuntimeError):
+            return list(_live)
 
 
 def renew() -> None:
@@ -39,20 +163,24 @@ def renew() -> None:
 
 
 def register(leaver: _Leaver) -> None:
-    """Have ``leaver.at_exit()`` called when this process ends. Never blocks, imports nothing."""
+    """Have the pipeline flushed when this process ends. Never blocks, imports nothing."""
     _live.add(leaver)
     renew()
     frameworks.connect(_leave)
     if _is_hooked[0]:
         return
     _is_hooked[0] = True
-    atexit.register(_leave)
+    main = threading.main_thread()
+    if threading.current_thread() is main and not main.is_alive():
+        # Exit callbacks run already; a new one would not. `logging.shutdown` is still to come.
+        exit_deadline().is_ending = exit_deadline().is_over = True
+    atexit.register(_leave_last)
     # Children of multiprocessing skip atexit, but they end the threading module. It is CPython's
     # own hook for concurrent.futures, present since 3.9.
     hook = getattr(threading, "_register_atexit", None)
     if hook is not None:
         with contextlib.suppress(RuntimeError):  # shutting down already
-            hook(_leave)
+            hook(_leave_threads)
 
 
 register_at_fork(after_in_child=lambda: frameworks.connect_forked(_leave))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from forklog import logging_lock, uwsgi
+from forklog import uwsgi
 from forklog.clean import safe_text
 from forklog.entry import OWN_LOGGERS, Encoder
 from forklog.fork import PerProcess, pid
@@ -166,9 +166,7 @@ class CloudLoggingHandler(logging.Handler):
             Whether all of them are settled. False at once in a uWSGI process that only holds its
             records for the workers to come.
         """
-        seconds = self._options.shutdown_timeout if timeout is None else timeout
-        with logging_lock.released():
-            return self._known().flush(seconds)
+        return self._known().flush(timeout)
 
     def close(self) -> None:
         """Deliver what is pending within ``shutdown_timeout``, stop the thread. Idempotent.
@@ -177,10 +175,11 @@ class CloudLoggingHandler(logging.Handler):
         handler again, as with the stock handler.
         """
         gate = getattr(self, "_gate", None)  # absent if construction failed
-        if gate is not None and gate.product.mark[0]:
-            with logging_lock.released():
-                gate.product.close(self._options.shutdown_timeout)
-        super().close()
+        try:
+            if gate is not None and gate.product.mark[0]:
+                gate.product.close()
+        finally:
+            super().close()
 
     def stats(self) -> Stats:
         """Return a snapshot of this process's counters and gauges. Not for signal handlers."""

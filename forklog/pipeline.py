@@ -7,7 +7,6 @@ descendant that adopts them. Where no thread can run, the same passes run inline
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable
 
@@ -15,9 +14,10 @@ from forklog import exits, forking, uwsgi
 from forklog.accounts import snapshot
 from forklog.boot import Boot
 from forklog.buffer import NEVER
-from forklog.clock import monotonic
+from forklog.deadlines import exit_deadline
 from forklog.ending import are_imports_over
 from forklog.fork import pid
+from forklog.leaving import Leaving
 from forklog.options import Options
 from forklog.parts import Parts
 from forklog.stats import State, Stats
@@ -25,7 +25,7 @@ from forklog.stats import State, Stats
 __all__ = ["Pipeline"]
 
 
-class Pipeline:
+class Pipeline(Leaving):
     """Everything that belongs to one handler in one process.
 
     `offer` is safe from any thread, in signal handlers and finalizers; `flush` and `close` block
@@ -63,6 +63,8 @@ class Pipeline:
         self.boot: Boot = Boot(self.buffer, inherited.boot.estate() if inherited else None)
         self.driver.stops_when_idle = bool(inherited and inherited.driver.stops_when_idle)
         self._start_turn = threading.Lock()  # only ever tried
+        if exit_deadline().is_over:  # no hook of ours will run any more
+            self.state, self.driver.is_leaving = State.INLINE, True
         self.mark[0] = 1  # wiped, if the parts were built before the fork
 
     def _woken(self) -> None:
@@ -178,66 +180,10 @@ class Pipeline:
         if self.state is State.INLINE and self.mark[0]:
             self.driver.run_inline(is_wanted=True)
 
-    def flush(self, timeout: float) -> bool:
-        """Wait until all that was accepted before the call is settled, or the timeout is over.
-
-        Returns:
-            Whether it is. False at once where this process only holds (a uWSGI master).
-        """
-        deadline = monotonic() + timeout
-        mark = self.insert_ids.key()
-        if self.state is State.HOLDING:
-            self._woken()
-        is_own = self.driver.is_own_thread()  # a callback, for which nothing will be settled
-        while self.flusher.floor() <= mark and monotonic() < deadline and not is_own:
-            threads_are_gone = sys.is_finalizing()  # of an interpreter beside the main one
-            if self.state is State.INLINE or (self.state is State.RUNNING and threads_are_gone):
-                self.driver.flush_inline(mark, deadline)
-            elif self.state is State.RUNNING:
-                self.driver.await_settled(mark, deadline)
-            elif self.state is State.INERT:  # the thread rests for a fork, or died
-                self._wake_if_pending()
-            else:
-                break
-        return self.flusher.floor() > mark
-
-    def close(self, timeout: float) -> None:
-        """Deliver what is pending within the timeout, hand the rest to the last resort, stop.
-
-        Idempotent. In a process that holds, the held entries stay for its descendants.
-        """
-        if self.state in (State.HOLDING, State.CLOSED):
-            self.driver.stops_when_idle = True
-            return
-        deadline = monotonic() + (timeout := self.ending.bounded(timeout))
-        # Before the waiting: what other threads log meanwhile starts a successor.
-        self.is_closing = True
-        self.mark[0] = 0
-        self.driver.is_leaving = True
-        if not self.flush(timeout):
-            self.ending.give_up("shutdown")
-        was_running, self.state = self.state is State.RUNNING, State.CLOSED
-        self.ending.end_thread(self.insert_ids.key, deadline, is_running=was_running)
-        self.buffer.arm(0)
-        self.ending.give_up("closed")
-        self.ending.say_all()
-        self.flusher.close()
-
     def stop_when_idle(self) -> None:
         """Let the thread end once everything is delivered; for a handler nobody holds any more."""
         self.driver.stops_when_idle = True
         self.driver.bell.ring()
-
-    def at_exit(self) -> None:
-        """Deliver what is pending before the process ends; a hook of this process calls it."""
-        if not self.mark[0] or self.state in (State.CLOSED, State.INERT):
-            return
-        self.driver.is_leaving = True
-        if self.state is State.HOLDING:
-            self._woken()
-        if not (self.flush(self.ending.exit_seconds()) and self.flush(self.ending.exit_seconds())):
-            self.ending.give_up("shutdown")
-        self.ending.say_all()
 
     def stats(self) -> Stats:
         """Return a snapshot. Blocks for memory work only; not for signal handlers."""

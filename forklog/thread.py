@@ -100,6 +100,12 @@ class FlushThread:
         if self._green is not None:
             self._green.kill(block=False)
 
+    def await_ended(self, deadline: float, is_hopeless: Callable[[], bool]) -> None:
+        """Wait for a thread that was told to end, until the deadline, or until it is hopeless."""
+        while (left := deadline - monotonic()) > 0:
+            if self.ended.wait(min(BUSY_SECONDS, left)) or is_hopeless():
+                return
+
     def await_gone(self, is_busy: Callable[[], bool]) -> None:
         """Wait for a thread that was told to end, until the kernel counts it no more.
 

@@ -1,0 +1,105 @@
+"""One deadline for all handlers: at the end of the process, at a new configuration, at a fork."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from helpers import DONE, check_python, run_python
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_HANDLERS = """
+import forklog, json, logging, os, sys, threading, time
+from forklog.testing import FakeTransport, Hang
+
+log = logging.getLogger("many")
+log.setLevel(logging.INFO)
+transports = [FakeTransport({outcome}) for _ in range(5)]
+for transport in transports:
+    log.addHandler(forklog.CloudLoggingHandler(
+        transport=transport, last_resort={lost!r}, max_latency=60, shutdown_timeout={timeout}))
+"""
+# Runs last of all, as it is registered first.
+_TIMED = """
+import atexit, time
+atexit.register(lambda: print(json.dumps(time.monotonic() - start)))
+"""
+
+
+def _program(lost: Path, outcome: str = "Hang(times=99)", timeout: float = 1.0) -> str:
+    return _TIMED + _HANDLERS.format(lost=str(lost), outcome=outcome, timeout=timeout)
+
+
+def _texts(path: Path) -> list[str]:
+    return sorted(json.loads(line)["textPayload"] for line in path.read_text().splitlines())
+
+
+@pytest.mark.parametrize("first", ["", "atexit.register(log.info, 'second')"])
+def test_an_exit_with_five_handlers_takes_one_timeout(tmp_path: Path, first: str) -> None:
+    """Five handlers whose server hangs share one shutdown_timeout, with a thread or without one.
+
+    Closes the class: a deadline for each handler in turn. The records of all end in the file.
+    """
+    lost = tmp_path / "lost"
+    body = f"{first}\nif not {first!r}: log.info('second')\nstart = time.monotonic()"
+    done = run_python(_program(lost) + body, 60)
+    assert done.returncode == DONE, done.stderr
+    assert _texts(lost) == ["second"] * 5
+    assert json.loads(done.stdout) < 1.0 + 1.0 + 0.5, "the last for a busy machine"
+
+
+def test_a_hanging_server_takes_no_time_from_a_live_one(tmp_path: Path) -> None:
+    """Of five handlers that send inline at the exit, four hang and the fifth still delivers.
+
+    Closes the class: the first handler uses up the deadline that all share.
+    """
+    lost = tmp_path / "lost"
+    check = "atexit.register(lambda: print(json.dumps(len(transports[2].entries))))\n"
+    program = _TIMED + check + _HANDLERS.format(lost=str(lost), outcome="Hang(times=99)", timeout=1)
+    body = "atexit.register(log.info, 'last')\ntransports[2].release()\nstart = time.monotonic()"
+    done = run_python(program + body, 60)
+    assert done.returncode == DONE, done.stderr
+    entries, seconds = map(json.loads, done.stdout.split())
+    assert entries == 1, "delivered"
+    assert _texts(lost) == ["last"] * 4
+    assert seconds < 1.0 + 1.0 + 0.5
+
+
+def test_late_records_in_an_outage_hold_the_exit_up_for_a_moment(tmp_path: Path) -> None:
+    """A hundred records in callbacks after the last hook cost no timeout each.
+
+    Closes the class: a bound for each hook or record, none for the exit as a whole.
+    """
+    lost = tmp_path / "lost"
+    late = """
+import atexit, logging
+atexit.register(lambda: [logging.getLogger("many").info("late") for _ in range(100)])
+"""
+    done = run_python(late + _program(lost) + "log.info('first')\nstart = time.monotonic()", 60)
+    assert done.returncode == DONE, done.stderr
+    assert _texts(lost) == ["first"] * 5 + ["late"] * 500
+
+
+@pytest.mark.parametrize("call", ["configure", "logging.shutdown"])
+def test_handlers_that_are_closed_together_take_one_timeout(tmp_path: Path, call: str) -> None:
+    """A new configuration, and `logging.shutdown`, close five handlers within one deadline.
+
+    Closes the class: each handler is flushed and closed in turn, with a deadline of its own.
+    """
+    lost = tmp_path / "lost"
+    body = """
+import logging.config
+configure = lambda: logging.config.dictConfig({"version": 1})
+log.info("before")
+start = time.monotonic()
+CALL()
+seconds = time.monotonic() - start
+assert seconds < 1.0 + 1.0 + 0.5, seconds
+assert all(handler.stats().state == "closed" for handler in log.handlers)
+"""
+    program = _HANDLERS.format(lost=str(lost), outcome="Hang(times=99)", timeout=1.0)
+    check_python(program + body.replace("CALL", call), 60)
+    assert _texts(lost) == ["before"] * 5
