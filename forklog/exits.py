@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import os
 import sys
 import threading
 import weakref
@@ -16,14 +17,15 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Protocol
 
-from forklog import frameworks, uwsgi
+from forklog import frameworks, thread_end, uwsgi
 from forklog.clock import monotonic
 from forklog.deadlines import exit_deadline, shutdown_deadline
-from forklog.fork import register_at_fork
+from forklog.fork import pid, register_at_fork
 from forklog.signals import HeldBack
 
 __all__ = ["flush_at_exit", "own_deadline", "register", "renew"]
 
+_PAUSE = 0.3  # less than which is no time for an attempt
 _TRIES = 3  # a signal handler may raise between two lines that protect against it
 
 
@@ -36,7 +38,8 @@ class _Leaver(Protocol):
     def begin_exit(self) -> bool: ...
     def await_exit(self, deadline: float) -> bool: ...
     def end_exit(self, *, is_settled: bool) -> None: ...
-    def retire(self) -> None: ...
+    def retire(self) -> bool: ...
+    def stop_when_idle(self) -> None: ...
 
 
 _live: weakref.WeakSet[_Leaver] = weakref.WeakSet()
@@ -65,6 +68,35 @@ def _leave_threads() -> None:
     """
     if not (_is_called_by_interpreter() and _do_others_live()):
         _leave()
+
+
+_forker = thread_end.Ended()
+
+
+def _leave_forking_thread() -> None:
+    """Do so in a child whose main thread, to the kernel, has forked it and ends now.
+
+    If other threads live, the process lives as long as they do; our threads end when idle then.
+    """
+    _forker.pid = pid()
+    if thread_end.are_others_alive():
+        for leaver in _members():
+            leaver.stop_when_idle()
+        return
+    _leave_last()
+    if not all(leaver.retire() for leaver in _members()):
+        os._exit(0)  # as the C library would; a thread that waits for an answer holds up nothing
+
+
+def _leave_forsaken() -> None:
+    """Do so in the flush thread, where none but ours are left in such a child."""
+    exit_deadline().is_ending = True
+    for leaver in _members():
+        if leaver.begin_exit():
+            with exit_deadline().wait(leaver.shutdown_timeout) as deadline:
+                is_over = monotonic() >= deadline - _PAUSE
+            if is_over:
+                leaver.end_exit(is_settled=False)
 
 
 def _is_called_by_interpreter() -> bool:
@@ -160,11 +192,15 @@ def _members() -> list[_Leaver]:
 def renew() -> None:
     """Put our hook back where an application has set its own `uwsgi.atexit` since. Never blocks."""
     uwsgi.chain_hook("atexit", _leave, again=True)
+    if _forker and not thread_end.are_others_alive():
+        _leave_forsaken()
 
 
 def register(leaver: _Leaver) -> None:
     """Have the pipeline flushed when this process ends. Never blocks, imports nothing."""
     _live.add(leaver)
+    if _forker:
+        leaver.stop_when_idle()
     renew()
     frameworks.connect(_leave)
     if _is_hooked[0]:
@@ -183,4 +219,9 @@ def register(leaver: _Leaver) -> None:
             hook(_leave_threads)
 
 
-register_at_fork(after_in_child=lambda: frameworks.connect_forked(_leave))
+def _after_fork() -> None:
+    frameworks.connect_forked(_leave)
+    thread_end.watch(_leave_forking_thread)
+
+
+register_at_fork(after_in_child=_after_fork)

@@ -41,6 +41,10 @@ class Leaving:
     def _wake_if_pending(self) -> None:
         raise NotImplementedError
 
+    def stop_when_idle(self) -> None:
+        """See `Pipeline`."""
+        raise NotImplementedError
+
     def flush(self, timeout: float | None) -> bool:
         """Wait until all that was accepted before the call is settled, or the timeout is over.
 
@@ -155,10 +159,15 @@ class Leaving:
             self.ending.give_up("shutdown")
         self.ending.say_all()
 
-    def retire(self) -> None:
-        """Have the logging threads send from now on: after the last hook nobody waits for ours."""
+    def retire(self) -> bool:
+        """Have the logging threads send from now on: after the last hook nobody waits for ours.
+
+        Returns:
+            Whether the thread has ended, or is about to.
+        """
         if self.state is State.RUNNING and self.mark[0]:
             self.state = State.INLINE
             self.driver.is_stopping = True
             self.driver.bell.ring()
             self.buffer.arm(0)
+        return not self.mark[0] or not self.flusher.is_busy() or self.driver.is_own_thread()

@@ -31,7 +31,7 @@ class HeldBack:
         Raises:
             BaseException: what a handler raises that was due just now.
         """
-        if threading.current_thread() is not threading.main_thread():
+        if threading.get_ident() != threading.main_thread().ident:
             return
         try:
             for number in signal.valid_signals():

@@ -31,7 +31,7 @@ _ROWS = (
         "traceback_text",
         "uwsgi",
     ),
-    ("stderr", "deadlines", "signals"),
+    ("stderr", "deadlines", "signals", "thread_end"),
     ("report", "thread", "exits", "insert_id", "clean", "context", "transports.base"),
     ("forking", "labels", "metadata", "buffer", "retry"),
     ("repair", "transports.machine"),
