@@ -152,12 +152,12 @@ class Driver:
     def _is_hurried(self) -> bool:
         return self.is_stopping or self.is_leaving or self.is_resting
 
-    def rest(self) -> None:
+    def rest(self, since: float | None = None) -> None:
         """Have the thread end between two passes; wait as `FlushThread.await_gone` does."""
         self.is_resting = True
         self.bell.ring()
         if not self.is_own_thread():
-            self.thread.await_gone(self._flusher.is_busy)
+            self.thread.await_gone(self._flusher.is_busy, since)
 
     def is_own_thread(self) -> bool:
         """Tell whether the calling thread is the one that runs passes, as in a callback of one."""

@@ -57,7 +57,8 @@ class Ending:
 
     def _is_hopeless(self) -> bool:
         """Tell whether the thread waits for the answer to what was given up meanwhile."""
-        return self._flusher.is_busy() and not self._flusher.has_hand()
+        flusher = self._flusher
+        return flusher.is_busy() and not (flusher.has_hand() or flusher.news.is_calling)
 
     def say_all(self) -> None:
         """Account for what was shed, and say what the rate limit has withheld so far."""

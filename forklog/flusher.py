@@ -211,8 +211,8 @@ class Flusher:
         return bool(self._hand)
 
     def is_busy(self) -> bool:
-        """Tell whether a pass is under way in some thread: most of its time is the wire's."""
-        return self._turn.locked()
+        """Tell whether a pass, or ``on_drop``, is under way in some thread."""
+        return self._turn.locked() or self.news.is_calling
 
     def in_hand(self) -> int:
         """Return the number of entries in hand."""

@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+from forklog.clock import monotonic
 from forklog.fork import register_at_fork
 from forklog.thread import are_green
 
@@ -32,7 +33,8 @@ class _Driver(Protocol):
 class _Forker(Protocol):
     @property
     def driver(self) -> _Driver: ...
-    def before_fork(self) -> None: ...
+    def pause(self) -> None: ...
+    def before_fork(self, since: float | None = None) -> None: ...
     def after_fork_in_parent(self) -> bool: ...
     def restart(self) -> None: ...
 
@@ -59,7 +61,9 @@ def _is_rest_needed() -> bool:
 
 def _before() -> None:
     if _is_rest_needed():
-        _each(lambda forker: forker.before_fork())
+        since = monotonic()
+        _each(lambda forker: forker.pause())  # all of them first: one bound for all waits
+        _each(lambda forker: forker.before_fork(since))
 
 
 def _after_in_parent() -> None:

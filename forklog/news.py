@@ -24,6 +24,8 @@ class News:
         self._on_drop = options.on_drop
         self._report = report
         self._is_trouble_said = False
+        self.is_calling = False
+        """``on_drop`` runs."""
 
     def of_attempt(self, attempts: int, verdict: Verdict) -> None:
         """Say that nothing can be delivered, and, if that was said, that it can again."""
@@ -44,7 +46,10 @@ class News:
         self._report.drop(reason, number, why)
         if self._on_drop is None or not entries:
             return
+        self.is_calling = True
         try:
             self._on_drop(list(entries), reason)
         except Exception as error:  # noqa: BLE001 - the application's callback, our thread
             self._report.say("on_drop", f"on_drop raised {type(error).__name__}")
+        finally:
+            self.is_calling = False

@@ -133,10 +133,16 @@ class Pipeline(Leaving):
         if self.state is State.INERT and (len(self.buffer) or self.flusher.has_hand()):
             self._woken()
 
-    def before_fork(self) -> None:
+    def pause(self) -> None:
+        """Have the thread end between two passes, before a fork. Never blocks."""
+        if self.mark[0]:
+            self.driver.is_resting = True
+            self.driver.bell.ring()
+
+    def before_fork(self, since: float | None = None) -> None:
         """Bring the thread to rest, so that the process forks with one thread less."""
         if self.mark[0]:
-            self.driver.rest()
+            self.driver.rest(since)
 
     def after_fork_in_parent(self) -> bool:
         """Let the thread run again; return whether it is wanted at once (see `restart`)."""

@@ -106,18 +106,21 @@ class FlushThread:
             if self.ended.wait(min(BUSY_SECONDS, left)) or is_hopeless():
                 return
 
-    def await_gone(self, is_busy: Callable[[], bool]) -> None:
+    def await_gone(self, is_busy: Callable[[], bool], since: float | None = None) -> None:
         """Wait for a thread that was told to end, until the kernel counts it no more.
 
         ``os.fork`` of Python 3.12+ counts the kernel's tasks, and one of them outlives the last
         line of Python that it runs. Blocks for at most `BUSY_SECONDS` if the thread turns out to be
         busy, else for as long as it takes to get a processor, `IDLE_SECONDS` at most.
         """
-        deadline = monotonic() + IDLE_SECONDS
-        while not self.ended.wait(BUSY_SECONDS):
+        since = monotonic() if since is None else since
+        deadline = since + IDLE_SECONDS
+        while not self.ended.wait(
+            max(0.001, min(BUSY_SECONDS, since + BUSY_SECONDS - monotonic()))
+        ):
             if is_busy() or monotonic() > deadline:
                 return
-        deadline = monotonic() + _GONE_SECONDS
+        deadline = min(monotonic(), deadline) + _GONE_SECONDS
         own = threading.get_native_id()  # under gevent that of all its threads
         while self._tasks:
             task = self._tasks[0]

@@ -103,3 +103,36 @@ def test_several_hooks_share_one_deadline() -> None:
         assert time.monotonic() - start < 2.0, time.monotonic() - start
         transport.release()
     """)
+
+
+def test_the_end_of_the_main_thread_is_no_end_while_others_live() -> None:
+    """Another thread logs on after the main thread has returned: batches as before, no drop.
+
+    Closes the class: a hook that fires while the process lives on is taken for its end.
+    """
+    done = run_python(
+        """
+        import atexit, json, logging, threading, time
+        atexit.register(lambda: print(len(transport.sent), len(transport.entries), drops()))
+        from forklog import CloudLoggingHandler
+        from forklog.testing import FakeTransport
+        transport = FakeTransport()
+        handler = CloudLoggingHandler(transport=transport, max_latency=0.3, shutdown_timeout=0.5)
+        log = logging.getLogger("on")
+        log.addHandler(handler)
+        log.setLevel("INFO")
+        drops = lambda: sum(handler.stats().dropped.values())
+        log.info("first")
+        def work():
+            threading.main_thread().join()
+            for n in range(100):
+                log.info("n%d", n)
+                time.sleep(0.01)
+        threading.Thread(target=work).start()
+        """,
+        40,
+    )
+    assert done.returncode == DONE, done.stderr
+    requests, entries, drops = map(int, done.stdout.split())
+    assert (entries, drops) == (101, 0)
+    assert requests < 30, "a record each, with a hook that has begun the end"
