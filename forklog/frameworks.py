@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -95,7 +96,9 @@ def _then_leave_async(run: Callable[..., Any], leave: Callable[[], object]) -> C
         try:
             return await run(self, *args, **kwargs)
         finally:
-            if self._captured_signals:
+            # SIGINT becomes a KeyboardInterrupt, which `uvicorn.run` catches: the program goes on,
+            # or ends by the hooks of the interpreter.
+            if set(self._captured_signals) - {signal.SIGINT}:
                 leave()
 
     return run_and_leave

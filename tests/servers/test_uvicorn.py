@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from helpers import python_path, wait_until
+from helpers import DONE, python_path, run_python, wait_until
 
 from forklog.demo.tally import read_ledger, record_id
 
@@ -80,3 +80,42 @@ def test_the_last_records_arrive(
         "shutdown",
     ]
     assert [record_id(entry) for entry in emulator.entries()] == logged
+
+
+def test_a_program_that_goes_on_after_ctrl_c() -> None:
+    """`uvicorn.run` returns after SIGINT and the program logs on: batches as before, no drop.
+
+    Closes the class: a hook that fires while the process lives on is taken for its end.
+    """
+    done = run_python(
+        """
+        import atexit, logging, os, signal, threading, time
+        atexit.register(lambda: print(len(transport.sent), len(transport.entries)))
+        import uvicorn
+        import forklog
+        from forklog.testing import FakeTransport
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        transport = FakeTransport()
+        log = logging.getLogger("on")
+        log.addHandler(forklog.CloudLoggingHandler(transport=transport, max_latency=0.3))
+        log.setLevel("INFO")
+
+        async def app(scope, receive, send):
+            await receive()
+            log.info("startup")
+            await send({"type": "lifespan.startup.complete"})
+            os.kill(os.getpid(), signal.SIGINT)
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+
+        uvicorn.run(app, port=0, lifespan="on", log_level="critical")
+        for n in range(100):
+            log.info("n%d", n)
+            time.sleep(0.01)
+        """,
+        40,
+    )
+    assert done.returncode == DONE, done.stderr
+    requests, entries = map(int, done.stdout.split())
+    assert entries == 101
+    assert requests < 30
