@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -40,18 +39,21 @@ def write_last_resort(where: str, entries: Iterable[bytes], report: Report) -> N
             report.say("last_resort", f"cannot write {where!r}: {why}")
         else:
             return
-    with contextlib.suppress(Exception):
-        write_to_stderr(lines)
+    write_to_stderr(lines)
 
 
-def write_to_stderr(lines: bytes) -> None:
-    """Write lines of JSON so that they stay JSON in any encoding of stderr; raises if it cannot."""
+def write_to_stderr(lines: bytes) -> int:
+    """Write lines of JSON so that they stay JSON in any encoding of stderr; never raises.
+
+    Returns:
+        How many lines were written.
+    """
     text = lines.decode()
-    if (stream().encoding or "utf-8").lower() not in ("utf-8", "utf8"):
+    if (getattr(stream(), "encoding", None) or "utf-8").lower() not in ("utf-8", "utf8"):
         # It would write backslash escapes of its own, or fail. JSON has such characters in strings
         # only, where its escapes mean the same.
         text = _NOT_ASCII.sub(lambda match: json.dumps(match[0])[1:-1], text)
-    write(text, _PATIENCE_SECONDS)
+    return write(text, _PATIENCE_SECONDS)
 
 
 def _append(path: str, data: bytes) -> None:

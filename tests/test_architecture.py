@@ -31,6 +31,7 @@ _ROWS = (
         "traceback_text",
         "uwsgi",
     ),
+    ("descriptor",),
     ("stderr",),
     ("report", "thread", "exits", "insert_id", "clean", "context", "transports.base"),
     ("forking", "labels", "metadata", "buffer", "retry"),
