@@ -27,6 +27,7 @@ _ROWS = (
         "fork",
         "limits",
         "logging_lock",
+        "private_file",
         "frameworks",
         "traceback_text",
         "uwsgi",
