@@ -27,6 +27,7 @@ def snapshot(
             state=state,
             accepted=flusher.taken + shed + waiting,
             delivered=flusher.delivered,
+            diverted=MappingProxyType(dict(flusher.diverted)),
             dropped=MappingProxyType(dropped),
             requests=flusher.requests,
             retries=flusher.retries,

@@ -73,6 +73,7 @@ class Flusher:
         # all; held for memory work only.
         self.ledger = threading.RLock()
         self.taken = self.delivered = self.requests = self.retries = 0
+        self.diverted: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
         self.unreported: Counter[str] = Counter()
         self._is_closed = False
@@ -159,7 +160,11 @@ class Flusher:
 
     def _book(self, batch: Batch, verdict: Verdict, losses: _Losses) -> Pass:
         again = [batch.entries[i] for i in sorted(verdict.again)]
-        self.delivered += len(batch.entries) - len(verdict.refused) - len(again)
+        settled = len(batch.entries) - len(verdict.refused) - len(again)
+        if verdict.is_diverted:
+            self.diverted["stderr"] += settled
+        else:
+            self.delivered += settled
         if again:
             rest = Batch(again, batch.attempts)
             self._hand.appendleft(rest)

@@ -20,7 +20,6 @@ from forklog.draft import Draft
 from forklog.insert_id import InsertIds, id_of
 from forklog.labels import MAX_LABELS_BYTES, labels_of, names_logger
 from forklog.limits import MAX_ENTRY_BYTES, MAX_GROWTH, estimate, fit_object, split_text
-from forklog.metadata import APP_ENGINE, TRACE_LABEL
 from forklog.payload import payload_of
 from forklog.repair import (
     flag_of,
@@ -30,6 +29,7 @@ from forklog.repair import (
     span_id_of,
     trace_of,
 )
+from forklog.resource import APP_ENGINE, TRACE_LABEL
 
 __all__ = ["FullRoad", "drop_notice", "rank_of_level"]
 

@@ -3,22 +3,26 @@
 An entry begins with ``{"insertId":"`` and 29 hexadecimal digits: 13 of the microsecond in which its
 pipeline was built, 6 random ones, and 10 of a counter. Cloud Logging orders equal timestamps by
 insertId and shows entries of equal timestamp and insertId once. The fixed place lets bytes be
-compared instead of parsed: a parent's entries sort before its child's.
+compared instead of parsed: a parent's entries sort before its child's, since the microsecond of a
+child is above its parent's, whatever the clock says.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Callable
 
 from forklog.clock import realtime_ns
 
 __all__ = ["InsertIds", "id_of", "number_of"]
 
 OPENING = b'{"insertId":"'
-_PREFIX = 19
+_MICROSECOND = 13
+_PREFIX = _MICROSECOND + 6
 _NUMBER = 10
 _START = len(OPENING) + _PREFIX
+_LAST_MICROSECOND = 16**_MICROSECOND - 1
 KEY_BYTES = _START + _NUMBER
 _DIGITS = b"0123456789abcdef"
 _TRIPLES = tuple(b"%03x" % number for number in range(16**3))
@@ -27,22 +31,33 @@ _TRIPLES = tuple(b"%03x" % number for number in range(16**3))
 class InsertIds:
     """Make the insertIds of one pipeline. Steps atomically, so safe from threads and signals."""
 
-    __slots__ = ("head", "opening")
+    __slots__ = ("_now_ns", "head", "opening")
 
-    def __init__(self) -> None:
-        """Begin."""
+    def __init__(self, now_ns: Callable[[], int] = realtime_ns) -> None:
+        """Begin; ``now_ns`` returns nanoseconds since the epoch."""
+        self._now_ns = now_ns
         self.renew()
 
-    def renew(self) -> None:
-        """Draw a prefix that no other process image has, and count from zero."""
-        prefix = f"{realtime_ns() // 1000:013x}{os.urandom(3).hex()}"
-        self.head = OPENING + prefix.encode()
+    def renew(self, after: InsertIds | None = None) -> None:
+        """Draw a prefix that no other process image has, and count from zero.
+
+        Args:
+            after: the insertIds of the pipeline before this one. Ours sort after them, also where
+                the clock was set back since: `flush` and the order of adopted entries rest on it.
+        """
+        least = after.microsecond() + 1 if after is not None else 0
+        microsecond = min(max(self._now_ns() // 1000, least), _LAST_MICROSECOND)
+        self.head = OPENING + f"{microsecond:013x}{os.urandom(3).hex()}".encode()
         # Counts in hexadecimal without a line of Python, at half the price of a format operation:
         # the product of the head with each first digit, and of three lists of the next three.
         heads = [b"%b%c" % (self.head, digit) for digit in _DIGITS]
         parts = itertools.product(heads, *[_TRIPLES] * (_NUMBER // 3))
         self.opening = map(b"".join, parts).__next__
         """Return the start of the next entry: its insertId, without the quote that ends it."""
+
+    def microsecond(self) -> int:
+        """Return the first part of the prefix: when the pipeline was built, or a little later."""
+        return int(self.head[len(OPENING) :][:_MICROSECOND], 16)
 
     def number(self) -> int:
         """Use up a number and return it."""

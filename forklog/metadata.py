@@ -1,7 +1,7 @@
-"""Where this process runs: on Google or not, as what resource; by environment and metadata server.
+"""The metadata server: whether this machine is one of Google's, and what the server knows of it.
 
-Called by the flush thread only. The rules are those of google-cloud-logging, whose own detection
-would import gRPC and all of its client; this is small enough to do without.
+Called by the flush thread only. An answer is a value, "no such key", or none; the last is no fact
+about the machine.
 """
 
 from __future__ import annotations
@@ -9,89 +9,34 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import requests
+import urllib3.exceptions
+
+from forklog.transports.base import WireError
+from forklog.transports.deadline import Deadline, DeadlineAdapter
 
 __all__ = [
-    "APP_ENGINE",
     "HEADERS",
-    "TRACE_LABEL",
-    "detect_resource",
-    "environment_labels",
+    "NoAnswerError",
     "is_on_google",
+    "is_to_be_awaited",
     "metadata_url",
     "read_metadata",
-    "resource_of_environment",
 ]
 
-APP_ENGINE, _JOB = "gae_app", "cloud_run_job"
-TRACE_LABEL = "appengine.googleapis.com/trace_id"
-_LABELS = {
-    _JOB: {
-        "run.googleapis.com/execution_name": "CLOUD_RUN_EXECUTION",
-        "run.googleapis.com/task_index": "CLOUD_RUN_TASK_INDEX",
-        "run.googleapis.com/task_attempt": "CLOUD_RUN_TASK_ATTEMPT",
-    },
-}
-
-_TIMEOUT = 1.0  # seconds; the server is one hop away or not there at all
+_TIMEOUT = 3.0  # seconds for a whole answer; google.auth's
+_MAX_BYTES = 65_536  # of an answer; a longer one is no value
+_MAX_SILENCES = 3  # so many late answers of a server that never gave one, and there is none
+_TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
+_PASSING = frozenset({408, 429})
+_NOT_FOUND = 404
 _PAUSE = 1.0  # seconds between two tries to find the server
 _PRODUCT = "/sys/class/dmi/id/product_name"
 HEADERS = {"Metadata-Flavor": "Google"}
-_sightings: list[bool] = []
-
-
-class _Rule(NamedTuple):
-    """A kind of monitored resource: when it applies, and where its labels come from."""
-
-    type: str
-    needs: tuple[str, ...]
-    """Environment variables that must be set, or ``@path`` for a key of the metadata server."""
-    labels: Mapping[str, str]
-
-
-_REGION, _ZONE, _CLUSTER = "@instance/region", "@instance/zone", "@instance/attributes/cluster-name"
-_RULES = (
-    _Rule(
-        APP_ENGINE,
-        ("GAE_SERVICE", "GAE_VERSION", "GAE_INSTANCE"),
-        {"module_id": "GAE_SERVICE", "version_id": "GAE_VERSION", "zone": _ZONE},
-    ),
-    _Rule(
-        "k8s_container",
-        (_CLUSTER,),
-        {"location": "@instance/attributes/cluster-location", "cluster_name": _CLUSTER},
-    ),
-    _Rule(
-        "cloud_function",
-        ("FUNCTION_NAME", "FUNCTION_REGION", "ENTRY_POINT"),
-        {"function_name": "FUNCTION_NAME", "region": _REGION},
-    ),
-    _Rule(
-        "cloud_function",
-        ("FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE", "K_SERVICE"),
-        {"function_name": "K_SERVICE", "region": _REGION},
-    ),
-    _Rule(
-        "cloud_run_revision",
-        ("K_SERVICE", "K_REVISION", "K_CONFIGURATION"),
-        {
-            "service_name": "K_SERVICE",
-            "revision_name": "K_REVISION",
-            "location": _REGION,
-            "configuration_name": "K_CONFIGURATION",
-        },
-    ),
-    _Rule(
-        _JOB,
-        ("CLOUD_RUN_JOB", "CLOUD_RUN_EXECUTION", "CLOUD_RUN_TASK_INDEX", "CLOUD_RUN_TASK_ATTEMPT"),
-        {"job_name": "CLOUD_RUN_JOB", "location": _REGION},
-    ),
-    _Rule("gce_instance", ("@instance/id",), {"instance_id": "@instance/id", "zone": _ZONE}),
-)
+_sightings: list[bool] = []  # not empty once a metadata server has answered
+_silences: list[bool] = []
 
 
 def metadata_url(path: str) -> str:
@@ -100,9 +45,25 @@ def metadata_url(path: str) -> str:
     return f"http://{host or 'metadata.google.internal.'}/computeMetadata/v1/{path}"
 
 
+class NoAnswerError(WireError):
+    """The metadata server gave no answer; whether there is one is not known."""
+
+    def __init__(self, text: str, *, is_late: bool) -> None:
+        """Keep whether something is there that takes too long, or fails."""
+        super().__init__(f"the metadata server did not answer ({text})")
+        self.is_late = is_late
+
+
 def read_metadata(path: str) -> str | None:
-    """Ask the metadata server for one key; None if it is not there. Blocks for a second or two."""
-    return _get(metadata_url(path), _TIMEOUT)
+    """Ask the metadata server for one key; None if it has none. Blocks for three seconds at most.
+
+    Raises:
+        NoAnswerError: there was no answer in time, or none of a metadata server.
+    """
+    value = _get(metadata_url(path), _TIMEOUT)
+    if not _sightings:
+        _sightings.append(True)
+    return value
 
 
 def is_on_google() -> bool:
@@ -124,8 +85,13 @@ def _looks_like_google() -> bool:
     for number in range(tries):  # on GKE the server may come up later than the container
         if number:
             time.sleep(_PAUSE)
-        if _get(url, _number("GCE_METADATA_TIMEOUT", 3)) is not None:
-            return True
+        with contextlib.suppress(NoAnswerError):
+            if _get(url, _number("GCE_METADATA_TIMEOUT", 3)) is not None:
+                return True
+    return _has_googles_board()
+
+
+def _has_googles_board() -> bool:
     with contextlib.suppress(OSError, ValueError):
         return Path(_PRODUCT).read_text(encoding="ascii").startswith("Google")
     return False
@@ -138,53 +104,40 @@ def _number(name: str, default: int) -> int:
 
 
 def _get(url: str, timeout: float) -> str | None:
+    """Return the value at a URL, None where a metadata server has none; else NoAnswerError."""
+    deadline = Deadline()
     with requests.Session() as session:
         session.trust_env = False  # the server is one hop away: behind no proxy
+        session.mount("http://", DeadlineAdapter(deadline))
+        deadline.start(timeout)
         try:
-            answer = session.get(url, headers=HEADERS, timeout=timeout, allow_redirects=False)
-        except (requests.RequestException, ValueError):  # the latter for what cannot be a host
-            return None
-    is_value = answer.status_code == requests.codes.ok and "Metadata-Flavor" in answer.headers
-    return answer.text if is_value else None
+            with session.get(
+                url, headers=HEADERS, timeout=timeout, allow_redirects=False, stream=True
+            ) as answer:
+                content = bytes(answer.raw.read(_MAX_BYTES + 1))
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            is_late = deadline.is_over() or isinstance(error, _TIMEOUTS)
+            raise NoAnswerError(type(error).__name__, is_late=is_late) from error
+        except ValueError as error:  # what cannot be a host
+            raise NoAnswerError(type(error).__name__, is_late=False) from error
+    return _value(answer, content)
 
 
-def detect_resource(
-    project: str,
-    environ: Mapping[str, str] = os.environ,
-    read: Callable[[str], str | None] = read_metadata,
-) -> dict[str, Any]:
-    """Return the MonitoredResource of this machine; ``global`` where it is none of Google's."""
-    known: dict[str, str | None] = {}
-    if read("instance/id") is None:  # not on Google's machines: one question instead of nine
-        known = dict.fromkeys(("@instance/id", _CLUSTER, _REGION, _ZONE))
-
-    def value(source: str) -> str | None:
-        if not source.startswith("@"):
-            return environ.get(source)
-        if source not in known:
-            known[source] = read(source[1:])
-        return known[source]
-
-    for rule in _RULES:
-        if all(value(need) for need in rule.needs):
-            labels = {name: value(source) or "" for name, source in rule.labels.items()}
-            for name in ("region", "location"):
-                labels.update({k: v.rsplit("/", 1)[-1] for k, v in labels.items() if k == name})
-            return {"type": rule.type, "labels": {"project_id": project, **labels}}
-    return {"type": "global", "labels": {"project_id": project}}
+def _value(answer: requests.Response, content: bytes) -> str | None:
+    status = answer.status_code
+    if status in _PASSING or status >= 500:  # noqa: PLR2004
+        raise NoAnswerError(str(status), is_late=True)
+    if "Metadata-Flavor" not in answer.headers and not (_sightings and status == _NOT_FOUND):
+        raise NoAnswerError("something else answered", is_late=False)
+    if status != requests.codes.ok or len(content) > _MAX_BYTES:
+        return None
+    return content.decode("utf-8", "replace")
 
 
-def resource_of_environment(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Return the resource's type as far as the environment alone tells it; no network."""
-    for rule in _RULES:
-        if all(need in environ for need in rule.needs):
-            return {"type": rule.type}
-    return {}
-
-
-def environment_labels(
-    resource: Mapping[str, Any], environ: Mapping[str, str] = os.environ
-) -> dict[str, str]:
-    """Return the labels that Google's pages expect of every entry of such a resource."""
-    wanted = _LABELS.get(str(resource.get("type")), {})
-    return {name: environ[source] for name, source in wanted.items() if environ.get(source)}
+def is_to_be_awaited(error: NoAnswerError, *, is_googles: bool) -> bool:
+    """Tell whether a silent server is away for a while, and not absent."""
+    if is_googles or _sightings or _has_googles_board():
+        return True
+    if error.is_late:
+        _silences.append(True)
+    return error.is_late and len(_silences) < _MAX_SILENCES

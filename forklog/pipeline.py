@@ -57,7 +57,7 @@ class Pipeline(Leaving):
         self._report, self.insert_ids = parts.report, parts.insert_ids
         self.buffer, self.flusher = parts.buffer, parts.flusher
         self.driver, self.ending = parts.driver, parts.ending
-        self.insert_ids.renew()
+        self.insert_ids.renew(inherited.insert_ids if inherited else None)
         self.offer, self.opening = self.buffer.offer, self.insert_ids.opening
         self.buffer.on_wake, self.driver.on_start = self._woken, on_start
         self.boot: Boot = Boot(self.buffer, inherited.boot.estate() if inherited else None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 
 from forklog.clock import monotonic
@@ -12,11 +11,11 @@ from forklog.stderr import write
 __all__ = ["Report"]
 
 INTERVAL = 60.0
+_PATIENCE_SECONDS = 0.05  # for the reader of a full pipe: another process may be writing much
 
 
 def _to_stderr(line: str) -> None:
-    with contextlib.suppress(Exception):  # closed, None, or nobody reads it
-        write(line)
+    write(line, _PATIENCE_SECONDS)
 
 
 class Report:

@@ -47,12 +47,17 @@ class Verdict:
     """Entries that will never be accepted: zero-based index to drop reason."""
     again: frozenset[int] = frozenset()
     """Entries that were not stored for a passing reason."""
+    is_diverted: bool = False
+    """The entries were written to stderr in place of the server."""
     delay: float | None = None
     """Seconds to wait, where the server or the failure says so."""
 
 
-def judge(answer: Answer, count: int) -> Verdict:
+def judge(answer: Answer, count: int) -> Verdict:  # noqa: PLR0911 - one for each kind of answer
     """Judge an answer to a batch of ``count`` entries."""
+    if answer.diverted is not None:
+        rest = frozenset(range(answer.diverted, count))
+        return Verdict(Kind.DELIVERED, "stderr cannot be written", again=rest, is_diverted=True)
     if 200 <= answer.status < 300:  # noqa: PLR2004
         return Verdict(Kind.DELIVERED)
     error = _error_of(answer.body)

@@ -26,8 +26,9 @@ class State(enum.Enum):
 class Stats:
     """What this process's pipeline has done so far.
 
-    ``accepted == delivered + sum(dropped.values()) + pending`` holds in every snapshot. The unit
-    is the entry: a record is one entry, or several where it was too long and had to be split.
+    ``accepted == delivered + sum(diverted.values()) + sum(dropped.values()) + pending`` holds in
+    every snapshot. The unit is the entry: a record is one entry, or several where it was too long
+    and had to be split.
 
     Counters only grow; they start at zero in every process. Gauges are read at the call.
     """
@@ -40,6 +41,8 @@ class Stats:
     """Counter: entries taken from log calls, boot records adopted from a parent included."""
     delivered: int = 0
     """Counter: entries that the server has confirmed."""
+    diverted: Mapping[str, int] = field(default_factory=lambda: _EMPTY)
+    """Counter: entries written elsewhere in place of the server, by place (``stderr``)."""
     dropped: Mapping[str, int] = field(default_factory=lambda: _EMPTY)
     """Counter: entries given up, by reason (docs/delivery.md lists the reasons)."""
     adopted: int = 0
@@ -58,4 +61,4 @@ class Stats:
     def as_dict(self) -> dict[str, int | str | dict[str, int]]:
         """Return the numbers as plain values, for JSON or a metrics library."""
         values = {name: getattr(self, name) for name in self.__slots__}
-        return {**values, "dropped": dict(self.dropped)}
+        return {**values, "diverted": dict(self.diverted), "dropped": dict(self.dropped)}

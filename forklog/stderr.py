@@ -6,18 +6,16 @@ while a thread of its parent is writing would have it held for ever, its own pri
 
 from __future__ import annotations
 
+import contextlib
 import io
-import os
-import select
-import stat
 import sys
 from typing import Any
 
-from forklog.clock import monotonic
+from forklog.descriptor import write_lines
 
 __all__ = ["stream", "write"]
 
-_MAX_SECONDS = 5.0  # for everything that is to be written into a pipe
+_is_torn = [False]
 
 
 def stream() -> Any:
@@ -30,27 +28,31 @@ def stream() -> Any:
     return sys.stderr if is_stream else sys.__stderr__
 
 
-def write(text: str, patience: float = 0.0) -> None:
-    """Write text; raises whatever the stream does, TimeoutError if nobody reads it.
+def write(text: str, patience: float = 0.0) -> int:
+    """Write text; return how many of its lines were written whole. Never raises.
 
     Args:
-        text: one line or many.
-        patience: seconds to wait for the reader of a pipe, between two writes.
+        text: one line or many, each ended by a newline.
+        patience: seconds to wait for the reader between two pieces; five seconds bound the whole.
     """
-    place = stream()
-    descriptor = _descriptor_of(place)
-    if descriptor is None:
+    with contextlib.suppress(Exception):  # closed, None, or whatever the application's object does
+        place = stream()
+        descriptor = _descriptor_of(place)
+        if descriptor is not None:
+            return _write_lines(descriptor, text, place.encoding or "utf-8", patience)
         place.write(text)
         place.flush()
-        return
-    data = text.encode(place.encoding or "utf-8", "backslashreplace")
-    # A pipe that has room has room for so much; a larger write could wait.
-    size = select.PIPE_BUF if stat.S_ISFIFO(os.fstat(descriptor).st_mode) else 0
-    deadline = monotonic() + _MAX_SECONDS
-    while data:
-        if size and (monotonic() > deadline or not _has_room(descriptor, patience)):
-            raise TimeoutError("nobody reads stderr")
-        data = data[os.write(descriptor, data[: size or len(data)]) :]
+        return text.count("\n")
+    return 0
+
+
+def _write_lines(descriptor: int, text: str, encoding: str, patience: float) -> int:
+    data = text.encode(encoding, "backslashreplace")
+    ending = b"\n" if _is_torn[0] else b""  # of the line that an earlier call could not finish
+    written = (ending + data)[: write_lines(descriptor, ending + data, patience)]
+    if written:
+        _is_torn[0] = not written.endswith(b"\n")
+    return written.count(b"\n", len(ending))
 
 
 def _descriptor_of(place: Any) -> int | None:
@@ -58,10 +60,3 @@ def _descriptor_of(place: Any) -> int | None:
         return int(place.fileno())
     except (AttributeError, OSError, TypeError, ValueError):
         return None
-
-
-def _has_room(pipe: int, seconds: float) -> bool:
-    try:
-        return bool(select.select([], [pipe], [], seconds)[1])
-    except ValueError:  # a number that is too high for select
-        return True

@@ -11,8 +11,8 @@ from typing import Any
 
 from forklog.errors import OptionError
 from forklog.labels import MAX_LABELS
-from forklog.metadata import environment_labels, resource_of_environment
 from forklog.options import Options
+from forklog.resource import environment_labels, resource_of_environment
 from forklog.transports.base import Transport
 
 __all__ = ["checked_transport", "enlist", "known_resource", "options_of"]

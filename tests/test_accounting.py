@@ -39,7 +39,7 @@ def _first(pattern: re.Pattern[bytes], entry: bytes) -> str:
 
 
 def _add_up(stats: Stats) -> None:
-    settled = stats.delivered + sum(stats.dropped.values())
+    settled = stats.delivered + sum(stats.diverted.values()) + sum(stats.dropped.values())
     assert stats.accepted == settled + stats.pending, stats
 
 
@@ -60,7 +60,13 @@ class _Watch:
             is_over = self._over.wait(0.0005)
             stats = self._handler.stats()
             self.reads += 1
-            if stats.accepted != stats.delivered + sum(stats.dropped.values()) + stats.pending:
+            if (
+                stats.accepted
+                != stats.delivered
+                + sum(stats.diverted.values())
+                + sum(stats.dropped.values())
+                + stats.pending
+            ):
                 self.wrong.append(stats)
 
     def end(self) -> None:

@@ -447,7 +447,10 @@ def test_an_unknown_project_is_said() -> None:
 
 @pytest.mark.usefixtures("no_credentials")
 def test_a_laptop_gets_json_lines_on_stderr() -> None:
-    """Without any credentials entries are lines on stderr, after one sentence with the remedy."""
+    """Without any credentials entries are lines on stderr, after one sentence with the remedy.
+
+    They count as diverted. Closes: entries that no server has, counted as delivered.
+    """
     done = check_python("""
         import forklog, logging
         handler = forklog.CloudLoggingHandler(project="p")
@@ -455,7 +458,9 @@ def test_a_laptop_gets_json_lines_on_stderr() -> None:
         logging.warning("one")
         logging.warning("two")
         assert handler.flush(20)
-        assert handler.stats().delivered == 2
+        stats = handler.stats()
+        assert (stats.delivered, dict(stats.diverted)) == (0, {"stderr": 2}), stats
+        assert stats.accepted == 2 and not stats.dropped and not stats.pending, stats
     """)
     sentence, *lines = done.stderr.splitlines()
     assert "gcloud auth application-default login" in sentence

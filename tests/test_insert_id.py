@@ -7,6 +7,7 @@ import os
 import threading
 import time
 
+import pytest
 from records import Road, record_of
 
 from forklog.insert_id import KEY_BYTES, OPENING, InsertIds, number_of
@@ -104,3 +105,32 @@ def test_a_key_separates_earlier_entries_from_later_ones() -> None:
     key = road.ids.key()
     (after,) = road.raw(record_of())
     assert before < key < after
+
+
+@pytest.mark.parametrize("change", [-(10**15), 0, 10**15], ids=["back", "same", "forward"])
+def test_a_successor_sorts_after_whatever_the_clock_says(change: int) -> None:
+    """The ids of a pipeline's successor are above all of its own, also if the clock was set.
+
+    Closes: an order that rests on a clock which somebody may set back.
+    """
+    now = [1_800_000_000 * 10**9]
+    parent, child, grandchild = (InsertIds(lambda: now[0]) for _ in range(3))
+    before = parent.key()
+    for young, old in ((child, parent), (grandchild, child)):
+        now[0] += change
+        young.renew(after=old)
+        key = young.key()
+        assert key > before
+        assert len(key) == KEY_BYTES
+        before = key
+
+
+@pytest.mark.parametrize("seconds", [-5, 10**10])
+def test_a_clock_out_of_bounds_keeps_the_place(seconds: int) -> None:
+    """Before 1970 and after 2112 an id still has its 29 digits."""
+    parent = InsertIds(lambda: seconds * 10**9)
+    child = InsertIds(lambda: seconds * 10**9)
+    child.renew(after=parent)
+    for ids in (parent, child):
+        assert len(ids.opening()) == KEY_BYTES
+        assert number_of(ids.opening()) == 1

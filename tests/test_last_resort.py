@@ -8,12 +8,14 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
 from helpers import check_python, python_path
 
 from forklog.last_resort import write_last_resort
+from forklog.private_file import append_lines
 from forklog.report import Report
 
 _OPEN = Path("/proc/self/fd")
@@ -255,3 +257,97 @@ def test_a_fork_while_another_thread_writes_leaves_stderr_usable() -> None:
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == DONE
         os._exit(DONE)
     """)
+
+
+def test_a_folder_of_another_user_is_refused(
+    tmp_path: Path, report: Report, complaints: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever owns a folder on the way decides what stands below it: stderr gets the entries.
+
+    Closes: trust in a path of which another user holds a part.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a folder of another user")
+    path = tmp_path / "theirs" / "ours" / "lost.json"
+    path.parent.mkdir(parents=True)
+    os.chown(tmp_path / "theirs", 12345, 12345)
+    written = write_last_resort(str(path), _ENTRIES, report)
+    assert not path.exists()
+    assert "another user" in complaints[0]
+    assert "eins" in capsys.readouterr().err
+    assert written == {"file": 0, "stderr": 2}
+
+
+def test_a_folder_that_is_swapped_meanwhile_is_not_followed(tmp_path: Path, report: Report) -> None:
+    """While a folder and another user's link change places, no entry gets to the link's target.
+
+    Closes: a path that is checked and then opened by its name.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a link of another user")
+    for name in ("real", "victim"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "victim")
+    os.lchown(tmp_path / "link", 12345, 12345)
+    (tmp_path / "spot").mkdir()
+    over = threading.Event()
+
+    def swap() -> None:
+        while not over.is_set():
+            (tmp_path / "spot").rename(tmp_path / "away")
+            (tmp_path / "link").rename(tmp_path / "spot")
+            (tmp_path / "spot").rename(tmp_path / "link")
+            (tmp_path / "away").rename(tmp_path / "spot")
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        for _ in range(3000):
+            with contextlib.suppress(OSError):
+                append_lines(str(tmp_path / "spot" / "lost.json"), b"{}\n")
+    finally:
+        over.set()
+        thread.join()
+    assert not list((tmp_path / "victim").iterdir())
+    assert write_last_resort(str(tmp_path / "spot" / "lost.json"), _ENTRIES, report)["file"] == 2
+
+
+@pytest.mark.parametrize(("before", "after"), [(0o666, 0o640), (0o640, 0o640), (0o600, 0o600)])
+def test_an_existing_file_is_made_private(
+    tmp_path: Path, report: Report, before: int, after: int
+) -> None:
+    """An existing file that everybody may read or write is so no longer."""
+    path = tmp_path / "lost.json"
+    path.touch()
+    path.chmod(before)
+    write_last_resort(str(path), _ENTRIES, report)
+    assert path.stat().st_mode & 0o777 == after
+
+
+def test_a_torn_line_stays_alone(tmp_path: Path, report: Report) -> None:
+    """After a line that a full disk has cut, entries begin on a line of their own."""
+    path = tmp_path / "lost.json"
+    path.write_bytes(b'{"textPayload":"to')
+    write_last_resort(str(path), _ENTRIES, report)
+    assert path.read_bytes().splitlines()[1:] == _ENTRIES
+
+
+def test_what_a_full_disk_does_not_take_goes_to_stderr() -> None:
+    """Each entry is written once: those that fit to the file, the others to stderr."""
+    done = check_python("""
+        import os, resource, tempfile
+        from forklog.last_resort import write_last_resort
+        from forklog.report import Report
+        path = os.path.join(tempfile.mkdtemp(), "lost.json")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (250, 250))
+        entries = [b'{"n":%d,"x":"%b"}' % (n, b"x" * 80) for n in range(5)]
+        said = []
+        written = write_last_resort(path, entries, Report(said.append))
+        assert written == {"file": 2, "stderr": 3}, written
+        assert "large" in said[0], said
+        kept = open(path, "rb").read().splitlines()
+        assert kept[:2] == entries[:2]
+        os.unlink(path)
+        os.rmdir(os.path.dirname(path))
+    """)
+    assert [json.loads(line)["n"] for line in done.stderr.splitlines()] == [2, 3, 4]

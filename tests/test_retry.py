@@ -151,3 +151,11 @@ def test_backoff_has_full_jitter() -> None:
     """The delay is spread over everything from zero to the bound."""
     assert backoff(2, 30.0, lambda: 0.0) == 0.0
     assert backoff(2, 30.0, lambda: 0.25) == 0.5
+
+
+def test_what_stderr_has_taken_is_not_delivered() -> None:
+    """Of entries that went to stderr in place of the server the unwritten ones are sent again."""
+    verdict = judge(Answer(200, diverted=2), 5)
+    assert verdict.is_diverted
+    assert verdict.again == {2, 3, 4}
+    assert not judge(Answer(200), 5).is_diverted

@@ -12,7 +12,7 @@ from google.cloud import logging as stock
 from google.cloud.logging_v2.handlers import _monitored_resources, handlers, transports
 
 from forklog import CloudLoggingHandler, OptionError
-from forklog.metadata import environment_labels, resource_of_environment
+from forklog.resource import environment_labels, resource_of_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

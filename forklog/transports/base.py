@@ -28,6 +28,8 @@ class Answer:
     body: bytes = b""
     retry_after: float | None = None
     place: Place = Place()
+    diverted: int | None = None
+    """So many entries, from the first on, were written to stderr; no server has them."""
 
 
 class WireError(ForklogError):

@@ -17,8 +17,8 @@ import urllib3.exceptions
 from forklog import __about__
 from forklog.clock import realtime_ns
 from forklog.fork import keep_in_children
-from forklog.metadata import detect_resource
 from forklog.options import Options, is_loopback
+from forklog.resource import detect_resource
 from forklog.transports.access import (
     Access,
     NoCredentialsError,
@@ -76,13 +76,9 @@ def resource_of(options: Options, access: Access) -> dict[str, Any]:
         return dict(options.resource)
     if access.credentials is None:
         return {"type": "global", "labels": {"project_id": access.project}}
-    resource = detect_resource(access.project)
     is_of_google_auth = type(access.credentials).__module__.startswith("google.auth.compute_engine")
     is_of_machine = is_of_google_auth or isinstance(access.credentials, MachineAccount)
-    if is_of_machine and resource["type"] == "global":
-        # It is one of Google's, so this is not its resource; the token is not to be had now either.
-        raise WireError("the metadata server did not answer")
-    return resource
+    return detect_resource(access.project, is_googles=is_of_machine)
 
 
 class HttpConnection:

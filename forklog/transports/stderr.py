@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from forklog.last_resort import write_to_stderr
 from forklog.report import Report
 from forklog.transports.access import NoCredentialsError
-from forklog.transports.base import Answer, Connection, WireError
+from forklog.transports.base import Answer, Connection
 from forklog.transports.machine import login_file
 
 __all__ = ["StderrConnection"]
@@ -26,17 +26,13 @@ class StderrConnection:
         self._report.say("credentials", why)
 
     def send(self, entries: Sequence[bytes], timeout: float) -> Answer:
-        """Write the entries; they count as delivered. Or send them, once there are credentials."""
+        """Write the entries; they count as diverted. Or send them, once there are credentials."""
         if self._wire is None and (seen := _traces()) != self._seen:
             self._look(seen)
         if self._wire is not None:
             return self._wire.send(entries, timeout)
-        try:
-            write_to_stderr(b"".join(entry + b"\n" for entry in entries))
-        except Exception as error:
-            text = f"stderr cannot be written ({type(error).__name__})"
-            raise WireError(text) from error
-        return Answer(200)
+        written = write_to_stderr(b"".join(entry + b"\n" for entry in entries))
+        return Answer(200, diverted=written)
 
     def _look(self, seen: object) -> None:
         try:
