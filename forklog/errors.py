@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
-__all__ = ["ForklogError", "OptionError"]
+__all__ = ["ForklogError", "Hidden", "OptionError"]
+
+_MAX_CHARS = 500  # of a value in a message
 
 
 class ForklogError(Exception):
     """Root of everything that forklog raises on purpose."""
 
 
+class Hidden:
+    """Stands in a message for a value that may be a secret: its type is shown, the value is not."""
+
+    def __init__(self, value: object) -> None:
+        """Keep the name of the type, nothing of the value."""
+        self._type = type(value).__name__
+
+    def __repr__(self) -> str:
+        return f"<{self._type}>"
+
+
 class OptionError(ForklogError, ValueError):
     """An option of the handler has a value that cannot work.
 
-    The message names the option, shows its value, states the rule and says what to do.
+    The message names the option, shows its value (the type alone where it may be a secret), states
+    the rule and says what to do.
     """
 
     def __init__(self, option: str, value: object, rule: str, remedy: str) -> None:
         """Compose the message from its four parts; keep the option's name for programs."""
-        super().__init__(f"option {option}={value!r}: {rule}; {remedy}")
+        kind = "variable" if option.isupper() else "option"
+        super().__init__(f"{kind} {option}={_shown(value)}: {rule}; {remedy}")
         self.option = option
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a repr of the application
+        text = repr(Hidden(value))
+    return text if len(text) <= _MAX_CHARS else f"{text[:_MAX_CHARS]}..."

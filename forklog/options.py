@@ -7,11 +7,12 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from forklog.errors import OptionError
+from forklog.errors import Hidden, OptionError
 from forklog.labels import MAX_KEY_BYTES, MAX_LABELS, MAX_LABELS_BYTES, MAX_VALUE_BYTES
 from forklog.limits import estimate
 from forklog.repair import MAX_RESOURCE_BYTES
@@ -23,7 +24,9 @@ LAST_RESORTS = ("stderr", "none")
 # Cloud Logging, LogEntry.log_name: LOG_ID is under 512 characters of this alphabet.
 _LOG_ID = re.compile(r"[A-Za-z0-9/_.\-]{1,511}\Z")
 _MAX_SECONDS = 1_000_000  # a socket waits 2**31 ms at most
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+# No user, query, fragment, space or backslash: programs disagree on which host such a URL names.
+_URL = re.compile(r"https?://[A-Za-z0-9.\-_~%:\[\]]+(/[A-Za-z0-9.\-_~%:/]*)?\Z", re.IGNORECASE)
+_HARMLESS = re.compile(r"[\w.\-~:/\[\] ]{,200}\Z")
 _MAX_REQUEST_BYTES = 9 * 1024 * 1024  # the server refuses more than 10,485,760 with its envelope
 
 
@@ -167,22 +170,47 @@ def _check_endpoint(endpoint: object) -> str | None:
     text = endpoint.rstrip("/") if isinstance(endpoint, str) else ""
     if not _is_base_url(text):
         rule = "must be an http(s) URL without query and user"
-        raise OptionError("endpoint", endpoint, rule, 'give "http://127.0.0.1:8085" or the like')
+        remedy = 'give "http://127.0.0.1:8085" or the like'
+        raise OptionError("endpoint", _harmless(endpoint), rule, remedy)
     return text
 
 
+def check_emulator(host: str | None) -> str | None:
+    """Return the URL of a value of LOGGING_EMULATOR_HOST; None if the variable is not set."""
+    if not host:
+        return None
+    url = host.rstrip("/") if "://" in host else f"http://{host}"
+    if not _is_base_url(url):
+        rule = "must be HOST:PORT or an http(s) URL without query and user"
+        remedy = "set it to 127.0.0.1:8085 or the like, or unset it"
+        raise OptionError("LOGGING_EMULATOR_HOST", _harmless(host), rule, remedy)
+    return url
+
+
 def _is_base_url(text: str) -> bool:
+    """Tell whether a text is the beginning of URLs, read alike by all that split URLs."""
+    if not _URL.match(text):
+        return False
     try:
         parts = urlsplit(text)
         has_host = bool(parts.hostname) and parts.port != 0  # a port that is no number raises
     except ValueError:
         return False
-    return has_host and parts.scheme in ("http", "https") and not (parts.query or parts.username)
+    return has_host and parts.scheme in ("http", "https")
+
+
+def _harmless(url: object) -> object:
+    """Return a wrong URL as it may be shown: a user, a query and a fragment may hold a secret."""
+    return Hidden(url) if isinstance(url, str) and not _HARMLESS.match(url) else url
 
 
 def is_loopback(url: str) -> bool:
     """Tell whether a URL's host is this machine."""
-    return urlsplit(url).hostname in _LOOPBACK
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _check_last_resort(value: object) -> str:

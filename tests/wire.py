@@ -28,20 +28,23 @@ class RawServer:
     """Accepts connections and does with each what the test says, in a thread of its own."""
 
     def __init__(
-        self, act: Callable[[socket.socket], object], context: ssl.SSLContext | None = None
+        self,
+        act: Callable[[socket.socket], object],
+        context: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
-        """Listen on a free port of 127.0.0.1."""
+        """Listen on a free port of an address of this machine."""
         self.act = act
         self.accepted = self.closed = 0
         self.over = threading.Event()
         self._context = context
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((host, 0))
         self._open: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
         scheme = "http" if context is None else "https"
-        self.port = self._listener.getsockname()[1]
-        self.url = f"{scheme}://127.0.0.1:{self.port}"
+        self._host, self.port = host, self._listener.getsockname()[1]
+        self.url = f"{scheme}://{host}:{self.port}"
 
     def _accept(self) -> None:
         while True:
@@ -70,7 +73,7 @@ class RawServer:
     def close(self) -> None:
         """End all threads and connections."""
         self.over.set()
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5):
+        with contextlib.suppress(OSError), socket.create_connection((self._host, self.port), 5):
             pass
         self._listener.close()
         for connection in self._open:

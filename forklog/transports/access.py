@@ -6,15 +6,16 @@ import contextlib
 import importlib
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 import google.auth
 import google.auth.exceptions
 
+from forklog.errors import OptionError
 from forklog.metadata import is_on_google, read_metadata
-from forklog.options import Options, is_loopback
+from forklog.options import Options, check_emulator, is_loopback
 from forklog.transports.base import WireError
 from forklog.transports.machine import MachineAccount, is_plain_machine
 
@@ -58,7 +59,8 @@ class Access:
     """Where to send, as whom, into which project."""
 
     endpoint: str
-    credentials: Any  # google.auth.credentials.Credentials, or None for a local endpoint
+    credentials: Any = field(repr=False)
+    """Of google.auth, or those of this machine, or None where no token is sent."""
     project: str
 
 
@@ -73,19 +75,25 @@ def known_project(options: Options) -> str | None:
 
 def endpoint_of(options: Options) -> str:
     """Return the endpoint: the option, else LOGGING_EMULATOR_HOST, else Google's."""
-    emulator = os.environ.get("LOGGING_EMULATOR_HOST")
+    return options.endpoint or emulator_of(options) or DEFAULT_ENDPOINT
+
+
+def emulator_of(options: Options) -> str | None:
+    """Return the URL of the emulator if LOGGING_EMULATOR_HOST decides, which gets no token.
+
+    Raises:
+        OptionError: the variable's value names no host.
+    """
     if options.endpoint is not None:
-        return options.endpoint
-    if emulator:
-        return emulator.rstrip("/") if "://" in emulator else f"http://{emulator}"
-    return DEFAULT_ENDPOINT
+        return None
+    return check_emulator(os.environ.get("LOGGING_EMULATOR_HOST"))
 
 
 def load_credentials_code(options: Options) -> None:
     """Import what the flush thread may need: of google.auth nothing where no file names a key."""
     importlib.import_module("netrc")  # requests imports it with its first request
     given = options.credentials
-    if given is None and (_needs_none(endpoint_of(options)) or is_plain_machine()):
+    if _is_anonymous(options) or (given is None and is_plain_machine()):
         return
     with contextlib.suppress(NoCredentialsError):  # told when it is needed
         load_google_auth()
@@ -111,9 +119,15 @@ def load_google_auth() -> Any:
     return authorized
 
 
-def _needs_none(endpoint: str) -> bool:
-    """Plain http is for the emulator, and what is on this machine too: they never get a token."""
-    return _is_plain(endpoint) or is_loopback(endpoint)
+def _is_anonymous(options: Options) -> bool:
+    """Tell whether requests are sent without a token.
+
+    A host that LOGGING_EMULATOR_HOST names gets none at all. Plain http and this machine get only
+    that of credentials that were given.
+    """
+    endpoint = endpoint_of(options)
+    is_local = _is_plain(endpoint) or is_loopback(endpoint)
+    return bool(emulator_of(options)) or (options.credentials is None and is_local)
 
 
 def _is_plain(endpoint: str) -> bool:
@@ -128,10 +142,14 @@ def find_access(options: Options) -> Access:
         NoCredentialsError: there are none, and that will not pass.
         WireError: not to be found now, or something that somebody has to mend.
     """
-    endpoint = endpoint_of(options)
+    try:
+        endpoint = endpoint_of(options)
+    except OptionError as error:  # the environment has changed since the construction
+        raise WireError(str(error), is_blocked=True) from error
     project = known_project(options)
-    if options.credentials is None and _needs_none(endpoint):
-        return Access(endpoint, None, project or _LOCAL_PROJECT)
+    if _is_anonymous(options):
+        named = project or getattr(options.credentials, "project_id", None)
+        return Access(endpoint, None, str(named or _LOCAL_PROJECT))
     if _is_plain(endpoint) and not is_loopback(endpoint):
         host = urlsplit(endpoint).hostname
         text = f"will not send credentials to {host} over plain http; use https"

@@ -14,6 +14,7 @@ import math
 import socket
 import ssl
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -176,10 +177,12 @@ class TokenAdapter(DeadlineAdapter):
     error that google.auth does not know, and the driver waits it out like any other failure.
     """
 
-    def send(self, *args: Any, **options: Any) -> requests.Response:
+    def send(self, request: Any, *args: Any, **options: Any) -> requests.Response:
         """Send one request for a token; WireError if a later one may do better."""
+        if urlsplit(request.url).scheme == "http":  # a proxy would read the token
+            options["proxies"] = {}
         try:
-            answer = super().send(*args, **options)
+            answer = super().send(request, *args, **options)
         except requests.RequestException as error:
             name = type(error).__name__
             raise WireError(f"the credentials' server did not answer ({name})") from error

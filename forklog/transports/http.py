@@ -103,11 +103,11 @@ class HttpConnection:
         _mount(self._tokens, TokenAdapter(self._deadline))
         self._signer = signer_of(access, url, self._tokens, options.connect_timeout)
         session = requests.Session()
-        session.trust_env = access.credentials is not None or not is_loopback(access.endpoint)
         # What a session finds out anew for each request is the same for all of ours: proxies and
         # certificates of the environment. The adapter alone takes half of the session's time.
         found = session.merge_environment_settings(url, {}, None, None, None)
-        self._settings: dict[str, Any] = {n: found[n] for n in ("verify", "proxies")}
+        proxies = {} if is_loopback(access.endpoint) else found["proxies"]
+        self._settings: dict[str, Any] = {"verify": found["verify"], "proxies": proxies}
         self._request = requests.Request("POST", url, _HEADERS).prepare()
         self._adapter = DeadlineAdapter(self._deadline)
         keep_in_children(self)

@@ -70,6 +70,7 @@ class _GoogleAuth:
     def __init__(
         self, credentials: Any, url: str, tokens: requests.Session, timeout: float
     ) -> None:
+        tokens.max_redirects = 0  # another host gets nothing that is worth a token
         self._credentials = credentials
         self._url = url
         self._fetch = functools.partial(load_google_auth().Request(tokens), timeout=timeout)
