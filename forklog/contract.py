@@ -24,7 +24,7 @@ __all__ = ["HandlerLock", "OverridableHandler", "Watched", "nothing"]
 
 _Encode = Callable[[logging.LogRecord, Callable[[], bytes]], tuple[int, bytes] | None]
 
-_DECISIVE = frozenset({"emit", "format", "formatter", "acquire", "release"})
+_DECISIVE = frozenset({"emit", "filter", "format", "formatter", "acquire", "release"})
 _FORMATTING = ("format", "formatMessage", "formatException", "formatStack", "usesTime")
 _watched: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 
@@ -137,6 +137,8 @@ class OverridableHandler(logging.Handler, metaclass=Watched):
 
     _encoder: Encoder
     _encode: _Encode
+    _is_filtering: bool
+    """Whether ``filter`` is to be called even where the handler has no filter."""
     _epoch: object = None  # another one after each patch
 
     def __init__(self, level: int | str) -> None:
@@ -170,6 +172,7 @@ class OverridableHandler(logging.Handler, metaclass=Watched):
         if isinstance(lock, HandlerLock):  # a subclass may have made another one
             lock.is_real = is_overridden
         self._encode = encode
+        self._is_filtering = not _is_of(_function_of(self, "filter"), "logging")
         if self._epoch is not epoch:  # another thread patched meanwhile
             self._decide_again()
         return encode(record, opening)
@@ -178,6 +181,7 @@ class OverridableHandler(logging.Handler, metaclass=Watched):
         self._epoch = object()
         # Not a method that an attribute hides: the interpreter reads those slowly.
         self._encode = self._encode_first
+        self._is_filtering = True
 
     def __setattr__(self, name: str, value: object) -> None:
         """Set an attribute; a patch of a method is in effect with the next record."""

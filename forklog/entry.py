@@ -139,7 +139,7 @@ class Encoder:
         return self._full.encode(record, ids)
 
     def encode_given(
-        self, record: logging.LogRecord, ids: InsertIds, payload: Any, *, is_repaired: bool = True
+        self, record: logging.LogRecord, ids: InsertIds, payload: Any, *, is_repaired: bool = False
     ) -> list[tuple[int, bytes]]:
         """Encode a record with this payload in place of its own, marked as repaired or not."""
         return self._full.encode_given(record, ids, payload, is_repaired=is_repaired)

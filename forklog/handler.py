@@ -7,31 +7,30 @@ I/O and imports nothing, so it may run in any thread, interrupt itself, and foll
 from __future__ import annotations
 
 import logging
-import threading
 import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from forklog import logging_lock, uwsgi
-from forklog.clean import safe_text
-from forklog.contract import OverridableHandler, nothing
-from forklog.entry import OWN_LOGGERS, Encoder
+from forklog.contract import nothing
+from forklog.entry import Encoder
 from forklog.fork import PerProcess, pid
 from forklog.options import Options
+from forklog.own_records import is_own_record
 from forklog.parts import Parts, Spare
 from forklog.payload import WithheldError, bare, withheld
 from forklog.pipeline import Pipeline
 from forklog.stats import Stats
 from forklog.stock import checked_transport, enlist, known_resource, options_of
-from forklog.transports.access import known_project
+from forklog.surface import StockSurface
 from forklog.transports.base import Transport
 from forklog.transports.http import HttpTransport
 
 __all__ = ["CloudLoggingHandler"]
 
 
-class CloudLoggingHandler(OverridableHandler):
+class CloudLoggingHandler(StockSurface):
     """Send log records to Google Cloud Logging from a background thread, in every process.
 
     Works in `logging.config.dictConfig` and `fileConfig` with plain strings, numbers and dicts, and
@@ -64,14 +63,14 @@ class CloudLoggingHandler(OverridableHandler):
         **options: Any,
     ) -> None:
         """Check the options and build; starts no thread and opens no connection."""
+        given = dict(options)
         self._options = options_of(client, name, options)
         given_wire = checked_transport(transport)
         super().__init__(level)
-        self._project = known_project(self._options)
+        self._surface(client, self._options, given)
         # The pipeline must not keep the handler alive, or a dropped handler would never end.
-        this = weakref.ref(self)
-        wire = given_wire or HttpTransport(self._options, lambda p: _set_project(this, p))
-        self._encoder = self._new_encoder(lambda: self._project)
+        wire = given_wire or HttpTransport(self._options, self._learn_project())
+        self._encoder = self._new_encoder(lambda: self.project_id)
         pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
         self._gate = _gate(self._options, wire, pipelines)
         uwsgi.prepare_requests()
@@ -86,22 +85,24 @@ class CloudLoggingHandler(OverridableHandler):
     def __copy__(self) -> CloudLoggingHandler:
         """Return a handler with the same pipeline that formats by itself."""
         copy: CloudLoggingHandler = self._copied()
-        copy._encoder = copy._new_encoder(lambda: self._project)
+        copy._encoder = copy._new_encoder(lambda: self.project_id)
         return copy
 
     flushOnClose = False  # noqa: N815 - logging's name: close delivers, so it need not flush before
 
     def handle(self, record: logging.LogRecord) -> Any:
         """Filter, encode and queue one record. Never blocks; raises what the application's may."""
-        try:
-            passed: Any = self.filter(record)
-        except Exception as error:  # noqa: BLE001 - of the application
-            self._withhold(record, bare(record), "filter", error)
-            return False
-        if not passed:
-            return passed
-        if passed is not True and isinstance(passed, logging.LogRecord):
-            record = passed
+        passed: Any = True
+        if self.filters or self._is_filtering:
+            try:
+                passed = self.filter(record)
+            except Exception as error:  # noqa: BLE001 - of the application
+                self._withhold(record, bare(record), "filter", error)
+                return False
+            if not passed:
+                return passed
+            if passed is not True and isinstance(passed, logging.LogRecord):
+                record = passed
         pipeline = self._gate.product
         if not pipeline.mark[0]:
             pipeline = self._gate.current()
@@ -129,7 +130,7 @@ class CloudLoggingHandler(OverridableHandler):
     def emit(self, record: logging.LogRecord) -> None:
         """Encode and queue one record by the full road, in the pipeline of this very process."""
         pipeline = self._gate.current()
-        if _is_own(record, pipeline):
+        if is_own_record(record, pipeline):
             return
         failure = None
         try:
@@ -147,16 +148,25 @@ class CloudLoggingHandler(OverridableHandler):
     ) -> None:
         """Queue an entry that says what failed, in place of a text that is not to be sent."""
         pipeline = self._gate.current()
-        if _is_own(record, pipeline):
+        if is_own_record(record, pipeline):
             return
         try:
             payload = withheld(shown, stage, error)
-            for rank, entry in self._encoder.encode_given(shown, pipeline.insert_ids, payload):
+            for rank, entry in self._encoder.encode_given(
+                shown, pipeline.insert_ids, payload, is_repaired=True
+            ):
                 pipeline.offer(rank, entry)
         except Exception as broken:  # noqa: BLE001 - as in emit
             self._drop(record, pipeline, broken)
-        else:
-            self._call_handle_error(record, error, is_flush_thread=pipeline.driver.is_own_thread())
+            return
+        self._call_handle_error(record, error, is_flush_thread=pipeline.driver.is_own_thread())
+
+    def _enqueue(self, record: logging.LogRecord, payload: Any) -> None:
+        """Queue what google's transport is given; for a subclass whose ``emit`` calls that."""
+        pipeline = self._gate.current()
+        entries = self._encoder.encode_given(record, pipeline.insert_ids, payload)
+        for rank, entry in entries:
+            pipeline.offer(rank, entry)
 
     def _drop(self, record: logging.LogRecord, pipeline: Pipeline, error: Exception) -> None:
         pipeline.flusher.book_drop("encode", 1, is_new=True)
@@ -175,6 +185,9 @@ class CloudLoggingHandler(OverridableHandler):
             Whether all of them are settled. False at once in a uWSGI process that only holds its
             records for the workers to come.
         """
+        return self._flush_pipeline(timeout)
+
+    def _flush_pipeline(self, timeout: float | None) -> bool:
         seconds = self._options.shutdown_timeout if timeout is None else timeout
         with logging_lock.released():
             return self._known().flush(seconds)
@@ -185,11 +198,15 @@ class CloudLoggingHandler(OverridableHandler):
         What cannot be delivered goes to the ``last_resort``. A record logged afterwards starts the
         handler again, as with the stock handler.
         """
+        self._close_pipeline(None)
+        super().close()
+
+    def _close_pipeline(self, timeout: float | None) -> None:
         gate = getattr(self, "_gate", None)  # absent if construction failed
         if gate is not None and gate.product.mark[0]:
             with logging_lock.released():
-                gate.product.close(self._options.shutdown_timeout)
-        super().close()
+                seconds = self._options.shutdown_timeout if timeout is None else timeout
+                gate.product.close(seconds)
 
     def stats(self) -> Stats:
         """Return a snapshot of this process's counters and gauges. Not for signal handlers."""
@@ -223,28 +240,8 @@ def _gate(
     return gate
 
 
-def _set_project(this: weakref.ref[CloudLoggingHandler], project: str) -> None:
-    handler = this()
-    if handler is not None:
-        handler._project = project  # noqa: SLF001 - of our own class
-
-
 def _let_go(pipelines: weakref.WeakSet[Pipeline]) -> None:
     """Run when a handler was collected: let its thread, which keeps its pipeline, end when idle."""
     for pipeline in list(pipelines):
         if pipeline.mark[0]:
             pipeline.stop_when_idle()
-
-
-def _is_own(record: logging.LogRecord, pipeline: Pipeline) -> bool:
-    """Tell whether a record made in the flush thread is about our own requests.
-
-    An application's finalizers may run there too, and what they log counts.
-    """
-    thread = getattr(record, "thread", None)
-    if (threading.get_ident() if thread is None else thread) != pipeline.driver.thread_ident:
-        return False
-    if not safe_text(getattr(record, "name", "")).startswith(OWN_LOGGERS):
-        return False
-    pipeline.swallowed += 1
-    return True
