@@ -138,6 +138,12 @@ class Encoder:
         """Encode any record, as faithfully as the API allows; several entries if it is long."""
         return self._full.encode(record, ids)
 
+    def encode_given(
+        self, record: logging.LogRecord, ids: InsertIds, payload: Any, *, is_repaired: bool = False
+    ) -> list[tuple[int, bytes]]:
+        """Encode a record with this payload in place of its own, marked as repaired or not."""
+        return self._full.encode_given(record, ids, payload, is_repaired=is_repaired)
+
     def _time_of(self, created: float) -> bytes:
         second, stamp = self._second
         if not 0.0 <= created - second < 1.0:

@@ -78,7 +78,21 @@ class FullRoad:
         """Return the entries of a record, each with its rank."""
         rank = rank_of_level(attribute_of(record, "levelno"))
         draft = self._draft(record, rank)
-        payload = payload_of(record, self._format)
+        return self._finished(draft, rank, ids, payload_of(record, self._format))
+
+    def encode_given(
+        self, record: logging.LogRecord, ids: InsertIds, payload: Any, *, is_repaired: bool
+    ) -> list[tuple[int, bytes]]:
+        """Return the entries of a record with another payload than its own."""
+        rank = rank_of_level(attribute_of(record, "levelno"))
+        draft = self._draft(record, rank)
+        if is_repaired:
+            draft.repaired.add("message")
+        return self._finished(draft, rank, ids, payload)
+
+    def _finished(
+        self, draft: Draft, rank: int, ids: InsertIds, payload: str | dict[str, Any] | None
+    ) -> list[tuple[int, bytes]]:
         if payload is None:
             return [(rank, draft.finish(ids, b""))]
         room = max(_MIN_ROOM, self.room - draft.size())

@@ -7,47 +7,30 @@ I/O and imports nothing, so it may run in any thread, interrupt itself, and foll
 from __future__ import annotations
 
 import logging
-import threading
 import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from forklog import uwsgi
-from forklog.clean import safe_text
-from forklog.entry import OWN_LOGGERS, Encoder
+from forklog.contract import nothing
+from forklog.entry import Encoder
 from forklog.fork import PerProcess, pid
 from forklog.options import Options
+from forklog.own_records import is_own_record
 from forklog.parts import Parts, Spare
+from forklog.payload import WithheldError, bare, withheld
 from forklog.pipeline import Pipeline
 from forklog.stats import Stats
 from forklog.stock import checked_transport, enlist, known_resource, options_of
-from forklog.transports.access import known_project
+from forklog.surface import StockSurface
 from forklog.transports.base import Transport
 from forklog.transports.http import HttpTransport
 
 __all__ = ["CloudLoggingHandler"]
 
-_Encode = Callable[[logging.LogRecord, Callable[[], bytes]], tuple[int, bytes] | None]
 
-
-class _NoLock:
-    """Stands where `logging.Handler` has its lock, which a fork may leave held for ever."""
-
-    def acquire(self, *_args: object) -> bool:
-        return True
-
-    def release(self) -> None:
-        return
-
-    def __enter__(self) -> bool:
-        return True
-
-    def __exit__(self, *_args: object) -> None:
-        return
-
-
-class CloudLoggingHandler(logging.Handler):
+class CloudLoggingHandler(StockSurface):
     """Send log records to Google Cloud Logging from a background thread, in every process.
 
     Works in `logging.config.dictConfig` and `fileConfig` with plain strings, numbers and dicts, and
@@ -80,43 +63,42 @@ class CloudLoggingHandler(logging.Handler):
         **options: Any,
     ) -> None:
         """Check the options and build; starts no thread and opens no connection."""
+        given = dict(options)
         self._options = options_of(client, name, options)
         given_wire = checked_transport(transport)
         super().__init__(level)
-        self._project = known_project(self._options)
+        self._surface(client, self._options, given)
         # The pipeline must not keep the handler alive, or a dropped handler would never end.
-        this = weakref.ref(self)
-        wire = given_wire or HttpTransport(self._options, lambda p: _set_project(this, p))
-        self._encoder = Encoder(
-            self._format_now,
-            self._options.labels,
-            lambda: self._project,
-            known_resource(self._options),
-        )
+        wire = given_wire or HttpTransport(self._options, self._learn_project())
+        self._encoder = self._new_encoder(lambda: self.project_id)
         pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
         self._gate = _gate(self._options, wire, pipelines)
-        formatted = partial(self._encoder.encode_usual, is_formatted=True)
-        is_plain = type(self).format is logging.Handler.format
-        self._encode: _Encode = self._encoder.encode if is_plain else formatted
-        self._encode_formatted: _Encode = formatted
-        if type(self).emit is not CloudLoggingHandler.emit:  # it wants to see every record
-            self._encode = self._encode_formatted = _nothing
         uwsgi.prepare_requests()
         enlist(client, self)
         # Weak references again: the options hold `on_drop`, which may hold the handler.
         weakref.finalize(self, _let_go, pipelines).atexit = False
 
+    def _new_encoder(self, project: Callable[[], str | None]) -> Encoder:
+        options = self._options
+        return Encoder(self._format_now, options.labels, project, known_resource(options))
+
+    def __copy__(self) -> CloudLoggingHandler:
+        """Return a handler with the same pipeline that formats by itself."""
+        copy: CloudLoggingHandler = self._copied()
+        copy._encoder = copy._new_encoder(lambda: self.project_id)
+        return copy
+
     flushOnClose = False  # noqa: N815 - logging's name: close delivers, so it need not flush before
 
-    def createLock(self) -> None:  # noqa: N802 - the name logging gives it
-        """Have no lock: `handle` needs none, and an inherited one may be held for ever."""
-        self.lock = _NoLock()  # type: ignore[assignment]
-
     def handle(self, record: logging.LogRecord) -> Any:
-        """Filter, encode and queue one record. Never blocks, never raises."""
+        """Filter, encode and queue one record. Never blocks; raises what the application's may."""
         passed: Any = True
-        if self.filters:
-            passed = self.filter(record)
+        if self.filters or self._is_filtering:
+            try:
+                passed = self.filter(record)
+            except Exception as error:  # noqa: BLE001 - of the application
+                self._withhold(record, bare(record), "filter", error)
+                return False
             if not passed:
                 return passed
             if passed is not True and isinstance(passed, logging.LogRecord):
@@ -125,7 +107,7 @@ class CloudLoggingHandler(logging.Handler):
         if not pipeline.mark[0]:
             pipeline = self._gate.current()
         # Read and then called: to call an attribute of an instance in one step is slower.
-        encode = self._encode if self.formatter is None else self._encode_formatted
+        encode = self._encode
         try:
             item = encode(record, pipeline.opening)
         except Exception:  # noqa: BLE001 - whatever it is, the full road repairs it
@@ -135,24 +117,61 @@ class CloudLoggingHandler(logging.Handler):
             offer = pipeline.offer
             offer(rank, entry)
             return passed
-        self.emit(record)
+        if self._encode is nothing:  # an emit of the application's
+            self.acquire()
+            try:
+                self.emit(record)
+            finally:
+                self.release()
+        else:
+            self.emit(record)
         return passed
 
     def emit(self, record: logging.LogRecord) -> None:
         """Encode and queue one record by the full road, in the pipeline of this very process."""
         pipeline = self._gate.current()
-        if _is_own(record, pipeline):
+        if is_own_record(record, pipeline):
             return
+        failure = None
         try:
             for rank, entry in self._encoder.encode_full(record, pipeline.insert_ids):
                 pipeline.offer(rank, entry)
-        except Exception:  # noqa: BLE001 - the rules of logging decide what is said
-            pipeline.flusher.book_drop("encode", 1, is_new=True)
-            pipeline.flusher.news.of_drop("encode", 1)
-            self.handleError(record)
+        except WithheldError as error:
+            failure = error.cause
+        except Exception as error:  # noqa: BLE001 - the rules of logging decide what is said
+            self._drop(record, pipeline, error)
+        if failure is not None:
+            self._withhold(record, record, "formatter", failure)
 
-    def _format_now(self, record: logging.LogRecord) -> str:
-        return self.format(record)
+    def _withhold(
+        self, record: logging.LogRecord, shown: logging.LogRecord, stage: str, error: Exception
+    ) -> None:
+        """Queue an entry that says what failed, in place of a text that is not to be sent."""
+        pipeline = self._gate.current()
+        if is_own_record(record, pipeline):
+            return
+        try:
+            payload = withheld(shown, stage, error)
+            for rank, entry in self._encoder.encode_given(
+                shown, pipeline.insert_ids, payload, is_repaired=True
+            ):
+                pipeline.offer(rank, entry)
+        except Exception as broken:  # noqa: BLE001 - as in emit
+            self._drop(record, pipeline, broken)
+            return
+        self._call_handle_error(record, error, is_flush_thread=pipeline.driver.is_own_thread())
+
+    def _enqueue(self, record: logging.LogRecord, payload: Any) -> None:
+        """Queue what google's transport is given; for a subclass whose ``emit`` calls that."""
+        pipeline = self._gate.current()
+        entries = self._encoder.encode_given(record, pipeline.insert_ids, payload)
+        for rank, entry in entries:
+            pipeline.offer(rank, entry)
+
+    def _drop(self, record: logging.LogRecord, pipeline: Pipeline, error: Exception) -> None:
+        pipeline.flusher.book_drop("encode", 1, is_new=True)
+        pipeline.flusher.news.of_drop("encode", 1)
+        self._call_handle_error(record, error, is_flush_thread=pipeline.driver.is_own_thread())
 
     def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]
         """Wait until every record logged before this call is settled (delivered or dropped).
@@ -166,6 +185,9 @@ class CloudLoggingHandler(logging.Handler):
             Whether all of them are settled. False at once in a uWSGI process that only holds its
             records for the workers to come.
         """
+        return self._flush_pipeline(timeout)
+
+    def _flush_pipeline(self, timeout: float | None) -> bool:
         return self._known().flush(timeout)
 
     def close(self) -> None:
@@ -174,12 +196,15 @@ class CloudLoggingHandler(logging.Handler):
         What cannot be delivered goes to the ``last_resort``. A record logged afterwards starts the
         handler again, as with the stock handler.
         """
-        gate = getattr(self, "_gate", None)  # absent if construction failed
         try:
-            if gate is not None and gate.product.mark[0]:
-                gate.product.close()
+            self._close_pipeline(None)
         finally:
             super().close()
+
+    def _close_pipeline(self, timeout: float | None) -> None:
+        gate = getattr(self, "_gate", None)  # absent if construction failed
+        if gate is not None and gate.product.mark[0]:
+            gate.product.close(timeout)
 
     def stats(self) -> Stats:
         """Return a snapshot of this process's counters and gauges. Not for signal handlers."""
@@ -191,10 +216,6 @@ class CloudLoggingHandler(logging.Handler):
         if pipeline.is_closing and pipeline.pid == pid():
             return pipeline
         return self._gate.current()
-
-
-def _nothing(*_args: object) -> None:
-    """Encode nothing: the record takes the full road, by way of ``emit``."""
 
 
 def _gate(
@@ -217,28 +238,8 @@ def _gate(
     return gate
 
 
-def _set_project(this: weakref.ref[CloudLoggingHandler], project: str) -> None:
-    handler = this()
-    if handler is not None:
-        handler._project = project  # noqa: SLF001 - of our own class
-
-
 def _let_go(pipelines: weakref.WeakSet[Pipeline]) -> None:
     """Run when a handler was collected: let its thread, which keeps its pipeline, end when idle."""
     for pipeline in list(pipelines):
         if pipeline.mark[0]:
             pipeline.stop_when_idle()
-
-
-def _is_own(record: logging.LogRecord, pipeline: Pipeline) -> bool:
-    """Tell whether a record made in the flush thread is about our own requests.
-
-    An application's finalizers may run there too, and what they log counts.
-    """
-    thread = getattr(record, "thread", None)
-    if (threading.get_ident() if thread is None else thread) != pipeline.driver.thread_ident:
-        return False
-    if not safe_text(getattr(record, "name", "")).startswith(OWN_LOGGERS):
-        return False
-    pipeline.swallowed += 1
-    return True

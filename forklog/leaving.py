@@ -75,7 +75,7 @@ class Leaving:
                 break
         return self.flusher.floor() > mark
 
-    def close(self) -> None:
+    def close(self, timeout: float | None = None) -> None:
         """Deliver what is pending within the timeout, hand the rest to the last resort, stop.
 
         Idempotent. In a process that holds, the held entries stay for its descendants.
@@ -86,11 +86,12 @@ class Leaving:
         if self.state in (State.HOLDING, State.CLOSED):
             self.driver.stops_when_idle = True
             return
+        seconds = self.shutdown_timeout if timeout is None else timeout
         # Before the waiting: what other threads log meanwhile starts a successor.
         self.is_closing = True
         self.mark[0] = 0
         self.driver.is_leaving = True
-        with logging_lock.released(), exits.own_deadline(self.shutdown_timeout) as deadline:
+        with logging_lock.released(), exits.own_deadline(seconds) as deadline:
             try:
                 is_settled = self.flush_until(deadline)
             except BaseException:

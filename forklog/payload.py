@@ -13,14 +13,31 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from forklog.clean import attribute_of, safe_repr, safe_text
+from forklog.limits import cut_bytes
 
-__all__ = ["payload_of"]
+__all__ = ["WithheldError", "bare", "payload_of", "withheld"]
+
+_MAX_PLACE = 1_000  # bytes of a file's or function's name
+_PLACE = ("name", "levelno", "pathname", "lineno", "funcName", "created")
+
+
+class WithheldError(Exception):
+    """The application's formatter raised, so that the text is not to be sent; why is `cause`."""
+
+    def __init__(self, cause: Exception) -> None:
+        """Keep what was raised."""
+        super().__init__(cause)
+        self.cause = cause
 
 
 def payload_of(
     record: logging.LogRecord, format_record: Callable[[logging.LogRecord], str]
 ) -> str | dict[str, Any] | None:
-    """Return the record's payload: text, a JSON object, or nothing. Never raises."""
+    """Return the record's payload: text, a JSON object, or nothing.
+
+    Raises:
+        WithheldError: from ``format_record``; nothing else is raised.
+    """
     fields = _mapping(attribute_of(record, "json_fields"))
     mapping = _mapping(attribute_of(record, "msg"))
     if mapping is not None:
@@ -33,6 +50,33 @@ def payload_of(
     return message if text != "None" else None
 
 
+def withheld(record: logging.LogRecord, stage: str, error: Exception) -> str | dict[str, Any]:
+    """Return the payload in place of a text that could not be formatted, and must not be sent.
+
+    It names the place of the log call and the type of the error, whose text may hold the content.
+
+    Args:
+        record: the record; its ``json_fields`` are kept.
+        stage: what failed, such as ``formatter``.
+        error: what it raised.
+    """
+    file, line, function = (
+        cut_bytes(safe_text(attribute_of(record, name)), _MAX_PLACE)
+        for name in ("pathname", "lineno", "funcName")
+    )
+    text = f"forklog: the {stage} raised {safe_text(type(error).__name__)}, so the text of this "
+    text += f"record is withheld; it was logged at {file}:{line} in {function}"
+    fields = _mapping(attribute_of(record, "json_fields"))
+    return {**fields, "message": text} if fields else text
+
+
+def bare(record: logging.LogRecord) -> logging.LogRecord:
+    """Return a record of the same logger, severity, time and place, without content or extras."""
+    copy = logging.LogRecord("", 0, "", 0, "", None, None)
+    copy.__dict__.update({name: attribute_of(record, name) for name in _PLACE})
+    return copy
+
+
 def _mapping(value: object) -> dict[str, Any] | None:
     try:
         return dict(value) if isinstance(value, Mapping) else None
@@ -43,6 +87,8 @@ def _mapping(value: object) -> dict[str, Any] | None:
 def _formatted(record: logging.LogRecord, format_record: Callable[[logging.LogRecord], str]) -> str:
     try:
         return safe_text(format_record(record))
+    except WithheldError:
+        raise
     except Exception:  # noqa: BLE001 - wrong % arguments, a broken formatter, a raising __str__
         return _described(record)
 

@@ -26,6 +26,7 @@ __all__ = ["UsualRoad"]
 # Fields that are rarely given, or set by google's filter: the full road knows what they mean.
 _RARE = frozenset(
     {
+        "getMessage",
         "http_request",
         "source_location",
         "resource",

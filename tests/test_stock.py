@@ -190,3 +190,53 @@ def test_the_handlers_labels_count_against_those_of_an_entry(
         assert sum(len(k) + len(v) for k, v in entry["labels"].items()) < 20_000
         text += entry["textPayload"]
     assert text == "x" * 300_000
+
+
+def test_the_stock_handlers_attributes_are_there(client: stock.Client, emulator: Emulator) -> None:
+    """Name, client, project, labels, resource and transport are what the stock handler has.
+
+    Closes the class of faults where code around the stock handler meets an AttributeError.
+    """
+    resource = stock.Resource(type="generic_task", labels={"job": "j"})
+    handler = CloudLoggingHandler(client, name="web", labels={"a": "b"}, resource=resource)
+    assert (handler.name, handler.client, handler.project_id) == ("web", client, "p")
+    assert (handler.labels, handler.resource) == ({"a": "b"}, resource)
+    record = logging.makeLogRecord({"name": "app", "levelno": 30})
+    handler.transport.send(record, {"n": 1}, labels={"c": "d"}, trace="t")
+    handler.transport.flush()
+    (entry,) = emulator.entries()
+    assert (entry["jsonPayload"], entry["trace"], entry["severity"]) == ({"n": 1}, "t", "WARNING")
+    assert entry["labels"] == {"a": "b", "c": "d", "python_logger": "app"}
+    assert handler.transport.worker.stop(grace_period=5)
+    assert handler.stats().state == "closed"
+    handler.transport.close()
+
+
+def test_what_is_not_known_is_none(
+    forklog_transport: FakeTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a client there is none, and the project is None until it is known."""
+    monkeypatch.delenv("GOOGLE_CLOUD_PROJECT", raising=False)
+    monkeypatch.delenv("GCLOUD_PROJECT", raising=False)
+    handler = CloudLoggingHandler(transport=forklog_transport)
+    assert (handler.client, handler.project_id, handler.labels) == (None, None, None)
+
+
+def test_a_flush_that_calls_the_transports_is_no_recursion(
+    forklog_transport: FakeTransport,
+) -> None:
+    """A subclass written for the stock handler flushes and closes by ``self.transport``."""
+
+    class Derived(CloudLoggingHandler):
+        def flush(self, timeout: float | None = None) -> bool:  # noqa: ARG002 - as inherited
+            self.transport.flush()
+            return True
+
+        def close(self) -> None:
+            self.transport.close()
+
+    handler = Derived(transport=forklog_transport)
+    handler.handle(logging.makeLogRecord({"msg": "m"}))
+    assert handler.flush()
+    handler.close()
+    assert len(forklog_transport.entries) == 1
