@@ -60,9 +60,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         from forklog.emulator.server import Config, Server  # noqa: PLC0415  needs the extra
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "aiohttp":
+        package = (error.name or "").partition(".")[0]
+        if package not in ("aiohttp", "regex"):
             raise
-        return _fail('the emulator needs aiohttp: run pip install "forklog[emulator]"')
+        return _fail(f'the emulator needs {package}: run pip install "forklog[emulator]"')
     config = Config(args.host, args.port, args.db, args.retention_days, tuple(args.allow_host))
     try:
         return asyncio.run(_serve(lambda: Server(config), args))

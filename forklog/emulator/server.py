@@ -102,6 +102,7 @@ class Server:
             self._check(request)
             if not request.path.startswith("/v2/"):
                 self._listener.leave_out(request.protocol)
+                await _body(request)
                 return await handler(request)
             return await self._serve_call(request, handler)
         except ApiError as error:
