@@ -122,7 +122,7 @@ def _interruptible() -> Iterator[None]:
 
 
 def _missing(handlers: Sequence[str]) -> str | None:
-    wanted = {"pyuwsgi": "pyuwsgi", "aiohttp": "aiohttp"}
+    wanted = {"pyuwsgi": "pyuwsgi", "aiohttp": "aiohttp", "regex": "regex"}
     if "stock" in handlers:
         wanted["google.cloud.logging"] = "google-cloud-logging"
     for module, package in wanted.items():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import ipaddress
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -13,7 +16,6 @@ from forklog.emulator.help import point_at
 from forklog.emulator.store import StoreError
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable
 
     from forklog.emulator.server import Server
@@ -26,7 +28,17 @@ _MAX_DAYS: Final = 36_500
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `forklog emulator` to a parser."""
     parser.add_argument("--port", type=_port, default=8085, help="0 picks a free one (8085)")
-    parser.add_argument("--host", default="127.0.0.1", help="address to bind (127.0.0.1)")
+    parser.add_argument(
+        "--host", type=_host, default="127.0.0.1", help="address to bind (127.0.0.1)"
+    )
+    parser.add_argument(
+        "--allow-host",
+        type=_name,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="answer calls to this name too, as of a container; may be repeated",
+    )
     parser.add_argument("--db", type=Path, metavar="FILE", help="keep entries in this SQLite file")
     parser.add_argument(
         "--retention-days",
@@ -48,10 +60,11 @@ def run(args: argparse.Namespace) -> int:
     try:
         from forklog.emulator.server import Config, Server  # noqa: PLC0415  needs the extra
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "aiohttp":
+        package = (error.name or "").partition(".")[0]
+        if package not in ("aiohttp", "regex"):
             raise
-        return _fail('the emulator needs aiohttp: run pip install "forklog[emulator]"')
-    config = Config(args.host, args.port, args.db, args.retention_days)
+        return _fail(f'the emulator needs {package}: run pip install "forklog[emulator]"')
+    config = Config(args.host, args.port, args.db, args.retention_days, tuple(args.allow_host))
     try:
         return asyncio.run(_serve(lambda: Server(config), args))
     except StoreError as error:
@@ -111,17 +124,41 @@ def _fail(text: str) -> int:
     return 1
 
 
+def _host(text: str) -> str:
+    if not text.strip():
+        msg = f"{text!r} would bind every address; name one, or 0.0.0.0 if all are meant"
+        raise argparse.ArgumentTypeError(msg)
+    return text
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[\w.-]+", text, re.ASCII) and not _is_ipv6(text):
+        msg = f"{text!r} is not the name or address of a host, without a port"
+        raise argparse.ArgumentTypeError(msg)
+    return text
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        return bool(ipaddress.IPv6Address(text))
+    except ValueError:
+        return False
+
+
 def _port(text: str) -> int:
-    number = int(text)
+    number = int(text) if re.fullmatch(r"\d{1,9}", text, re.ASCII) else -1
     if not 0 <= number <= _MAX_PORT:
-        msg = f"{number} is not from 0 to {_MAX_PORT}"
-        raise ValueError(msg)
+        msg = f"{text!r} is not a port from 0 to {_MAX_PORT}"
+        raise argparse.ArgumentTypeError(msg)
     return number
 
 
 def _days(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
     if not 0 < number <= _MAX_DAYS:
-        msg = f"{number} is not above 0 and up to {_MAX_DAYS}"
-        raise ValueError(msg)
+        msg = f"{text!r} is not a number of days above 0 and up to {_MAX_DAYS}"
+        raise argparse.ArgumentTypeError(msg)
     return number

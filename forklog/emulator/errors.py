@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 INVALID_ARGUMENT: Final = 3
 NOT_FOUND: Final = 5
+PERMISSION_DENIED: Final = 7
 
 # google.rpc.Code: number -> (HTTP status, name), as google/rpc/code.proto maps them.
 _CODES: Final[Mapping[int, tuple[int, str]]] = {

@@ -136,12 +136,12 @@ def _hits(fault: Fault, call: str, kinds: tuple[str, ...]) -> bool:
 
 def _read(spec: object) -> Fault:
     if not isinstance(spec, dict):
-        msg = f"a fault is a JSON object with a kind, not {spec!r}"
+        msg = f"a fault is a JSON object with a kind, not {type(spec).__name__}"
         raise WrongFaultError(msg)
     given = {key: value for key, value in spec.items() if value is not None}
     kind = given.pop("kind", None)
     if not isinstance(kind, str) or kind not in KINDS:
-        msg = f"kind={kind!r}: must be one of {', '.join(KINDS)}"
+        msg = f"kind={_shown(kind)}: must be one of {', '.join(KINDS)}"
         raise WrongFaultError(msg)
     required, optional = KINDS[kind]
     for name, value in given.items():
@@ -154,11 +154,16 @@ def _read(spec: object) -> Fault:
     return Fault(kind, {**optional, **given}, left)
 
 
+def _shown(value: object) -> str:
+    return "{...}" if isinstance(value, (dict, list)) else repr(value)[:200]
+
+
 def _check(kind: str, name: str, value: object, known: set[str]) -> None:
     if name not in known and (name != "count" or kind == "outage"):
-        msg = f"{name}={value!r}: {kind} has no such option; it has {', '.join(sorted(known))}"
+        has = ", ".join(sorted(known))
+        msg = f"{name[:100]}={_shown(value)}: {kind} has no such option; it has {has}"
         raise WrongFaultError(msg)
     rule, holds = _RULES[name]
     if not holds(value):
-        msg = f"{name}={value!r}: must be {rule}"
+        msg = f"{name[:100]}={_shown(value)}: must be {rule}"
         raise WrongFaultError(msg)

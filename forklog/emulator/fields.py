@@ -61,8 +61,7 @@ class Field(NamedTuple):
 
 def fail(kind: str, value: object) -> NoReturn:
     """Refuse a value that is not of the kind, showing it."""
-    shown = orjson.dumps(value).decode()[:200] if not isinstance(value, (dict, list)) else "{...}"
-    text = f"Invalid value at '{{where}}' ({kind}), {shown}"
+    text = f"Invalid value at '{{where}}' ({kind}), {_shown(value)}"
     raise WrongValue(text)
 
 
@@ -188,11 +187,14 @@ def string_map(value: Any) -> dict[str, str]:
         fail("TYPE_MESSAGE", value)
     for position, inner in enumerate(value.values()):
         if type(inner) is not str:
-            text = (
-                f"Invalid value at '{{where}}' (TYPE_STRING), {orjson.dumps(inner).decode()[:200]}"
-            )
+            text = f"Invalid value at '{{where}}' (TYPE_STRING), {_shown(inner)}"
             raise WrongValue(text, f"[{position}].value")
     return value
+
+
+def _shown(value: object) -> str:
+    """Return the start of a value's JSON; what may be deep is not rendered."""
+    return "{...}" if isinstance(value, (dict, list)) else orjson.dumps(value).decode()[:200]
 
 
 def _inside(field: Field, value: Any) -> Any:

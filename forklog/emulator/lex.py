@@ -30,7 +30,8 @@ class FilterError(Exception):
         before = source[: self.position]
         line = before.count("\n") + 1
         column = self.position - (before.rfind("\n") + 1) + 1
-        return f"Unparseable filter: {self.text} at line {line}, column {column}"
+        text = f"Unparseable filter: {self.text} at line {line}, column {column}"
+        return text.encode(errors="backslashreplace").decode()  # an escape may name half a pair
 
 
 class Kind(Enum):

@@ -6,6 +6,8 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Final
 
+from forklog.emulator.preface import Preface, Warnings
+
 if TYPE_CHECKING:
     from aiohttp import web
 
@@ -31,6 +33,7 @@ class Listener:
         self._control: set[object] = set()
         self._accepting: asyncio.Server | None = None
         self._total = 0
+        self._warnings = Warnings()
 
     async def start(self) -> None:
         """Listen; OSError if the address cannot be had."""
@@ -81,4 +84,8 @@ class Listener:
 
     def _accept(self) -> asyncio.BaseProtocol:
         self._total += 1
-        return self._server()
+        return Preface(self._server(), self._warn)
+
+    def _warn(self, language: str) -> None:
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        self._warnings.warn(language, f"http://{host}:{self.port}")

@@ -13,17 +13,20 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
+from forklog.emulator.budget import Budget
 from forklog.emulator.errors import ApiError
 from forklog.emulator.fields import int32, sequence, string, table
 from forklog.emulator.lex import FilterError
 from forklog.emulator.match import predicate
 from forklog.emulator.narrow import narrow
-from forklog.emulator.parse import parse
+from forklog.emulator.parse import All, parse
 from forklog.emulator.request import read_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from forklog.emulator.match import Predicate
+    from forklog.emulator.narrow import Narrowed
     from forklog.emulator.store import Found, Store
 
 DEFAULT_PAGE: Final = 50
@@ -67,40 +70,47 @@ def list_entries(store: Store, body: bytes, *, is_control: bool = False) -> byte
     digest = _digest(request, parents)
     cursor = _cursor(request.get("pageToken", ""), digest) or _Cursor(store.last_position())
     source = request.get("filter", "")
-    matching = _matching(store, source, parents, cursor, newest_first=newest_first)
-    page: list[Found] = []
-    for row in matching:
-        if len(page) == page_size:
-            last = _Cursor(cursor.ceiling, *page[-1][:3])
-            return _answer(page, _token(last, digest))
-        page.append(row)
-    return _answer(page, "")
-
-
-def _matching(
-    store: Store,
-    source: str,
-    parents: list[str],
-    cursor: _Cursor,
-    *,
-    newest_first: bool,
-) -> Iterator[Found]:
+    budget = Budget()
     try:
         narrowed = narrow(parse(source))
-        test = predicate(narrowed.rest)
+        test = predicate(narrowed.rest, budget)
+        rows = _rows(store, narrowed, parents, cursor, newest_first=newest_first)
+        page, last = _page(rows, None if narrowed.rest == All(()) else test, page_size, budget)
     except FilterError as error:
         raise ApiError(error.shown(source)) from error
+    return _answer(page, _token(_Cursor(cursor.ceiling, *last[:3]), digest) if last else "")
+
+
+def _rows(
+    store: Store, narrowed: Narrowed, parents: list[str], cursor: _Cursor, *, newest_first: bool
+) -> Iterator[Found]:
     where, values = _place(cursor, newest_first=newest_first)
     among = f"parent IN ({', '.join('?' * len(parents))})" if parents else "1"
-    where = f"{narrowed.where} AND {among} AND position <= ? AND {where}"
-    rows = store.scan(
-        where,
+    return store.scan(
+        f"{narrowed.where} AND {among} AND position <= ? AND {where}",
         (*narrowed.values, *parents, cursor.ceiling, *values),
         newest_first=newest_first,
     )
-    if not getattr(narrowed.rest, "parts", True):
-        return rows
-    return (row for row in rows if test(orjson.loads(row.body)))
+
+
+def _page(
+    rows: Iterator[Found], test: Predicate | None, page_size: int, budget: Budget
+) -> tuple[list[Found], Found | None]:
+    """Return a page of matching rows, and the row after which the next one begins, if one does.
+
+    A page also ends when its time is over, with fewer rows or none, as those of the API do.
+    """
+    page: list[Found] = []
+    seen: Found | None = None
+    for row in rows:
+        if seen is not None and budget.is_page_over():
+            return page, seen
+        if test is None or test(orjson.loads(row.body)):
+            if len(page) == page_size:
+                return page, page[-1]
+            page.append(row)
+        seen = row
+    return page, None
 
 
 def _place(cursor: _Cursor, *, newest_first: bool) -> tuple[str, tuple[Any, ...]]:
@@ -121,7 +131,7 @@ def _page_size(request: Mapping[str, Any]) -> int:
 
 def _parents(request: Mapping[str, Any], *, is_required: bool) -> list[str]:
     names = request.get("resourceNames", [])
-    names = [*names, *(f"projects/{name}" for name in request.get("projectIds", []))]
+    names = [*names, *map(_project, request.get("projectIds", []))]
     if is_required and not names:
         raise ApiError("resource_names is required: name at least one parent")
     if len(names) > MAX_RESOURCES:
@@ -130,11 +140,16 @@ def _parents(request: Mapping[str, Any], *, is_required: bool) -> list[str]:
     return [_parent(name) for name in names]
 
 
+def _project(project_id: object) -> object:
+    return f"projects/{project_id}" if isinstance(project_id, str) else project_id
+
+
 def _parent(name: object) -> str:
     kind, _, rest = name.partition("/") if isinstance(name, str) else ("", "", "")
     parent_id = rest.partition("/")[0]
     if kind not in _PARENTS or not parent_id:
-        msg = f"resource name {name!r} is not of the form projects/[PROJECT_ID]"
+        shown = repr(name)[:200] if isinstance(name, str) else "of another type than text"
+        msg = f"resource name {shown} is not of the form projects/[PROJECT_ID]"
         raise ApiError(msg)
     return f"{kind}/{parent_id}"
 
@@ -162,7 +177,7 @@ def _cursor(token: str, digest: str) -> _Cursor | None:
     try:
         asked, *parts = orjson.loads(base64.urlsafe_b64decode(token))
         cursor = _Cursor(int(parts[0]), int(parts[1]), str(parts[2]), str(parts[3]))
-    except (ValueError, TypeError, IndexError) as error:
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
         raise ApiError("page_token is not one that this server gave out") from error
     if asked != digest or max(abs(cursor.ceiling), abs(cursor.timestamp or 0)) >= 2**63:
         msg = "page_token belongs to a call with another filter, order or resource_names"

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import operator
 import re
-import warnings
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from forklog.emulator import timestamps
+from forklog.emulator.budget import Budget
+from forklog.emulator.expression import searcher
 from forklog.emulator.fields import SEVERITIES
 from forklog.emulator.lex import FilterError
 from forklog.emulator.names import MISSING, Path, resolve
@@ -37,16 +38,20 @@ _NUMBER: Final = re.compile(r"-?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _CONSTANTS: Final = {"true": True, "false": False}
 
 
-def predicate(node: Node) -> Predicate:
-    """Return the test that a tree is; FilterError if a name or value in it cannot be."""
+def predicate(node: Node, budget: Budget | None = None) -> Predicate:
+    """Return the test that a tree is; FilterError if a name or value in it cannot be.
+
+    The test raises FilterError when the budget, by default one of its own, is used up.
+    """
+    budget = budget or Budget()
     if isinstance(node, Comparison):
-        return _comparison(node)
+        return _comparison(node, budget)
     if isinstance(node, Call):
         return _call(node)
     if isinstance(node, Not):
-        inner = predicate(node.part)
+        inner = predicate(node.part, budget)
         return lambda entry: not inner(entry)
-    parts = [predicate(part) for part in node.parts]
+    parts = [predicate(part, budget) for part in node.parts]
     if isinstance(node, All):
         return lambda entry: all(part(entry) for part in parts)
     return lambda entry: any(part(entry) for part in parts)
@@ -72,20 +77,20 @@ def severity_of(node: Comparison) -> int:
     return number
 
 
-def _comparison(node: Comparison) -> Predicate:
+def _comparison(node: Comparison, budget: Budget) -> Predicate:
     if not node.path:
         needle = node.value.lower()
         return lambda entry: any(needle in text for text in _texts(entry))
     path = resolve(node.path, node.position)
-    test = _test(path, node)
+    test = _test(path, node, budget)
     return lambda entry: test(path.value_in(entry))
 
 
-def _test(path: Path, node: Comparison) -> Test:
+def _test(path: Path, node: Comparison, budget: Budget) -> Test:
     if node.operator == ":" and node.value == "*" and not node.is_quoted:
         return path.is_present
     if node.operator in PATTERN_OPERATORS:
-        return _expression_test(node)
+        return _expression_test(node, budget)
     if path.kind == "timestamp":
         return _ordered(node, timestamp_of(node), _nanoseconds)
     if path.kind == "severity":
@@ -98,14 +103,8 @@ def _ordered(node: Comparison, wanted: int, measure: Callable[[Any], int]) -> Te
     return lambda value: compare(measure(value), wanted)
 
 
-def _expression_test(node: Comparison) -> Test:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            search = re.compile(node.value).search
-    except (re.error, OverflowError, RecursionError) as error:
-        msg = f"{node.value[:100]!r} is not a regular expression: {error}"
-        raise FilterError(msg, node.value_position) from error
+def _expression_test(node: Comparison, budget: Budget) -> Test:
+    search = searcher(node.value, node.value_position, budget)
     if node.operator == "=~":
         return lambda value: any(search(text) for text in _leaves(value))
     return lambda value: value is not MISSING and not any(map(search, _leaves(value)))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MAX_CHARACTERS: Final = 20_000  # the query language's own limit
 MAX_DEPTH: Final = 50
+MAX_COMPARISONS: Final = 500  # ours: SQLite takes a chain of 1,000 at most
 PATTERN_OPERATORS: Final = ("=~", "!~")
 
 
@@ -76,6 +77,7 @@ class _Parser:
         self._tokens = found
         self._next = 0
         self._depth = 0
+        self._comparisons = 0
 
     def whole(self) -> Node:
         if self._at(Kind.END):
@@ -125,8 +127,15 @@ class _Parser:
         while self._is_word("NOT") or self._at(Kind.MINUS):
             self._take()
             is_negative = not is_negative
-        part = self._parenthesised(leaf) if self._at(Kind.OPEN) else leaf()
+        part = self._parenthesised(leaf) if self._at(Kind.OPEN) else self._counted(leaf)
         return Not(part) if is_negative else part
+
+    def _counted(self, leaf: Callable[[], Node]) -> Node:
+        self._comparisons += 1
+        if self._comparisons > MAX_COMPARISONS:
+            msg = f"more than {MAX_COMPARISONS} comparisons"
+            raise FilterError(msg, self._token.position)
+        return leaf()
 
     def _parenthesised(self, leaf: Callable[[], Node]) -> Node:
         opening = self._take()

@@ -175,7 +175,8 @@ class Emulator:
         connection = http.client.HTTPConnection(self.host, timeout=_CALL_SECONDS)
         try:
             raw = None if body is None else json.dumps(body)
-            connection.request(method, path, raw, {"Connection": "close"})
+            headers = {"Connection": "close", "Content-Type": "application/json"}
+            connection.request(method, path, raw, headers)
             response = connection.getresponse()
             answer: dict[str, Any] = json.loads(response.read())
         finally:

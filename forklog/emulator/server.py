@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from forklog.emulator.backend import Backend
 from forklog.emulator.control import Control
 from forklog.emulator.errors import NOT_FOUND, ApiError
 from forklog.emulator.faults import LIST, WRITE, Faults
+from forklog.emulator.guard import Guard
 from forklog.emulator.listener import Listener
 from forklog.emulator.misbehave import Misbehaviour
 from forklog.emulator.write import MAX_REQUEST_BYTES
@@ -35,6 +36,7 @@ class Config(NamedTuple):
     port: int = 8085
     database: Path | None = None
     retention_days: float = 30.0
+    allowed_hosts: tuple[str, ...] = ()
 
 
 class Server:
@@ -49,6 +51,7 @@ class Server:
         """Wire the parts; nothing is opened yet."""
         self._config = config
         self._backend = Backend(config.database, config.retention_days)
+        self._guard = Guard((config.host, *config.allowed_hosts))
         faults = Faults()
         self._misbehaviour = Misbehaviour(faults, self._backend.counts)
         self._control = Control(self._backend, faults, self._misbehaviour)
@@ -96,8 +99,10 @@ class Server:
     async def _serve(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Turn errors into the API's answers, and let faults at calls of the service."""
         try:
+            self._check(request)
             if not request.path.startswith("/v2/"):
                 self._listener.leave_out(request.protocol)
+                await _body(request)
                 return await handler(request)
             return await self._serve_call(request, handler)
         except ApiError as error:
@@ -105,6 +110,11 @@ class Server:
         except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
             text = f"{request.method} {request.path} is not a call of this server; see GET /"
             return _error(ApiError(text, NOT_FOUND))
+
+    def _check(self, request: web.Request) -> None:
+        headers = request.headers
+        self._guard.check_caller(headers.getall(hdrs.HOST, []), headers.getall(hdrs.ORIGIN, []))
+        self._guard.check_content(request.method, headers.getall(hdrs.CONTENT_TYPE, []))
 
     async def _serve_call(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         counts = self._backend.counts

@@ -17,6 +17,8 @@ from forklog.emulator import Emulator
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+JSON = {"Content-Type": "application/json"}
+
 
 @pytest.fixture(scope="session")
 def running() -> Iterator[Emulator]:
@@ -48,7 +50,7 @@ def call(emulator: Emulator) -> Callable[..., tuple[int, dict[str, Any]]]:
         raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         connection = http.client.HTTPConnection(emulator.host, timeout=timeout)
         try:
-            connection.request(method, path, raw, headers or {})
+            connection.request(method, path, raw, {**JSON, **(headers or {})})
             response = connection.getresponse()
             return response.status, json.loads(response.read())
         finally:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Send = Callable[..., tuple[int, dict[str, Any]]]
     Eventually = Callable[[Callable[[], bool]], None]
 
+JSON = {"Content-Type": "application/json"}
 ENTRY = {"textPayload": "a"}
 NO_ANSWER = (http.client.BadStatusLine, ConnectionError)
 
@@ -31,8 +32,9 @@ def _body(text: str = "a") -> bytes:
 
 
 def _request() -> bytes:
-    head = f"POST /v2/entries:write HTTP/1.1\r\nHost: e\r\nContent-Length: {len(_body())}\r\n\r\n"
-    return head.encode() + _body()
+    head = "POST /v2/entries:write HTTP/1.1\r\nHost: localhost\r\n"
+    kind = "Content-Type: application/json\r\n"
+    return f"{head}{kind}Content-Length: {len(_body())}\r\n\r\n".encode() + _body()
 
 
 def _connect(emulator: Emulator) -> socket.socket:
@@ -66,11 +68,11 @@ def test_status_may_have_a_body_and_a_retry_after(emulator: Emulator) -> None:
     emulator.fault("status", status=429, retry_after=2, body="<p>later</p>", count=1)
     emulator.fault("status", status=500, body={"a": 1}, count=1)
     connection = http.client.HTTPConnection(emulator.host, timeout=10)
-    connection.request("POST", "/v2/entries:write", _body())
+    connection.request("POST", "/v2/entries:write", _body(), JSON)
     first = connection.getresponse()
     assert (first.status, first.getheader("Retry-After")) == (429, "2")
     assert (first.read(), first.headers.get_content_type()) == (b"<p>later</p>", "text/html")
-    connection.request("POST", "/v2/entries:write", _body())
+    connection.request("POST", "/v2/entries:write", _body(), JSON)
     assert json.loads(connection.getresponse().read()) == {"a": 1}
     connection.close()
 
@@ -147,7 +149,7 @@ def test_idle_close_closes_unannounced(emulator: Emulator) -> None:
     emulator.fault("idle_close")
     for _ in range(2):
         connection = http.client.HTTPConnection(emulator.host, timeout=10)
-        connection.request("POST", "/v2/entries:write", _body())
+        connection.request("POST", "/v2/entries:write", _body(), JSON)
         response = connection.getresponse()
         assert (response.status, response.getheader("Connection")) == (200, None)
         response.read()
@@ -231,7 +233,7 @@ def test_connections_are_counted_without_the_control_ones(
     connections = [http.client.HTTPConnection(emulator.host, timeout=10) for _ in range(3)]
     for number, connection in enumerate(connections):
         for _ in range(2):
-            connection.request("POST", "/v2/entries:write", _body(str(number)))
+            connection.request("POST", "/v2/entries:write", _body(str(number)), JSON)
             assert connection.getresponse().read() == b"{}"
     assert emulator.stats()["connections"] == {"open": 3, "total": 3}
     connections[0].close()

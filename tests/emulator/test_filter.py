@@ -103,6 +103,13 @@ def matches(source: str, entry: dict[str, Any] = ENTRY) -> bool:
         "jsonPayload.message:(alice AND NOT bob)",
         r'jsonPayload.message=~"\bAlice\b"',
         r'jsonPayload.message=~"\\bAlice\\s"',
+        'jsonPayload.message=~"(?i)alice"',
+        'jsonPayload.message=~"(?i:alice) (?P<verb>logged) (?:in)"',
+        'jsonPayload.message=~"[[:upper:]]lice"',
+        r'jsonPayload.message=~"\\QUser\\E\\pZ"',
+        r'insertId=~"^[^]\\]]{2}-\\d{1,3}\\z"',
+        'jsonPayload.message!~"{e<=1}"',
+        'spanId=~"^[0-9a-f]{8}([0-9a-f]{4}){2}$"',
     ],
 )
 def test_what_a_filter_matches(source: str) -> None:
@@ -190,6 +197,16 @@ def test_or_binds_tighter_than_and(source: str, *, expected: bool) -> None:
         ("~", 1),
         ("a..b", 3),
         ("(" * 51, 51),
+        ("a " * 501, 1001),
+        ("a=(" + "b OR " * 500 + "b)", 2499),
+        ('textPayload=~"(?=a)"', 14),
+        ('textPayload=~"(?R)"', 14),
+        (r'textPayload=~"(a)\1"', 14),
+        ('textPayload=~"(?P<n>a)(?P=n)"', 14),
+        ('textPayload=~"(?>a)"', 14),
+        ('textPayload=~"a{1001}"', 14),
+        ('textPayload=~"((a{100}){100}){100}"', 14),
+        ('textPayload=~"(((a{11}b){10}c){10})"', 14),
     ],
 )
 def test_a_bad_filter_says_where(source: str, column: int) -> None:
@@ -221,6 +238,7 @@ _WORDS = st.sampled_from(
 @example("severity=" + "9" * 5_000)
 @example("jsonPayload.a=" + "9" * 5_000)
 @example(r'textPayload="\ud800"')
+@example(r'textPayload=~"\u0028\Q\E{,}{1}[[:x:]](?"')
 def test_only_filter_errors_are_raised(source: str) -> None:
     """Whatever the text, the filter is compiled and applied, or refused with a FilterError."""
     try:

@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     Eventually = Callable[[Callable[[], bool]], None]
 
 COMMAND = [sys.executable, "-m", "forklog.emulator"]
+JSON = {"Content-Type": "application/json"}
 ENTRY = b"""{"logName": "projects/p/logs/web", "resource": {"type": "global"},
              "entries": [{"textPayload": "kept", "insertId": "1"}]}"""
 
 
 def _write(emulator: Emulator) -> None:
     connection = http.client.HTTPConnection(emulator.host, timeout=10)
-    connection.request("POST", "/v2/entries:write", ENTRY)
+    connection.request("POST", "/v2/entries:write", ENTRY, JSON)
     assert connection.getresponse().read() == b"{}"
     connection.close()
 
@@ -109,7 +110,7 @@ def test_a_signal_ends_it_while_calls_hang() -> None:
     with Emulator.start() as emulator:
         emulator.fault("hang")
         connection = http.client.HTTPConnection(emulator.host, timeout=30)
-        connection.request("POST", "/v2/entries:write", ENTRY)
+        connection.request("POST", "/v2/entries:write", ENTRY, JSON)
         emulator.wait_for(lambda _: emulator.stats()["faults"] == 1, 10)
         process = emulator._process
         assert process is not None

@@ -1,0 +1,34 @@
+"""The CPU time that one call may spend on a filter; made by listing, asked by match."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PAGE_SECONDS: Final = 2.0  # then the page ends early, with a token
+SEARCH_SECONDS: Final = 4.0  # then a regular expression that still runs is given up
+
+
+class Budget:
+    """Measure the CPU time of this thread, so that a busy machine costs no caller anything.
+
+    Args:
+        now: the CPU time so far, in seconds.
+
+    """
+
+    def __init__(self, now: Callable[[], float] = time.thread_time) -> None:
+        """Begin now."""
+        self._now = now
+        self._begin = now()
+
+    def is_page_over(self) -> bool:
+        """Tell whether the page is to end with what was found so far."""
+        return self._now() - self._begin > PAGE_SECONDS
+
+    def for_search(self) -> float:
+        """Return the seconds that are left for one search; above 0."""
+        return max(0.001, SEARCH_SECONDS - (self._now() - self._begin))
