@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import requests
 
+from forklog.transports import pools
+
 __all__ = [
     "APP_ENGINE",
     "HEADERS",
@@ -138,7 +140,7 @@ def _number(name: str, default: int) -> int:
 
 
 def _get(url: str, timeout: float) -> str | None:
-    with requests.Session() as session:
+    with pools.session() as session:
         session.trust_env = False  # the server is one hop away: behind no proxy
         try:
             answer = session.get(url, headers=HEADERS, timeout=timeout, allow_redirects=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, Protocol
 
-from forklog.transports.access import Access, load_google_auth
+from forklog.transports.access import Access, request_on
 from forklog.transports.machine import MachineAccount
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class _GoogleAuth:
     ) -> None:
         self._credentials = credentials
         self._url = url
-        self._fetch = functools.partial(load_google_auth().Request(tokens), timeout=timeout)
+        self._fetch = functools.partial(request_on(tokens), timeout=timeout)
 
     def headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}
