@@ -86,7 +86,7 @@ def test_a_child_ends_whatever_locks_of_the_pools_are_held(forks: Forks, fork: s
 
 
 @pytest.mark.parametrize("fork", FORKS)
-@pytest.mark.parametrize("end", ["collects"])
+@pytest.mark.parametrize("end", ["collects", "exits"])
 def test_a_child_that_never_logs_finalizes_no_session(forks: Forks, fork: str, end: str) -> None:
     """A child that drops its handler and collects, or exits, closes no session and no socket.
 
@@ -147,6 +147,8 @@ def test_a_child_that_never_logs_finalizes_no_session(forks: Forks, fork: str, e
                 for file in files:
                     file.close()
                 os._exit(DONE)
+            sys.files = files  # closed by the interpreter itself, after all modules
+            del files, file
             sys.exit(DONE)
         reap(child)
         assert written.read_text() == "kept " * len(ours), written.read_text()
