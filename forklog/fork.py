@@ -9,17 +9,19 @@ at-fork callback covers a PID that comes back.
 
 from __future__ import annotations
 
+import functools
 import mmap
 import os
 import weakref
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 __all__ = [
     "Mark",
     "PerProcess",
     "PidMark",
     "Product",
+    "home",
     "keep_in_children",
     "new_mark",
     "pid",
@@ -102,8 +104,6 @@ class PerProcess(Generic[P]):
     def current(self) -> P:
         """Return this process's product; build it if the known one is another's. Never blocks."""
         product = self.product
-        if not product.mark[0]:
-            _keep_inherited()
         while not product.mark[0]:
             # dict.setdefault is one step: of two threads here, both get the same successor.
             product = product.heir.setdefault("product", self._build(product))  # type: ignore[assignment]
@@ -111,30 +111,34 @@ class PerProcess(Generic[P]):
         return product
 
 
-_kept: weakref.WeakSet[object] = weakref.WeakSet()
-_inherited: list[object] = []
-_process = [os.getpid()]
+_homes: list[Mark] = []
+_kept: dict[weakref.ref[Any], tuple[Mark, tuple[object, ...]]] = {}
 
 
-def keep_in_children(thing: object) -> None:
-    """Have ``thing`` never finalized in a child of this process; here it lives as it would anyway.
+def home() -> Mark:
+    """Return a mark of this process, always the same: true here, false in all its children."""
+    if not _homes or not _homes[-1][0]:
+        _homes.append(new_mark())
+    return _homes[-1]
+
+
+def keep_in_children(owner: object, *things: object) -> None:
+    """Have ``things`` live as long as their owner here, and for ever in children of this process.
 
     For what closes descriptors when it is collected: a daemon has closed all of them, and a file
-    of the application's may have got the number.
+    of the application's may have got the number. Held already before a fork, so that no hook has
+    to run in the child. The things must not refer to their owner.
     """
-    _kept.add(thing)
+    _kept[weakref.ref(owner, _let_go)] = (home(), things)
 
 
-def _keep_inherited() -> None:
-    """Hold for ever what is inherited, once in a process that was forked without hooks."""
-    if _process[0] != os.getpid():
-        _after_fork_in_child()
+def _let_go(owner: weakref.ref[Any], kept: dict[Any, Any] = _kept) -> None:
+    found = kept.get(owner)
+    if found is not None and found[0][0]:  # of this process; a child never lets go
+        del kept[owner]
 
 
-def _after_fork_in_child() -> None:
-    _process[0] = os.getpid()
-    _inherited.extend(_kept)
-    _kept.clear()
+def _after_fork_in_child(_kept: object) -> None:
     for mark in list(_pid_marks):
         mark[0] = 0
 
@@ -156,4 +160,6 @@ def register_at_fork(
         os.register_at_fork(after_in_child=after_in_child)
 
 
-register_at_fork(after_in_child=_after_fork_in_child)
+# The interpreter lets its callbacks go after all modules and files: a child that inherits a socket
+# closes its number when no file of the application's can have it any more.
+register_at_fork(after_in_child=functools.partial(_after_fork_in_child, _kept))

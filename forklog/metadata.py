@@ -14,6 +14,7 @@ from pathlib import Path
 import requests
 import urllib3.exceptions
 
+from forklog.transports import pools
 from forklog.transports.base import WireError
 from forklog.transports.deadline import Deadline, DeadlineAdapter
 
@@ -106,9 +107,8 @@ def _number(name: str, default: int) -> int:
 def _get(url: str, timeout: float) -> str | None:
     """Return the value at a URL, None where a metadata server has none; else NoAnswerError."""
     deadline = Deadline()
-    with requests.Session() as session:
+    with pools.session(DeadlineAdapter(deadline)) as session:
         session.trust_env = False  # the server is one hop away: behind no proxy
-        session.mount("http://", DeadlineAdapter(deadline))
         deadline.start(timeout)
         try:
             with session.get(

@@ -7,7 +7,7 @@ import importlib
 import os
 import warnings
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import google.auth
@@ -16,8 +16,12 @@ import google.auth.exceptions
 from forklog.errors import OptionError
 from forklog.metadata import is_on_google, read_metadata
 from forklog.options import Options, check_emulator, is_loopback
+from forklog.transports import pools
 from forklog.transports.base import WireError
 from forklog.transports.machine import MachineAccount, is_plain_machine
+
+if TYPE_CHECKING:
+    import requests
 
 __all__ = [
     "Access",
@@ -26,6 +30,7 @@ __all__ = [
     "known_project",
     "load_credentials_code",
     "load_google_auth",
+    "request_on",
 ]
 
 DEFAULT_ENDPOINT = "https://logging.googleapis.com"
@@ -130,6 +135,21 @@ def _is_anonymous(options: Options) -> bool:
     return bool(emulator_of(options)) or (options.credentials is None and is_local)
 
 
+def request_on(session: requests.Session) -> Any:
+    """Return google.auth's request on a session, which stays open when the request is collected.
+
+    google.auth's own closes the session then, in a child as well, where the locks of its pools may
+    be held for ever.
+    """
+    request = load_google_auth().Request
+    return type("Request", (request,), {"__del__": lambda _self: None})(session)
+
+
+def _request() -> Any:
+    """Return what google.auth asks for a project with, in place of a session of its own."""
+    return request_on(pools.session())
+
+
 def _is_plain(endpoint: str) -> bool:
     """Tell whether an endpoint is plain http, in whatever letters: schemes have no case."""
     return urlsplit(endpoint).scheme == "http"
@@ -170,7 +190,7 @@ def _credentials(options: Options) -> tuple[Any, str | None]:
     load_google_auth()
     try:
         if given is None:
-            return google.auth.default(scopes=_SCOPES)  # type: ignore[no-untyped-call,no-any-return,unused-ignore]
+            return google.auth.default(scopes=_SCOPES, request=_request())  # type: ignore[no-untyped-call,no-any-return,unused-ignore]
         if isinstance(given, (str, os.PathLike)):
             return _load_file(os.fspath(given))
     except google.auth.exceptions.DefaultCredentialsError as error:
@@ -191,4 +211,4 @@ def _load_file(path: str) -> tuple[Any, str | None]:
     with warnings.catch_warnings():
         # Deprecated for files from strangers; this one is named by the application itself.
         warnings.simplefilter("ignore", DeprecationWarning)
-        return google.auth.load_credentials_from_file(path, scopes=_SCOPES)  # type: ignore[no-untyped-call,no-any-return,unused-ignore]
+        return google.auth.load_credentials_from_file(path, scopes=_SCOPES, request=_request())  # type: ignore[no-untyped-call,no-any-return,unused-ignore]

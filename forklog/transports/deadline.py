@@ -21,6 +21,7 @@ import urllib3
 
 from forklog.clock import monotonic
 from forklog.transports.base import WireError
+from forklog.transports.pools import Adapter, pool_classes
 
 __all__ = ["Deadline", "DeadlineAdapter", "TokenAdapter"]
 
@@ -128,18 +129,6 @@ class _HttpsConnection(_Timed, urllib3.connection.HTTPSConnection):
         super().connect()
 
 
-def _pools(deadline: Deadline) -> dict[str, type]:
-    """Return urllib3's pools by scheme, with connections that know the deadline."""
-    plain: Any = staticmethod(functools.partial(_HttpConnection, deadline=deadline))
-    secure: Any = staticmethod(functools.partial(_HttpsConnection, deadline=deadline))
-    return {
-        "http": type("HTTPConnectionPool", (urllib3.HTTPConnectionPool,), {"ConnectionCls": plain}),
-        "https": type(
-            "HTTPSConnectionPool", (urllib3.HTTPSConnectionPool,), {"ConnectionCls": secure}
-        ),
-    }
-
-
 def _socket_options() -> list[tuple[int, int, int]]:
     """Have the kernel ask an idle peer whether it lives: it costs no wake-up of ours."""
     options = [*urllib3.connection.HTTPConnection.default_socket_options]
@@ -150,7 +139,7 @@ def _socket_options() -> list[tuple[int, int, int]]:
     return options
 
 
-class DeadlineAdapter(requests.adapters.HTTPAdapter):
+class DeadlineAdapter(Adapter):
     """What a session of requests sends with; all its connections obey one deadline."""
 
     def __init__(self, deadline: Deadline) -> None:
@@ -161,13 +150,12 @@ class DeadlineAdapter(requests.adapters.HTTPAdapter):
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         """Make the pools of direct connections."""
         super().init_poolmanager(*args, socket_options=_socket_options(), **options)
-        self.poolmanager.pool_classes_by_scheme = _pools(self._deadline)
 
-    def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
-        """Return the pools of connections through a proxy."""
-        manager = super().proxy_manager_for(*args, **options)
-        manager.pool_classes_by_scheme = _pools(self._deadline)
-        return manager
+    def _pool_classes(self) -> dict[str, type]:
+        """Return urllib3's pools by scheme, with connections that know the deadline."""
+        kinds = {"http": _HttpConnection, "https": _HttpsConnection}
+        deadline = self._deadline
+        return pool_classes({n: functools.partial(k, deadline=deadline) for n, k in kinds.items()})
 
 
 class TokenAdapter(DeadlineAdapter):

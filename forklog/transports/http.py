@@ -19,6 +19,7 @@ from forklog.clock import realtime_ns
 from forklog.fork import keep_in_children
 from forklog.options import Options, is_loopback
 from forklog.resource import detect_resource
+from forklog.transports import pools
 from forklog.transports.access import (
     Access,
     NoCredentialsError,
@@ -99,8 +100,7 @@ class HttpConnection:
         url = f"{access.endpoint}/v2/entries:write"
         self._connect_timeout = options.connect_timeout
         self._deadline = Deadline()
-        self._tokens = requests.Session()
-        _mount(self._tokens, TokenAdapter(self._deadline))
+        self._tokens = pools.session(TokenAdapter(self._deadline))
         self._signer = signer_of(access, url, self._tokens, options.connect_timeout)
         session = requests.Session()
         # What a session finds out anew for each request is the same for all of ours: proxies and
@@ -110,7 +110,7 @@ class HttpConnection:
         self._settings: dict[str, Any] = {"verify": found["verify"], "proxies": proxies}
         self._request = requests.Request("POST", url, _HEADERS).prepare()
         self._adapter = DeadlineAdapter(self._deadline)
-        keep_in_children(self)
+        keep_in_children(self, self._adapter, self._tokens, self._signer)
         self._answered = False
         self._access = access
         log_name = f"projects/{access.project}/logs/{quote(options.log_name, safe='')}"
@@ -178,11 +178,6 @@ class HttpConnection:
         """Close the sockets of its sessions."""
         self._adapter.close()
         self._tokens.close()
-
-
-def _mount(session: requests.Session, adapter: DeadlineAdapter) -> None:
-    for prefix in ("http://", "https://"):
-        session.mount(prefix, adapter)
 
 
 def _content(answer: requests.Response) -> bytes:

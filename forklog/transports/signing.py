@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, Protocol
 
-from forklog.transports.access import Access, load_google_auth
+from forklog.transports.access import Access, request_on
 from forklog.transports.machine import MachineAccount
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class _GoogleAuth:
         tokens.max_redirects = 0  # another host gets nothing that is worth a token
         self._credentials = credentials
         self._url = url
-        self._fetch = functools.partial(load_google_auth().Request(tokens), timeout=timeout)
+        self._fetch = functools.partial(request_on(tokens), timeout=timeout)
 
     def headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}

@@ -1,0 +1,93 @@
+"""Step 8, the pools of connections of all our sessions: no lock, and empty in a child.
+
+urllib3 closes each pool in a finalizer that a forked child runs as well, at its exit. It empties
+the pool's queue, whose lock another thread of the parent may have held at the fork.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+import urllib3
+
+from forklog.fork import home
+
+__all__ = ["Adapter", "ConnectionQueue", "pool_classes", "session"]
+
+
+class ConnectionQueue:
+    """The connections of one pool, the latest first. What a child inherits gives nothing away.
+
+    It stands for the `queue.LifoQueue` of urllib3. It never waits: our pools do not block.
+    """
+
+    def __init__(self, maxsize: int = 0) -> None:
+        """Belong to the calling process."""
+        self.queue: deque[Any] = deque()
+        self._maxsize = maxsize
+        self._home = home()
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ARG002, FBT001, FBT002 - as a queue
+        """Return the latest item; `queue.Empty` if there is none, and always in a child."""
+        if self._home[0]:
+            try:
+                return self.queue.pop()
+            except IndexError:
+                pass
+        raise queue.Empty
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002, FBT001, FBT002 - as a queue
+        """Add an item; `queue.Full` if there is no room."""
+        if 0 < self._maxsize <= len(self.queue):
+            raise queue.Full
+        self.queue.append(item)
+
+    def qsize(self) -> int:
+        """Return the number of items."""
+        return len(self.queue)
+
+
+def pool_classes(connections: Mapping[str, Any] | None = None) -> dict[str, type]:
+    """Return urllib3's classes of pools by scheme, with our queue.
+
+    Args:
+        connections: by scheme, what makes a connection; urllib3's own if None.
+    """
+    classes = {"http": urllib3.HTTPConnectionPool, "https": urllib3.HTTPSConnectionPool}
+    made = {}
+    for scheme, base in classes.items():
+        more: dict[str, Any] = {"QueueCls": ConnectionQueue}
+        if connections:
+            more["ConnectionCls"] = staticmethod(connections[scheme])
+        made[scheme] = type(base.__name__, (base,), more)
+    return made
+
+
+class Adapter(requests.adapters.HTTPAdapter):
+    """What a session of requests sends with, on pools of ours, through a proxy as well."""
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        """Make the pools of direct connections."""
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = self._pool_classes()
+
+    def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
+        """Return the pools of connections through a proxy."""
+        manager = super().proxy_manager_for(*args, **options)
+        manager.pool_classes_by_scheme = self._pool_classes()
+        return manager
+
+    def _pool_classes(self) -> dict[str, type]:
+        return pool_classes()
+
+
+def session(adapter: Adapter | None = None) -> requests.Session:
+    """Return a new session that sends with the adapter; no other kind of session is used here."""
+    new = requests.Session()
+    for prefix in ("http://", "https://"):
+        new.mount(prefix, adapter or Adapter())
+    return new
