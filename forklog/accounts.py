@@ -22,10 +22,13 @@ def snapshot(
         if shed > driver.sheds.told:
             untold = shed - driver.sheds.told
             dropped["buffer_full"] = dropped.get("buffer_full", 0) + untold
+        unencoded = buffer.unencoded - driver.sheds.told_unencoded
+        if unencoded:
+            dropped["encode"] = dropped.get("encode", 0) + unencoded
         return Stats(
             pid=pid,
             state=state,
-            accepted=flusher.taken + shed + waiting,
+            accepted=flusher.taken + unencoded + shed + waiting,
             delivered=flusher.delivered,
             diverted=MappingProxyType(dict(flusher.diverted)),
             dropped=MappingProxyType(dropped),

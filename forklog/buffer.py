@@ -62,6 +62,7 @@ class Buffer:
         "max_bytes",
         "on_wake",
         "shed",
+        "unencoded",
         "wake_rank",
     )
 
@@ -82,20 +83,30 @@ class Buffer:
         self.max_bytes = max_bytes
         self.bytes = 0
         self.shed = Tally()
+        self.unencoded = 0
+        """Records that became no entry: counted in one step, since nothing may be called there."""
         self.wake_rank = 0
         self.alarm_bytes = max_bytes
 
     def offer(self, rank: int, entry: bytes) -> None:
-        """Append an entry of this severity rank (0-8); never blocks, takes no lock."""
+        """Append an entry of this severity rank (0-8); never blocks, takes no lock.
+
+        Raises:
+            RecursionError, MemoryError: it is not appended. Once it is, neither is raised: the next
+                offer wakes the flusher then.
+        """
         size = len(entry)
         self._append[rank](entry)
         # Since CPython 3.10 threads switch at calls and loops only, so this line, which has none,
         # is one step. If a build ever breaks that, the last `release` sets the sum right.
         self.bytes += size
-        if self.bytes > self.alarm_bytes:
-            self._alarm()
-        if rank >= self.wake_rank:
-            self.on_wake()
+        try:
+            if self.bytes > self.alarm_bytes:
+                self._alarm()
+            if rank >= self.wake_rank:
+                self.on_wake()
+        except (RecursionError, MemoryError):
+            return
 
     def arm(self, wake_rank: int, alarm_bytes: int | None = None) -> None:
         """Ask for a wake-up at an entry of this rank, or beyond this many bytes."""
@@ -109,8 +120,12 @@ class Buffer:
             while self.bytes > self.max_bytes and self._shed_one():
                 pass
         else:
-            self.alarm_bytes = self.max_bytes
-            self.on_wake()
+            alarm_bytes, self.alarm_bytes = self.alarm_bytes, self.max_bytes
+            try:
+                self.on_wake()
+            except BaseException:
+                self.alarm_bytes = alarm_bytes
+                raise
 
     def _shed_one(self) -> bool:
         for lane in self._lanes:

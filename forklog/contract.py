@@ -177,6 +177,14 @@ class OverridableHandler(logging.Handler, metaclass=Watched):
             self._decide_again()
         return encode(record, opening)
 
+    def _emit_locked(self, record: logging.LogRecord) -> None:
+        """Let an ``emit`` of the application have the record, one thread at a time."""
+        self.acquire()
+        try:
+            self.emit(record)
+        finally:
+            self.release()
+
     def _decide_again(self) -> None:
         self._epoch = object()
         # Not a method that an attribute hides: the interpreter reads those slowly.

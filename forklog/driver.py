@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 
 from forklog import exits
-from forklog.bell import Bell
+from forklog.bell import Bell, Bells
 from forklog.buffer import NEVER, Buffer
 from forklog.clock import monotonic
 from forklog.entry import drop_notice, rank_of_level
@@ -61,7 +61,7 @@ class Driver:
         self._flusher = flusher
         self._ids = ids
         self._report = report
-        self._settled = threading.Condition()  # notified after each pass; protects nothing else
+        self._settled = Bells()  # rung after each pass
         self._not_before = self._last_take = 0.0
         self._noticed_at = -1  # the number delivered then
         self._is_wait_short, self._short_wait = False, _FIRST_SHORT_WAIT
@@ -76,11 +76,11 @@ class Driver:
             on_end: called by the thread as the last thing it does.
             on_failure: called if the thread cannot start after all.
         """
-        self.thread.start(name, lambda ended: self._run(on_end, ended), on_failure)
+        self.thread.start(name, lambda done: self._run(on_end, done), on_failure)
 
-    def _run(self, on_end: Callable[[], object], ended: threading.Event) -> None:
-        self.thread_ident = threading.get_ident()
+    def _run(self, on_end: Callable[[], object], done: Callable[[], object]) -> None:
         try:
+            self.thread_ident = threading.get_ident()
             # Now and not when there is nothing to do: after a flush the thread sleeps, so that a
             # fork from C finds no thread that waits for the interpreter.
             self.on_start()
@@ -94,11 +94,11 @@ class Driver:
             if not self.is_stopping:
                 self._report.say("bug", f"the flush thread ended by {type(error).__name__}")
         finally:
+            self._buffer.wake_rank = 0  # first, and no call: the next record has to find out
             self.thread_ident = NO_THREAD
-            ended.set()
+            done()
             on_end()
-            with self._settled:
-                self._settled.notify_all()
+            self._settled.ring()
 
     def _await_work(self) -> None:
         """Sleep while a failure passes, while there is nothing to do, while a batch may grow."""
@@ -199,11 +199,11 @@ class Driver:
         self.flush_mark = max(self.flush_mark, mark)
         self.bell.ring()
         while (left := deadline - monotonic()) > 0:
-            with self._settled:
+            with self._settled.waiting() as bell:  # before the look: what comes after it rings
                 if self._flusher.floor() > mark:
                     return
-                has_ended = self.thread.ended.is_set()
-                self._settled.wait(min(left, 0.005 if has_ended else 1.0))
+                has_ended = not self.thread.is_up()
+                bell.wait(min(left, 0.005 if has_ended else 1.0))
             if has_ended:
                 return
 
@@ -213,9 +213,9 @@ class Driver:
         buffer = self._buffer
         if self.is_own_thread():
             return
-        with self._settled:
-            while buffer.bytes > buffer.max_bytes and (left := deadline - monotonic()) > 0:
-                self._settled.wait(min(left, 0.05))
+        while buffer.bytes > buffer.max_bytes and (left := deadline - monotonic()) > 0:
+            with self._settled.waiting() as bell:
+                bell.wait(min(left, 0.05))
 
     def _one_pass(self, timeout: float | None) -> Pass:
         outcome = self._flusher.run_once(timeout)
@@ -225,8 +225,7 @@ class Driver:
         if outcome is Pass.SENT:
             self._report_drops()
         self._report.catch_up()
-        with self._settled:
-            self._settled.notify_all()
+        self._settled.ring()
         return outcome
 
     def _put_off(self, delay: float) -> None:

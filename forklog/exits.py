@@ -205,7 +205,6 @@ def register(leaver: _Leaver) -> None:
     frameworks.connect(_leave)
     if _is_hooked[0]:
         return
-    _is_hooked[0] = True
     main = threading.main_thread()
     if threading.current_thread() is main and not main.is_alive():
         # Exit callbacks run already; a new one would not. `logging.shutdown` is still to come.
@@ -217,6 +216,7 @@ def register(leaver: _Leaver) -> None:
     if hook is not None:
         with contextlib.suppress(RuntimeError):  # shutting down already
             hook(_leave_threads)
+    _is_hooked[0] = True  # last: an exception on the way has the next record do it again
 
 
 def _after_fork() -> None:

@@ -18,6 +18,7 @@ from forklog.options import Options
 from forklog.report import Report
 from forklog.retry import Kind, Verdict, backoff, judge, judge_error
 from forklog.transports.base import Connection, Transport, WireError
+from forklog.turn import TURN, Turn
 
 __all__ = ["Batch", "Flusher", "Pass"]
 
@@ -68,7 +69,7 @@ class Flusher:
         self._random = random
         self._connection: Connection | None = None
         self._hand: deque[Batch] = deque()
-        self._turn = threading.Lock()  # held by whoever runs a pass; only ever tried, never awaited
+        self._turn = Turn()  # of whoever runs a pass
         # Protects _hand and the counters against a reader that would see an entry twice or not at
         # all; held for memory work only.
         self.ledger = threading.RLock()
@@ -86,9 +87,10 @@ class Flusher:
         Args:
             timeout: seconds to wait for the answer; the option answer_timeout if None.
         """
-        if not self._turn.acquire(blocking=False):
-            return Pass.BUSY
+        token = object()
         try:
+            if self._turn.setdefault(TURN, token) is not token:
+                return Pass.BUSY
             batch = self._next_batch()
             if batch is None:
                 return Pass.IDLE
@@ -98,9 +100,10 @@ class Flusher:
             losses: _Losses = []
             outcome = self._settle(batch, verdict, losses)
         finally:
-            self._turn.release()
-            if self._is_closed:
-                self.close()
+            if TURN in self._turn and self._turn[TURN] is token:
+                del self._turn[TURN]
+                if self._is_closed:
+                    self.close()
         for reason, victims in losses:
             self.news.of_drop(reason, len(victims), victims, verdict.reason)
         self.news.of_attempt(batch.attempts, verdict)
@@ -217,7 +220,7 @@ class Flusher:
 
     def is_busy(self) -> bool:
         """Tell whether a pass, or ``on_drop``, is under way in some thread."""
-        return self._turn.locked() or self.news.is_calling
+        return TURN in self._turn or self.news.is_calling
 
     def in_hand(self) -> int:
         """Return the number of entries in hand."""
@@ -227,11 +230,13 @@ class Flusher:
     def close(self) -> None:
         """Close the connection: now, or, if a pass is under way, at its end."""
         self._is_closed = True
-        if self._turn.acquire(blocking=False):
-            try:
+        token = object()
+        try:
+            if self._turn.setdefault(TURN, token) is token:
                 self._disconnect()
-            finally:
-                self._turn.release()
+        finally:
+            if TURN in self._turn and self._turn[TURN] is token:
+                del self._turn[TURN]
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

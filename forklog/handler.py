@@ -6,6 +6,7 @@ I/O and imports nothing, so it may run in any thread, interrupt itself, and foll
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import weakref
 from collections.abc import Callable
@@ -104,27 +105,26 @@ class CloudLoggingHandler(StockSurface):
             if passed is not True and isinstance(passed, logging.LogRecord):
                 record = passed
         pipeline = self._gate.product
-        if not pipeline.mark[0]:
-            pipeline = self._gate.current()
         # Read and then called: to call an attribute of an instance in one step is slower.
         encode = self._encode
         try:
+            if not pipeline.mark[0]:
+                pipeline = self._gate.current()
             item = encode(record, pipeline.opening)
         except Exception:  # noqa: BLE001 - whatever it is, the full road repairs it
             item = None
-        if item is not None:
-            rank, entry = item
-            offer = pipeline.offer
-            offer(rank, entry)
-            return passed
-        if self._encode is nothing:  # an emit of the application's
-            self.acquire()
-            try:
+        try:
+            if item is not None:
+                rank, entry = item
+                offer = pipeline.offer
+                offer(rank, entry)
+                return passed
+            if self._encode is nothing:  # an emit of the application's
+                self._emit_locked(record)
+            else:
                 self.emit(record)
-            finally:
-                self.release()
-        else:
-            self.emit(record)
+        except (RecursionError, MemoryError):
+            pipeline.buffer.unencoded += 1  # no call here: even one more frame may be too many
         return passed
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -134,14 +134,17 @@ class CloudLoggingHandler(StockSurface):
             return
         failure = None
         try:
-            for rank, entry in self._encoder.encode_full(record, pipeline.insert_ids):
-                pipeline.offer(rank, entry)
+            entries = self._encoder.encode_full(record, pipeline.insert_ids)
         except WithheldError as error:
             failure = error.cause
         except Exception as error:  # noqa: BLE001 - the rules of logging decide what is said
             self._drop(record, pipeline, error)
+            return
         if failure is not None:
             self._withhold(record, record, "formatter", failure)
+            return
+        for rank, entry in entries:
+            pipeline.offer(rank, entry)
 
     def _withhold(
         self, record: logging.LogRecord, shown: logging.LogRecord, stage: str, error: Exception
@@ -169,9 +172,10 @@ class CloudLoggingHandler(StockSurface):
             pipeline.offer(rank, entry)
 
     def _drop(self, record: logging.LogRecord, pipeline: Pipeline, error: Exception) -> None:
-        pipeline.flusher.book_drop("encode", 1, is_new=True)
-        pipeline.flusher.news.of_drop("encode", 1)
-        self._call_handle_error(record, error, is_flush_thread=pipeline.driver.is_own_thread())
+        pipeline.buffer.unencoded += 1  # the flush thread books and reports it
+        with contextlib.suppress(RecursionError, MemoryError):
+            is_flush_thread = pipeline.driver.is_own_thread()
+            self._call_handle_error(record, error, is_flush_thread=is_flush_thread)
 
     def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]
         """Wait until every record logged before this call is settled (delivered or dropped).

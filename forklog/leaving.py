@@ -68,6 +68,8 @@ class Leaving:
             if self.state is State.INLINE or (self.state is State.RUNNING and threads_are_gone):
                 self.driver.flush_inline(mark, deadline)
             elif self.state is State.RUNNING:
+                if not self.driver.thread.is_up():  # an exception struck its start, or itself
+                    self._woken()
                 self.driver.await_settled(mark, deadline)
             elif self.state is State.INERT:  # the thread rests for a fork, or died
                 self._wake_if_pending()

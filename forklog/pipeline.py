@@ -7,13 +7,14 @@ descendant that adopts them. Where no thread can run, the same passes run inline
 
 from __future__ import annotations
 
-import threading
+import math
 from collections.abc import Callable
 
 from forklog import exits, forking, uwsgi
 from forklog.accounts import snapshot
 from forklog.boot import Boot
 from forklog.buffer import NEVER
+from forklog.clock import monotonic
 from forklog.deadlines import exit_deadline
 from forklog.ending import are_imports_over
 from forklog.fork import pid
@@ -21,8 +22,11 @@ from forklog.leaving import Leaving
 from forklog.options import Options
 from forklog.parts import Parts
 from forklog.stats import State, Stats
+from forklog.turn import TURN, Turn
 
 __all__ = ["Pipeline"]
+
+_FIRST_RETRY, _LONGEST_RETRY = 0.25, 1.0  # seconds between two tries to start a thread
 
 
 class Pipeline(Leaving):
@@ -62,41 +66,56 @@ class Pipeline(Leaving):
         self.buffer.on_wake, self.driver.on_start = self._woken, on_start
         self.boot: Boot = Boot(self.buffer, inherited.boot.estate() if inherited else None)
         self.driver.stops_when_idle = bool(inherited and inherited.driver.stops_when_idle)
-        self._start_turn = threading.Lock()  # only ever tried
+        self._start_turn = Turn()
+        self._retry_at, self._retry_wait = math.inf, 0.0  # of a thread that could not be started
         if exit_deadline().is_over:  # no hook of ours will run any more
             self.state, self.driver.is_leaving = State.INLINE, True
         self.mark[0] = 1  # wiped, if the parts were built before the fork
 
     def _woken(self) -> None:
-        """Take a wake-up from an offer that the buffer was armed for; any thread, any context."""
-        self.buffer.wake_rank = NEVER
+        """Take a wake-up from an offer that the buffer was armed for; any thread, any context.
+
+        An exception may strike at every call below and leave the work half done. Then the buffer is
+        armed again, and the next entry does it anew: each step may be repeated.
+        """
         try:
-            if self.state is not State.RUNNING or are_imports_over():
+            self.buffer.wake_rank = NEVER
+            runner = self.driver.thread.runner
+            if self.state is not State.RUNNING or TURN not in runner or are_imports_over():
                 self._advance()
-        finally:
             self.driver.bell.ring()
+        except BaseException:
+            self.buffer.wake_rank = 0  # no call: nothing strikes here
+            raise
 
     def _advance(self) -> None:
         """Do what the state asks for after an offer; where somebody else does it already, leave."""
-        while self._start_turn.acquire(blocking=False):
+        turn, token = self._start_turn, object()
+        while True:
             try:
+                if turn.setdefault(TURN, token) is not token:
+                    return
                 self._act()
             finally:
-                self._start_turn.release()
+                if TURN in turn and turn[TURN] is token:
+                    del turn[TURN]
             # Armed after the turn is given back: an offer that came meanwhile found the turn taken.
-            if self.state is not State.RUNNING:
-                is_inline = self.state is State.INLINE and not self.driver.is_leaving
-                rank = self.driver.flush_rank if is_inline else 0
-                self.buffer.arm(rank, self.driver.trigger_bytes if is_inline else None)
+            if self.state is State.INLINE and self._retry_at == math.inf:
+                rank = 0 if self.driver.is_leaving else self.driver.flush_rank
+                self.buffer.arm(rank, self.driver.trigger_bytes)
+            elif self.state is not State.RUNNING or TURN not in self.driver.thread.runner:
+                self.buffer.arm(0)  # a thread that has begun arms by itself; it may never begin
             if self.state is not State.HOLDING or not self.boot.has_unheld():
                 return
 
     def _act(self) -> None:
         if self.state is State.CLOSED or are_imports_over():
             self.ending.give_up("closed")
-        elif self.state is State.INLINE:
-            self.at_exit() if self.driver.is_leaving else self.driver.run_inline()
-        elif self.state is not State.RUNNING:
+        elif self.state is State.INLINE and self.driver.is_leaving:
+            self.at_exit()
+        elif self.state is State.INLINE and monotonic() < self._retry_at:
+            self.driver.run_inline()
+        elif self.state is not State.RUNNING or not self.driver.thread.is_up():
             self._start()
 
     def _start(self) -> None:
@@ -105,17 +124,22 @@ class Pipeline(Leaving):
             return
         exits.register(self)
         forking.register(self)
-        # An adopted or taken-back entry wakes us again; by then the state is no longer inert.
-        was_holding, self.state = self.state is State.HOLDING, State.RUNNING
-        if was_holding:
-            self.boot.stop_holding()
+        # Before the thread exists, which may end and say so at once; `is_up` tells whether it does.
+        self.state = State.RUNNING
+        self.boot.stop_holding()
         self.adopted += self.boot.adopt()
         if not uwsgi.has_threads():
+            self._retry_at = math.inf
             self._go_inline("threads are off in this uWSGI server (set enable-threads)")
-            return
+        elif not self.driver.thread.is_up():
+            self._start_thread()
+
+    def _start_thread(self) -> None:
         try:
             name = f"forklog-flush-{self.pid}"
             self.driver.start_thread(name, self._thread_ended, self._thread_failed)
+        except RecursionError:  # a RuntimeError as well; the next record is less deep
+            raise
         except RuntimeError:
             self._thread_failed()
 
@@ -123,6 +147,7 @@ class Pipeline(Leaving):
         """Take note, in the flush thread, that it ends: the next entry starts another one."""
         if self.driver.stops_when_idle and self.mark[0]:
             self.driver.is_stopping = False  # it had nothing to do; a later entry starts another
+        self._retry_wait = 0.0
         if self.state is State.RUNNING and not self.driver.is_stopping:
             self.state = State.INERT
             self.buffer.arm(0)
@@ -156,15 +181,18 @@ class Pipeline(Leaving):
             self._wake_if_pending()
 
     def _thread_failed(self) -> None:
-        self._go_inline("the flush thread cannot run")
+        """Send here what waits; the next record tries again, later ones once a second at most."""
+        self._retry_at = monotonic() + self._retry_wait
+        self._retry_wait = min(2 * self._retry_wait or _FIRST_RETRY, _LONGEST_RETRY)
+        self._go_inline("the flush thread cannot run", is_wanted=True)
 
-    def _go_inline(self, why: str) -> None:
+    def _go_inline(self, why: str, *, is_wanted: bool = False) -> None:
         self.state = State.INLINE
         if not self.driver.is_leaving:
             text = f"{why}: logs are sent by the logging threads themselves, in batches"
             self._report.say("inline", text)
         uwsgi.after_request(self)
-        self.driver.run_inline()
+        self.driver.run_inline(is_wanted=is_wanted)
 
     def _hold(self) -> None:
         """Keep this process's entries for a descendant; it is decided anew at every entry."""

@@ -22,6 +22,8 @@ class Sheds:
         """Keep nothing yet."""
         self.told = 0
         """Entries that the buffer has shed and the flusher has booked."""
+        self.told_unencoded = 0
+        """Records that became no entry and that the flusher has booked."""
         self._max_bytes = options.max_buffer_bytes
         self._buffer = buffer
         self._flusher = flusher
@@ -44,9 +46,14 @@ class Sheds:
             total = self._buffer.shed.value()
             news, self.told = total - self.told, total
             self._flusher.book_drop("buffer_full", news)
+            unencoded = self._buffer.unencoded - self.told_unencoded
+            self.told_unencoded += unencoded
+            self._flusher.book_drop("encode", unencoded, is_new=True)
         # A logging thread counts first and keeps the entry then: it may come without news.
         victims = [self._entries.popleft() for _ in range(len(self._entries))]
         size = sum(map(len, victims))
         self._bytes -= size
+        if unencoded:
+            self._flusher.news.of_drop("encode", unencoded)
         if news or victims:
             self._flusher.news.of_drop("buffer_full", news, victims)

@@ -15,11 +15,13 @@ from collections.abc import Callable
 from typing import Any
 
 from forklog.clock import monotonic
+from forklog.turn import TURN, Turn
 
 __all__ = ["FlushThread", "are_green"]
 
 BUSY_SECONDS = 0.02  # a fork waits at most this long for a thread that is in a request
 IDLE_SECONDS = 1.0  # ...and this long for one that needs nothing but a processor to end
+_BIRTH_SECONDS = 5.0  # a thread that has not begun by then never will: its start was lost
 _GONE_SECONDS = 0.1  # from the last line of Python to the end of the kernel's task
 # As it was at import, together with the bell's lock. An application may have gevent patch the
 # modules later, and a greenlet that waits for a real lock would stop all others of its thread.
@@ -41,7 +43,7 @@ class _Thread(threading.Thread):
 class FlushThread:
     """The flush thread of one pipeline, one after another; never two at a time."""
 
-    __slots__ = ("_green", "_tasks", "ended")
+    __slots__ = ("_begins_until", "_green", "_tasks", "ended", "runner")
 
     def __init__(self) -> None:
         """Start nothing."""
@@ -49,9 +51,19 @@ class FlushThread:
         self.ended.set()
         self._tasks: deque[int] = deque(maxlen=4)  # of the kernel's, that may still live
         self._green: Any = None
+        self.runner = Turn()
+        """Taken by the thread itself, so of two that were started by mistake one leaves at once."""
+        self._begins_until = 0.0
+
+    def is_up(self) -> bool:
+        """Tell whether the thread runs, or was started just now and will run."""
+        return TURN in self.runner or monotonic() < self._begins_until
 
     def start(
-        self, name: str, run: Callable[[threading.Event], object], on_failure: Callable[[], object]
+        self,
+        name: str,
+        run: Callable[[Callable[[], object]], object],
+        on_failure: Callable[[], object],
     ) -> None:
         """Start the thread without waiting for it, from any context.
 
@@ -60,36 +72,36 @@ class FlushThread:
 
         Args:
             name: the thread's name.
-            run: what it does; it is given the event to set when nothing more is to be awaited.
+            run: what it does; it is given a function to call when nothing more is to be awaited.
             on_failure: called if the bare thread cannot start the real one.
 
         Raises:
             RuntimeError: no thread can be started (interpreter shutdown from 3.12 on, a limit).
+                Any other exception, such as a signal handler's, leaves open whether one was.
         """
-        before, self.ended = self.ended, (ended := threading.Event())
-        starter = threading.get_native_id()
-
-        def real() -> None:
-            self._tasks.append(threading.get_native_id())
-            self._green = _greenlet()
-            run(ended)
-
-        def bare() -> None:
-            _leave_signals_to_others(starter)
-            if _thread.start_new_thread is not _start_new_thread:
-                return real()  # patched since the import: a Thread would be a greenlet
-            self._tasks.append(threading.get_native_id())
-            try:
-                _Thread(target=real, name=name, daemon=True).start()
-            except RuntimeError:
-                ended.set()
-                on_failure()
-
+        before, launch = self.ended, _Launch(self, name, run, on_failure)
         try:
-            _start_new_thread(bare, ())
-        except RuntimeError:
-            self.ended = before
+            self.ended = launch.ended
+            self._begins_until = monotonic() + _BIRTH_SECONDS
+            _start_new_thread(launch.bare, ())
+        except BaseException:
+            self._begins_until, self.ended = 0.0, before
             raise
+
+    def _begin(self, ended: threading.Event) -> bool:
+        """Take the turn for a thread that begins; tell whether it has it."""
+        known = self.runner.setdefault(TURN, ended)
+        self._begins_until, self.ended = 0.0, known  # type: ignore[assignment]
+        return known is ended
+
+    def _fail(self) -> None:
+        """Take note that the real thread could not be started."""
+        self._begins_until = 0.0
+
+    def add_task(self) -> None:
+        """Remember the calling thread, which the kernel counts until it is gone."""
+        self._tasks.append(threading.get_native_id())
+        self._green = _greenlet() or self._green
 
     def end_in_child(self) -> None:
         """In a process forked just now: end the copy of the thread, if it is one of gevent's.
@@ -128,6 +140,53 @@ class FlushThread:
             while task != own and os.access(path, os.F_OK) and monotonic() < deadline:
                 os.sched_yield()
             self._tasks.popleft()
+
+
+class _Launch:
+    """One start of a thread: the bare one, which starts the real one."""
+
+    def __init__(
+        self,
+        thread: FlushThread,
+        name: str,
+        run: Callable[[Callable[[], object]], object],
+        on_failure: Callable[[], object],
+    ) -> None:
+        self.ended = threading.Event()
+        self._thread = thread
+        self._name = name
+        self._run = run
+        self._on_failure = on_failure
+        self._starter = threading.get_native_id()
+
+    def bare(self) -> None:
+        """Start the real thread; the body of the bare one."""
+        _leave_signals_to_others(self._starter)
+        if _thread.start_new_thread is not _start_new_thread:
+            return self.real()  # patched since the import: a Thread would be a greenlet
+        try:
+            self._thread.add_task()
+            _Thread(target=self.real, name=self._name, daemon=True).start()
+        except (RuntimeError, MemoryError):
+            self._thread._fail()  # noqa: SLF001 - of this file
+            self.ended.set()
+            self._on_failure()
+
+    def real(self) -> None:
+        """Run, unless another thread does already."""
+        try:
+            if self._thread._begin(self.ended):  # noqa: SLF001 - of this file
+                self._thread.add_task()
+                self._run(self.done)
+        finally:
+            self.done()
+
+    def done(self) -> None:
+        """Give back the turn; nothing more is to be awaited."""
+        runner = self._thread.runner
+        if TURN in runner and runner[TURN] is self.ended:
+            del runner[TURN]
+        self.ended.set()
 
 
 def are_green() -> bool:

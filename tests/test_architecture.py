@@ -30,6 +30,7 @@ _ROWS = (
         "private_file",
         "frameworks",
         "traceback_text",
+        "turn",
         "uwsgi",
     ),
     ("descriptor",),

@@ -75,9 +75,8 @@ LOCKS = {
     "the import": "ImportLock()",
     "the handler's": "handler.lock",
     "the ledger's": "handler._gate.product.flusher.ledger",
-    "the pass's": "handler._gate.product.flusher._turn",
-    "the starter's": "handler._gate.product._start_turn",
-    "the waiters'": "handler._gate.product.driver._settled",
+    "the pass's": "Taken(handler._gate.product.flusher._turn)",
+    "the starter's": "Taken(handler._gate.product._start_turn)",
 }
 # os.fork itself waits for the first two.
 HELD = [(fork, lock) for fork in ("os.fork", "c_fork") for lock in LOCKS][2:]
@@ -87,7 +86,7 @@ HELD = [(fork, lock) for fork in ("os.fork", "c_fork") for lock in LOCKS][2:]
 def test_while_another_thread_holds_a_lock(forks: Forks, fork: str, lock: str) -> None:
     """No lock that stays held for ever in the child keeps it from logging and delivering."""
     forks.run(f"""
-        import _imp, ctypes, logging, os, threading
+        import _imp, ctypes, logging, os, threading, time
         from stage import DONE, handler, log, quiet, reap
 
         class ImportLock:
@@ -95,6 +94,15 @@ def test_while_another_thread_holds_a_lock(forks: Forks, fork: str, lock: str) -
                 _imp.acquire_lock()
             def __exit__(self, *_):
                 _imp.release_lock()
+
+        class Taken:
+            def __init__(self, turn):
+                self.turn = turn
+            def __enter__(self):
+                while self.turn.setdefault(0, self) is not self:
+                    time.sleep(0.001)
+            def __exit__(self, *_):
+                del self.turn[0]
 
         c_fork = ctypes.PyDLL(None).fork  # keeps the GIL, runs no callback of Python's
         log()  # the pipeline runs, and the logger remembers its level
