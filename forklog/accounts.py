@@ -16,9 +16,10 @@ def snapshot(
     buffer: Buffer, flusher: Flusher, driver: Driver, *, pid: int, state: str, **counters: int
 ) -> Stats:
     """Return the numbers of one instant. Blocks for memory work only; not for signal handlers."""
-    with flusher.ledger:
-        shed, waiting = buffer.shed.value(), len(buffer)
-        dropped = dict(flusher.dropped)
+    ledger = flusher.ledger
+    with ledger.lock:
+        shed, waiting = buffer.shed.value(), len(buffer) + buffer.count_aside()
+        dropped = dict(ledger.dropped)
         if shed > driver.sheds.told:
             untold = shed - driver.sheds.told
             dropped["buffer_full"] = dropped.get("buffer_full", 0) + untold
@@ -28,12 +29,12 @@ def snapshot(
         return Stats(
             pid=pid,
             state=state,
-            accepted=flusher.taken + unencoded + shed + waiting,
-            delivered=flusher.delivered,
-            diverted=MappingProxyType(dict(flusher.diverted)),
+            accepted=ledger.taken + unencoded + shed + waiting,
+            delivered=ledger.delivered,
+            diverted=MappingProxyType(dict(ledger.diverted)),
             dropped=MappingProxyType(dropped),
-            requests=flusher.requests,
-            retries=flusher.retries,
+            requests=ledger.requests,
+            retries=ledger.retries,
             pending=waiting + flusher.in_hand(),
             pending_bytes=buffer.bytes,
             **counters,

@@ -9,7 +9,7 @@ grows, so comparing bytes merges the lanes back into the order of the log calls.
 from __future__ import annotations
 
 import contextlib
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Callable
 from itertools import accumulate, chain, count, repeat, starmap
@@ -54,9 +54,11 @@ class Buffer:
 
     __slots__ = (
         "_append",
+        "_aside",
         "_lanes",
         "_on_full",
         "_on_shed",
+        "_shed_order",
         "alarm_bytes",
         "bytes",
         "max_bytes",
@@ -77,6 +79,8 @@ class Buffer:
         """Start empty, armed to wake at the first entry."""
         self._lanes: tuple[deque[bytes], ...] = tuple(deque() for _ in range(RANKS))
         self._append = tuple(lane.append for lane in self._lanes)
+        self._aside: tuple[deque[bytes], ...] = tuple(deque() for _ in range(RANKS))
+        self._shed_order = tuple(chain.from_iterable(zip(self._aside, self._lanes, strict=True)))
         self.on_wake = on_wake
         self._on_full = on_full
         self._on_shed = on_shed
@@ -128,7 +132,7 @@ class Buffer:
                 raise
 
     def _shed_one(self) -> bool:
-        for lane in self._lanes:
+        for lane in self._shed_order:
             try:
                 entry = lane.popleft()
             except IndexError:
@@ -164,8 +168,27 @@ class Buffer:
     def release(self, size: int, *, is_last: bool = False) -> None:
         """Forget the bytes of entries that were taken and are settled now; none is out if last."""
         self.bytes -= size
-        if is_last and self.bytes and not len(self):
+        if is_last and self.bytes and not len(self) and not self.count_aside():
             self.bytes = 0
+
+    def put_aside(self, rank: int, entry: bytes) -> None:
+        """Keep an entry that was taken; it does not wait, but an overflow may drop it."""
+        self._aside[rank].append(entry)
+
+    def take_aside(self, rank: int = 0) -> list[bytes]:
+        """Remove and return one entry that was put aside, of this rank or the next that has one."""
+        for lane in self._aside[rank:] + self._aside[:rank]:
+            with contextlib.suppress(IndexError):  # an overflow may empty it meanwhile
+                return [lane.popleft()]
+        return []
+
+    def count_aside(self) -> int:
+        """Return the number of entries that were put aside."""
+        return sum(map(len, self._aside))
+
+    def oldest_aside(self) -> bytes:
+        """Return the oldest entry that was put aside, or bytes above every entry."""
+        return min((entry for lane in self._aside for entry in list(lane)), default=_LAST)
 
     def is_urgent(self, rank: int) -> bool:
         """Tell whether an entry of this rank or a higher one waits."""
@@ -186,8 +209,10 @@ class Buffer:
         return min(heads, default=_LAST)
 
     def drain(self) -> list[bytes]:
-        """Remove and return all entries, oldest first."""
+        """Remove and return all entries, those put aside included, oldest first."""
         entries = self.take(2**62, 2**62)
+        while aside := self.take_aside():
+            insort(entries, aside[0])
         self.release(sum(map(len, entries)))
         return entries
 

@@ -41,12 +41,9 @@ class Driver:
         self.thread_ident = NO_THREAD
         self.is_leaving = False
         """The process ends or the handler closes: no lingering, no waiting out of failures."""
-        self.is_stopping = False
-        """The thread is to end now."""
-        self.is_resting = False
-        """The thread is to end between two passes, because the process is about to fork."""
-        self.stops_when_idle = False
-        """The thread is to end once everything is settled."""
+        self.is_stopping = False  # the thread is to end now
+        self.is_resting = False  # ...between two passes, because the process is about to fork
+        self.stops_when_idle = False  # ...once everything is settled
         self.on_start: Callable[[], object] = lambda: None
         """Called by the thread before its first pass."""
         self.flush_mark = b""
@@ -123,12 +120,13 @@ class Driver:
     def _sleep_until_first(self) -> float:
         while not self.is_stopping and not self.is_resting:
             self._buffer.arm(0)
-            if len(self._buffer):
+            until_aside = self._flusher.aside.seconds()
+            if len(self._buffer) or until_aside == 0:
                 break
-            if self.stops_when_idle:
+            if self.stops_when_idle and until_aside is None:
                 self.is_stopping = True
                 break
-            self.bell.wait()
+            self.bell.wait(until_aside)
         return monotonic()
 
     def _linger(self, until: float) -> None:
@@ -140,14 +138,9 @@ class Driver:
                 self._buffer.arm(NEVER, self.trigger_bytes)
             left = until - monotonic()
             is_due = self._buffer.bytes > self.trigger_bytes or self._is_hurried()
-            if left <= 0 or is_due or self._flusher.floor() <= self.flush_mark:
+            if left <= 0 or is_due or self._flusher.head() <= self.flush_mark:
                 return
             self.bell.wait(left)
-
-    def _is_due(self) -> bool:
-        buffer = self._buffer
-        urgent = buffer.is_urgent(self.flush_rank) or buffer.bytes > self.trigger_bytes
-        return urgent or self._is_hurried()
 
     def _is_hurried(self) -> bool:
         return self.is_stopping or self.is_leaving or self.is_resting
@@ -174,7 +167,8 @@ class Driver:
         Blocks for the answer, for ``shutdown_timeout`` at most, but not while a failure passes: a
         server that is gone must not hold up each request of the application.
         """
-        if (is_wanted or self._is_due()) and monotonic() >= self._not_before:
+        is_due = is_wanted or self._is_hurried() or self._buffer.is_urgent(self.flush_rank)
+        if (is_due or self._buffer.bytes > self.trigger_bytes) and monotonic() >= self._not_before:
             self.pass_inline(min(self._options.answer_timeout, self._options.shutdown_timeout))
 
     def pass_inline(self, timeout: float) -> Pass:
@@ -187,7 +181,7 @@ class Driver:
 
     def flush_inline(self, mark: bytes, deadline: float) -> None:
         """Run passes in the calling thread until all below the mark is settled, or the deadline."""
-        while self._flusher.floor() <= mark and (left := deadline - monotonic()) > 0:
+        while self._flusher.head() <= mark and (left := deadline - monotonic()) > 0:
             wait = self._not_before - monotonic()
             if wait > 0 and (self._is_wait_short or not self.is_leaving):
                 self.bell.wait(min(wait, left))
@@ -200,7 +194,7 @@ class Driver:
         self.bell.ring()
         while (left := deadline - monotonic()) > 0:
             with self._settled.waiting() as bell:  # before the look: what comes after it rings
-                if self._flusher.floor() > mark:
+                if self._flusher.head() > mark:
                     return
                 has_ended = not self.thread.is_up()
                 bell.wait(min(left, 0.005 if has_ended else 1.0))
@@ -218,11 +212,15 @@ class Driver:
                 bell.wait(min(left, 0.05))
 
     def _one_pass(self, timeout: float | None) -> Pass:
-        outcome = self._flusher.run_once(timeout)
-        if outcome is Pass.LATER:
-            self._put_off(self._flusher.delay)
+        outcome = Pass.LATER  # where it raises, too, so that no loop is busy
+        try:
+            outcome = self._flusher.run_once(timeout)
+        finally:
+            if outcome is Pass.LATER:
+                self._put_off(self._flusher.delay)
         self.sheds.tell()
         if outcome is Pass.SENT:
+            self._short_wait = _FIRST_SHORT_WAIT
             self._report_drops()
         self._report.catch_up()
         self._settled.ring()
@@ -238,12 +236,15 @@ class Driver:
 
     def _report_drops(self) -> None:
         """Once the wire is back, let the log itself say what it lacks."""
-        flusher = self._flusher
+        flusher, ledger = self._flusher, self._flusher.ledger
         # One notice for each delivery: where everything is refused, a notice would be refused, too,
         # and that noticed again, for ever.
-        if flusher.has_hand() or not flusher.unreported or flusher.delivered == self._noticed_at:
+        if (
+            flusher.has_hand()
+            or not ledger.has_unreported()
+            or ledger.delivered == self._noticed_at
+        ):
             return
-        self._noticed_at = flusher.delivered
-        labels = self._options.labels
-        for reason, number in flusher.take_unreported().items():
-            self._buffer.offer(*drop_notice(self._ids, number, reason, labels))
+        self._noticed_at = ledger.delivered
+        for reason, number in ledger.take_unreported().items():
+            self._buffer.offer(*drop_notice(self._ids, number, reason, self._options.labels))

@@ -63,7 +63,7 @@ class Leaving:
         if self.state is State.HOLDING:
             self._woken()
         is_own = self.driver.is_own_thread()  # a callback, for which nothing will be settled
-        while self.flusher.floor() <= mark and monotonic() < deadline and not is_own:
+        while self.flusher.head() <= mark and monotonic() < deadline and not is_own:
             threads_are_gone = sys.is_finalizing()  # of an interpreter beside the main one
             if self.state is State.INLINE or (self.state is State.RUNNING and threads_are_gone):
                 self.driver.flush_inline(mark, deadline)
@@ -145,7 +145,7 @@ class Leaving:
         """Have the pipeline drain; tell whether it is this process's and has anything to drain."""
         if not self.mark[0] or self.state is State.CLOSED:
             return False
-        if self.state is State.INERT and not (len(self.buffer) or self.flusher.has_hand()):
+        if self.state is State.INERT and not self.flusher.is_pending():
             return False
         self._drain()
         if self.state in (State.HOLDING, State.INERT):

@@ -6,14 +6,26 @@ Called with no lock held, since stderr and callbacks may be slow, and a callback
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from forklog.options import Options
 from forklog.report import Report
 from forklog.retry import Kind, Verdict
 
-__all__ = ["News"]
+__all__ = ["News", "Told"]
 
 _HICCUPS = 2  # so many failures of one batch are no news
+
+
+@dataclass(slots=True)
+class Told:
+    """What is told of one pass once no lock is held any more."""
+
+    losses: list[tuple[str, list[bytes]]] = field(default_factory=list)
+    aside: list[bytes] = field(default_factory=list)
+    is_news: bool = True
+    """Whether the attempt says something of the wire."""
+    error: BaseException | None = None
 
 
 class News:
@@ -27,6 +39,16 @@ class News:
         self.is_calling = False
         """``on_drop`` runs."""
 
+    def of_pass(self, attempts: int, verdict: Verdict, told: Told, aside: int) -> None:
+        """Say what became of a batch; ``aside`` entries are set aside by now."""
+        why = verdict.answer or verdict.reason
+        for reason, victims in told.losses:
+            self.of_drop(reason, len(victims), victims, why)
+        if told.aside:
+            self.of_aside(aside, why)
+        if told.is_news:
+            self.of_attempt(attempts, verdict)
+
     def of_attempt(self, attempts: int, verdict: Verdict) -> None:
         """Say that nothing can be delivered, and, if that was said, that it can again."""
         if verdict.kind is Kind.BLOCKED:
@@ -38,6 +60,11 @@ class News:
                 self._is_trouble_said |= self._report.say("retry", text)
         elif verdict.kind is Kind.DELIVERED and self._is_trouble_said:
             self._is_trouble_said = not self._report.say("again", "delivers logs again")
+
+    def of_aside(self, number: int, why: str) -> None:
+        """Say that entries are set aside, how many, and what the server answers to them."""
+        text = f"the server refuses {number} log entries again and again while it takes others"
+        self._report.say("aside", f"{text} ({why}); they are set aside and retried alone")
 
     def of_drop(
         self, reason: str, number: int, entries: Sequence[bytes] = (), why: str = ""

@@ -155,7 +155,7 @@ class Pipeline(Leaving):
                 self._wake_if_pending()
 
     def _wake_if_pending(self) -> None:
-        if self.state is State.INERT and (len(self.buffer) or self.flusher.has_hand()):
+        if self.state is State.INERT and self.flusher.is_pending():
             self._woken()
 
     def pause(self) -> None:
@@ -173,7 +173,7 @@ class Pipeline(Leaving):
         """Let the thread run again; return whether it is wanted at once (see `restart`)."""
         # Before the look; _thread_ended looks here after it set the state: one of them sees it.
         self.driver.is_resting = False
-        return bool(self.mark[0] and (len(self.buffer) or self.flusher.has_hand()))
+        return bool(self.mark[0] and self.flusher.is_pending())
 
     def restart(self) -> None:
         """Start the thread again after a fork, if it is still wanted."""

@@ -6,6 +6,7 @@ The buffer counts each entry that it sheds; here it is booked in the flusher, sa
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 
 from forklog.buffer import Buffer
@@ -42,15 +43,18 @@ class Sheds:
 
     def tell(self) -> None:
         """Book, say and hand over what was shed since the last time."""
-        with self._flusher.ledger:
+        with self._flusher.ledger.lock:
             total = self._buffer.shed.value()
             news, self.told = total - self.told, total
-            self._flusher.book_drop("buffer_full", news)
+            self._flusher.ledger.drop("buffer_full", news)
             unencoded = self._buffer.unencoded - self.told_unencoded
             self.told_unencoded += unencoded
-            self._flusher.book_drop("encode", unencoded, is_new=True)
+            self._flusher.ledger.drop("encode", unencoded, is_new=True)
         # A logging thread counts first and keeps the entry then: it may come without news.
-        victims = [self._entries.popleft() for _ in range(len(self._entries))]
+        victims: list[bytes] = []
+        with contextlib.suppress(IndexError):  # another thread may be here as well
+            while True:
+                victims.append(self._entries.popleft())
         size = sum(map(len, victims))
         self._bytes -= size
         if unencoded:

@@ -27,8 +27,11 @@ _ROWS = (
         "fork",
         "limits",
         "logging_lock",
+        "foreign",
         "private_file",
         "frameworks",
+        "hand",
+        "ledger",
         "traceback_text",
         "turn",
         "uwsgi",
@@ -49,8 +52,8 @@ _ROWS = (
     ("metadata",),
     ("repair", "resource", "transports.machine"),
     ("payload", "options", "draft"),
-    ("last_resort", "news", "transports.access", "stock"),
-    ("transports.stderr", "transports.signing"),
+    ("aside", "last_resort", "news", "transports.access", "stock"),
+    ("transports.stderr", "transports.signing", "wire"),
     ("boot", "flusher", "transports.http"),
     ("full", "sheds"),
     ("site",),
@@ -138,8 +141,7 @@ def test_few_files_hold_locks() -> None:
         "bell",
         "contract",
         "driver",
-        "flusher",
-        "pipeline",
+        "ledger",
     }
 
 

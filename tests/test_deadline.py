@@ -245,7 +245,11 @@ def test_an_idle_connection_that_the_server_closes_costs_nothing() -> None:
             assert bench.flusher.run_once() is Pass.SENT
             wait_until(lambda n=n: server.closed == n)
         bench.flusher.close()
-    assert (bench.flusher.requests, bench.flusher.retries, server.accepted) == (3, 0, 3)
+    assert (bench.flusher.ledger.requests, bench.flusher.ledger.retries, server.accepted) == (
+        3,
+        0,
+        3,
+    )
 
 
 def test_a_connection_closed_under_a_request_is_tried_again_at_once_one_time() -> None:
@@ -342,7 +346,7 @@ def test_halving_against_a_server_with_limits_of_its_own() -> None:
             pass
         bench.flusher.close()
     assert stored == texts
-    assert bench.flusher.dropped == {"refused": 1}
+    assert bench.flusher.ledger.dropped == {"refused": 1}
     assert "dropped 1 log entries (refused: 400 INVALID_ARGUMENT)" in bench.lines[0]
 
 

@@ -132,8 +132,8 @@ def test_a_drop_is_noticed_once(bench: _Bench) -> None:
         small.log(size=100_000)
     small.driver.sheds.tell()
     small.driver.sheds.tell()
-    assert small.flusher.dropped["buffer_full"] == 30 - len(small.buffer)
-    assert bench.flusher.dropped == {}
+    assert small.flusher.ledger.dropped["buffer_full"] == 30 - len(small.buffer)
+    assert bench.flusher.ledger.dropped == {}
 
 
 def test_a_drop_told_before_its_entry_was_kept_is_handed_over_later() -> None:
@@ -151,9 +151,9 @@ def test_a_drop_told_before_its_entry_was_kept_is_handed_over_later() -> None:
     small.driver.sheds._buffer = small.buffer
     small.log(size=600_000)
     small.log(size=600_000)
-    assert (small.flusher.dropped, got) == ({"buffer_full": 1}, [])
+    assert (small.flusher.ledger.dropped, got) == ({"buffer_full": 1}, [])
     small.driver.sheds.tell()
-    assert (small.flusher.dropped, len(got)) == ({"buffer_full": 1}, 1)
+    assert (small.flusher.ledger.dropped, len(got)) == ({"buffer_full": 1}, 1)
 
 
 def test_dropped_entries_are_kept_within_bounds() -> None:

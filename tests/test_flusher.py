@@ -49,8 +49,8 @@ class _Bench:
 
     def check_accounts(self) -> None:
         flusher = self.flusher
-        settled = flusher.delivered + sum(flusher.dropped.values())
-        assert flusher.taken == settled + flusher.in_hand()
+        settled = flusher.ledger.delivered + sum(flusher.ledger.dropped.values())
+        assert flusher.ledger.taken == settled + flusher.in_hand()
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def _script(bench: _Bench, *outcomes: Outcome) -> None:
 def test_nothing_to_do_touches_no_wire(bench: _Bench) -> None:
     """Without entries no connection is opened."""
     assert bench.flusher.run_once() is Pass.IDLE
-    assert bench.flusher._connection is None
+    assert bench.flusher._wire.connection is None
 
 
 def test_a_batch_is_delivered_and_counted(bench: _Bench) -> None:
@@ -74,7 +74,7 @@ def test_a_batch_is_delivered_and_counted(bench: _Bench) -> None:
     bench.log("a", "b")
     assert bench.run() == [Pass.SENT, Pass.IDLE]
     assert bench.texts() == ["a", "b"]
-    assert (bench.flusher.delivered, bench.buffer.bytes) == (2, 0)
+    assert (bench.flusher.ledger.delivered, bench.buffer.bytes) == (2, 0)
     bench.check_accounts()
 
 
@@ -89,7 +89,7 @@ def test_a_failed_batch_is_sent_again_byte_for_byte(bench: _Bench) -> None:
     first, second, third, fourth = bench.transport.sent
     assert first.lines == second.lines == third.lines
     assert [entry["textPayload"] for entry in fourth.entries] == ["c"]
-    assert (bench.flusher.requests, bench.flusher.retries) == (4, 2)
+    assert (bench.flusher.ledger.requests, bench.flusher.ledger.retries) == (4, 2)
     bench.check_accounts()
 
 
@@ -111,8 +111,8 @@ def test_halving_finds_the_one_bad_entry() -> None:
     bench.run()
     texts = [entry.split(b'"textPayload":"')[1][:-2].decode() for entry in bench.transport.stored]
     assert texts == [*(f"t{n}" for n in range(37)), *(f"u{n}" for n in range(20))]
-    assert bench.flusher.dropped == {"refused": 1}
-    assert bench.flusher.requests < 15
+    assert bench.flusher.ledger.dropped == {"refused": 1}
+    assert bench.flusher.ledger.requests < 15
     bench.check_accounts()
 
 
@@ -122,7 +122,7 @@ def test_an_entry_too_large_for_the_server_is_dropped_as_such() -> None:
     bench.log("a", "poison", "b")
     bench.run()
     assert len(bench.transport.stored) == 2
-    assert bench.flusher.dropped == {"too_large": 1}
+    assert bench.flusher.ledger.dropped == {"too_large": 1}
 
 
 def test_partial_errors_cost_the_named_entry_alone(bench: _Bench) -> None:
@@ -131,7 +131,7 @@ def test_partial_errors_cost_the_named_entry_alone(bench: _Bench) -> None:
     bench.log("a", "b", "c")
     assert bench.run() == [Pass.SENT, Pass.IDLE]
     assert bench.texts() == ["a", "c"]
-    assert bench.flusher.dropped == {"refused": 1}
+    assert bench.flusher.ledger.dropped == {"refused": 1}
     assert bench.buffer.bytes == 0
     bench.check_accounts()
 
@@ -145,7 +145,7 @@ def test_an_entry_that_failed_for_a_passing_reason_is_sent_alone_again(bench: _B
     assert bench.run() == [Pass.SENT, Pass.IDLE]
     assert bench.texts() == ["a", "c", "b"]
     assert bench.transport.sent[1].lines == bench.transport.sent[0].lines[1:2]
-    assert (bench.flusher.dropped, bench.buffer.bytes) == ({}, 0)
+    assert (bench.flusher.ledger.dropped, bench.buffer.bytes) == ({}, 0)
     bench.check_accounts()
 
 
@@ -218,7 +218,7 @@ def test_an_answer_that_got_lost_doubles_the_bytes_but_not_the_identity(bench: _
     bench.run()
     first, second = bench.transport.entries
     assert first == second
-    assert bench.flusher.delivered == 1
+    assert bench.flusher.ledger.delivered == 1
 
 
 def test_batches_obey_the_limits(forklog_transport: FakeTransport) -> None:
@@ -297,7 +297,7 @@ def test_give_up_returns_everything_in_order(bench: _Bench) -> None:
     entries = bench.flusher.give_up("shutdown")
     assert [entry.count(b'"a"') for entry in entries] == [1, 0]
     assert (bench.flusher.in_hand(), len(bench.buffer), bench.buffer.bytes) == (0, 0, 0)
-    assert bench.flusher.dropped == {"shutdown": 2}
+    assert bench.flusher.ledger.dropped == {"shutdown": 2}
     bench.check_accounts()
 
 
@@ -309,7 +309,7 @@ def test_an_answer_that_comes_after_giving_up_counts_nothing(bench: _Bench) -> N
     transport.gives_up = True
     bench.log("a")
     assert bench.flusher.run_once() is Pass.SENT
-    assert bench.flusher.delivered == 0
+    assert bench.flusher.ledger.delivered == 0
     assert bench.buffer.bytes == 0
 
 
@@ -321,7 +321,7 @@ def test_a_failure_that_comes_after_giving_up_is_no_sign_of_a_server() -> None:
     transport.gives_up = transport.fails = True
     bench.log("a")
     assert bench.flusher.run_once() is Pass.IDLE
-    assert bench.flusher.dropped == {"shutdown": 1}
+    assert bench.flusher.ledger.dropped == {"shutdown": 1}
     bench.check_accounts()
 
 
@@ -355,7 +355,7 @@ class _Strict:
         if any(self.bad in entry for entry in entries):
             return Answer(self.status)
         self.stored += entries
-        return Answer(200)
+        return Answer(200, b"{}")
 
     def close(self) -> None:
         return
@@ -392,7 +392,7 @@ class _Nested:
             self.flusher.give_up("shutdown")
         if self.fails:
             raise WireError("the server did not answer in time")
-        return Answer(200)
+        return Answer(200, b"{}")
 
     def close(self) -> None:
         return
@@ -403,10 +403,10 @@ def test_close_leaves_nothing_open(bench: _Bench) -> None:
     bench.log("a")
     bench.run()
     bench.flusher.close()
-    assert bench.flusher._connection is None
+    assert bench.flusher._wire.connection is None
     bench.log(str(os.getpid()))
     bench.run()
-    assert bench.flusher.delivered == 2
+    assert bench.flusher.ledger.delivered == 2
 
 
 class _Counted:
@@ -427,7 +427,7 @@ class _Counted:
         assert timeout > 0
         self.timeouts.append(timeout)
         self.during()
-        return Answer(self.statuses.pop(0))
+        return Answer(self.statuses.pop(0), b"{}")
 
     def close(self) -> None:
         self.closed += 1

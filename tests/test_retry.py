@@ -7,7 +7,7 @@ import json
 import pytest
 
 from forklog.retry import Kind, backoff, judge, judge_error
-from forklog.transports.base import Answer, WireError
+from forklog.transports.base import Answer, Place, WireError
 
 _TYPE = "type.googleapis.com/google.logging.v2.WriteLogEntriesPartialErrors"
 
@@ -18,10 +18,33 @@ def _partial(status: int, errors: dict[str, object]) -> Answer:
     return Answer(status, json.dumps({"error": {"code": status, "details": details}}).encode())
 
 
-@pytest.mark.parametrize("status", [200, 204, 299])
-def test_every_2xx_delivers(status: int) -> None:
-    """Any 2xx means that the batch is stored."""
-    assert judge(Answer(status), 3).kind is Kind.DELIVERED
+def test_only_the_answer_of_the_api_confirms() -> None:
+    """A 200 with a JSON object means that the batch is stored."""
+    assert judge(Answer(200, b"{}"), 3).kind is Kind.DELIVERED
+    assert judge(Answer(200, b' {"later": "fields"}\n'), 3).kind is Kind.DELIVERED
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (200, b"<html>Log in to the hotel's network</html>", "text/html"),
+        (200, b"", ""),
+        (200, b"[]", "application/json"),
+        (200, b"[" * 99_999, "application/json"),
+        (200, b"\xff{}", "application/json\x1b]0;x\x07"),
+        (204, b"", ""),
+        (206, b"{}", "application/json"),
+    ],
+)
+def test_no_other_success_confirms(status: int, body: bytes, kind: str) -> None:
+    """What a captive portal, a proxy or another server answers is retried, and the line says it."""
+    place = Place(endpoint="https://logs.example")
+    verdict = judge(Answer(status, body, place=place, content_type=kind), 3)
+    assert verdict.kind is Kind.RETRY
+    assert f"https://logs.example answered {status}" in verdict.reason
+    assert "captive portal" in verdict.reason
+    assert "option endpoint" in verdict.reason
+    assert verdict.reason.isprintable()
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 499, 500, 502, 503, 504])
@@ -110,6 +133,71 @@ def test_entries_sent_again_wait_as_told(told: float | None, delay: float | None
     answer = _partial(503, {"0": {"code": 14}})
     answer = Answer(answer.status, answer.body, told)
     assert judge(answer, 2).delay == delay
+
+
+_ILLEGAL = "Log name contains illegal character :"
+
+
+@pytest.mark.parametrize("count", [1, 5])
+@pytest.mark.parametrize(
+    "message",
+    [
+        _ILLEGAL,
+        "Invalid project ID 'My Project!'",
+        "Name does not match a log_name",
+        "A monitored resource must be specified for each log entry",
+        "Invalid parent",
+    ],
+)
+def test_a_400_about_the_request_itself_blocks(count: int, message: str) -> None:
+    """No entry is at fault where the log's name, the project or the resource is wrong."""
+    body = json.dumps({"error": {"status": "INVALID_ARGUMENT", "message": message}}).encode()
+    verdict = judge(Answer(400, body), count)
+    assert verdict.kind is Kind.BLOCKED
+    assert not verdict.refused
+    assert message in verdict.reason
+    assert "options log_name, project and resource" in verdict.reason
+
+
+def test_a_wrong_log_name_blocks_though_every_entry_is_named() -> None:
+    """The server may name each entry for what all have from the request; none is dropped."""
+    errors: dict[str, object] = {str(n): {"code": 3, "message": _ILLEGAL} for n in range(3)}
+    assert judge(_partial(400, errors), 3).kind is Kind.BLOCKED
+    assert judge(_partial(400, errors), 4).refused.keys() == {0, 1, 2}
+    errors["1"] = {"code": 3, "message": "the payload is empty"}
+    assert judge(_partial(400, errors), 3).kind is Kind.DELIVERED
+
+
+@pytest.mark.parametrize(
+    "message", ["Invalid value at 'entries[0].resource' (project)", "too many labels", "", 5]
+)
+def test_a_400_about_an_entry_finds_the_entry(message: object) -> None:
+    """A message that names an entry, or none of the request's fields, has the batch halved."""
+    body = json.dumps({"error": {"message": message}}).encode()
+    assert judge(Answer(400, body), 5).kind is Kind.HALVE
+
+
+@pytest.mark.parametrize("status", [400, 403, 503])
+def test_the_servers_words_are_one_printable_line(status: int) -> None:
+    """Status and message of the server stand in the reason, without control characters, cut."""
+    error = {"status": "A\x1b]0;x\x07B\n" + "C" * 999, "message": "why\r\n\x9b31m" + "m" * 65_536}
+    verdict = judge(Answer(status, json.dumps({"error": error}).encode()), 1)
+    assert verdict.reason.isprintable()
+    assert f"{status} A ]0;x B CCC" in verdict.reason
+    assert ": why 31mmmm" in verdict.reason
+    assert len(verdict.answer) < 300
+
+
+def test_a_quota_is_no_fault_of_the_content() -> None:
+    """Neither 429 nor 401 nor a failure before the request has a batch split."""
+    assert not judge(Answer(429), 2).is_of_content
+    assert not judge(Answer(401), 2).is_of_content
+    assert judge(Answer(503), 2).is_of_content
+    assert judge(Answer(403), 2).is_of_content
+    assert not judge_error(WireError("no", is_blocked=True), is_first_attempt=True).is_of_content
+    stale = WireError("closed", is_stale_connection=True)
+    assert not judge_error(stale, is_first_attempt=True).is_of_content
+    assert judge_error(stale, is_first_attempt=False).is_of_content
 
 
 def test_senseless_partial_errors_are_ignored() -> None:

@@ -50,7 +50,7 @@ def options_of(handler: CloudLoggingHandler) -> Options:
 
 def transport_name(handler: CloudLoggingHandler) -> str:
     """Return ``http``, or the class of another transport."""
-    transport = handler._gate.product.flusher._transport  # noqa: SLF001 - of our own package
+    transport = handler._gate.product.flusher._wire.transport  # noqa: SLF001 - of our own package
     return "http" if isinstance(transport, HttpTransport) else type(transport).__name__
 
 

@@ -22,12 +22,16 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server said: HTTP status, body, the seconds of a Retry-After header; and where."""
+    """What the server said: HTTP status, body, headers that matter; and where."""
 
     status: int
     body: bytes = b""
     retry_after: float | None = None
+    """Seconds of a Retry-After header."""
     place: Place = Place()
+    content_type: str = ""
+    repeats: int = 0
+    """Further requests that it took, such as one with a renewed token."""
     diverted: int | None = None
     """So many entries, from the first on, were written to stderr; no server has them."""
 

@@ -129,14 +129,17 @@ class HttpConnection:
         parts[-1] += b"]}"
         body = b",".join(parts)
         self._deadline.start(timeout)
+        repeats = 0
         try:
             answer, content = self._post(body, timeout)
             if answer.status_code == requests.codes.unauthorized and self._signer.renew():
+                repeats = 1
                 answer, content = self._post(body, timeout)
         except _WIRE_ERRORS as error:
             raise self._wire_error(error) from error
         self._answered = True
-        return Answer(answer.status_code, content, _retry_after(answer.headers), self._place())
+        delay, kind = _retry_after(answer.headers), answer.headers.get("Content-Type", "")
+        return Answer(answer.status_code, content, delay, self._place(), kind, repeats)
 
     def _post(self, body: bytes, timeout: float) -> tuple[requests.Response, bytes]:
         request = self._request

@@ -74,7 +74,7 @@ LOCKS = {
     "logging's": "logging._lock",
     "the import": "ImportLock()",
     "the handler's": "handler.lock",
-    "the ledger's": "handler._gate.product.flusher.ledger",
+    "the ledger's": "handler._gate.product.flusher.ledger.lock",
     "the pass's": "Taken(handler._gate.product.flusher._turn)",
     "the starter's": "Taken(handler._gate.product._start_turn)",
 }
