@@ -362,7 +362,7 @@ def test_an_idle_connection_is_watched_by_the_kernel() -> None:
         bench = _Bench(server.url)
         bench.log()
         assert bench.flusher.run_once() is Pass.SENT
-        adapter: Any = bench.flusher._connection._adapter  # type: ignore[union-attr]
+        adapter: Any = bench.flusher._wire.connection._adapter  # type: ignore[union-attr]
         pools = adapter.poolmanager.pools
         sock = pools[next(iter(pools.keys()))].pool.queue[-1].sock
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
