@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from helpers import wait_until
 
 from forklog.buffer import Buffer
 from forklog.flusher import Flusher, Pass
@@ -453,3 +454,136 @@ def test_a_blocked_wire_is_opened_anew() -> None:
     assert bench.flusher.run_once() is Pass.LATER
     assert bench.flusher.run_once() is Pass.SENT
     assert (wire.opened, wire.closed) == (2, 1)
+
+
+class _Firewall:
+    """A wire that always answers in its own way to a request whose entries hold a word."""
+
+    def __init__(self, way: int | WireError) -> None:
+        self.way = way
+        self.bad: bytes | None = b"poison"
+        self.stored: list[bytes] = []
+        self.requests = 0
+
+    def open(self) -> Connection:
+        return self
+
+    def send(self, entries: Sequence[bytes], timeout: float) -> Answer:
+        assert timeout > 0
+        self.requests += 1
+        if self.bad is None or not any(self.bad in entry for entry in entries):
+            self.stored += entries
+            return Answer(200, b"{}")
+        if isinstance(self.way, WireError):
+            raise self.way
+        return Answer(self.way, b"<html>blocked</html>")
+
+    def close(self) -> None:
+        return
+
+
+_WAYS = [403, 404, 451, 500, 503, 200, WireError("no connection to the server (ConnectionReset)")]
+
+
+@pytest.mark.parametrize("way", _WAYS)
+@pytest.mark.parametrize("is_alone", [False, True])
+def test_one_bad_record_stops_nobody(way: int | WireError, *, is_alone: bool) -> None:
+    """What is refused for its content is set aside and stays pending; all others arrive, soon."""
+    wire = _Firewall(way)
+    bench = _Bench(wire)
+    bench.log("poison")
+    if is_alone:
+        bench.flusher.run_once()
+    bench.log(*(f"t{n}" for n in range(201)))
+    waited = 0.0
+    for _ in range(60):
+        if bench.flusher.run_once() is Pass.LATER:
+            waited += bench.flusher.delay
+    flusher = bench.flusher
+    assert flusher.ledger.delivered == len(wire.stored) == 201
+    assert (flusher.in_hand(), bench.buffer.count_aside()) == (0, 1)
+    assert flusher.ledger.taken + bench.buffer.count_aside() == 202
+    assert flusher.floor() < bench.ids.key() < flusher.head()
+    assert wire.requests < 45
+    assert waited < 30.0 * 10
+    assert sum("set aside" in line for line in bench.lines) == 1
+    assert any(str(way)[:13] in line for line in bench.lines if "set aside" in line)
+    (entry,) = flusher.give_up("shutdown")
+    assert b"poison" in entry
+    assert bench.buffer.bytes == 0
+    bench.check_accounts()
+
+
+def test_what_was_set_aside_is_tried_alone_and_delivered() -> None:
+    """Each try is of one entry and holds up nothing; what the server takes again is delivered."""
+    wire = _Firewall(403)
+    bench = _Bench(wire, max_retry_delay=0.01)
+    bench.log("poison 1", "a", "poison 2", "b", "c")
+    wait_until(lambda: bench.flusher.run_once() and bench.buffer.count_aside() == 2)
+    assert len(wire.stored) == 3
+    before = wire.requests
+    wait_until(lambda: bench.flusher.run_once() and wire.requests > before + 3)
+    bench.log("d")
+    wait_until(lambda: bench.flusher.run_once() and len(wire.stored) == 4)
+    wire.bad = None
+    wait_until(lambda: bench.flusher.run_once() and len(wire.stored) == 6)
+    assert bench.flusher.floor() > bench.ids.key()
+    assert (bench.flusher.ledger.delivered, bench.buffer.bytes) == (6, 0)
+    bench.check_accounts()
+
+
+def test_an_overflow_drops_what_is_set_aside_by_its_severity() -> None:
+    """An entry that was set aside has its place among those of its severity, as the oldest."""
+    shed: list[bytes] = []
+    buffer = Buffer(1000, lambda: None, on_shed=shed.append)
+    wire = _Firewall(403)
+    ids = InsertIds()
+    flusher = Flusher(Options(), buffer, wire, Report(lambda _line: None), lambda: 1.0)
+
+    def log(rank: int, severity: str, text: str) -> None:
+        entry = f'","severity":"{severity}","textPayload":"{text}"}}'
+        buffer.offer(rank, ids.opening() + entry.encode())
+
+    log(2, "INFO", "poison")
+    log(5, "ERROR", "poison")
+    flusher.run_once()
+    log(2, "INFO", "good")
+    for _ in range(40):
+        flusher.run_once()
+    assert buffer.count_aside() == 2
+    while not shed:
+        log(2, "INFO", "new")
+    assert b"poison" in shed[0]
+    assert b"INFO" in shed[0]
+    while len(shed) < 20:
+        log(2, "INFO", "new")
+    assert buffer.count_aside() == 1
+    settled = flusher.ledger.delivered + sum(flusher.ledger.dropped.values())
+    assert flusher.ledger.taken == settled + flusher.in_hand()
+
+
+def test_a_server_that_refuses_everything_is_not_hammered() -> None:
+    """Splitting sends no more requests than the same bytes again and again, and drops nothing."""
+    wire = _Firewall(403)
+    wire.bad = b"t"
+    bench = _Bench(wire)
+    bench.log(*(f"t{n}" for n in range(300)))
+    for _ in range(40):
+        assert bench.flusher.run_once() is Pass.LATER
+        assert bench.flusher.delay == 30.0
+        bench.log("t")
+    assert bench.buffer.count_aside() == 0
+    assert bench.flusher.ledger.dropped == {}
+
+
+def test_a_batch_takes_at_most_a_quarter_of_the_buffer() -> None:
+    """What is in hand, one entry aside, leaves three quarters of the buffer to shed from."""
+    wire = _Counted(*[503] * 9)
+    bench = _Bench(wire, max_buffer_bytes=2**20)
+    bench.log(*["x" * 1000] * 900)
+    for _ in range(9):
+        bench.flusher.run_once()
+        assert (
+            sum(map(len, (e for b in bench.flusher._hand.batches for e in b.entries)))
+            <= 2**18 + 1100
+        )

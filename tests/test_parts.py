@@ -49,11 +49,11 @@ def test_locks_of_another_kind_are_not_taken(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_first_record_takes_the_short_road(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plain record that finds the pipeline of another process needs no `emit`."""
+    """A plain record that finds the pipeline of another process takes no full road."""
     handler = CloudLoggingHandler(transport=FakeTransport())
     stale = handler._gate.product
     stale.mark[0] = 0
-    monkeypatch.setattr(handler, "emit", None)
+    monkeypatch.setattr(handler._encoder, "encode_full", None)
     handler.handle(logging.makeLogRecord({"msg": "first", "name": "app", "created": time.time()}))
     assert handler._gate.product is not stale
     assert handler.stats().accepted == 1
