@@ -3,7 +3,7 @@
 From Python 3.12 on ``os.fork`` warns when another thread lives, and rightly: the child inherits the
 locks that it holds. A resting thread has ended; the next record (or a pending one) starts another.
 Before 3.12 nothing is done, since nothing warns and the child never touches what it inherits;
-except under gevent, whose threads live on in the child.
+except under gevent and eventlet, whose threads live on in the child.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Protocol, TypeVar
 
 from forklog.clock import monotonic
 from forklog.fork import register_at_fork
-from forklog.thread import are_green
+from forklog.green import are_green
 
 __all__ = ["register"]
 

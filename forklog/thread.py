@@ -8,16 +8,16 @@ from __future__ import annotations
 import _thread
 import os
 import signal
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from forklog import green
 from forklog.clock import monotonic
 from forklog.turn import TURN, Turn
 
-__all__ = ["FlushThread", "are_green"]
+__all__ = ["FlushThread"]
 
 BUSY_SECONDS = 0.02  # a fork waits at most this long for a thread that is in a request
 IDLE_SECONDS = 1.0  # ...and this long for one that needs nothing but a processor to end
@@ -101,16 +101,12 @@ class FlushThread:
     def add_task(self) -> None:
         """Remember the calling thread, which the kernel counts until it is gone."""
         self._tasks.append(threading.get_native_id())
-        self._green = _greenlet() or self._green
+        self._green = green.current() or self._green
 
     def end_in_child(self) -> None:
-        """In a process forked just now: end the copy of the thread, if it is one of gevent's.
-
-        Threads of the kernel are not copied by a fork, greenlets are: this one would go on with
-        the parent's request on the parent's socket.
-        """
+        """In a process forked just now: end the copy of the thread, if it is a greenlet."""
         if self._green is not None:
-            self._green.kill(block=False)
+            green.end_in_child(self._green)
 
     def await_ended(self, deadline: float, is_hopeless: Callable[[], bool]) -> None:
         """Wait for a thread that was told to end, until the deadline, or until it is hopeless."""
@@ -187,17 +183,6 @@ class _Launch:
         if TURN in runner and runner[TURN] is self.ended:
             del runner[TURN]
         self.ended.set()
-
-
-def are_green() -> bool:
-    """Tell whether threads are greenlets here, because gevent has patched them."""
-    monkey = sys.modules.get("gevent.monkey")
-    return monkey is not None and bool(monkey.is_module_patched("threading"))
-
-
-def _greenlet() -> Any:
-    """Return gevent's greenlet that runs now as a thread, None where threads are the kernel's."""
-    return sys.modules["gevent"].getcurrent() if are_green() else None
 
 
 def _leave_signals_to_others(starter: int) -> None:

@@ -25,6 +25,7 @@ _ROWS = (
         "stats",
         "handover",
         "fork",
+        "green",
         "limits",
         "logging_lock",
         "foreign",

@@ -20,6 +20,7 @@ import requests
 import urllib3
 
 from forklog.clock import monotonic
+from forklog.fork import home
 from forklog.transports.base import WireError
 from forklog.transports.pools import Adapter, pool_classes
 
@@ -34,6 +35,7 @@ class Deadline:
     def __init__(self) -> None:
         """Be never, at first."""
         self._at = math.inf
+        self._home = home()
 
     def start(self, seconds: float) -> None:
         """Be so many seconds from now."""
@@ -44,8 +46,11 @@ class Deadline:
         return monotonic() >= self._at
 
     def left(self, ceiling: float | None = None) -> float | None:
-        """Return the seconds left, at most the ceiling, None for no end; TimeoutError if none."""
-        left = self._at - monotonic()
+        """Return the seconds left, at most the ceiling, None for no end; TimeoutError if none.
+
+        None are left in a child, to which a fork has copied a green thread that asks.
+        """
+        left = self._at - monotonic() if self._home[0] else 0.0
         if left <= 0:
             raise TimeoutError("the deadline of the request is over")
         least = left if ceiling is None else min(left, ceiling)

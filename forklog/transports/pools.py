@@ -81,6 +81,10 @@ class Adapter(requests.adapters.HTTPAdapter):
         manager.pool_classes_by_scheme = self._pool_classes()
         return manager
 
+    def __reduce_ex__(self, protocol: Any, /) -> Any:
+        """Refuse to be copied: google.auth would use the copy in threads of its own."""
+        raise TypeError("an adapter of forklog's cannot be copied; it belongs to one thread")
+
     def _pool_classes(self) -> dict[str, type]:
         return pool_classes()
 

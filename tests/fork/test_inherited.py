@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 import pytest
+
+from forklog.transports import pools
+from forklog.transports.access import request_on
+from forklog.transports.deadline import Deadline, TokenAdapter
 
 if TYPE_CHECKING:
     from conftest import Forks
@@ -158,3 +163,9 @@ def test_a_child_that_never_logs_finalizes_no_session(forks: Forks, fork: str, e
     """
     )
     forks.check_every_record_once(processes=1)
+
+
+def test_google_auth_cannot_use_our_session_in_a_thread_of_its_own() -> None:
+    """google-auth copies a request for threads of its own, whose locks a child would inherit."""
+    with pytest.raises(TypeError, match="cannot be copied"):
+        copy.deepcopy(request_on(pools.session(TokenAdapter(Deadline()))))
