@@ -58,7 +58,7 @@ def call(subject: str, variant: str, number: int, *, is_quiet: bool = False) -> 
     """Make so many calls, quiet ones without the flush thread; what is counted runs this."""
     made = build(subject)
     if is_quiet and subject != "nothing":
-        from forklog.buffer import NEVER  # noqa: PLC0415 - only forklog's process needs it
+        from forklog.delivery.buffer import NEVER  # noqa: PLC0415 - only forklog's process needs it
 
         made.handler._gate.product.buffer.arm(NEVER)  # type: ignore[attr-defined]  # noqa: SLF001
     log = made.variant(variant)

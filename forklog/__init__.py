@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from forklog.__about__ import VERSION as __version__  # noqa: N811 - its public name
 from forklog.errors import ForklogError, OptionError
 from forklog.handler import CloudLoggingHandler
-from forklog.stats import Stats
+from forklog.snapshot import Stats
 
 if TYPE_CHECKING:
     from forklog.diagnosis.report import Report

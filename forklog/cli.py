@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 
 from forklog.__about__ import VERSION
 
-__all__ = ["main"]
-
 _COMMANDS = {
     "emulator": ("forklog.emulator.command", "run a local Cloud Logging over HTTP"),
     "doctor": ("forklog.diagnosis.command", "say what would lose records here, and what to do"),

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import time
 
-__all__ = ["monotonic", "realtime_ns"]
-
 if hasattr(time, "clock_gettime_ns"):
 
     def monotonic() -> float:

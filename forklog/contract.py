@@ -1,4 +1,4 @@
-"""Step 1, beside the handler: what an application may override of `logging.Handler`, and its lock.
+"""Beside the handler: what an application may override of `logging.Handler`, and its lock.
 
 Overriding is by a subclass, by a patch of a class or by a patch of one handler. The handler decides
 once how its records are encoded, and again after a patch. A record of a handler that nobody
@@ -16,11 +16,10 @@ from functools import partial
 from types import FunctionType, MethodType
 from typing import Any
 
-from forklog.entry import Encoder
-from forklog.fork import PerProcess, new_mark
-from forklog.payload import WithheldError
-
-__all__ = ["HandlerLock", "OverridableHandler", "Watched", "nothing"]
+from forklog.encoding.encoder import Encoder
+from forklog.encoding.payload import WithheldError
+from forklog.process.base import new_mark
+from forklog.process.per_process import PerProcess
 
 _Encode = Callable[[logging.LogRecord, Callable[[], bytes]], tuple[int, bytes] | None]
 
@@ -91,7 +90,7 @@ class _ProcessLock:
 
     def __init__(self, _inherited: object) -> None:
         self.mark = new_mark()
-        self.heir: dict[str, object] = {}
+        self.successor: dict[str, object] = {}
         self.lock: Any = threading.RLock()
 
 
@@ -166,7 +165,7 @@ class OverridableHandler(logging.Handler, metaclass=Watched):
         is_overridden = _overrides_emit(self)
         encode: _Encode = nothing
         if not is_overridden:
-            formatted = partial(self._encoder.encode_usual, is_formatted=True)
+            formatted = partial(self._encoder.encode_strict, is_formatted=True)
             encode = self._encoder.encode if _formats_plainly(self) else formatted
         lock: object = self.lock
         if isinstance(lock, HandlerLock):  # a subclass may have made another one

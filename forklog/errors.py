@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["ForklogError", "Hidden", "OptionError"]
-
 _MAX_CHARS = 500  # of a value in a message
 
 

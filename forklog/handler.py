@@ -1,4 +1,4 @@
-"""Step 1, the handler: takes records from `logging`, gives entries to this process's pipeline.
+"""The handler: takes records from `logging`, gives entries to this process's pipeline.
 
 `handle` is the hot path: filters, the fork gate, the encoder, the buffer. It takes no lock, does no
 I/O and imports nothing, so it may run in any thread, interrupt itself, and follow any fork.
@@ -13,22 +13,26 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from forklog import uwsgi
+from forklog.compat import checked_transport, enlist, known_resource, options_of
+from forklog.context.base import Context
+from forklog.context.sources import SOURCES
 from forklog.contract import nothing
-from forklog.entry import Encoder
-from forklog.fork import PerProcess, pid
+from forklog.delivery.pipeline import Pipeline, let_go
+from forklog.delivery.prebuilt import Parts, Spare
+from forklog.encoding.encoder import Encoder
+from forklog.encoding.lenient import drop_notice
+from forklog.encoding.own_records import is_own_record
+from forklog.encoding.payload import WithheldError, bare, withheld
+from forklog.option_checks import check_level
 from forklog.options import Options
-from forklog.own_records import is_own_record
-from forklog.parts import Parts, Spare
-from forklog.payload import WithheldError, bare, withheld
-from forklog.pipeline import Pipeline
-from forklog.stats import Stats
-from forklog.stock import checked_transport, enlist, known_resource, options_of
+from forklog.process.base import pid
+from forklog.process.host import ThisProcess
+from forklog.process.per_process import PerProcess
+from forklog.process.servers import uwsgi
+from forklog.snapshot import Stats
 from forklog.surface import StockSurface
 from forklog.transports.base import Transport
 from forklog.transports.http import HttpTransport
-
-__all__ = ["CloudLoggingHandler"]
 
 
 class CloudLoggingHandler(StockSurface):
@@ -67,7 +71,7 @@ class CloudLoggingHandler(StockSurface):
         given = dict(options)
         self._options = options_of(client, name, options)
         given_wire = checked_transport(transport)
-        super().__init__(level)
+        super().__init__(check_level("level", level))
         self._surface(client, self._options, given)
         # The pipeline must not keep the handler alive, or a dropped handler would never end.
         wire = given_wire or HttpTransport(self._options, self._learn_project())
@@ -77,11 +81,12 @@ class CloudLoggingHandler(StockSurface):
         uwsgi.prepare_requests()
         enlist(client, self)
         # Weak references again: the options hold `on_drop`, which may hold the handler.
-        weakref.finalize(self, _let_go, pipelines).atexit = False
+        weakref.finalize(self, let_go, pipelines).atexit = False
 
     def _new_encoder(self, project: Callable[[], str | None]) -> Encoder:
         options = self._options
-        return Encoder(self._format_now, options.labels, project, known_resource(options))
+        resource, context = known_resource(options), Context(SOURCES)
+        return Encoder(self._format_now, options.labels, project, resource, context)
 
     def __copy__(self) -> CloudLoggingHandler:
         """Return a handler with the same pipeline that formats by itself."""
@@ -130,11 +135,12 @@ class CloudLoggingHandler(StockSurface):
     def emit(self, record: logging.LogRecord) -> None:
         """Encode and queue one record by the full road, in the pipeline of this very process."""
         pipeline = self._gate.current()
-        if is_own_record(record, pipeline):
+        if is_own_record(record, pipeline.worker.thread_ident):
+            pipeline.count_swallowed()
             return
         failure = None
         try:
-            entries = self._encoder.encode_full(record, pipeline.insert_ids)
+            entries = self._encoder.encode_lenient(record, pipeline.insert_ids)
         except WithheldError as error:
             failure = error.cause
         except Exception as error:  # noqa: BLE001 - the rules of logging decide what is said
@@ -151,7 +157,8 @@ class CloudLoggingHandler(StockSurface):
     ) -> None:
         """Queue an entry that says what failed, in place of a text that is not to be sent."""
         pipeline = self._gate.current()
-        if is_own_record(record, pipeline):
+        if is_own_record(record, pipeline.worker.thread_ident):
+            pipeline.count_swallowed()
             return
         try:
             payload = withheld(shown, stage, error)
@@ -162,7 +169,7 @@ class CloudLoggingHandler(StockSurface):
         except Exception as broken:  # noqa: BLE001 - as in emit
             self._drop(record, pipeline, broken)
             return
-        self._call_handle_error(record, error, is_flush_thread=pipeline.driver.is_own_thread())
+        self._call_handle_error(record, error, is_flush_thread=pipeline.worker.is_own_thread())
 
     def _enqueue(self, record: logging.LogRecord, payload: Any) -> None:
         """Queue what google's transport is given; for a subclass whose ``emit`` calls that."""
@@ -174,7 +181,7 @@ class CloudLoggingHandler(StockSurface):
     def _drop(self, record: logging.LogRecord, pipeline: Pipeline, error: Exception) -> None:
         pipeline.buffer.unencoded += 1  # the flush thread books and reports it
         with contextlib.suppress(RecursionError, MemoryError):
-            is_flush_thread = pipeline.driver.is_own_thread()
+            is_flush_thread = pipeline.worker.is_own_thread()
             self._call_handle_error(record, error, is_flush_thread=is_flush_thread)
 
     def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]
@@ -236,14 +243,8 @@ def _gate(
         pipelines.add(new)
         return new
 
-    spare = Spare(partial(Parts, options, transport))
+    notice = partial(drop_notice, shared=options.labels)
+    spare = Spare(partial(Parts, options, transport, notice, ThisProcess()))
     gate = PerProcess(build)
     spare.renew()
     return gate
-
-
-def _let_go(pipelines: weakref.WeakSet[Pipeline]) -> None:
-    """Run when a handler was collected: let its thread, which keeps its pipeline, end when idle."""
-    for pipeline in list(pipelines):
-        if pipeline.mark[0]:
-            pipeline.stop_when_idle()

@@ -1,4 +1,4 @@
-"""Step 3, the insertId: unique for each entry of each process image, and growing.
+"""The insertId: unique for each entry of each process image, and growing.
 
 An entry begins with ``{"insertId":"`` and 29 hexadecimal digits: 13 of the microsecond in which its
 pipeline was built, 6 random ones, and 10 of a counter. Cloud Logging orders equal timestamps by
@@ -14,8 +14,6 @@ import os
 from collections.abc import Callable
 
 from forklog.clock import realtime_ns
-
-__all__ = ["InsertIds", "id_of", "number_of"]
 
 OPENING = b'{"insertId":"'
 _MICROSECOND = 13

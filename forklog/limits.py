@@ -1,4 +1,4 @@
-"""Step 3, entries that are too long: texts are split, JSON loses its longest strings. Pure.
+"""Limits of Cloud Logging, and the internal size by which the server measures an entry. Pure.
 
 Cloud Logging refuses entries above about 256 KiB, measured on its internal form (quotas page).
 That form is protobuf: text counts by its bytes, numbers take nine, so JSON made of small numbers
@@ -9,39 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = [
-    "MAX_ENTRY_BYTES",
-    "MAX_GROWTH",
-    "MAX_NODES",
-    "SURELY_SMALL_BYTES",
-    "CutDict",
-    "CutList",
-    "cut_bytes",
-    "estimate",
-    "fit_object",
-    "split_text",
-]
-
 MAX_ENTRY_BYTES = 250_000  # of 262,144: a margin for the envelope and for the estimate
 MAX_GROWTH = 6  # from JSON to the internal form
 SURELY_SMALL_BYTES = MAX_ENTRY_BYTES // MAX_GROWTH
 _OVERHEAD = 12
 # One value more than any entry can hold: what has as many is above every room.
 MAX_NODES = MAX_ENTRY_BYTES // _OVERHEAD + 1
-_MIN_CUT = 64
-_CUT = "...(cut)"
-
-
-class CutDict(dict[str, Any]):
-    """A copy of the first members of an object."""
-
-    missing = 0
-
-
-class CutList(list[Any]):
-    """A copy of the first items of a list."""
-
-    missing = 0
 
 
 def estimate(value: Any) -> int:
@@ -55,110 +28,21 @@ def estimate(value: Any) -> int:
     return _OVERHEAD
 
 
-def cut_bytes(text: str, limit: int) -> str:
-    """Cut a text to at most ``limit`` UTF-8 bytes, marked as cut."""
-    if len(text) * 4 <= limit:
-        return text
-    encoded = text.encode()
-    if len(encoded) <= limit:
-        return text
-    return encoded[: limit - len(_CUT)].decode("utf-8", "ignore") + _CUT
+MAX_LABELS = 64
+MAX_KEY_BYTES = 512
+MAX_VALUE_BYTES = 64 * 1024
+MAX_LABELS_BYTES = 100_000
+# With the limit of the labels, these leave a fourth of the entry to the payload.
+MAX_RESOURCE_BYTES = 16_000
 
 
-def split_text(text: str, room: int) -> list[str]:
-    """Cut a text into pieces of at most ``room`` UTF-8 bytes; joined they are the text."""
-    pieces = []
-    encoded = text.encode()
-    start = 0
-    while start < len(encoded):
-        end = min(start + room, len(encoded))
-        while end < len(encoded) and encoded[end] & 0xC0 == 0x80:  # noqa: PLR2004 - UTF-8 continuation
-            end -= 1
-        pieces.append(encoded[start:end].decode())
-        start = end
-    return pieces or [""]
+class CutDict(dict[str, Any]):
+    """A copy of the first members of an object."""
+
+    missing = 0
 
 
-def fit_object(payload: dict[str, Any], room: int) -> dict[str, Any]:
-    """Return the object cut to ``room`` bytes: longest strings first, then the last members."""
-    excess = estimate(payload) - room
-    if excess <= 0:
-        return payload
-    keep = _string_bound(sorted(_string_sizes(payload), reverse=True), excess)
-    budget = [room]
-    return dict(_bounded(payload, keep, budget))
+class CutList(list[Any]):
+    """A copy of the first items of a list."""
 
-
-def _string_sizes(value: Any) -> list[int]:
-    if isinstance(value, str):
-        return [len(value.encode("utf-8", "replace"))]
-    if isinstance(value, dict):
-        return [size for item in value.values() for size in _string_sizes(item)]
-    if isinstance(value, list):
-        return [size for item in value for size in _string_sizes(item)]
-    return []
-
-
-def _string_bound(sizes: list[int], excess: int) -> int:
-    """Find the length to which the longest strings must be cut to save ``excess`` bytes."""
-    total = 0
-    for number, size in enumerate(sizes, 1):
-        total += size
-        following = sizes[number] if number < len(sizes) else 0
-        bound = (total - excess) // number - 64
-        if bound >= following:
-            return max(bound, _MIN_CUT)
-    return _MIN_CUT
-
-
-def _bounded(value: Any, keep: int, budget: list[int]) -> Any:
-    """Copy a value within the budget, which shrinks by what is copied."""
-    if isinstance(value, dict):
-        return _bounded_dict(value, keep, budget)
-    if isinstance(value, list):
-        return _bounded_list(value, keep, budget)
-    if isinstance(value, str):
-        value = _cut(value, keep)
-    budget[0] -= estimate(value)
-    return value
-
-
-def _bounded_dict(value: dict[str, Any], keep: int, budget: list[int]) -> dict[str, Any]:
-    """Copy what fits, small members first, so that a large one takes no other's place."""
-    fitting: dict[str, Any] = {}
-    budget[0] -= _OVERHEAD
-    for key, item in sorted(value.items(), key=lambda member: estimate(member[1])):
-        if budget[0] < 8 * _MIN_CUT:
-            break
-        name = _cut(key, max(keep, 512))
-        budget[0] -= estimate(name)
-        fitting[key] = name, _bounded(item, keep, budget)
-    copy = dict(fitting[key] for key in value if key in fitting)
-    missing = len(value) - len(fitting) + getattr(value, "missing", 0)
-    if missing:
-        copy["forklog_cut"] = f"{missing} more members"
-        budget[0] -= estimate("forklog_cut") + 64
-    return copy
-
-
-def _bounded_list(value: list[Any], keep: int, budget: list[int]) -> list[Any]:
-    copy: list[Any] = []
-    missing = len(value) + getattr(value, "missing", 0)
-    budget[0] -= _OVERHEAD
-    for item in value:
-        if budget[0] < 8 * _MIN_CUT:
-            break
-        copy.append(_bounded(item, keep, budget))
-        missing -= 1
-    if missing:
-        copy.append(f"...({missing} more items)")
-        budget[0] -= 64
-    return copy
-
-
-def _cut(text: str, keep: int) -> str:
-    size = len(text.encode("utf-8", "replace"))
-    if size <= keep + _MIN_CUT:
-        return text
-    kept = text.encode()[:keep].decode("utf-8", "ignore")
-    return f"{kept}...({size - keep} more bytes)"
+    missing = 0

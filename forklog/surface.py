@@ -1,4 +1,4 @@
-"""Step 1, beside the handler: the attributes by which an application reaches the stock handler.
+"""Beside the handler: the attributes by which an application reaches the stock handler.
 
 Google's ``transport`` and its ``worker`` are mapped onto the pipeline. They call forklog's own
 flush and close, not those of a subclass, whose methods may call them.
@@ -12,12 +12,10 @@ import weakref
 from typing import Any
 
 from forklog.contract import OverridableHandler
-from forklog.metadata import NoAnswerError
 from forklog.options import Options
-from forklog.resource import detect_resource
-from forklog.transports.access import known_project
-
-__all__ = ["StockSurface", "StockTransport", "StockWorker"]
+from forklog.transports.google.access import known_project
+from forklog.transports.google.metadata import NoAnswerError
+from forklog.transports.google.resource import detect_resource
 
 _FIELDS = ("resource", "labels", "trace", "span_id", "trace_sampled", "http_request",
            "source_location")  # fmt: skip

@@ -17,8 +17,6 @@ is known before, taken inside the ``try`` in one step of C, and given back witho
 
 from __future__ import annotations
 
-__all__ = ["TURN", "Turn"]
-
 TURN = 0
 """The only key of a turn."""
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from forklog.testing import FakeTransport
     from forklog.transports.base import Transport
 
-sys.path.insert(0, str(Path(__file__).parent))  # for `helpers`; test folders are no packages
+sys.path.insert(0, str(Path(__file__).parent / "support"))  # test folders are no packages
 
 # No example has a deadline: the machine may be busy, and pytest-timeout bounds a test as a whole.
 hypothesis.settings.register_profile(

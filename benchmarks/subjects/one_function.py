@@ -1,7 +1,8 @@
 """A yardstick: what a plain log call does in forklog, in one function; the floor of its design.
 
-The same entry, bounds and fork safety as `forklog.handler`, `forklog.entry` and `forklog.buffer`
-give, by their own objects, but without a call of one function of Python by another, every name in
+The same entry, bounds and fork safety as `forklog.handler`, `forklog.encoding.encoder` and
+`forklog.delivery.buffer` give, by their own objects, but without a call of one function of Python
+by another, every name in
 a cell of the closure, and the site looked up by its parts in place of a tuple of them. No code
 that has to be read and tested piece by piece can cost less, short of another language.
 """
@@ -19,8 +20,8 @@ import orjson
 
 import forklog
 from benchmarks.subjects.forklog_handler import Forklog
-from forklog.context import NOTHING
-from forklog.entry import _PLAIN_FIELDS
+from forklog.context.base import NOTHING
+from forklog.encoding.encoder import _PLAIN_FIELDS
 from forklog.insert_id import _DIGITS, _TRIPLES, InsertIds
 
 __all__ = ["OneFunction"]

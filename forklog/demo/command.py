@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from forklog.demo.row import Row
 
-__all__ = ["add_arguments", "run"]
 
 _NOT_PERFECT = 1
 _NOT_RUN = 2

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Answers", "Plan", "ask", "send_load"]
 
 _PAUSE_SECONDS = 0.2
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["HANDLERS", "MODES", "WORKERS", "Mode", "example_folder"]
-
 HANDLERS = ("stock", "forklog")
 WORKERS = 4
 """How many workers each ini file of the example starts."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["group_members", "is_running", "wait_until"]
 
 _POLL_SECONDS = 0.02
 

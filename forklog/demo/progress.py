@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["Progress"]
 
 _ERASE = "\r\x1b[K"
 _WIDTH = 79  # a longer line would wrap, and only its last part be erased

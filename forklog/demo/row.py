@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     from forklog.demo.load import Answers
     from forklog.demo.tally import Tally
 
-__all__ = ["Row"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:

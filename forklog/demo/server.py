@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-__all__ = ["Server", "ServerError"]
 
 _BOUND = " bound to TCP address "
 _IN_USE = "Address already in use"

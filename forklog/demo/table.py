@@ -9,7 +9,6 @@ if TYPE_CHECKING:
 
     from forklog.demo.row import Row
 
-__all__ = ["one_line", "render"]
 
 _HEAD = (
     ("uWSGI mode", "handler"),

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["Tally", "compare", "read_ledger", "record_id"]
 
 _ID_IN_TEXT = re.compile(r"\bid=(\S+)")
 _BOOT = "boot-"

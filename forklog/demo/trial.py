@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from forklog.emulator.process import Emulator
 
-__all__ = ["Trial"]
 
 _PROJECT = "forklog-demo"
 _POLL_SECONDS = 0.05

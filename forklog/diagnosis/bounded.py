@@ -18,8 +18,6 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["gather"]
-
 Found = dict[str, Any]
 Step = Callable[[Callable[..., None]], None]
 

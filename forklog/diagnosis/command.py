@@ -12,8 +12,6 @@ from forklog.diagnosis.routes import NOT_APPLIED
 from forklog.errors import OptionError
 from forklog.options import Options
 
-__all__ = ["add_arguments", "run"]
-
 _UNHEALTHY = 1
 _NOT_RUN = 2
 

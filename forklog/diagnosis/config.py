@@ -18,8 +18,6 @@ from forklog.diagnosis.routes import Applied, Standin, our_handlers
 from forklog.errors import ForklogError
 from forklog.handler import CloudLoggingHandler
 
-__all__ = ["ConfigError", "apply", "load"]
-
 # Keeps the handlers alive: one behind another is held by that one, but not by its stand-in.
 _applied: list[logging.config.DictConfigurator] = []
 _NAMES = ("LOGGING", "logconfig_dict", "LOGGING_CONFIG")

@@ -5,25 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection
 
-from forklog import exits, frameworks
 from forklog.diagnosis.facts import Ends, Hook, Process, Role
-
-__all__ = ["ends_of", "look_at_ends"]
+from forklog.process import exit_hooks, server_hooks
 
 _UWSGI = "uwsgi.atexit"
 _PYTHON = {"threading._register_atexit", "atexit"}
-_FRAMEWORKS = {
-    "celery.signals": "celery's worker_process_shutdown",
-    "rq.worker": "the end of RQ's job",
-    "uvicorn.server": "the end of uvicorn's shutdown",
-}
+_SERVERS = server_hooks.SERVERS
 _KILL = "SIGKILL (also of the out-of-memory killer)"
 
 
 def look_at_ends(process: Process) -> Ends:
     """Say what runs at the end of the calling process, which is ``process``."""
-    hooked = {_FRAMEWORKS[name] for name in frameworks._connected}  # noqa: SLF001 - of our own package
-    if exits._is_hooked[0]:  # noqa: SLF001
+    hooked = server_hooks.connected()
+    if exit_hooks.is_hooked():
         hooked |= _PYTHON
     if process.has_own_atexit:
         hooked.add(_UWSGI)
@@ -40,7 +34,7 @@ def ends_of(process: Process, hooked: Collection[str], version: tuple[int, ...])
     """
     role = process.role
     firing, without = _table(process, version)
-    names = [name for name in (_UWSGI, *_FRAMEWORKS.values()) if name in firing]
+    names = [name for name in (_UWSGI, *(s.HOOK for s in _SERVERS.values())) if name in firing]
     if role.server == "uwsgi" and _UWSGI not in names:
         names.append(_UWSGI)
     ours = set(hooked)
@@ -73,13 +67,13 @@ def _framework_table(role: Role) -> tuple[set[str], str]:
     """Return the hooks that fire, and the end to think of first that runs none."""
     if role.server == "celery":
         if role.name.startswith("child"):
-            return {_FRAMEWORKS["celery.signals"]}, "a hard time limit"
+            return {_SERVERS["celery"].HOOK}, _SERVERS["celery"].ENDS_WITHOUT_HOOK[0]
         return _PYTHON, "a cold shutdown (SIGQUIT)"
     if role.server == "rq" and role.name == "work horse":
-        return {_FRAMEWORKS["rq.worker"]}, "a horse that is killed for its time"
+        return {_SERVERS["rq"].HOOK}, _SERVERS["rq"].ENDS_WITHOUT_HOOK[0]
     if role.server == "uvicorn" or "Uvicorn" in role.name:
-        return {_FRAMEWORKS["uvicorn.server"]}, "SIGQUIT"
-    return _PYTHON, "a worker killed for its timeout" if role.server == "gunicorn" else ""
+        return {_SERVERS["uvicorn"].HOOK}, _SERVERS["uvicorn"].ENDS_WITHOUT_HOOK[0]
+    return _PYTHON, _SERVERS["gunicorn"].ENDS_WITHOUT_HOOK[0] if role.server == "gunicorn" else ""
 
 
 def _uwsgi_table(process: Process) -> tuple[set[str], tuple[str, ...]]:

@@ -22,9 +22,7 @@ from forklog.diagnosis.routes import NOT_APPLIED, Applied, look_at_routes, our_h
 from forklog.diagnosis.wire import go
 from forklog.errors import OptionError
 from forklog.options import Options
-from forklog.transports.access import endpoint_of, known_project
-
-__all__ = ["examine", "judge"]
+from forklog.transports.google.access import endpoint_of, known_project
 
 _ORDER = (Severity.PROBLEM, Severity.NOTE, Severity.OK)
 _OVERRIDES = ("project", "endpoint", "credentials")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Delivery", "Ends", "Handler", "Hook", "Neighbour", "Process", "Role", "Routes"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:

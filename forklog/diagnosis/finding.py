@@ -5,8 +5,6 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-__all__ = ["Finding", "Severity", "note", "ok", "problem"]
-
 
 class Severity(enum.Enum):
     """How much a finding matters."""

@@ -5,16 +5,15 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+from pathlib import Path
 from typing import Any
 
 from forklog.diagnosis.facts import Handler
-from forklog.fork import PidMark
 from forklog.handler import CloudLoggingHandler
 from forklog.options import Options
-from forklog.stats import State
+from forklog.process.base import PidMark
+from forklog.snapshot import State
 from forklog.transports.http import HttpTransport
-
-__all__ = ["describe", "options_of", "plain_options", "transport_name"]
 
 _MAX_CHARS = 200
 
@@ -29,7 +28,7 @@ def describe(handler: CloudLoggingHandler, loggers: list[str]) -> Handler:
             numbers.update({f"dropped.{reason}": count for reason, count in value.items()})
         else:
             numbers[name] = value
-    has_ended = pipeline.driver.thread.ended.is_set()
+    has_ended = pipeline.worker.thread.ended.is_set()
     return Handler(
         name=handler.get_name() or type(handler).__name__,
         loggers=tuple(loggers),
@@ -50,7 +49,7 @@ def options_of(handler: CloudLoggingHandler) -> Options:
 
 def transport_name(handler: CloudLoggingHandler) -> str:
     """Return ``http``, or the class of another transport."""
-    transport = handler._gate.product.flusher._wire.transport  # noqa: SLF001 - of our own package
+    transport = handler._gate.product.sender._wire.transport  # noqa: SLF001 - of our own package
     return "http" if isinstance(transport, HttpTransport) else type(transport).__name__
 
 
@@ -62,8 +61,9 @@ def plain_options(options: Options) -> tuple[tuple[str, str | int | float], ...]
 
 
 def _plain(name: str, value: Any) -> str | int | float:
-    if name == "credentials" and value is not None and not isinstance(value, (str, os.PathLike)):
-        return type(value).__name__
+    if name == "credentials" and value is not None:
+        is_path = isinstance(value, (str, os.PathLike)) and Path(value).is_file()
+        return str(value) if is_path else type(value).__name__
     if name == "flush_level":
         return str(logging.getLevelName(value))
     if isinstance(value, (int, float)):

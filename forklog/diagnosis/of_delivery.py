@@ -8,9 +8,7 @@ import requests
 
 from forklog.diagnosis.facts import Delivery, Process
 from forklog.diagnosis.finding import Finding, note, ok, problem
-from forklog.options import is_loopback
-
-__all__ = ["judge_delivery"]
+from forklog.option_checks import is_loopback
 
 _ROBOTS = ".gserviceaccount.com"
 _NO_LOGIN = (

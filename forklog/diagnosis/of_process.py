@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from forklog.diagnosis.facts import Ends, Process
 from forklog.diagnosis.finding import Finding, note, ok, problem
 
-__all__ = ["judge_process"]
-
 
 def judge_process(process: Process, ends: Ends) -> Iterator[Finding]:
     """Yield what is to be said of a process and of how it ends."""

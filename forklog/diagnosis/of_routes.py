@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from forklog.diagnosis.facts import Handler, Neighbour, Process, Routes
 from forklog.diagnosis.finding import Finding, note, ok, problem
 
-__all__ = ["judge_routes"]
-
 _SHOWN = 5
 _DROPS = {
     "buffer_full": "raise max_buffer_bytes, or log less; see whether the server takes records",

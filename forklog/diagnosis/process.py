@@ -11,12 +11,10 @@ from collections.abc import Mapping
 from types import CellType
 from typing import Any
 
-from forklog import uwsgi
 from forklog.diagnosis.facts import Process
 from forklog.diagnosis.role import is_on, role_here, uwsgi_module
-from forklog.fork import PidMark, new_mark
-
-__all__ = ["look_at_process"]
+from forklog.process.base import PidMark, new_mark
+from forklog.process.servers import uwsgi
 
 _OPTIONS = (
     "async",

@@ -10,8 +10,6 @@ from forklog.diagnosis.facts import Delivery, Ends, Process, Routes
 from forklog.diagnosis.finding import Finding, Severity
 from forklog.diagnosis.text import render
 
-__all__ = ["Report"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:

@@ -13,10 +13,8 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from forklog import uwsgi
 from forklog.diagnosis.facts import Role
-
-__all__ = ["is_on", "role_here", "uwsgi_module"]
+from forklog.process.servers import uwsgi
 
 _OFF = ("false", "off", "no", "0")
 

@@ -12,8 +12,6 @@ from forklog.diagnosis.handlers import describe, options_of
 from forklog.handler import CloudLoggingHandler
 from forklog.options import Options
 
-__all__ = ["NOT_APPLIED", "Applied", "Standin", "look_at_routes", "our_handlers"]
-
 # Handlers that send to Cloud Logging too, or print what an agent of the platform sends there.
 _SHIPS = (
     "google.cloud.logging_v2.handlers.handlers.CloudLoggingHandler",

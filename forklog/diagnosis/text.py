@@ -10,8 +10,6 @@ from forklog.diagnosis.finding import Finding, Severity
 from forklog.diagnosis.handlers import plain_options
 from forklog.options import Options
 
-__all__ = ["render"]
-
 _WIDTH = 100
 _NAME = 14
 Row = tuple[str, str]

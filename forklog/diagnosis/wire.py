@@ -8,32 +8,32 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import google.auth.environment_vars
 import requests.utils
 
-from forklog.options import Options, is_loopback
-from forklog.retry import Kind, Verdict, judge, judge_error
-from forklog.transports.access import (
+from forklog.option_checks import is_loopback
+from forklog.options import Options
+from forklog.transports.base import Kind, Verdict, WireError, verdict_of
+from forklog.transports.google.access import (
     Access,
     NoCredentialsError,
     endpoint_of,
     find_access,
     known_project,
 )
-from forklog.transports.base import Answer, WireError
+from forklog.transports.google.machine import login_file
 from forklog.transports.http import HttpConnection, resource_of
-from forklog.transports.machine import login_file
-
-__all__ = ["go"]
+from forklog.transports.http_verdict import Answer, judge
 
 Say = Callable[..., None]
 _KINDS = {
     "google.oauth2.service_account": "service account key",
     "google.oauth2.credentials": "user credentials",
-    "forklog.transports.machine": "service account of this machine",
+    "forklog.transports.google.machine": "service account of this machine",
     "google.auth.compute_engine.credentials": "service account of this machine",
     "google.auth.impersonated_credentials": "impersonated service account",
     "google.auth.external_account": "workload identity federation",
@@ -74,7 +74,7 @@ def go(options: Options, timeout: float, say: Say) -> None:
     except NoCredentialsError:
         say(outcome="no_credentials", credentials="none", step="done", credentials_from="")
     except WireError as error:
-        say(**_told(judge_error(error, is_first_attempt=False)), detail=_cause(error))
+        say(**_told(verdict_of(error, is_first_attempt=False)), detail=_cause(error))
     say(step="done", seconds=round(time.monotonic() - began, 3))
 
 
@@ -82,7 +82,7 @@ def _dry_run(connection: HttpConnection, timeout: float, say: Say) -> None:
     now = datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
     entry = {"textPayload": "forklog doctor: a dry run", "severity": "INFO", "timestamp": now}
     try:
-        answer = connection.send([json.dumps(entry).encode()], timeout)
+        answer, _ = connection.ask([json.dumps(entry).encode()], timeout)
     finally:
         connection.close()
     detail = _message(answer)
@@ -128,15 +128,20 @@ def _credentials_from(options: Options) -> str:
     """Say where the credentials come from, in the order in which google.auth looks."""
     given = options.credentials
     if isinstance(given, (str, os.PathLike)):
-        return f"the option credentials, file {os.fspath(given)}"
+        return f"the option credentials, {_file(os.fspath(given))}"
     if given is not None:
         return "the option credentials, an object"
     name = google.auth.environment_vars.CREDENTIALS
     if os.environ.get(name):
-        return f"{name}, file {os.environ[name]}"
+        return f"{name}, {_file(os.environ[name])}"
     if login_file().is_file():
         return f"gcloud's application default, file {login_file()}"
     return "the metadata server"
+
+
+def _file(path: str) -> str:
+    """Name a file if it exists: a key that was pasted in place of its path is not shown."""
+    return f"file {path}" if Path(path).is_file() else "which names no file"
 
 
 def _kind(credentials: Any) -> str:

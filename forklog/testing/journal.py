@@ -13,9 +13,7 @@ from typing import Any
 
 import orjson
 
-from forklog.fork import pid
-
-__all__ = ["Journal", "Request"]
+from forklog.process.base import pid
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from forklog.transports.base import Answer, WireError
-
-__all__ = ["Deliver", "Disconnect", "Fail", "Hang", "Outcome", "Refuse"]
+from forklog.transports.base import WireError
+from forklog.transports.http_verdict import Answer
 
 _BAD_REQUEST = 400
 _INVALID_ARGUMENT = 3

@@ -11,8 +11,6 @@ import pytest
 from forklog.handler import CloudLoggingHandler
 from forklog.testing.transport import FakeTransport
 
-__all__ = ["CloudLog", "cloud_logging", "forklog_transport"]
-
 
 class CloudLog:
     """What a test sees of the log: the handler on the root logger, and what it has delivered."""

@@ -1,4 +1,4 @@
-"""The fake transport: takes batches from the flusher as the real wire does, gives them to tests."""
+"""The fake transport: takes batches from the sender as the real wire does, gives them to tests."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import Any
 from forklog.clock import monotonic
 from forklog.testing.journal import Journal, Request
 from forklog.testing.outcomes import Deliver, Hang, Outcome, Script, answer, kept_indexes
-from forklog.transports.base import Answer, Connection, WireError
-
-__all__ = ["FakeTransport"]
+from forklog.transports.base import Connection, Verdict, WireError
+from forklog.transports.http_verdict import judge
 
 _POLL_SECONDS = 0.002
 
@@ -100,7 +99,7 @@ class _FakeConnection:
         self._journal = journal
         self._released = released
 
-    def send(self, entries: Sequence[bytes], timeout: float) -> Answer:
+    def send(self, entries: Sequence[bytes], timeout: float) -> Verdict:
         """Record the request and answer as the script says."""
         outcome = self._script.step()
         name = type(outcome).__name__.lower()
@@ -108,7 +107,7 @@ class _FakeConnection:
             self._hang(name, entries, timeout)
             outcome, name = Deliver(), "deliver"
         self._journal.write(name, entries, kept_indexes(outcome, len(entries)))
-        return answer(outcome, len(entries))
+        return judge(answer(outcome, len(entries)), len(entries))
 
     def _hang(self, name: str, entries: Sequence[bytes], timeout: float) -> None:
         if self._released[0]:

@@ -1,1 +1,1 @@
-"""Step 8, the wire: how a batch of entries leaves the process."""
+"""The wire: how a batch of entries leaves the process."""

@@ -1,39 +1,50 @@
-"""Step 8, the seam: the flusher sends through it, the http and fake transports implement it."""
+"""The seam between delivery and the wire: a wire sends a batch and judges the answer itself."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from forklog.errors import ForklogError
 
-__all__ = ["Answer", "Connection", "Place", "Transport", "WireError"]
+__all__ = ["Connection", "Kind", "Transport", "Verdict", "WireError", "verdict_of"]
+
+
+class Kind(enum.Enum):
+    """What to do with a batch after an attempt."""
+
+    DELIVERED = "delivered"
+    """All but the refused entries are stored; those in `Verdict.again` are to be sent again."""
+    RETRY = "retry"
+    """Send the same bytes again after a delay."""
+    HALVE = "halve"
+    """The request as a whole was refused: send its halves to find the entry."""
+    BLOCKED = "blocked"
+    """Nothing can be delivered until somebody grants or repairs something: retry slowly."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where an answer comes from and who had asked, for what is said about it."""
+class Verdict:
+    """The judgement of one attempt."""
 
-    project: str = "?"
-    account: str = "this account"
-    endpoint: str = "the endpoint"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the server said: HTTP status, body, headers that matter; and where."""
-
-    status: int
-    body: bytes = b""
-    retry_after: float | None = None
-    """Seconds of a Retry-After header."""
-    place: Place = Place()
-    content_type: str = ""
+    kind: Kind
+    reason: str = ""
+    refused: Mapping[int, str] = field(default_factory=dict)
+    """Entries that will never be accepted: zero-based index to drop reason."""
+    again: frozenset[int] = frozenset()
+    """Entries that were not stored for a passing reason."""
+    delay: float | None = None
+    """Seconds to wait, where the server or the failure says so."""
+    answer: str = ""
+    """What the server answered: the reason without a remedy; one printable line."""
+    is_of_content: bool = True
+    """Whether the failure may come from what the entries hold."""
+    is_diverted: bool = False
+    """The entries were written to stderr in place of the server."""
     repeats: int = 0
-    """Further requests that it took, such as one with a renewed token."""
-    diverted: int | None = None
-    """So many entries, from the first on, were written to stderr; no server has them."""
+    """Further requests that the attempt took, such as one with a renewed token."""
 
 
 class WireError(ForklogError):
@@ -51,8 +62,8 @@ class WireError(ForklogError):
 class Connection(Protocol):
     """An open way to the server, used by one thread of one process."""
 
-    def send(self, entries: Sequence[bytes], timeout: float) -> Answer:
-        """Send entries (each one JSON object) in one request and wait for the answer.
+    def send(self, entries: Sequence[bytes], timeout: float) -> Verdict:
+        """Send entries (each one JSON object) in one request, wait for the answer and judge it.
 
         Args:
             entries: LogEntry objects as UTF-8 JSON; sent unchanged.
@@ -78,3 +89,13 @@ class Transport(Protocol):
             WireError: not possible now; it is tried again later.
         """
         ...
+
+
+def verdict_of(error: WireError, *, is_first_attempt: bool) -> Verdict:
+    """Judge an attempt that brought no answer."""
+    if error.is_blocked:
+        return Verdict(Kind.BLOCKED, str(error), is_of_content=False)
+    # A server may close an idle connection at any time; the bytes were most likely never read.
+    is_stale = error.is_stale_connection and is_first_attempt
+    delay = 0.0 if is_stale else None
+    return Verdict(Kind.RETRY, str(error), delay=delay, is_of_content=not is_stale)

@@ -1,4 +1,4 @@
-"""Step 8, below the wire: sessions whose every wait ends at one deadline; http and access use them.
+"""Below the wire: sessions whose every wait ends at one deadline; http and access use them.
 
 A timeout of requests is for each single wait on the socket, so a server that sends or takes a byte
 now and then could hold the flush thread for ever. Here connecting, handshake, sending and reading
@@ -20,11 +20,9 @@ import requests
 import urllib3
 
 from forklog.clock import monotonic
-from forklog.fork import home
+from forklog.process.base import home
 from forklog.transports.base import WireError
 from forklog.transports.pools import Adapter, pool_classes
-
-__all__ = ["Deadline", "DeadlineAdapter", "TokenAdapter"]
 
 _TOO_MANY, _SERVER_ERRORS = 429, 500
 
@@ -167,7 +165,7 @@ class TokenAdapter(DeadlineAdapter):
     """The same for fetching tokens, where google.auth would sleep and ask again by itself.
 
     For up to half a minute, and nothing could end that; so what passes by itself is raised as an
-    error that google.auth does not know, and the driver waits it out like any other failure.
+    error that google.auth does not know, and the worker waits it out like any other failure.
     """
 
     def send(self, request: Any, *args: Any, **options: Any) -> requests.Response:

@@ -1,4 +1,4 @@
-"""Step 8, the real wire: POST /v2/entries:write on a session of this process."""
+"""The real wire: POST /v2/entries:write on a session of this process."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import email.utils
 import math
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -16,23 +17,23 @@ import urllib3.exceptions
 
 from forklog import __about__
 from forklog.clock import realtime_ns
-from forklog.fork import keep_in_children
-from forklog.options import Options, is_loopback
-from forklog.resource import detect_resource
+from forklog.option_checks import is_loopback
+from forklog.options import Options
+from forklog.process.base import keep_in_children
 from forklog.transports import pools
-from forklog.transports.access import (
+from forklog.transports.base import Connection, Verdict, WireError
+from forklog.transports.deadline import Deadline, DeadlineAdapter, TokenAdapter
+from forklog.transports.google.access import (
     Access,
     NoCredentialsError,
     find_access,
     load_credentials_code,
 )
-from forklog.transports.base import Answer, Connection, Place, WireError
-from forklog.transports.deadline import Deadline, DeadlineAdapter, TokenAdapter
-from forklog.transports.machine import MachineAccount
-from forklog.transports.signing import signer_of
+from forklog.transports.google.machine import MachineAccount
+from forklog.transports.google.resource import detect_resource
+from forklog.transports.google.signing import signer_of
+from forklog.transports.http_verdict import Answer, Place, judge
 from forklog.transports.stderr import StderrConnection
-
-__all__ = ["HttpConnection", "HttpTransport", "resource_of"]
 
 _MAX_ANSWER_BYTES = 1024 * 1024
 _MAX_RETRY_AFTER = 3600.0
@@ -121,8 +122,18 @@ class HttpConnection:
             envelope["labels"] = dict(options.labels)
         self._head = orjson.dumps(envelope)[:-1] + b',"entries":['
 
-    def send(self, entries: Sequence[bytes], timeout: float) -> Answer:
-        """Send one request. See `forklog.transports.base.Connection`."""
+    def send(self, entries: Sequence[bytes], timeout: float) -> Verdict:
+        """Send one request and judge the answer. See `forklog.transports.base.Connection`."""
+        answer, repeats = self.ask(entries, timeout)
+        verdict = judge(answer, len(entries))
+        return replace(verdict, repeats=repeats) if repeats else verdict
+
+    def ask(self, entries: Sequence[bytes], timeout: float) -> tuple[Answer, int]:
+        """Send one request; return the answer, and how many further requests it took.
+
+        Raises:
+            WireError: there was no answer.
+        """
         # One join, since each byte of a body is a byte of fresh pages; a batch has entries.
         parts = [*entries]
         parts[0] = self._head + parts[0]
@@ -139,7 +150,7 @@ class HttpConnection:
             raise self._wire_error(error) from error
         self._answered = True
         delay, kind = _retry_after(answer.headers), answer.headers.get("Content-Type", "")
-        return Answer(answer.status_code, content, delay, self._place(), kind, repeats)
+        return Answer(answer.status_code, content, delay, self._place(), kind), repeats
 
     def _post(self, body: bytes, timeout: float) -> tuple[requests.Response, bytes]:
         request = self._request

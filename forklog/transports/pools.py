@@ -1,4 +1,4 @@
-"""Step 8, the pools of connections of all our sessions: no lock, and empty in a child.
+"""The pools of connections of all our sessions: no lock, and empty in a child.
 
 urllib3 closes each pool in a finalizer that a forked child runs as well, at its exit. It empties
 the pool's queue, whose lock another thread of the parent may have held at the fork.
@@ -14,9 +14,7 @@ from typing import Any
 import requests
 import urllib3
 
-from forklog.fork import home
-
-__all__ = ["Adapter", "ConnectionQueue", "pool_classes", "session"]
+from forklog.process.base import home
 
 
 class ConnectionQueue:

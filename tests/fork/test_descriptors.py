@@ -66,7 +66,7 @@ def test_files_with_the_numbers_of_inherited_sockets_stay_open(forks: Forks, sta
         assert ours  # the connection to the server is kept
         if {state!r} == "at rest":  # as around a fork from Python 3.12 on
             handler._gate.product.before_fork()
-            handler._gate.product.driver.thread.ended.wait(10)
+            handler._gate.product.worker.thread.ended.wait(10)
         for _ in range(20):
             child = os.fork()
             if not child:
@@ -113,9 +113,9 @@ def test_the_hand_over_reads_no_file_of_others() -> None:
     """Where a child's own files have the numbers of the hand-over's pipe, they are left alone."""
     check_python("""
         import os
-        from forklog.handover import HandOver
+        from forklog.process.handover import HandoverToken
 
-        handover = HandOver()
+        handover = HandoverToken()
         handover.hold(0, 3)
         numbers = handover._reader, handover._writer
         for _ in range(20):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from forklog.transports import pools
-from forklog.transports.access import request_on
 from forklog.transports.deadline import Deadline, TokenAdapter
+from forklog.transports.google.access import request_on
 
 if TYPE_CHECKING:
     from conftest import Forks
@@ -52,12 +52,12 @@ def test_a_child_ends_whatever_locks_of_the_pools_are_held(forks: Forks, fork: s
     forks.run(
         SETUP
         + f"""
-    from forklog.metadata import read_metadata
+    from forklog.transports.google.metadata import read_metadata
     from urllib3._collections import RecentlyUsedContainer
 
     log()
     assert handler.flush()
-    wire = handler._gate.product.flusher._connection
+    wire = handler._gate.product.sender._wire.connection
     wire._tokens.get("http://" + os.environ["LOGGING_EMULATOR_HOST"], timeout=10).close()
     for adapter in (wire._adapter, wire._tokens.adapters["https://"]):
         manager = adapter.proxy_manager_for("http://127.0.0.1:1")
@@ -105,8 +105,8 @@ def test_a_child_that_never_logs_finalizes_no_session(forks: Forks, fork: str, e
     import google.auth.credentials
     import stage
     from forklog import CloudLoggingHandler
-    from forklog.transports.signing import signer_of
-    from forklog.transports.access import Access
+    from forklog.transports.google.signing import signer_of
+    from forklog.transports.google.access import Access
     from urllib3._collections import RecentlyUsedContainer
 
     stage.logger.handlers.clear()
@@ -116,11 +116,11 @@ def test_a_child_that_never_logs_finalizes_no_session(forks: Forks, fork: str, e
     log()
     assert handler.flush()
     product = handler._gate.product
-    wire = product.flusher._connection
+    wire = product.sender._wire.connection
     access = Access("http://a", google.auth.credentials.AnonymousCredentials(), "p")
     wire._signer = signer_of(access, "http://a", wire._tokens, 1)
     wire._signer.me = wire._signer  # only the collector finds it
-    before = product.driver.thread.ended
+    before = product.worker.thread.ended
     product.before_fork()  # no frame of the thread keeps its pipeline
     assert before.wait(10)
     ours = []

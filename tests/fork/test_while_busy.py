@@ -74,8 +74,8 @@ LOCKS = {
     "logging's": "logging._lock",
     "the import": "ImportLock()",
     "the handler's": "handler.lock",
-    "the ledger's": "handler._gate.product.flusher.ledger.lock",
-    "the pass's": "Taken(handler._gate.product.flusher._turn)",
+    "the ledger's": "handler._gate.product.sender.ledger.lock",
+    "the pass's": "Taken(handler._gate.product.sender._sending)",
     "the starter's": "Taken(handler._gate.product._start_turn)",
 }
 # os.fork itself waits for the first two.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PROJECT = "server-tests"
 BOOT = 4
 """Records that the example logs each time it is imported."""
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent / "apps"
 
 sys.path.insert(0, str(HERE))  # for `gunicorn_site`; test folders are no packages
 

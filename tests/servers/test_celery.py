@@ -31,8 +31,8 @@ PATIENCE = 50
 SHUTDOWN = 2.0
 CELERYS_OWN = 15.0
 """Seconds of celery's own for a warm shutdown; it takes seven on a busy machine."""
-HERE = Path(__file__).parent
-EXAMPLE = HERE.parents[1] / "examples" / "celery"
+HERE = Path(__file__).parent / "apps"
+EXAMPLE = HERE.parents[2] / "examples" / "celery"
 
 # celery gives billiard's logger a handler of its own, and no way to the root.
 _LINE = re.compile(r"^\d+ (?!multiprocessing)([\w.]+): (.*)$", re.MULTILINE)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from forklog.emulator.process import Emulator
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent / "apps"
 JOBS = 3
 
 

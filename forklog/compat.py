@@ -1,0 +1,104 @@
+"""Beside the handler: what the stock handler's constructor takes, made into options.
+
+Nothing of google-cloud-logging is imported: an application that has a client of it, or names one of
+its transports, has imported it already.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from forklog.errors import Hidden, OptionError
+from forklog.limits import MAX_LABELS
+from forklog.options import Options
+from forklog.transports.base import Transport
+from forklog.transports.google.resource import environment_labels, resource_of_environment
+
+DEFAULT_ENDPOINT = "https://logging.googleapis.com"
+_OF_THE_HANDLER = ("client", "level", "name", "transport")
+_BACKGROUND = "BackgroundThreadTransport"  # google's default: a class, of which it makes a thread
+
+
+def options_of(client: Any, name: str | None, given: dict[str, Any]) -> Options:
+    """Return the options; what a client of google's knows stands in for what is not given."""
+    if name is not None:
+        if "log_name" in given:
+            raise OptionError("name", name, "is another word for log_name", "give only one of them")
+        given["log_name"] = name
+    given.pop("stream", None)  # the stock handler takes one and never writes to it
+    _check_names(given)
+    if client is not None:
+        _check_client(client)
+        given.setdefault("project", client.project)
+        given.setdefault("credentials", getattr(client, "_credentials", None))
+        given.setdefault("endpoint", _endpoint_of(client))
+    options = Options(**given)
+    return dataclasses.replace(options, labels=_with_environment(options))
+
+
+def _check_names(given: Mapping[str, Any]) -> None:
+    """Refuse an option that is not known; its value may be a secret under a misspelt name."""
+    names = sorted((*Options.__dataclass_fields__, *_OF_THE_HANDLER))
+    for name in sorted(set(given) - set(Options.__dataclass_fields__)):
+        close = difflib.get_close_matches(name.lower(), names, 1)
+        meant = f"did you mean {close[0]}? " if close else ""
+        remedy = f"{meant}known are: {', '.join(names)}"
+        raise OptionError(name, Hidden(given[name]), "is not an option", remedy)
+
+
+def _check_client(client: Any) -> None:
+    if isinstance(client, (str, bytes)) or not hasattr(client, "project"):
+        rule = "must be a google.cloud.logging.Client"
+        remedy = "give one, or leave it out and name the project by the option project"
+        raise OptionError("client", Hidden(client), rule, remedy)
+
+
+def _endpoint_of(client: Any) -> str | None:
+    """Return the endpoint that a client was given on purpose; None for google's default."""
+    wanted = getattr(client, "_client_options", None)
+    endpoint = getattr(wanted, "api_endpoint", None)
+    if not endpoint:
+        base = getattr(getattr(client, "_connection", None), "API_BASE_URL", None)
+        endpoint = base if base != DEFAULT_ENDPOINT else None
+    if isinstance(endpoint, str) and "://" not in endpoint:
+        return f"https://{endpoint}"
+    return endpoint or None
+
+
+def known_resource(options: Options) -> dict[str, Any]:
+    """Return the monitored resource as far as options and environment tell it; no network."""
+    return resource_of_environment() if options.resource is None else dict(options.resource)
+
+
+def checked_transport(transport: Any) -> Transport | None:
+    """Return a transport of ours; None in place of the stock handler's default, which is a thread.
+
+    Raises:
+        OptionError: it is another class of google's, which would not be asked for anything.
+    """
+    if transport is None or isinstance(transport, type):
+        if getattr(transport, "__name__", _BACKGROUND) == _BACKGROUND:
+            return None
+        rule = "is a class; the stock handler's other transports cannot be used"
+        remedy = "leave it out: the handler has a thread that sends, and flush() waits for it"
+        raise OptionError("transport", transport, rule, remedy)
+    if not callable(getattr(transport, "open", None)):
+        remedy = "leave it out, or give a forklog.testing.FakeTransport"
+        raise OptionError("transport", transport, "must be an object with open()", remedy)
+    wire: Transport = transport
+    return wire
+
+
+def enlist(client: Any, handler: object) -> None:
+    """Have ``client.flush_handlers()`` and ``client.close()`` reach the handler, as the stock's."""
+    known = getattr(client, "_handlers", None)
+    if isinstance(known, set):
+        known.add(handler)
+
+
+def _with_environment(options: Options) -> dict[str, str]:
+    labels = {**environment_labels(known_resource(options)), **options.labels}
+    return labels if len(labels) <= MAX_LABELS else dict(options.labels)

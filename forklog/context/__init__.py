@@ -1,0 +1,1 @@
+"""The trace, the request and the bound fields of the caller."""

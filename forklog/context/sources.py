@@ -1,0 +1,41 @@
+"""The sources that forklog knows: Django by google's middleware, Flask, OpenTelemetry."""
+
+from __future__ import annotations
+
+import sys
+
+from forklog.context.base import LogContext, Source
+from forklog.context.headers import context_of_environ
+
+_DJANGO_MIDDLEWARE = "google.cloud.logging_v2.handlers.middleware.request"
+
+
+def _from_opentelemetry() -> LogContext | None:
+    span = sys.modules["opentelemetry.trace"].get_current_span().get_span_context()
+    if not span.is_valid:
+        return None
+    trace, span_id = f"{span.trace_id:032x}", f"{span.span_id:016x}"
+    return LogContext(trace, span_id, bool(span.trace_flags.sampled))
+
+
+def _from_flask() -> LogContext | None:
+    flask = sys.modules["flask"]
+    if not flask.has_request_context():
+        return None
+    request = flask.request
+    return context_of_environ(request.environ, lambda: request.url)
+
+
+def _from_django() -> LogContext | None:
+    module = sys.modules[_DJANGO_MIDDLEWARE]
+    request = module._get_django_request()  # noqa: SLF001 - what the stock handler reads
+    if request is None:
+        return None
+    return context_of_environ(request.META, request.build_absolute_uri)
+
+
+SOURCES = (
+    Source(_DJANGO_MIDDLEWARE, _from_django),
+    Source("flask", _from_flask),
+    Source("opentelemetry.trace", _from_opentelemetry),
+)

@@ -1,0 +1,1 @@
+"""One process's pipeline: buffer, worker, sender, and the account of every entry."""

@@ -1,0 +1,47 @@
+"""What cannot be delivered before the process ends: one JSON entry a line, to stderr or a file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from forklog.delivery.base import Reporter
+from forklog.delivery.private_file import append_lines
+from forklog.stderr.stream import write_to_stderr
+
+
+def write_last_resort(where: str, entries: Iterable[bytes], report: Reporter) -> Counter[str]:
+    """Write entries, one a line. Never raises.
+
+    Args:
+        where: ``stderr``, ``none``, or the absolute path of a file, which is appended to, private
+            to the user, and never reached by way of another user's folder or symbolic link.
+        entries: LogEntry objects as JSON.
+        report: takes the complaint if the file cannot be written; stderr gets the rest then.
+
+    Returns:
+        How many entries were written, by place: ``file`` or ``stderr``.
+    """
+    written: Counter[str] = Counter()
+    if where == "none":
+        return written
+    lines = b"".join(entry + b"\n" for entry in entries)
+    if where != "stderr":
+        end = 0
+        try:
+            end, error = append_lines(where, lines)
+        except (OSError, ValueError) as failure:  # a path may hold what no file's name can
+            report.say("last_resort", f"cannot write {where!r}: {_reason(failure)}")
+        else:
+            if error is not None:
+                report.say("last_resort", f"cannot write {where!r}: {_reason(error)}")
+        end = lines.rfind(b"\n", 0, end) + 1
+        written["file"] = lines.count(b"\n", 0, end)
+        lines = lines[end:]
+    if lines:
+        written["stderr"] = write_to_stderr(lines)
+    return written
+
+
+def _reason(error: BaseException) -> object:
+    return getattr(error, "strerror", None) or error

@@ -1,0 +1,137 @@
+"""Append whole lines to a file that no other user can have planted, read or redirected.
+
+Each folder on the way is opened by itself, relative to the one before, so that nothing can be
+swapped between a check and its use. A symbolic link is followed only if it is root's or our own.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path, PurePath
+
+_MAX_LINKS = 40  # as the kernel
+_OTHERS = 0o027  # what a file may not allow: the group may read it, others nothing
+_IS_STEPWISE = hasattr(os, "O_PATH") and os.open in os.supports_dir_fd
+
+
+def append_lines(path: str, data: bytes) -> tuple[int, OSError | None]:
+    """Append data; return the bytes that were written, and what ended it before all were.
+
+    Args:
+        path: an absolute path; the file is made with mode 0600, an existing one is made private.
+        data: lines, each ended by a newline. Where the last line of the file was torn, by a full
+            disk, they begin on a line of their own.
+
+    Raises:
+        OSError: the file cannot be opened, or is not to be trusted.
+        ValueError: no file can have this name.
+    """
+    descriptor = _open(path)
+    try:
+        status = os.fstat(descriptor)
+        _check_file(status)
+        if hasattr(os, "fchmod") and status.st_mode & _OTHERS:
+            os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & ~_OTHERS)
+        try:
+            if _is_torn(descriptor, status.st_size):
+                os.write(descriptor, b"\n")
+        except OSError as error:
+            return 0, error
+        return _write(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
+def _write(descriptor: int, data: bytes) -> tuple[int, OSError | None]:
+    done = 0
+    try:
+        while done < len(data):
+            done += os.write(descriptor, data[done:])
+    except OSError as error:
+        return done, error
+    return done, None
+
+
+def _is_torn(descriptor: int, size: int) -> bool:
+    if not size or not hasattr(os, "pread"):
+        return False
+    return os.pread(descriptor, 1, size - 1) != b"\n"
+
+
+def _open(path: str) -> int:
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+    # Without O_NONBLOCK a planted pipe would hold the end of the process for ever.
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"):
+        flags |= getattr(os, name, 0)
+    if not _IS_STEPWISE:
+        _check_folders(path)
+        return os.open(path, flags, 0o600)
+    folder = _open_folder(PurePath(path).parent)
+    try:
+        return os.open(PurePath(path).name, flags, 0o600, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _open_folder(path: PurePath) -> int:
+    """Open a folder step by step; OSError where another user could lead us elsewhere."""
+    steps = list(reversed(path.parts[1:]))
+    links = 0
+    folder = os.open(path.anchor, os.O_PATH | os.O_CLOEXEC)
+    while steps:
+        flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            step = os.open(steps.pop(), flags, dir_fd=folder)
+            try:
+                target = _checked(step)
+            except BaseException:
+                os.close(step)
+                raise
+        except BaseException:
+            os.close(folder)
+            raise
+        if not target:
+            os.close(folder)
+            folder = step
+            continue
+        os.close(step)
+        links += 1
+        if links > _MAX_LINKS:
+            os.close(folder)
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        steps.extend(reversed([part for part in PurePath(target).parts if part != path.anchor]))
+        if PurePath(target).is_absolute():
+            os.close(folder)
+            folder = os.open(path.anchor, os.O_PATH | os.O_CLOEXEC)
+    return folder
+
+
+def _checked(step: int) -> str:
+    """Return where a link leads, nothing for a folder; OSError for those of another user."""
+    status = os.fstat(step)
+    is_link = stat.S_ISLNK(status.st_mode)
+    if status.st_uid not in (0, os.geteuid()):
+        kind = "is a symbolic link of" if is_link else "belongs to"
+        raise OSError(errno.EPERM, f"a folder on the way {kind} another user")
+    if is_link:
+        return os.readlink("", dir_fd=step)
+    if not stat.S_ISDIR(status.st_mode):
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    return ""
+
+
+def _check_folders(path: str) -> None:
+    """Check the folders where they cannot be opened one by one."""
+    if hasattr(os, "geteuid"):
+        for folder in reversed(Path(path).parents):
+            if os.lstat(folder).st_uid not in (0, os.geteuid()):
+                raise OSError(errno.EPERM, "a folder on the way belongs to another user")
+
+
+def _check_file(status: os.stat_result) -> None:
+    """Refuse what was planted: a pipe or device, another name of a file, a file of another user."""
+    is_own = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or not is_own:
+        raise OSError(errno.EPERM, "not a plain file of this user")

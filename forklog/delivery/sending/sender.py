@@ -1,0 +1,232 @@
+"""One pass of work: take from the buffer, send by the transport, judge, settle, count.
+
+The pipeline decides when a pass runs and in which thread; nothing here waits but the wire.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import replace
+from random import SystemRandom
+
+from forklog.delivery.base import Reporter
+from forklog.delivery.buffer import Buffer
+from forklog.delivery.ledger import Ledger
+from forklog.delivery.losses import Losses, Told
+from forklog.delivery.sending.aside import Aside
+from forklog.delivery.sending.backoff import delay_after
+from forklog.delivery.sending.in_flight import Batch, InFlight
+from forklog.delivery.sending.wire import Wire
+from forklog.options import Options
+from forklog.transports.base import Kind, Transport, Verdict
+from forklog.turn import TURN, Turn
+
+_RANDOM = SystemRandom().random  # the seeded generator is the same in all forked workers
+
+
+class SendResult(enum.Enum):
+    """How one pass of work ended."""
+
+    IDLE = "idle"
+    SENT = "sent"
+    LATER = "later"
+    BUSY = "busy"
+
+
+class Sender:
+    """Move entries from one process's buffer to the wire. One pass at a time, in any thread."""
+
+    def __init__(
+        self,
+        options: Options,
+        buffer: Buffer,
+        transport: Transport,
+        report: Reporter,
+        random: Callable[[], float] = _RANDOM,
+    ) -> None:
+        """Start nothing; the connection is opened by the first pass that has something to send."""
+        self._options = options
+        self._buffer = buffer
+        self.losses = Losses(options, report)
+        self._random = random
+        self._in_flight = InFlight(options.max_batch_entries, options.max_batch_bytes)
+        self.aside = Aside(buffer, options.max_retry_delay, random)
+        # So that an overflow finds enough to choose from by severity, whatever the options are.
+        self._share_bytes = options.max_buffer_bytes // 4
+        self._sending = Turn()  # of whoever runs a pass
+        # Its lock protects _in_flight, too: a reader would see an entry twice or not at all.
+        self.ledger = Ledger()
+        self._wire = Wire(transport, self.ledger.count_request)
+        self._is_closed = False
+        self.delay = 0.0
+        """After a pass that ended LATER: seconds until the next attempt."""
+
+    def send_once(self, timeout: float | None = None) -> SendResult:
+        """Send one batch and settle it. Blocks for the wire, at most by the options' timeouts.
+
+        Args:
+            timeout: seconds to wait for the answer; the option answer_timeout if None.
+        """
+        token = object()
+        try:
+            if self._sending.setdefault(TURN, token) is not token:
+                return SendResult.BUSY
+            batch = self._next_batch()
+            if batch is None:
+                return SendResult.IDLE
+            told = Told()
+            seconds = timeout or self._options.answer_timeout
+            verdict, error = self._wire.attempt(batch, seconds)
+            # The flush thread lives on; others get what ends them once it is booked.
+            told.error = None if timeout is None else error
+            if verdict.kind is Kind.BLOCKED and not self._in_flight.is_suspect(batch):
+                self._wire.close()  # what somebody mends may be read when it is opened again
+            outcome = self._settle(batch, verdict, told)
+        finally:
+            if TURN in self._sending and self._sending[TURN] is token:
+                del self._sending[TURN]
+                if self._is_closed:
+                    self.close()
+        attempts = max(batch.attempts, self._in_flight.refusals)
+        self.losses.of_pass(attempts, verdict, told, self._buffer.count_aside())
+        if told.error is not None:
+            raise told.error
+        return outcome
+
+    def _next_batch(self) -> Batch | None:
+        with self.ledger.lock:
+            in_flight = self._in_flight
+            if not in_flight.batches and (tried := self.aside.take()):
+                self.ledger.take(1)
+                in_flight.add(tried, is_aside=True)
+            elif not in_flight.batches or in_flight.wants_other():
+                room = max(1, self._share_bytes - in_flight.size())
+                entries = self._buffer.take(
+                    self._options.max_batch_entries, min(self._options.max_batch_bytes, room)
+                )
+                self.ledger.take(len(entries))
+                if entries:
+                    in_flight.add(entries)
+            return in_flight.first() if in_flight.batches else None
+
+    def _settle(self, batch: Batch, verdict: Verdict, told: Told) -> SendResult:
+        """Book the outcome; entries that are not settled stay in hand."""
+        with self.ledger.lock:
+            in_flight = self._in_flight
+            if not in_flight.batches or in_flight.batches[0] is not batch:
+                # Given up by another thread while the answer was under way; only a server that
+                # answered shows that the wire is there for a notice of that.
+                return SendResult.SENT if verdict.kind is Kind.DELIVERED else SendResult.IDLE
+            is_named = len(verdict.again) == len(batch.entries)
+            if is_named or verdict.kind in (Kind.RETRY, Kind.BLOCKED):
+                return self._later(batch, verdict, told, is_named=is_named)
+            if verdict.kind is Kind.HALVE and len(batch.entries) == 1:  # a foreign wire's mistake
+                verdict = replace(verdict, kind=Kind.DELIVERED, refused={0: "refused"})
+            if verdict.kind is Kind.HALVE:
+                in_flight.halve()
+                return SendResult.SENT
+            return self._book(batch, verdict, told)
+
+    def _later(
+        self, batch: Batch, verdict: Verdict, told: Told, *, is_named: bool = False
+    ) -> SendResult:
+        if batch.is_aside:
+            told.is_news = False
+            self.ledger.take(-len(batch.entries))
+            self._in_flight.batches.popleft()
+            self.aside.put_back(batch.entries)
+            return SendResult.IDLE
+        if not verdict.is_of_content:
+            self._in_flight.put_off()
+        else:
+            self._set_aside(self._in_flight.refused(is_named=is_named), told)
+        is_suspect = self._in_flight.is_suspect(batch)
+        told.is_news = not is_suspect
+        self._put_off(verdict, 0 if is_suspect else batch.attempts)
+        return SendResult.LATER
+
+    def _put_off(self, verdict: Verdict, attempts: int) -> None:
+        most = max(attempts, self._in_flight.refusals)
+        is_slow = verdict.kind is Kind.BLOCKED and attempts > 0
+        ceiling = self._options.max_retry_delay
+        self.delay = delay_after(verdict, most, ceiling, self._random, is_slow=is_slow)
+
+    def _set_aside(self, entries: list[bytes], told: Told) -> None:
+        """Give entries back to the buffer, where they wait apart and an overflow finds them."""
+        if entries:
+            self.ledger.take(-len(entries))
+            self.aside.put(entries)
+            told.aside += entries
+
+    def _book(self, batch: Batch, verdict: Verdict, told: Told) -> SendResult:
+        again = [batch.entries[i] for i in sorted(verdict.again)]
+        settled = len(batch.entries) - len(verdict.refused) - len(again)
+        self.ledger.settle(settled, is_diverted=verdict.is_diverted)
+        if batch.is_aside:
+            self.aside.passed()
+        if again:
+            if verdict.is_of_content:
+                self._set_aside(self._in_flight.passed_in_part(again), told)
+            else:
+                self._in_flight.keep(again)
+            self._buffer.release(batch.size - sum(map(len, again)))
+        else:
+            self._in_flight.passed()
+            self._buffer.release(batch.size, is_last=not self._in_flight.batches)
+        for reason in sorted(set(verdict.refused.values())):
+            victims = [batch.entries[i] for i, why in verdict.refused.items() if why == reason]
+            self.ledger.drop(reason, len(victims))
+            told.losses.append((reason, victims))
+        if not again:
+            return SendResult.SENT
+        self._put_off(verdict, batch.attempts)
+        return SendResult.LATER
+
+    def give_up(self, reason: str) -> list[bytes]:
+        """Book everything that is not settled as dropped, and return it, oldest first."""
+        with self.ledger.lock:
+            waiting = self._buffer.drain()
+            self.ledger.take(len(waiting))
+            self._buffer.release(self._in_flight.size(), is_last=True)
+            entries = sorted(self._in_flight.give_up() + waiting)
+            self.ledger.drop(reason, len(entries))
+        return entries
+
+    def oldest_unsettled(self) -> bytes:
+        """Return the oldest entry that is not settled, or bytes above every entry."""
+        with self.ledger.lock:
+            return min(self.oldest_to_send(), self._buffer.oldest_aside())
+
+    def oldest_to_send(self) -> bytes:
+        """Return the same, without what is set aside: nobody waits for that."""
+        with self.ledger.lock:
+            return min([self._buffer.oldest(), *self._in_flight.oldest()])
+
+    def has_in_flight(self) -> bool:
+        """Tell whether a batch is in hand, to be sent (again) before anything new."""
+        return bool(self._in_flight.batches)
+
+    def is_pending(self) -> bool:
+        """Tell whether anything waits, is in hand or is set aside."""
+        return bool(len(self._buffer) or self.has_in_flight() or self._buffer.count_aside())
+
+    def is_busy(self) -> bool:
+        """Tell whether a pass, or ``on_drop``, is under way in some thread."""
+        return TURN in self._sending or self.losses.is_calling
+
+    def in_flight(self) -> int:
+        """Return the number of entries in hand."""
+        with self.ledger.lock:
+            return self._in_flight.count()
+
+    def close(self) -> None:
+        """Close the connection: now, or, if a pass is under way, at its end."""
+        self._is_closed = True
+        token = object()
+        try:
+            if self._sending.setdefault(TURN, token) is token:
+                self._wire.close()
+        finally:
+            if TURN in self._sending and self._sending[TURN] is token:
+                del self._sending[TURN]

@@ -1,0 +1,45 @@
+"""One attempt: opens the connection where there is none and sends a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from forklog.delivery.sending.in_flight import Batch
+from forklog.transports.base import Connection, Kind, Transport, Verdict, WireError, verdict_of
+
+
+class Wire:
+    """The connection of one sender, used by one thread at a time."""
+
+    def __init__(self, transport: Transport, count: Callable[..., object]) -> None:
+        """Open nothing; ``count`` is `Ledger.count_request`."""
+        self.connection: Connection | None = None
+        self._count = count
+        self.transport = transport
+
+    def attempt(self, batch: Batch, timeout: float) -> tuple[Verdict, BaseException | None]:
+        """Send a batch. Return the verdict, and an error that is not a program's but a thread's."""
+        batch.attempts += 1
+        is_retry = batch.attempts > 1 or batch.since is not None or batch.is_aside
+        self._count(is_retry=is_retry)
+        is_open = False
+        try:
+            if self.connection is None:
+                self.connection = self.transport.open()
+            is_open = True
+            verdict = self.connection.send(batch.entries, timeout)
+        except WireError as error:
+            verdict = verdict_of(error, is_first_attempt=batch.attempts == 1)
+            return (verdict if is_open else replace(verdict, is_of_content=False)), None
+        except BaseException as error:  # noqa: BLE001 - a foreign transport's bug ends no thread
+            verdict = Verdict(Kind.RETRY, f"{type(error).__name__} in the transport")
+            return verdict, None if isinstance(error, Exception) else error
+        self._count(verdict.repeats, is_retry=True)
+        return verdict, None
+
+    def close(self) -> None:
+        """Close the connection; the next attempt opens another one."""
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.close()

@@ -1,0 +1,65 @@
+"""Beside the pipeline: one sleeper, woken by ringers that never wait and need no lock."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+_allocate_lock = threading.Lock  # as it was at import, like the flush thread; see there
+
+
+class Wakeup:
+    """Wake one waiting thread. Rings while nobody waits are kept, but only one of them."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        """Start silent: the lock is held, and to ring is to release it."""
+        self._lock = _allocate_lock()
+        self._lock.acquire()
+
+    def set(self) -> None:
+        """Wake the waiter. Never blocks; safe in signal handlers and finalizers."""
+        try:
+            self._lock.release()
+        except RecursionError:  # a RuntimeError as well, and the wakeup may not have been rung
+            raise
+        except (RuntimeError, ValueError):  # rung already; ValueError of gevent's locks
+            return
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Sleep until `set` is called, at most ``timeout`` seconds; without one, no wake-ups."""
+        if timeout is None:
+            return self._lock.acquire()
+        return self._lock.acquire(timeout=max(0.0, min(timeout, threading.TIMEOUT_MAX)))
+
+
+class Wakeups:
+    """Wake all threads that wait for one event. No lock, so an exception leaves none held.
+
+    A waiter enters `waiting`, looks whether there is still something to wait for, and waits at its
+    wakeup. One that an exception has thrown out may leave its wakeup behind until the next ring.
+    """
+
+    __slots__ = ("_waiting",)
+
+    def __init__(self) -> None:
+        """Have no waiter."""
+        self._waiting: dict[Wakeup, None] = {}
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[Wakeup]:
+        """Give a wakeup that the next `ring` rings."""
+        wakeup = Wakeup()
+        self._waiting[wakeup] = None
+        try:
+            yield wakeup
+        finally:
+            self._waiting.pop(wakeup, None)  # rung and forgotten already, or not
+
+    def set(self) -> None:
+        """Wake all waiters. Never blocks."""
+        with contextlib.suppress(KeyError):  # another thread rings, too
+            while self._waiting:
+                self._waiting.popitem()[0].set()

@@ -1,0 +1,1 @@
+"""From a `logging.LogRecord` to the bytes of LogEntry objects. Pure."""

@@ -1,0 +1,68 @@
+"""A builder: one entry in the making, from its fields to its bytes; used by the full road.
+
+Gathers the fields as JSON, remembers which of them had to be repaired, and says so in the label
+``forklog_repaired``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from forklog.encoding.jsonable import to_json
+from forklog.encoding.timestamps import timestamp_of
+from forklog.insert_id import InsertIds
+from forklog.limits import MAX_LABELS, estimate
+from forklog.severity import SEVERITIES
+
+REPAIRED_LABEL = "forklog_repaired"
+
+
+class EntryBuilder:
+    """An entry in the making: its final fields, its labels, and what had to be repaired."""
+
+    def __init__(self, created: object, rank: int, shared: frozenset[str]) -> None:
+        """Begin with what every entry has; ``shared`` are the handler's labels."""
+        self._stamp, changed = timestamp_of(created, time.time())
+        self.fields = {"severity": b'"%b"' % SEVERITIES[rank]}
+        self.labels: dict[str, str] = {}
+        self.repaired = {"timestamp"} if changed else set()
+        self._shared = shared
+
+    def put(self, name: str, given: Any, repair: Callable[[Any], tuple[Any, bool]]) -> Any:
+        """Add and return what the repair makes of a given value; mark it if that is not the same.
+
+        What is given as nothing (None, an empty text or mapping) is left out, and no mistake.
+        """
+        if given is None:
+            return None
+        try:
+            value, is_changed = repair(given)
+            is_changed = is_changed and bool(given)
+        except Exception:  # noqa: BLE001 - methods of the application
+            value, is_changed = None, True
+        if value:
+            self.fields[name] = to_json(value)
+        if is_changed:
+            self.repaired.add(name)
+        return value
+
+    def size(self) -> int:
+        """Return at least what the fields take inside Cloud Logging, the mark included."""
+        return sum(map(len, self.fields.values())) + estimate(self.labels) + 1024
+
+    def finish(self, ids: InsertIds, payload: bytes) -> bytes:
+        """Return the entry; may be called again, for the next piece of a split one."""
+        labels = self._marked() if self.repaired else self.labels
+        fields = {**self.fields, "labels": to_json(labels)} if labels else self.fields
+        parts = b",".join(b'"%b":%b' % (name.encode(), value) for name, value in fields.items())
+        return b'%b","timestamp":"%b",%b%b}' % (ids.opening(), self._stamp, parts, payload)
+
+    def _marked(self) -> dict[str, str]:
+        """Return the labels with the mark, in place of the last one if there is no room."""
+        labels = {**self.labels, REPAIRED_LABEL: ",".join(sorted(self.repaired))}
+        if len(self._shared | labels.keys()) > MAX_LABELS:
+            own = [name for name in labels if name not in self._shared]
+            del labels[own[-2] if len(own) > 1 else REPAIRED_LABEL]
+        return labels

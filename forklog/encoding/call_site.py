@@ -1,0 +1,99 @@
+"""The call site: what all its records have in common, encoded once; used by the encoder.
+
+Severity, logger, file, line and function are the same at each record of one call. Call sites that
+need a repair, and those of our own requests, have no fragment; `LenientEncoder` takes them.
+"""
+
+from __future__ import annotations
+
+import logging
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import orjson
+
+from forklog.encoding.repair import location_of
+from forklog.severity import SEVERITIES, rank_of_level
+
+# What our own requests log, in the flush thread, must not become records to send: the handler looks
+# at the thread of such a record.
+OWN_LOGGERS = (
+    "urllib3",
+    "google.auth",
+    "google.oauth2",
+    "google_auth",
+    "requests",
+    "charset_normalizer",
+    "forklog",
+)
+_MAX_SITES = 4096
+_MAX_LINE = 2**31
+_MAX_SITE_CHARACTERS = 500  # what is longer is cut, on the full road
+
+# One step for several fields: half the price of reading them one by one.
+key_of = itemgetter("pathname", "lineno", "funcName", "name", "levelno")
+
+
+class NotWellFormedError(Exception):
+    """The record needs the full road."""
+
+
+class CallSite(NamedTuple):
+    """The parts of an entry that depend on its call site alone."""
+
+    rank: int
+    plain: tuple[int, bytes]
+    """For a plain record: rank, and all from the end of the timestamp to the text payload."""
+    severity: bytes
+    name: bytes
+    """The logger's name as JSON, empty where it is no label."""
+    location: bytes
+
+
+class CallSiteCache:
+    """Remember call sites by `key_of` their records. Safe from any thread, without a lock."""
+
+    def __init__(self, *, names_logger: bool) -> None:
+        """Start empty; ``names_logger`` tells whether entries name their logger."""
+        self._names_logger = names_logger
+        self._known: dict[tuple[Any, ...], CallSite] = {}
+        self._plain: dict[tuple[Any, ...], tuple[int, bytes]] = {}
+        self.get, self.plain_of = self._known.get, self._plain.get
+
+    def __len__(self) -> int:
+        """Return how many are remembered."""
+        return len(self._known)
+
+    def add(self, record: logging.LogRecord) -> CallSite:
+        """Remember and return the site of a record.
+
+        Raises:
+            NotWellFormedError: it has none.
+        """
+        names = f"{record.pathname}{record.funcName}{record.name}"
+        location, is_repaired = _location_of(record)
+        is_odd = is_repaired or type(record.name) is not str
+        if is_odd or len(names) > _MAX_SITE_CHARACTERS or record.name.startswith(OWN_LOGGERS):
+            raise NotWellFormedError
+        rank = rank_of_level(record.levelno)
+        severity = b'Z","severity":"%b",' % SEVERITIES[rank]
+        name = orjson.dumps(record.name) if self._names_logger and record.name else b""
+        place = b'"sourceLocation":%b,' % orjson.dumps(location)
+        labels = b'"labels":{"python_logger":%b},' % name if name else b""
+        fragment = b'%b%b%b"textPayload":' % (severity, labels, place)
+        if len(self._known) >= _MAX_SITES:  # loggers named by request, generated code
+            self._known.clear()
+            self._plain.clear()
+        key, plain = key_of(record.__dict__), (rank, fragment)
+        self._plain[key] = plain
+        site = self._known[key] = CallSite(rank, plain, severity, name, place)
+        return site
+
+
+def _location_of(record: logging.LogRecord) -> tuple[dict[str, str] | None, bool]:
+    """Do as `location_of`; a usual place, such as a child's first record has, needs no repairs."""
+    file, line, function = record.pathname, record.lineno, record.funcName
+    are_texts = type(file) is str and type(function) is str
+    if are_texts and type(line) is int and 0 <= line < _MAX_LINE:
+        return {"file": file, "function": function, "line": str(line)}, False
+    return location_of(record)

@@ -1,0 +1,157 @@
+"""The encoder: one LogRecord to one LogEntry as final JSON bytes; gives them to the buffer.
+
+Nothing of the record is kept: what the caller changes afterwards does not matter, sizes are exact,
+and the flush thread only joins bytes. Three encoders make the same entry of a record. A plain
+record (no ``extra=``, no exception) takes the fast path here: what depends on the call site alone
+is cached, the rest is one join. `StrictEncoder` takes well-formed extras. `LenientEncoder` takes
+every other record, and every one on which the faster ones raise.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from forklog.context.base import NOTHING, Context, LogContext
+from forklog.encoding.call_site import CallSiteCache, NotWellFormedError, key_of
+from forklog.encoding.labels import names_logger
+from forklog.encoding.lenient import LenientEncoder
+from forklog.encoding.strict import StrictEncoder
+from forklog.encoding.timestamps import DAY_SECONDS, fraction_of
+from forklog.insert_id import InsertIds
+from forklog.limits import SURELY_SMALL_BYTES
+
+# A record with more fields than this has an extra, or was formatted by another handler before.
+_PLAIN_FIELDS = len(logging.LogRecord("", 0, "", 0, "", None, None).__dict__)
+_UNKNOWN: Mapping[str, Any] = {}
+_dumps = orjson.dumps
+_modules = sys.modules
+_Record = logging.LogRecord
+
+
+class Encoder:
+    """Turn records into entries. Safe from any thread, signal handler or finalizer.
+
+    Args:
+        format_record: the handler's ``format``, for records that need it.
+        labels: the handler's labels, sent with each request; a ``python_logger`` among them
+            replaces the one of the entries.
+        project: returns the project id if it is known by now, to complete inferred trace ids.
+        resource: the handler's monitored resource, as far as it is known.
+    """
+
+    def __init__(
+        self,
+        format_record: Callable[[logging.LogRecord], str],
+        labels: Mapping[str, str],
+        project: Callable[[], str | None],
+        resource: Mapping[str, Any] = _UNKNOWN,
+        context: Context | None = None,
+    ) -> None:
+        """Start with empty caches."""
+        self._context = context or Context()
+        self._full = LenientEncoder(format_record, labels, project, self._context, resource)
+        self._sites = CallSiteCache(names_logger=names_logger(labels))
+        self._plain_of = self._sites.plain_of
+        self._max_bytes = min(SURELY_SMALL_BYTES, self._full.room)
+        # On App Engine the trace becomes a label as well.
+        room = self._max_bytes if self._full.has_plain_traces else 0
+        self._usual = StrictEncoder(format_record, labels, self._full.full_trace, room)
+        self._second = (math.nan, b"")  # equal to no second
+
+    def encode(
+        self, record: logging.LogRecord, opening: Callable[[], bytes]
+    ) -> tuple[int, bytes] | None:
+        """Encode a plain or usual record; None, or any exception, if it needs the full road.
+
+        Args:
+            record: any record.
+            opening: that of the pipeline's `InsertIds`.
+
+        Returns:
+            Severity rank and entry.
+        """
+        # All attributes before the dict: asking for it makes it, and then they are dearer.
+        message, args, created = record.msg, record.args, record.created
+        # A class of the application may make its message in another way.
+        if type(record) is not _Record or type(message) is not str:
+            return None
+        key = record.pathname, record.lineno, record.funcName, record.name, record.levelno
+        has_more = record.exc_info or record.exc_text or record.stack_info
+        if has_more or len(record.__dict__) != _PLAIN_FIELDS:
+            return self.encode_strict(record, opening, key)
+        context = self._context
+        if context.has_sources or len(_modules) != context.modules_seen:
+            task = context.current()
+            if task is not NOTHING:
+                return self.encode_strict(record, opening, key, task)
+        message = message % args if args else message
+        text = _dumps(message)
+        # The texts '{...}', which may be JSON, and 'None' have payloads of their own.
+        is_object = message >= "{" and message[0] == "{"
+        if is_object or message == "None" or len(text) > self._max_bytes:
+            return None
+        rank, fragment = self._plain_of(key) or self._sites.add(record).plain
+        # As `_time_of`, whose frames would be a twentieth of all that is done here.
+        second, stamp = self._second
+        rest = created - second
+        fraction = _dumps(rest)[1:11]
+        if rest < 0.001 or rest >= 1.0 or len(fraction) < 10:  # noqa: PLR2004
+            stamp, fraction = self._time_of(created), b""
+        return rank, b"".join((opening(), stamp, fraction, fragment, text, b"}"))
+
+    def encode_strict(
+        self,
+        record: logging.LogRecord,
+        opening: Callable[[], bytes],
+        key: tuple[Any, ...] | None = None,
+        task: LogContext | None = None,
+        *,
+        is_formatted: bool = False,
+    ) -> tuple[int, bytes] | None:
+        """Encode a record with well-formed extras; else as `encode`.
+
+        Args:
+            record: any record.
+            opening: that of the pipeline's `InsertIds`.
+            key: what `key_of` gives for the record, if it was read already.
+            task: what is known of the task that logs, if it was asked for already.
+            is_formatted: whether the text is made by the handler's formatter.
+        """
+        if type(record) is not _Record:
+            return None
+        site = self._sites.get(key or key_of(record.__dict__)) or self._sites.add(record)
+        if task is None:
+            task = self._context.current()
+        rest = self._usual.fields_of(record, site, task, is_formatted=is_formatted)
+        return site.rank, b"".join((opening(), self._time_of(record.created), rest))
+
+    def encode_lenient(self, record: logging.LogRecord, ids: InsertIds) -> list[tuple[int, bytes]]:
+        """Encode any record, as faithfully as the API allows; several entries if it is long."""
+        return self._full.encode(record, ids)
+
+    def encode_given(
+        self, record: logging.LogRecord, ids: InsertIds, payload: Any, *, is_repaired: bool = False
+    ) -> list[tuple[int, bytes]]:
+        """Encode a record with this payload in place of its own, marked as repaired or not."""
+        return self._full.encode_given(record, ids, payload, is_repaired=is_repaired)
+
+    def _time_of(self, created: float) -> bytes:
+        second, stamp = self._second
+        if not 0.0 <= created - second < 1.0:
+            second, stamp = self._new_second(created)
+        return stamp + fraction_of(created - second)
+
+    def _new_second(self, created: float) -> tuple[float, bytes]:
+        if not 0 <= created <= time.time() + DAY_SECONDS - 1:
+            raise NotWellFormedError
+        second = float(int(created))
+        stamp = time.strftime('","timestamp":"%Y-%m-%dT%H:%M:%S', time.gmtime(second)).encode()
+        known = self._second = second, stamp  # one step: other threads see both or neither
+        return known

@@ -1,0 +1,248 @@
+"""Beside the encoder: any Python value to JSON that the API accepts. Pure.
+
+The common case is one look at the value and one call of orjson. Where that would refuse, or lose
+something (NaN becomes null there), the value is rebuilt first: cycles and depth are cut, what JSON
+has no word for is written as text, and no more is copied than an entry can ever hold.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import decimal
+import math
+import re
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from forklog.limits import MAX_ENTRY_BYTES, MAX_NODES, CutDict, CutList
+
+# A protobuf parser refuses messages nested deeper than 100; each level of a Struct takes up to
+# three of them.
+MAX_DEPTH = 32
+_MAX_REPR = 10_000
+# Keys that are not text go the long way: 1 and "1" would become one name, given twice.
+_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
+_INT64 = 2**63
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_LEAVES = frozenset((str, int, float, bool, type(None), bytes, uuid.UUID, decimal.Decimal)) | {
+    dt.datetime,
+    dt.date,
+    dt.time,
+}
+
+
+def to_json(value: object) -> bytes:
+    """Encode a value as JSON. Never raises; what cannot be encoded is described instead."""
+    encoded, rebuilt = encoded_or_copied(value)
+    return encoded or orjson.dumps(rebuilt)
+
+
+def encoded_or_copied(value: object) -> tuple[bytes, Any]:
+    """Return the value as JSON, or else no bytes and a copy of it that JSON has words for.
+
+    The copy is bounded: of more than an entry can hold, it has a part and the number that is
+    missing (`CutDict`).
+    """
+    try:
+        if _is_plain(value):
+            return orjson.dumps(value, default=_plain, option=_OPTIONS), None
+    except Exception:  # noqa: BLE001, S110 - a large number, a surrogate, a dict that changes meanwhile
+        pass
+    return b"", _Copier().copy(value, 0, ())
+
+
+def _is_plain(value: object) -> bool:
+    """Tell whether orjson may have it: common types, not too deep or large, every float finite."""
+    level: list[Any] = [value]
+    left = MAX_NODES
+    for _ in range(MAX_DEPTH):
+        below: list[Any] = []
+        for holder in level:
+            members: Iterable[Any]
+            if holder.__class__ is dict:
+                members = holder.values()
+            elif holder.__class__ is list or holder.__class__ is tuple:
+                members = holder
+            else:
+                return False
+            left -= len(holder)
+            if left < 0:
+                return False
+            for member in members:
+                kind = member.__class__
+                if kind not in _LEAVES:
+                    below.append(member)
+                elif kind is float and member - member != 0.0:  # NaN and the infinities
+                    return False
+        if not below:
+            return True
+        level = below
+    return False
+
+
+def safe_text(value: object) -> str:
+    """Return ``str(value)`` as valid Unicode, or a description if that raises."""
+    try:
+        text = str.__str__(value if isinstance(value, str) else str(value))
+    except Exception as error:  # noqa: BLE001 - __str__ of the application
+        return f"<{_type_name(value)} whose str() raised {_type_name(error)}>"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # A lone surrogate has no UTF-8; show it the way Python writes it. Two may be a character.
+        text = _PAIR.sub(_joined, text)
+        return text.encode("utf-8", "backslashreplace").decode()
+    return text
+
+
+def _joined(pair: re.Match[str]) -> str:
+    return pair[0].encode("utf-16", "surrogatepass").decode("utf-16")
+
+
+def safe_repr(value: object) -> str:
+    """Return ``repr(value)``, cut to 10,000 characters, or a description if that raises."""
+    try:
+        text = safe_text(repr(value))
+    except Exception as error:  # noqa: BLE001 - __repr__ of the application
+        return f"<{_type_name(value)} whose repr() raised {_type_name(error)}>"
+    return text if len(text) <= _MAX_REPR else f"{text[:_MAX_REPR]}... ({len(text)} characters)"
+
+
+def attribute_of(record: object, name: str, otherwise: Any = None) -> Any:
+    """Return an attribute of a record; the default if it has none, or a property that raises."""
+    try:
+        return getattr(record, name, otherwise)
+    except Exception:  # noqa: BLE001 - a record class of the application
+        return otherwise
+
+
+def _type_name(value: object) -> str:
+    return safe_text(type.__getattribute__(type(value), "__name__"))
+
+
+def _plain(value: object) -> Any:
+    """Give orjson what it cannot write itself in a form that it can."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return _bytes_text(bytes(value))
+    as_list = getattr(value, "tolist", None)  # a numpy type that orjson does not know
+    if callable(as_list) and isinstance(getattr(value, "shape", None), tuple):
+        return as_list()
+    return safe_text(value)
+
+
+def _bytes_text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        head = value[:MAX_ENTRY_BYTES].decode("utf-8", "backslashreplace")
+        # Of what is beyond, only the length counts: a text is cut far before it.
+        return head + "?" * (len(value) - MAX_ENTRY_BYTES)
+
+
+class _Copier:
+    """One copying of a value; anything of the application may raise meanwhile."""
+
+    def __init__(self) -> None:
+        self._left = MAX_NODES
+
+    def copy(self, value: Any, depth: int, seen: tuple[int, ...]) -> Any:
+        """Copy a value into what JSON has."""
+        self._left -= 1
+        try:
+            if value is None or isinstance(value, (bool, int, float, str)):
+                return _scalar(value)
+            if id(value) in seen:
+                return "<cycle>"
+            if depth >= MAX_DEPTH and isinstance(value, (Mapping, list, tuple, set, frozenset)):
+                return f"<{_type_name(value)} below {MAX_DEPTH} levels>"
+            return self._opened(value, depth, (*seen, id(value)))
+        except Exception as error:  # noqa: BLE001 - methods of the application
+            return f"<{_type_name(value)} that raised {_type_name(error)}>"
+
+    def _opened(self, value: Any, depth: int, seen: tuple[int, ...]) -> Any:
+        if isinstance(value, Mapping):
+            return self._members(dict(value), depth + 1, seen)
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return self._items(value, len(value), depth + 1, seen)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            names = [field.name for field in dataclasses.fields(value) if field.name[:1] != "_"]
+            return self._again({name: getattr(value, name) for name in names}, depth, seen)
+        size = getattr(value, "size", None)
+        if isinstance(size, int) and size > self._left and isinstance(value.shape, tuple):
+            return self._items(value, len(value), depth + 1, seen)  # a large array
+        try:
+            written = orjson.dumps(value, option=_OPTIONS)  # dates, UUIDs, enumerations, numpy
+        except TypeError:
+            written = b"null"
+        plain = _plain(value) if b"null" in written else orjson.loads(written)
+        return plain if isinstance(plain, str) else self._again(plain, depth, seen)
+
+    def _again(self, value: Any, depth: int, seen: tuple[int, ...]) -> Any:
+        """Copy what stands for a value that was counted already."""
+        self._left += 1
+        return self.copy(value, depth, seen)
+
+    def _items(
+        self, value: Iterable[Any], size: int, depth: int, seen: tuple[int, ...]
+    ) -> list[Any]:
+        copy = CutList()
+        for item in value:
+            if self._left <= 0:
+                copy.missing = size - len(copy)
+                break
+            copy.append(self.copy(item, depth, seen))
+        return copy
+
+    def _members(self, value: dict[Any, Any], depth: int, seen: tuple[int, ...]) -> dict[str, Any]:
+        """Copy a dict, what is small first; keys of one text are told apart by numbers."""
+        copy = CutDict()
+        later: list[tuple[str, Any]] = []
+        for key, item in value.items():
+            if self._left <= len(later):
+                copy.missing = len(value) - len(copy)
+                break
+            name = safe_text(key)
+            while name in copy:
+                name = f"{name} ({len(copy)})"
+            if type(item) in _LEAVES:
+                copy[name] = self.copy(item, depth, seen)
+            else:
+                copy[name] = None  # its place
+                later.append((name, item))
+        for name, item in sorted(later, key=_length_of_item):
+            copy[name] = self.copy(item, depth, seen)
+        return copy
+
+
+def _length_of_item(member: tuple[str, Any]) -> int:
+    try:
+        return len(member[1])
+    except Exception:  # noqa: BLE001 - has none, or raises
+        return 0
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, str):
+        return safe_text(value)
+    if isinstance(value, float):
+        number = float.__float__(value)
+        return number if math.isfinite(number) else _float_word(number)
+    if value is None or isinstance(value, bool):
+        return value
+    whole = int.__int__(value)
+    return whole if -_INT64 <= whole < 2 * _INT64 else _big(whole)
+
+
+def _float_word(value: float) -> str:
+    return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+
+
+def _big(value: int) -> str:
+    try:
+        return int.__str__(value)
+    except ValueError:  # above sys.get_int_max_str_digits
+        return hex(value)

@@ -1,0 +1,192 @@
+"""The lenient encoder: any LogRecord to entries that the API accepts; called by the encoder.
+
+Takes the payload from `payload`, repairs every other field with `repair`, keeps the whole within
+the limits. The label ``forklog_repaired`` names what had to be left out or changed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from forklog.context.base import Context
+from forklog.encoding.builder import EntryBuilder
+from forklog.encoding.jsonable import attribute_of, encoded_or_copied, safe_text, to_json
+from forklog.encoding.labels import labels_of, names_logger
+from forklog.encoding.payload import payload_of
+from forklog.encoding.repair import (
+    flag_of,
+    http_request_of,
+    resource_of,
+    source_location_of,
+    span_id_of,
+    trace_of,
+)
+from forklog.encoding.truncate import fit_object, split_text
+from forklog.insert_id import InsertIds, id_of
+from forklog.limits import MAX_ENTRY_BYTES, MAX_GROWTH, MAX_LABELS_BYTES, estimate
+from forklog.severity import rank_of_level
+
+# Left for a payload whatever the other fields are; their own limits add up to far less.
+_MIN_ROOM = 20_000
+_MIN_LABELS_ROOM = 10_000
+_ABSENT = object()
+_APP_ENGINE = "gae_app"  # the monitored resource whose console reads the trace from a label
+_TRACE_LABEL = "appengine.googleapis.com/trace_id"
+
+
+class LenientEncoder:
+    """Encode what the short road cannot; for the arguments see `Encoder`."""
+
+    def __init__(
+        self,
+        format_record: Callable[[logging.LogRecord], str],
+        labels: Mapping[str, str],
+        project: Callable[[], str | None],
+        context: Context,
+        resource: Mapping[str, Any],
+    ) -> None:
+        """Keep what encoding needs."""
+        self._format = format_record
+        self._shared = frozenset(labels)
+        self._names_logger = names_logger(labels)
+        self._project = project
+        self._context = context
+        self._resource_type = resource.get("type")
+        self.has_plain_traces = self._resource_type != _APP_ENGINE
+        """Whether a trace is a field alone."""
+        # The server merges what the request says into each entry, and measures it then.
+        shared_bytes = estimate(dict(labels))
+        self._labels_room = max(_MIN_LABELS_ROOM, MAX_LABELS_BYTES - shared_bytes)
+        self.room = max(_MIN_ROOM, MAX_ENTRY_BYTES - shared_bytes - estimate(dict(resource)))
+
+    def encode(self, record: logging.LogRecord, ids: InsertIds) -> list[tuple[int, bytes]]:
+        """Return the entries of a record, each with its rank."""
+        rank = rank_of_level(attribute_of(record, "levelno"))
+        builder = self._draft(record, rank)
+        return self._finished(builder, rank, ids, payload_of(record, self._format))
+
+    def encode_given(
+        self, record: logging.LogRecord, ids: InsertIds, payload: Any, *, is_repaired: bool
+    ) -> list[tuple[int, bytes]]:
+        """Return the entries of a record with another payload than its own."""
+        rank = rank_of_level(attribute_of(record, "levelno"))
+        builder = self._draft(record, rank)
+        if is_repaired:
+            builder.repaired.add("message")
+        return self._finished(builder, rank, ids, payload)
+
+    def _finished(
+        self, builder: EntryBuilder, rank: int, ids: InsertIds, payload: str | dict[str, Any] | None
+    ) -> list[tuple[int, bytes]]:
+        if payload is None:
+            return [(rank, builder.finish(ids, b""))]
+        room = max(_MIN_ROOM, self.room - builder.size())
+        if isinstance(payload, str):
+            return [(rank, entry) for entry in _text_entries(ids, builder, payload, room)]
+        encoded = _bounded_object(payload, room, builder)
+        return [(rank, builder.finish(ids, b',"jsonPayload":%b' % encoded))]
+
+    def _draft(self, record: logging.LogRecord, rank: int) -> EntryBuilder:
+        """Return an entry with all fields but insertId and payload."""
+        builder = EntryBuilder(attribute_of(record, "created"), rank, self._shared)
+        location = _given(record, "source_location", _location(record))
+        builder.put("sourceLocation", location, source_location_of)
+        resource = builder.put("resource", _given(record, "resource", None), resource_of)
+        task = self._context.current()
+        trace = _given(record, "trace", self.full_trace(task.trace))
+        trace = builder.put("trace", trace, trace_of)
+        builder.put("spanId", _given(record, "span_id", task.span_id), span_id_of)
+        builder.put("traceSampled", _given(record, "trace_sampled", task.sampled), flag_of)
+        builder.put(
+            "httpRequest", _given(record, "http_request", task.http_request), http_request_of
+        )
+        is_app_engine = (resource["type"] if resource else self._resource_type) == _APP_ENGINE
+        traced = {_TRACE_LABEL: trace} if trace and is_app_engine else None
+        self._add_labels(record, builder, traced)
+        return builder
+
+    def _add_labels(
+        self, record: logging.LogRecord, builder: EntryBuilder, traced: dict[str, str] | None
+    ) -> None:
+        """Collect labels: the logger's name, what google's filter has set, ``extra=``."""
+        given_name = attribute_of(record, "name")
+        name = "" if given_name is None else safe_text(given_name)
+        named = {"python_logger": name} if name and self._names_logger else None
+        filtered = self._filtered(attribute_of(record, "_labels"))
+        given = (traced, named, filtered, attribute_of(record, "labels"))
+        builder.labels, changed = labels_of(given, self._shared, self._labels_room)
+        if changed:
+            builder.repaired.add("labels")
+
+    def _filtered(self, labels: Any) -> Any:
+        """Return the labels that google's filter has set, less a name that the handler gives."""
+        if "python_logger" in self._shared and type(labels) is dict:
+            return {name: item for name, item in labels.items() if name != "python_logger"}
+        return labels
+
+    def full_trace(self, trace: str | None) -> str | None:
+        """Return a trace with its project, if that is known by now."""
+        project = self._project()
+        return f"projects/{project}/traces/{trace}" if trace and project else trace
+
+
+def _given(record: logging.LogRecord, name: str, otherwise: Any) -> Any:
+    """Return a field of ``extra=``, or what google's CloudLoggingFilter has set, or a default."""
+    given = attribute_of(record, name, _ABSENT)
+    if given is not _ABSENT:
+        return given
+    found = attribute_of(record, f"_{name}")
+    return otherwise if found is None else found
+
+
+def _location(record: logging.LogRecord) -> dict[str, Any]:
+    """Return where the record was made, as far as it says so."""
+    places = ("file", "pathname"), ("line", "lineno"), ("function", "funcName")
+    return {name: attribute_of(record, attribute) for name, attribute in places}
+
+
+def _bounded_object(payload: dict[str, Any], room: int, builder: EntryBuilder) -> bytes:
+    encoded, plain = encoded_or_copied(payload)
+    if encoded:
+        if len(encoded) * MAX_GROWTH <= room:
+            return encoded
+        plain = orjson.loads(encoded)
+    if estimate(plain) > room:
+        builder.repaired.add("jsonPayload")
+        plain = fit_object(plain, room)
+    return orjson.dumps(plain)
+
+
+def _text_entries(ids: InsertIds, builder: EntryBuilder, text: str, room: int) -> list[bytes]:
+    """Encode a text payload; one that is too long as several entries marked with ``split``."""
+    if len(text) * 4 <= room or len(text.encode()) <= room:
+        return [builder.finish(ids, b',"textPayload":%b' % to_json(text))]
+    pieces = split_text(text, room)
+    uid = id_of(ids.opening())
+    entries = []
+    for index, piece in enumerate(pieces):
+        split = to_json({"uid": uid, "index": index, "totalSplits": len(pieces)})
+        entries.append(
+            builder.finish(ids, b',"split":%b,"textPayload":%b' % (split, to_json(piece)))
+        )
+    return entries
+
+
+def drop_notice(
+    ids: InsertIds, number: int, reason: str, shared: Mapping[str, str]
+) -> tuple[int, bytes]:
+    """Make the entry by which the log itself says that entries were dropped.
+
+    ``shared`` are the handler's labels: beside 64 of them the notice has none of its own.
+    """
+    rank = rank_of_level(logging.WARNING)
+    builder = EntryBuilder(time.time(), rank, frozenset())
+    builder.labels = {"python_logger": "forklog"} if names_logger(shared) else {}
+    payload = {"message": f"forklog dropped {number} entries ({reason})", "dropped": number,
+               "reason": reason}  # fmt: skip
+    return rank, builder.finish(ids, b',"jsonPayload":%b' % to_json(payload))

@@ -1,0 +1,162 @@
+"""The usual road: a record with the usual extras, an exception or a task; by the encoder.
+
+Most records that are not plain are well-formed: labels that are text, an ordinary dict as JSON
+fields, a trace, the request that a framework knows. They need no repair, so they get none: whatever
+is not as usual takes the full road, which makes the same entry of the same record.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from operator import itemgetter
+from typing import Any
+
+import orjson
+
+from forklog.context.base import LogContext, RequestFields
+from forklog.encoding.call_site import CallSite, NotWellFormedError
+from forklog.encoding.jsonable import encoded_or_copied
+from forklog.encoding.repair import SPAN_ID, http_request_of
+from forklog.encoding.tracebacks import exception_text
+from forklog.limits import MAX_LABELS
+
+# Fields that are rarely given, or set by google's filter: the full road knows what they mean.
+_RARE = frozenset(
+    {
+        "getMessage",
+        "http_request",
+        "source_location",
+        "resource",
+        "_labels",
+        "_trace",
+        "_span_id",
+        "_trace_sampled",
+        "_http_request",
+        "_source_location",
+        "_resource",
+    }
+)
+_MAX_LABELS = 16
+_MAX_KEY, _MAX_VALUE = 100, 1000  # characters of a label: surely within the limits of the API
+_MAX_TRACE = 250
+_BRACE = ord("{")
+_NONE = b'"None"'
+_content_of = itemgetter("msg", "args", "exc_info", "exc_text", "stack_info")
+_dumps = orjson.dumps
+
+
+class StrictEncoder:
+    """Encode records whose extras are well-formed; for the arguments see `Encoder`.
+
+    Every method raises, `NotWellFormedError` or anything else, where a record is not as usual.
+    """
+
+    def __init__(
+        self,
+        format_record: Callable[[logging.LogRecord], str],
+        shared: Mapping[str, str],
+        full_trace: Callable[[str | None], str | None],
+        max_bytes: int,
+    ) -> None:
+        """Keep what encoding needs; ``max_bytes`` is the size of an entry that is surely small."""
+        self._format = format_record
+        self._full_trace = full_trace
+        self._max_bytes = max_bytes if len(shared) + _MAX_LABELS < MAX_LABELS else 0
+
+    def fields_of(
+        self, record: logging.LogRecord, site: CallSite, task: LogContext, *, is_formatted: bool
+    ) -> bytes:
+        """Return all fields of a record's entry that come after its timestamp.
+
+        Args:
+            record: of the class `logging.LogRecord` itself.
+            site: that of the record.
+            task: what is known of the task that logs.
+            is_formatted: whether the handler has a formatter.
+        """
+        given = record.__dict__
+        # Not by attributes, which are three times dearer where there is a dict.
+        text, args, exc_info, exc_text, stack_info = _content_of(given)
+        if not _RARE.isdisjoint(given) or type(text) is not str:
+            raise NotWellFormedError
+        if is_formatted or exc_info or exc_text or stack_info:
+            if exc_info and not (is_formatted or exc_text):
+                record.exc_text = exception_text(exc_info)  # where the formatter keeps it
+            text = self._format(record)
+        elif args:
+            text = text % args
+        parts = (
+            site.severity,
+            _labels(given.get("labels"), site),
+            site.location,
+            self._task_fields(given, task),
+            _payload(text, given.get("json_fields")),
+        )
+        fields = b"".join(parts)
+        if len(fields) > self._max_bytes:
+            raise NotWellFormedError
+        return fields
+
+    def _task_fields(self, given: Mapping[str, Any], task: LogContext) -> bytes:
+        """Encode trace, span and request: what ``extra=`` says, else what the task has."""
+        trace = given["trace"] if "trace" in given else self._full_trace(task.trace)
+        span_id = given.get("span_id", task.span_id)
+        sampled = given.get("trace_sampled", task.sampled)
+        fields = b"" if task.http_request is None else _request(task.http_request)
+        if trace:
+            if trace.__class__ is not str or len(trace) > _MAX_TRACE:
+                raise NotWellFormedError
+            fields += b'"trace":%b,' % _dumps(trace)
+        if span_id:
+            if not SPAN_ID.match(span_id):
+                raise NotWellFormedError
+            fields += b'"spanId":%b,' % _dumps(span_id)
+        if sampled is True:
+            fields += b'"traceSampled":true,'
+        elif sampled:
+            raise NotWellFormedError
+        return fields
+
+
+def _labels(given: Any, site: CallSite) -> bytes:
+    """Encode the logger's name and the labels of ``extra=``."""
+    if given is None or given == {}:
+        return b'"labels":{"python_logger":%b},' % site.name if site.name else b""
+    if given.__class__ is not dict or len(given) > _MAX_LABELS:
+        raise NotWellFormedError
+    for key, value in given.items():
+        is_text = key.__class__ is str and value.__class__ is str
+        if not is_text or len(key) > _MAX_KEY or len(value) > _MAX_VALUE:
+            raise NotWellFormedError
+    encoded = _dumps(given)
+    if site.name and "python_logger" not in given:
+        return b'"labels":{"python_logger":%b,%b,' % (site.name, encoded[1:])
+    return b'"labels":%b,' % encoded
+
+
+def _request(request: Mapping[str, Any]) -> bytes:
+    """Encode the request of a task, once for all its records."""
+    if isinstance(request, RequestFields) and request.encoded:
+        return request.encoded
+    fields, is_changed = http_request_of(request)
+    if is_changed or not fields:
+        raise NotWellFormedError
+    encoded = b'"httpRequest":%b,' % _dumps(fields)
+    if isinstance(request, RequestFields):
+        request.encoded = encoded
+    return encoded
+
+
+def _payload(text: str, json_fields: Any) -> bytes:
+    encoded = _dumps(text)
+    if encoded[1] == _BRACE or encoded == _NONE:
+        raise NotWellFormedError
+    if not json_fields:
+        return b'"textPayload":%b}' % encoded
+    if json_fields.__class__ is not dict:
+        raise NotWellFormedError
+    whole, _ = encoded_or_copied({**json_fields, "message": text})
+    if not whole:
+        raise NotWellFormedError
+    return b'"jsonPayload":%b}' % whole

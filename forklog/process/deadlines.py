@@ -1,0 +1,120 @@
+"""Deadlines that several waits share, for `exits`: of a process's end, of one logging.shutdown.
+
+A shared deadline begins with the first wait. Once it is over, later waits have a short time left in
+all, so that neither many handlers nor late records can hold up what waits for them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+from forklog.clock import monotonic
+from forklog.process.base import pid, register_at_fork
+
+_LATE_SECONDS = 0.25  # for one wait after the deadline
+_LATE_SECONDS_IN_ALL = 0.5
+_SAME_CALL_SECONDS = 1.0  # waits that follow each other so closely belong together
+_DEEPEST = 16  # frames between logging.shutdown and here, with those of subclasses
+
+
+class SharedDeadline:
+    """When waits that belong together have to be done."""
+
+    def __init__(self) -> None:
+        """Begin with the first wait."""
+        self._began = self._ended = -_SAME_CALL_SECONDS - 1.0  # long ago
+        self._late = 0.0
+        self._is_cut = False
+        self.is_shared = False
+
+    @contextlib.contextmanager
+    def wait(self, timeout: float) -> Iterator[float]:
+        """Give the deadline for one wait, and account for the time that it takes after it.
+
+        Args:
+            timeout: seconds from the beginning of the first wait.
+        """
+        now = monotonic()
+        late = min(max(self._late, 0.0), _LATE_SECONDS)
+        if self._is_new(now):
+            self._began, self._late, late = now, _LATE_SECONDS_IN_ALL, 0.0
+        until = max(self._began + timeout, now)
+        try:
+            yield now if self._is_cut else max(until, now + late)
+        finally:
+            self._ended = monotonic()
+            self._late -= max(0.0, self._ended - until)
+
+    def _is_new(self, now: float) -> bool:
+        return now > self._ended + _SAME_CALL_SECONDS
+
+    def follows(self) -> bool:
+        """Tell whether a wait that begins now belongs to earlier ones."""
+        return not self._is_new(monotonic())
+
+
+class ExitDeadline(SharedDeadline):
+    """When the hooks of one process have to be done."""
+
+    def __init__(self) -> None:
+        """Know of no exit yet."""
+        super().__init__()
+        self.pid = pid()
+        self.is_ending = False
+        """A hook has run after which the process does not live on for long."""
+        self.is_over = False
+        """No further hook of ours will run: what is logged now has to be sent now."""
+
+    def _is_new(self, now: float) -> bool:
+        return self._began < 0 or (not self.is_ending and super()._is_new(now))
+
+    def cut(self) -> None:
+        """Be over now, as the user asked to end at once."""
+        self._is_cut = True
+
+
+_of_process = [ExitDeadline()]
+
+
+def exit_deadline() -> ExitDeadline:
+    """Return the deadline of this very process; that of a parent which ends is not the child's."""
+    known = _of_process[0]
+    if known.pid != pid():
+        known = _of_process[0] = ExitDeadline()
+    return known
+
+
+def _renew() -> None:
+    _of_process[0] = ExitDeadline()
+
+
+register_at_fork(after_in_child=_renew)
+
+_of_call: dict[tuple[int, int], SharedDeadline] = {}
+
+
+def shutdown_deadline() -> SharedDeadline:
+    """Return the deadline of the `logging.shutdown` that calls, a fresh one if none does.
+
+    It flushes and closes handlers in turn, at the exit and where `dictConfig` replaces them.
+    """
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - nothing else tells who calls
+    for _ in range(_DEEPEST):
+        if frame is None or frame.f_code is logging.shutdown.__code__:
+            break
+        frame = frame.f_back
+    else:
+        frame = None
+    if frame is None:
+        return SharedDeadline()
+    key = (threading.get_ident(), id(frame))
+    if not (key in _of_call and _of_call[key].follows()):
+        _of_call.clear()
+        _of_call[key] = SharedDeadline()
+        _of_call[key].is_shared = True
+    return _of_call[key]

@@ -1,0 +1,217 @@
+"""How a process ends: hook every exit that this kind of process really runs, once in a process.
+
+docs/process-models.md has the table of who runs what. Several hooks may fire in one exit; each
+flushes what is pending then. All handlers are woken first and then awaited against one deadline,
+which begins with the first hook and belongs to the process. What is left goes to the last resort.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Iterator, Sequence
+from types import FrameType
+
+from forklog.clock import monotonic
+from forklog.process import server_hooks, thread_end
+from forklog.process.base import Member, pid, register_at_fork
+from forklog.process.deadlines import exit_deadline, shutdown_deadline
+from forklog.process.servers import uwsgi
+from forklog.process.signals import HeldBack
+
+_PAUSE = 0.3  # less than which is no time for an attempt
+_TRIES = 3  # a signal handler may raise between two lines that protect against it
+
+
+_live: weakref.WeakSet[Member] = weakref.WeakSet()
+_is_hooked = [False]  # a forked child inherits the hooks together with this mark
+
+
+def _leave() -> None:
+    """Let every pipeline of this process flush; inherited ones know that they are not."""
+    flush_at_exit(_members())
+
+
+def _leave_last() -> None:
+    """Do so in the last of our hooks: what is logged from now on is sent by the logging thread."""
+    exit_deadline().is_over = True
+    _leave()
+    for leaver in _members():
+        with contextlib.suppress(Exception):
+            leaver.retire()
+
+
+def _leave_threads() -> None:
+    """Do so when the main thread has returned, unless other threads keep the process alive.
+
+    The interpreter runs `_leave_last` when they have ended. Where Python code has called the end
+    of the threading module, as children of multiprocessing do, that code may use ``os._exit``.
+    """
+    if not (_is_called_by_interpreter() and _do_others_live()):
+        _leave()
+
+
+_forker = thread_end.Ended()
+
+
+def _leave_forking_thread() -> None:
+    """Do so in a child whose main thread, to the kernel, has forked it and ends now.
+
+    If other threads live, the process lives as long as they do; our threads end when idle then.
+    """
+    _forker.pid = pid()
+    if thread_end.are_others_alive():
+        for leaver in _members():
+            leaver.stop_when_idle()
+        return
+    _leave_last()
+    if not all(leaver.retire() for leaver in _members()):
+        os._exit(0)  # as the C library would; a thread that waits for an answer holds up nothing
+
+
+def _leave_forsaken() -> None:
+    """Do so in the flush thread, where none but ours are left in such a child."""
+    exit_deadline().is_ending = True
+    for leaver in _members():
+        if leaver.begin_exit():
+            with exit_deadline().wait(leaver.shutdown_timeout) as deadline:
+                is_over = monotonic() >= deadline - _PAUSE
+            if is_over:
+                leaver.end_exit(is_settled=False)
+
+
+def _is_called_by_interpreter() -> bool:
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - CPython has no other way to ask
+    while frame is not None and frame.f_back is not None:
+        frame = frame.f_back
+    return frame is not None and frame.f_globals.get("__name__") == threading.__name__
+
+
+def _do_others_live() -> bool:
+    own = threading.current_thread()
+    return any(t is not own and not t.daemon and t.is_alive() for t in threading.enumerate())
+
+
+def flush_at_exit(leavers: Sequence[Member]) -> None:
+    """Have pipelines deliver what is pending within the deadline of the exit. Never raises.
+
+    What cannot be delivered goes to the last resort, at once if a signal handler raises, as at
+    Ctrl-C: the user does not want to wait. The exception ends here, since the process ends anyway.
+    """
+    settled: set[Member] = set()
+    for _ in range(_TRIES):
+        try:
+            _flush(leavers, settled)
+            break
+        except BaseException:  # noqa: BLE001 - the process ends; the next try gives up
+            exit_deadline().cut()
+
+
+def _flush(leavers: Sequence[Member], settled: set[Member]) -> None:
+    if not leavers:
+        return
+    exit_deadline().is_ending = True
+    with exit_deadline().wait(max(leaver.shutdown_timeout for leaver in leavers)) as deadline:
+        leavers = [leaver for leaver in leavers if leaver.begin_exit()]
+        try:
+            _await(leavers, settled, deadline)
+        except BaseException:  # noqa: BLE001 - as above
+            exit_deadline().cut()
+        with HeldBack():
+            for leaver in leavers:
+                with contextlib.suppress(Exception):  # the interpreter is coming down
+                    leaver.end_exit(is_settled=leaver in settled)
+
+
+def _await(leavers: Sequence[Member], settled: set[Member], deadline: float) -> None:
+    """Wait for the pipelines; those without a thread send here, in turns, while threads send."""
+    inline = [leaver for leaver in leavers if leaver.is_inline]
+    for _round in leavers:  # who is settled early leaves time for the others
+        for number, leaver in enumerate(inline):
+            now = monotonic()
+            if leaver.await_exit(now + (deadline - now) / (len(inline) - number)):
+                settled.add(leaver)
+        inline = [leaver for leaver in inline if leaver not in settled]
+    for leaver in leavers:
+        if leaver not in settled and leaver.await_exit(deadline):
+            settled.add(leaver)
+
+
+@contextlib.contextmanager
+def own_deadline(timeout: float) -> Iterator[float]:
+    """Give the deadline for one ``flush`` or ``close``: shared in an exit or `logging.shutdown`.
+
+    What a signal handler raises while the process ends is swallowed, as in the hooks.
+    """
+    if exit_deadline().is_ending:
+        try:
+            with exit_deadline().wait(timeout) as deadline:
+                _hurry()
+                yield deadline
+        except BaseException:  # noqa: BLE001 - the process ends
+            exit_deadline().cut()
+        return
+    shared = shutdown_deadline()
+    with shared.wait(timeout) as deadline:
+        if shared.is_shared:
+            _hurry()
+        yield deadline
+
+
+def _hurry() -> None:
+    for leaver in _members():
+        leaver.hurry()
+
+
+def _members() -> list[Member]:
+    """Return the pipelines; another thread may add one meanwhile."""
+    while True:
+        with contextlib.suppress(RuntimeError):
+            return list(_live)
+
+
+def renew() -> None:
+    """Put our hook back where an application has set its own `uwsgi.atexit` since. Never blocks."""
+    uwsgi.chain_hook("atexit", _leave, again=True)
+    if _forker and not thread_end.are_others_alive():
+        _leave_forsaken()
+
+
+def is_hooked() -> bool:
+    """Tell whether Python's hooks are set, here or in an ancestor."""
+    return _is_hooked[0]
+
+
+def register(leaver: Member) -> None:
+    """Have the pipeline flushed when this process ends. Never blocks, imports nothing."""
+    _live.add(leaver)
+    if _forker:
+        leaver.stop_when_idle()
+    renew()
+    server_hooks.connect(_leave)
+    if _is_hooked[0]:
+        return
+    main = threading.main_thread()
+    if threading.current_thread() is main and not main.is_alive():
+        # Exit callbacks run already; a new one would not. `logging.shutdown` is still to come.
+        exit_deadline().is_ending = exit_deadline().is_over = True
+    atexit.register(_leave_last)
+    # Children of multiprocessing skip atexit, but they end the threading module. It is CPython's
+    # own hook for concurrent.futures, present since 3.9.
+    hook = getattr(threading, "_register_atexit", None)
+    if hook is not None:
+        with contextlib.suppress(RuntimeError):  # shutting down already
+            hook(_leave_threads)
+    _is_hooked[0] = True  # last: an exception on the way has the next record do it again
+
+
+def _after_fork() -> None:
+    server_hooks.connect_forked(_leave)
+    thread_end.watch(_leave_forking_thread)
+
+
+register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,96 @@
+"""How a process forks where Python's hooks run: flush threads come to rest first.
+
+From Python 3.12 on ``os.fork`` warns when another thread lives, and rightly: the child inherits the
+locks that it holds. A resting thread has ended; the next record (or a pending one) starts another.
+Before 3.12 nothing is done, since nothing warns and the child never touches what it inherits;
+except under gevent and eventlet, whose threads live on in the child.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from typing import TypeVar
+
+from forklog.clock import monotonic
+from forklog.process.base import Member, register_at_fork
+from forklog.process.green import are_green
+
+T = TypeVar("T")
+_VERSION = sys.version_info[:2]
+
+
+_live: weakref.WeakSet[Member] = weakref.WeakSet()
+
+
+def register(forker: Member) -> None:
+    """Have ``forker`` told before and after each ``os.fork`` of this process."""
+    _live.add(forker)
+
+
+def _each(call: Callable[[Member], T]) -> list[T]:
+    answers = []
+    for forker in list(_live):
+        with contextlib.suppress(Exception):  # it would be printed to the application's stderr
+            answers.append(call(forker))
+    return answers
+
+
+def _is_rest_needed() -> bool:
+    return _VERSION >= (3, 12) or are_green()
+
+
+def _before() -> None:
+    if _is_rest_needed():
+        since = monotonic()
+        _each(lambda forker: forker.pause())  # all of them first: one bound for all waits
+        _each(lambda forker: forker.before_fork(since))
+
+
+def _after_in_parent() -> None:
+    if not _is_rest_needed():
+        return
+    is_wanted = any(_each(lambda forker: forker.after_fork_in_parent()))
+    if is_wanted and not (_restart_soon and _is_main_thread()):
+        _restart()
+
+
+def _after_in_child() -> None:
+    if are_green():
+        _each(lambda forker: forker.end_in_child())
+
+
+def _is_main_thread() -> bool:
+    return threading.get_ident() == threading.main_thread().ident
+
+
+def _restart(_nothing: object = None) -> int:
+    _each(lambda forker: forker.restart())
+    return 0
+
+
+def _pending_call() -> Callable[[], object] | None:
+    """Return a function that has the main thread call `_restart` when ``os.fork`` has returned.
+
+    Python 3.13 counts the threads after the at-fork callbacks, so one that they start is warned of.
+    A pending call runs between two bytecodes of the main thread; what asks for it must run none
+    itself, so it is C from end to end. Where another thread forks, the main thread may be blocked,
+    and is a reason for the warning anyway: there the callback restarts at once.
+    """
+    try:
+        import ctypes  # noqa: PLC0415 - optional in a build of Python
+
+        call = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(_restart)
+        return functools.partial(ctypes.pythonapi.Py_AddPendingCall, call, None)
+    except Exception:  # noqa: BLE001 - no ctypes, no memory to execute, not CPython
+        return None
+
+
+_restart_soon = _pending_call() if _VERSION >= (3, 13) else None
+register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
+if _restart_soon is not None:
+    register_at_fork(after_in_parent=_restart_soon)

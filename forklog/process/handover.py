@@ -1,0 +1,72 @@
+"""The hand-over: of all descendants exactly one takes each held record.
+
+A process that holds its records (a uWSGI master) writes, into a pipe that all its descendants
+inherit, the range of sequence numbers that wait for a taker. Reading from a pipe is atomic: what
+one descendant has read no other will. A reader that was forked before some of the records were
+held has no copy of those, and writes their range back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+
+_RANGE = struct.Struct("=QQ")
+
+
+class HandoverToken:
+    """The token pipe of one holding process. No call blocks; safe across forks."""
+
+    def __init__(self) -> None:
+        """Open the pipe; both ends are closed by exec and never inherited by subprocesses."""
+        self._reader, self._writer = os.pipe()
+        self._identity = _identity(self._reader)
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+
+    def hold(self, low: int, high: int) -> None:
+        """Offer more records: those with sequence numbers from ``low`` up to, without, ``high``."""
+        ranges = self._read_all()
+        if ranges and ranges[-1][1] == low:
+            ranges[-1] = (ranges[-1][0], high)
+        else:
+            ranges.append((low, high))
+        self._write_all(ranges)
+
+    def claim(self, end: int) -> list[tuple[int, int]]:
+        """Take all that is offered below ``end``, as half-open ranges; leave the rest to others."""
+        mine, others = [], []
+        for low, high in self._read_all():
+            if low < end:
+                mine.append((low, min(high, end)))
+            if high > end:
+                others.append((max(low, end), high))
+        self._write_all(others)
+        return mine
+
+    def close(self) -> None:
+        """Close this process's ends; other processes keep theirs."""
+        for descriptor in (self._reader, self._writer):
+            with contextlib.suppress(OSError):
+                if _identity(descriptor) == self._identity:
+                    os.close(descriptor)
+        self._reader = self._writer = -1
+
+    def _read_all(self) -> list[tuple[int, int]]:
+        data = b""
+        with contextlib.suppress(OSError):  # empty, or closed by a daemon that closes everything
+            if _identity(self._reader) == self._identity:  # else its number is another file's now
+                data = os.read(self._reader, 4096)
+        return list(_RANGE.iter_unpack(data[: len(data) // _RANGE.size * _RANGE.size]))
+
+    def _write_all(self, ranges: list[tuple[int, int]]) -> None:
+        if ranges:
+            with contextlib.suppress(OSError):
+                if _identity(self._writer) == self._identity:
+                    os.write(self._writer, b"".join(_RANGE.pack(*r) for r in ranges))
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino

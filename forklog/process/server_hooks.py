@@ -1,0 +1,79 @@
+"""Which servers run this process: connects to each that is loaded. Used by `exit_hooks`.
+
+A server of Python's is known by a module that the process has imported. Nothing is imported here: a
+server that is not loaded does not run this process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from forklog.process.servers import celery, gunicorn, rq, uvicorn
+
+
+class Server(Protocol):
+    """What each file in `forklog.process.servers` offers, besides uWSGI's."""
+
+    @property
+    def MODULE(self) -> str:  # noqa: N802 - a constant of the file
+        """A process that has imported this module may be run by the server."""
+
+    @property
+    def HOOK(self) -> str:  # noqa: N802
+        """What `connect` uses, in the words of the documentation."""
+
+    @property
+    def CONNECTS_AT_FORK(self) -> bool:  # noqa: N802
+        """Whether a child has to connect at the fork, before its first record."""
+
+    @property
+    def ENDS_WITHOUT_HOOK(self) -> tuple[str, ...]:  # noqa: N802
+        """Ends at which neither the server nor Python runs anything of ours."""
+
+    def connect(self, module: Any, flush: Callable[[], object]) -> None:
+        """Have ``flush()`` called where the server is about to end this process."""
+
+
+SERVERS: dict[str, Server] = {
+    "celery": celery,
+    "rq": rq,
+    "uvicorn": uvicorn,
+    "gunicorn": gunicorn,
+}
+_connected: set[str] = set()  # inherited by a forked child, as the connections are
+
+
+def connect(flush: Callable[[], object]) -> None:
+    """Have ``flush()`` called where one of the servers is about to end this process. Never raises.
+
+    Calling it again connects only what was loaded meanwhile.
+    """
+    for server in SERVERS.values():
+        _connect(server, flush)
+
+
+def connect_forked(flush: Callable[[], object]) -> None:
+    """Do so in a child, at the fork, for servers whose child may log first when it is too late.
+
+    The others can wait for the first record: celery's signal takes a lock to be connected, which
+    another thread of the parent may have held at the fork.
+    """
+    for server in SERVERS.values():
+        if server.CONNECTS_AT_FORK:
+            _connect(server, flush)
+
+
+def connected() -> set[str]:
+    """Return the `Server.HOOK` of each server that is connected, here or in an ancestor."""
+    return {server.HOOK for server in SERVERS.values() if server.MODULE in _connected}
+
+
+def _connect(server: Server, flush: Callable[[], object]) -> None:
+    module = sys.modules.get(server.MODULE)
+    if module is not None and server.MODULE not in _connected:
+        with contextlib.suppress(Exception):  # half imported, or unlike the versions known
+            server.connect(module, flush)
+            _connected.add(server.MODULE)

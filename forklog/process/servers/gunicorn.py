@@ -1,0 +1,33 @@
+"""gunicorn: its workers end by Python's hooks, but its dirty workers (25.0) by ``os._exit``."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+MODULE = "gunicorn.dirty.worker"
+HOOK = "the end of gunicorn's dirty worker"
+CONNECTS_AT_FORK = False
+ENDS_WITHOUT_HOOK = ("a worker killed for its timeout",)
+
+
+def connect(module: Any, flush: Callable[[], object]) -> None:
+    """Flush after the run of a dirty worker, which is all that it does before ``os._exit``.
+
+    Where an application logs first while it serves, `run` has been entered already, and
+    `_cleanup`, the last that it calls, has to do.
+    """
+    for name in ("run", "_cleanup"):
+        setattr(module.DirtyWorker, name, _then_flush(getattr(module.DirtyWorker, name), flush))
+
+
+def _then_flush(run: Callable[..., Any], flush: Callable[[], object]) -> Callable[..., Any]:
+    @functools.wraps(run)
+    def run_and_flush(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return run(self, *args, **kwargs)
+        finally:
+            flush()
+
+    return run_and_flush

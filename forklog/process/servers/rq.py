@@ -1,0 +1,36 @@
+"""RQ: a work horse ends by ``os._exit`` after its job."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+MODULE = "rq.worker"
+HOOK = "the end of RQ's job"
+CONNECTS_AT_FORK = True  # a horse may log first inside what has to be wrapped
+ENDS_WITHOUT_HOOK = ("a horse that is killed for its time",)
+
+
+def connect(module: Any, flush: Callable[[], object]) -> None:
+    """Flush after the job, which is all that a work horse does before ``os._exit``.
+
+    Where the job's module is the first to import this handler, `perform_job` has been entered
+    already, and the last that it calls has to do.
+    """
+    for name in ("perform_job", "handle_job_success", "handle_job_failure", "handle_job_retry"):
+        owner = next((c for c in module.Worker.__mro__ if name in vars(c)), None)
+        if owner is not None:
+            setattr(owner, name, _then_flush(getattr(owner, name), flush))
+
+
+def _then_flush(run: Callable[..., Any], flush: Callable[[], object]) -> Callable[..., Any]:
+    @functools.wraps(run)
+    def run_and_flush(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return run(self, *args, **kwargs)
+        finally:
+            if self.is_horse:
+                flush()
+
+    return run_and_flush

@@ -1,0 +1,37 @@
+"""uvicorn: when a signal made it shut down, it raises that signal again with its default action."""
+
+from __future__ import annotations
+
+import functools
+import signal
+from collections.abc import Callable
+from typing import Any
+
+MODULE = "uvicorn.server"
+HOOK = "the end of uvicorn's shutdown"
+CONNECTS_AT_FORK = False
+ENDS_WITHOUT_HOOK = ("SIGQUIT",)
+
+
+def connect(module: Any, flush: Callable[[], object]) -> None:
+    """Flush after what uvicorn does last before it raises the signal again.
+
+    Its `_serve` logs one more line after `shutdown`, but it may have been entered already: the
+    application is imported in it, and with it this handler, as a rule.
+    """
+    for name in ("_serve", "shutdown"):
+        setattr(module.Server, name, _then_flush(getattr(module.Server, name), flush))
+
+
+def _then_flush(run: Callable[..., Any], flush: Callable[[], object]) -> Callable[..., Any]:
+    @functools.wraps(run)
+    async def run_and_flush(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await run(self, *args, **kwargs)
+        finally:
+            # SIGINT becomes a KeyboardInterrupt, which `uvicorn.run` catches: the program goes on,
+            # or ends by the hooks of the interpreter.
+            if set(self._captured_signals) - {signal.SIGINT}:
+                flush()
+
+    return run_and_flush

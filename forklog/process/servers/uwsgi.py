@@ -1,0 +1,141 @@
+"""Beside the fork gate: what uWSGI says about this process, and its hooks.
+
+uWSGI forks in C and by default runs no at-fork callback of Python, so a process has to be asked
+what it is. Nothing here is cached: worker 1 of a server without master changes its role without
+changing its PID.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import os
+import weakref
+from collections.abc import Callable
+from typing import Any, Protocol
+
+try:
+    import uwsgi as _uwsgi  # type: ignore[import-not-found,unused-ignore]
+except ImportError:
+    _uwsgi = None
+
+_imported_by = os.getpid()
+
+
+class Role(enum.Enum):
+    """Which of uWSGI's processes this one is; `NONE` outside uWSGI."""
+
+    NONE = "none"
+    LOADER = "loader"
+    """Loads the app and forks the workers later: the master, or the first process of a server
+    without one."""
+    WORKER = "worker"
+    MULE = "mule"
+    SPOOLER = "spooler"
+
+
+def imported_by() -> int:
+    """Return the PID of the process that imported forklog: this one, or one that forked it."""
+    return _imported_by
+
+
+def is_present() -> bool:
+    """Tell whether this process runs inside uWSGI."""
+    return _uwsgi is not None
+
+
+def role() -> Role:
+    """Ask uWSGI for the role of this process. Never blocks."""
+    if _uwsgi is None:
+        return Role.NONE
+    if _uwsgi.worker_id() >= 1:
+        return Role.WORKER
+    if _uwsgi.mule_id() >= 1:
+        return Role.MULE
+    master = _uwsgi.masterpid()
+    if master and master == os.getppid() != os.getpid():
+        return Role.SPOOLER
+    if os.getpid() == (master or _imported_by):
+        return Role.LOADER
+    # Forked by one of them with os.fork. A child of a worker keeps the worker's numbers; the others
+    # end here, and have to send what they log like any process.
+    return Role.WORKER
+
+
+def has_threads() -> bool:
+    """Tell whether Python threads run in this server (``enable-threads``)."""
+    return _uwsgi is None or bool(getattr(_uwsgi, "has_threads", True))
+
+
+def chain_hook(name: str, callback: Callable[[], object], *, again: bool = False) -> None:
+    """Have uWSGI call ``callback`` at ``post_fork_hook`` or ``atexit``, before what was set there.
+
+    Calling it again for a hook that is still in place changes nothing; one that was overwritten
+    meanwhile (uwsgidecorators does so when it is imported) is put back in front.
+
+    Args:
+        name: of the hook, an attribute of the module ``uwsgi``.
+        callback: must not raise.
+        again: call it once more after what was set there, which may have logged.
+    """
+    if _uwsgi is None:
+        return
+    previous: Any = getattr(_uwsgi, name, None)
+    if getattr(previous, "forklog_callback", None) is callback:
+        return
+
+    def hook() -> None:
+        callback()
+        if previous is None:
+            return
+        try:
+            previous()
+        finally:
+            if again:
+                callback()
+
+    hook.forklog_callback = callback  # type: ignore[attr-defined]
+    setattr(_uwsgi, name, hook)
+
+
+_after_fork: list[Callable[[], object]] = []
+
+
+def after_fork(callback: Callable[[], object]) -> None:
+    """Have ``callback`` run early in every process that uWSGI forks from now on; keeps it alive."""
+    if callback not in _after_fork:
+        _after_fork.append(callback)
+    chain_hook("post_fork_hook", _run_after_fork)
+
+
+def _run_after_fork() -> None:
+    for callback in tuple(_after_fork):
+        with contextlib.suppress(Exception):  # uWSGI would print it, and skip the others
+            callback()
+
+
+class _Flusher(Protocol):
+    def flush_request(self) -> None: ...
+
+
+def after_request(sender: _Flusher) -> None:
+    """Have ``sender.flush_request()`` called at the end of each request, where threads are off.
+
+    uWSGI looks for this hook once, after the app was loaded: `prepare_requests` has put ours there.
+    """
+    _after_request.add(sender)
+
+
+def prepare_requests() -> None:
+    """Take uWSGI's after-request hook while the app loads, if threads are off in this server."""
+    if not has_threads():
+        chain_hook("after_req_hook", _run_after_request)
+
+
+_after_request: weakref.WeakSet[_Flusher] = weakref.WeakSet()
+
+
+def _run_after_request() -> None:
+    for sender in list(_after_request):
+        with contextlib.suppress(Exception):
+            sender.flush_request()

@@ -1,0 +1,195 @@
+"""The flush thread: started from any context, waited for until the kernel forgot it.
+
+Belongs to the worker, which gives it the loop to run.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from forklog.clock import monotonic
+from forklog.process import green
+from forklog.turn import TURN, Turn
+
+BUSY_SECONDS = 0.02  # a fork waits at most this long for a thread that is in a request
+IDLE_SECONDS = 1.0  # ...and this long for one that needs nothing but a processor to end
+_BIRTH_SECONDS = 5.0  # a thread that has not begun by then never will: its start was lost
+_GONE_SECONDS = 0.1  # from the last line of Python to the end of the kernel's task
+# As it was at import, together with the wakeup's lock. An application may have gevent patch the
+# modules later, and a greenlet that waits for a real lock would stop all others of its thread.
+_start_new_thread = _thread.start_new_thread
+# What a thread brings upon itself: the kernel kills one that has blocked it, past any handler.
+_OWN_FAULTS = {"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP"}
+
+
+class _Thread(threading.Thread):
+    """A thread that may have been started before gevent patched `threading`, and end after it."""
+
+    def _delete(self) -> None:
+        try:
+            super()._delete()  # type: ignore[misc]
+        except KeyError:  # it is known by its real ident, and get_ident() is gevent's by now
+            threading._active.pop(self.ident, None)  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+class FlushThread:
+    """The flush thread of one pipeline, one after another; never two at a time."""
+
+    __slots__ = ("_begins_until", "_green", "_tasks", "ended", "runner")
+
+    def __init__(self) -> None:
+        """Start nothing."""
+        self.ended = threading.Event()
+        self.ended.set()
+        self._tasks: deque[int] = deque(maxlen=4)  # of the kernel's, that may still live
+        self._green: Any = None
+        self.runner = Turn()
+        """Taken by the thread itself, so of two that were started by mistake one leaves at once."""
+        self._begins_until = 0.0
+
+    def is_up(self) -> bool:
+        """Tell whether the thread runs, or was started just now and will run."""
+        return TURN in self.runner or monotonic() < self._begins_until
+
+    def start(
+        self,
+        name: str,
+        run: Callable[[Callable[[], object]], object],
+        on_failure: Callable[[], object],
+    ) -> None:
+        """Start the thread without waiting for it, from any context.
+
+        Thread.start waits, and takes a lock that an interrupted frame of the calling thread may
+        hold; a bare thread needs neither, so a bare thread starts the real one.
+
+        Args:
+            name: the thread's name.
+            run: what it does; it is given a function to call when nothing more is to be awaited.
+            on_failure: called if the bare thread cannot start the real one.
+
+        Raises:
+            RuntimeError: no thread can be started (interpreter shutdown from 3.12 on, a limit).
+                Any other exception, such as a signal handler's, leaves open whether one was.
+        """
+        before, launch = self.ended, _Launch(self, name, run, on_failure)
+        try:
+            self.ended = launch.ended
+            self._begins_until = monotonic() + _BIRTH_SECONDS
+            _start_new_thread(launch.bare, ())
+        except BaseException:
+            self._begins_until, self.ended = 0.0, before
+            raise
+
+    def _begin(self, ended: threading.Event) -> bool:
+        """Take the turn for a thread that begins; tell whether it has it."""
+        known = self.runner.setdefault(TURN, ended)
+        self._begins_until, self.ended = 0.0, known  # type: ignore[assignment]
+        return known is ended
+
+    def _fail(self) -> None:
+        """Take note that the real thread could not be started."""
+        self._begins_until = 0.0
+
+    def add_task(self) -> None:
+        """Remember the calling thread, which the kernel counts until it is gone."""
+        self._tasks.append(threading.get_native_id())
+        self._green = green.current() or self._green
+
+    def end_in_child(self) -> None:
+        """In a process forked just now: end the copy of the thread, if it is a greenlet."""
+        if self._green is not None:
+            green.end_in_child(self._green)
+
+    def await_ended(self, deadline: float, is_hopeless: Callable[[], bool]) -> None:
+        """Wait for a thread that was told to end, until the deadline, or until it is hopeless."""
+        while (left := deadline - monotonic()) > 0:
+            if self.ended.wait(min(BUSY_SECONDS, left)) or is_hopeless():
+                return
+
+    def await_gone(self, is_busy: Callable[[], bool], since: float | None = None) -> None:
+        """Wait for a thread that was told to end, until the kernel counts it no more.
+
+        ``os.fork`` of Python 3.12+ counts the kernel's tasks, and one of them outlives the last
+        line of Python that it runs. Blocks for at most `BUSY_SECONDS` if the thread turns out to be
+        busy, else for as long as it takes to get a processor, `IDLE_SECONDS` at most.
+        """
+        since = monotonic() if since is None else since
+        deadline = since + IDLE_SECONDS
+        while not self.ended.wait(
+            max(0.001, min(BUSY_SECONDS, since + BUSY_SECONDS - monotonic()))
+        ):
+            if is_busy() or monotonic() > deadline:
+                return
+        deadline = min(monotonic(), deadline) + _GONE_SECONDS
+        own = threading.get_native_id()  # under gevent that of all its threads
+        while self._tasks:
+            task = self._tasks[0]
+            path = f"/proc/self/task/{task}"  # absent on other systems, where nothing is counted so
+            while task != own and os.access(path, os.F_OK) and monotonic() < deadline:
+                os.sched_yield()
+            self._tasks.popleft()
+
+
+class _Launch:
+    """One start of a thread: the bare one, which starts the real one."""
+
+    def __init__(
+        self,
+        thread: FlushThread,
+        name: str,
+        run: Callable[[Callable[[], object]], object],
+        on_failure: Callable[[], object],
+    ) -> None:
+        self.ended = threading.Event()
+        self._thread = thread
+        self._name = name
+        self._run = run
+        self._on_failure = on_failure
+        self._starter = threading.get_native_id()
+
+    def bare(self) -> None:
+        """Start the real thread; the body of the bare one."""
+        _leave_signals_to_others(self._starter)
+        if _thread.start_new_thread is not _start_new_thread:
+            return self.real()  # patched since the import: a Thread would be a greenlet
+        try:
+            self._thread.add_task()
+            _Thread(target=self.real, name=self._name, daemon=True).start()
+        except (RuntimeError, MemoryError):
+            self._thread._fail()  # noqa: SLF001 - of this file
+            self.ended.set()
+            self._on_failure()
+
+    def real(self) -> None:
+        """Run, unless another thread does already."""
+        try:
+            if self._thread._begin(self.ended):  # noqa: SLF001 - of this file
+                self._thread.add_task()
+                self._run(self.done)
+        finally:
+            self.done()
+
+    def done(self) -> None:
+        """Give back the turn; nothing more is to be awaited."""
+        runner = self._thread.runner
+        if TURN in runner and runner[TURN] is self.ended:
+            del runner[TURN]
+        self.ended.set()
+
+
+def _leave_signals_to_others(starter: int) -> None:
+    """Block signals in this thread and those that it starts, unless it is its starter's greenlet.
+
+    An application that blocks a signal in its threads wants it neither handled nor to kill the
+    process meanwhile: billiard so holds a lock that its parent waits for. The kernel gives it to
+    any thread that has not blocked it.
+    """
+    if threading.get_native_id() != starter and hasattr(signal, "pthread_sigmask"):
+        faults = {getattr(signal, name, None) for name in _OWN_FAULTS}
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - faults)

@@ -1,0 +1,21 @@
+"""Severities of Cloud Logging, and the rank by which the buffer sorts them. Pure."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+SEVERITIES = (
+    b"DEFAULT", b"DEBUG", b"INFO", b"NOTICE", b"WARNING",
+    b"ERROR", b"CRITICAL", b"ALERT", b"EMERGENCY",
+)  # fmt: skip
+_LEVELS = ((logging.CRITICAL, 6), (logging.ERROR, 5), (logging.WARNING, 4), (logging.INFO, 2),
+           (logging.DEBUG, 1))  # fmt: skip
+
+
+def rank_of_level(level: Any) -> int:
+    """Return the severity's rank for a level of logging: that of the nearest lower standard one."""
+    try:
+        return next((rank for standard, rank in _LEVELS if level >= standard), 0)
+    except Exception:  # noqa: BLE001 - no number
+        return 0

@@ -1,0 +1,62 @@
+"""The numbers of one process: an immutable snapshot, counters apart from gauges."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+_EMPTY: Mapping[str, int] = MappingProxyType({})
+
+
+class State(enum.Enum):
+    """What drives the pipeline."""
+
+    INERT = "inert"
+    HOLDING = "holding"
+    RUNNING = "running"
+    INLINE = "inline"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """What this process's pipeline has done so far.
+
+    ``accepted == delivered + sum(diverted.values()) + sum(dropped.values()) + pending`` holds in
+    every snapshot. The unit is the entry: a record is one entry, or several where it was too long
+    and had to be split.
+
+    Counters only grow; they start at zero in every process. Gauges are read at the call.
+    """
+
+    pid: int
+    """Process that this snapshot is about."""
+    state: str
+    """``inert`` (no record), ``holding`` (uWSGI master), ``running``, ``inline``, ``closed``."""
+    accepted: int = 0
+    """Counter: entries taken from log calls, boot records adopted from a parent included."""
+    delivered: int = 0
+    """Counter: entries that the server has confirmed."""
+    diverted: Mapping[str, int] = field(default_factory=lambda: _EMPTY)
+    """Counter: entries written elsewhere in place of the server, by place (``stderr``)."""
+    dropped: Mapping[str, int] = field(default_factory=lambda: _EMPTY)
+    """Counter: entries given up, by reason (docs/delivery.md lists the reasons)."""
+    adopted: int = 0
+    """Counter: boot records taken over from the process that forked this one."""
+    requests: int = 0
+    """Counter: requests that were sent, whatever became of them."""
+    retries: int = 0
+    """Counter: requests that repeat an earlier one after a passing failure."""
+    swallowed: int = 0
+    """Counter: records of forklog's own HTTP work, which are not delivered by design."""
+    pending: int = 0
+    """Gauge: entries that wait or are under way."""
+    pending_bytes: int = 0
+    """Gauge: wire bytes of the pending entries."""
+
+    def as_dict(self) -> dict[str, int | str | dict[str, int]]:
+        """Return the numbers as plain values, for JSON or a metrics library."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {**values, "diverted": dict(self.diverted), "dropped": dict(self.dropped)}

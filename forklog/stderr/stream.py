@@ -1,0 +1,80 @@
+"""The one door to stderr: for report and last_resort, which say things on it.
+
+It writes to the descriptor, not through Python's buffer: that has a lock, and a process forked
+while a thread of its parent is writing would have it held for ever, its own prints included.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+import sys
+from typing import Any
+
+from forklog.stderr.descriptor import write_lines
+
+_is_torn = [False]
+
+
+def stream() -> Any:
+    """Return the stream to write to: stderr, or the first one if something else took its place.
+
+    celery, and many an application, put an object there whose `write` logs; what is said here must
+    not come back as a record.
+    """
+    is_stream = sys.stderr is None or isinstance(sys.stderr, io.TextIOBase)
+    return sys.stderr if is_stream else sys.__stderr__
+
+
+def write(text: str, patience: float = 0.0) -> int:
+    """Write text; return how many of its lines were written whole. Never raises.
+
+    Args:
+        text: one line or many, each ended by a newline.
+        patience: seconds to wait for the reader between two pieces; five seconds bound the whole.
+    """
+    with contextlib.suppress(Exception):  # closed, None, or whatever the application's object does
+        place = stream()
+        descriptor = _descriptor_of(place)
+        if descriptor is not None:
+            return _write_lines(descriptor, text, place.encoding or "utf-8", patience)
+        place.write(text)
+        place.flush()
+        return text.count("\n")
+    return 0
+
+
+def _write_lines(descriptor: int, text: str, encoding: str, patience: float) -> int:
+    data = text.encode(encoding, "backslashreplace")
+    ending = b"\n" if _is_torn[0] else b""  # of the line that an earlier call could not finish
+    written = (ending + data)[: write_lines(descriptor, ending + data, patience)]
+    if written:
+        _is_torn[0] = not written.endswith(b"\n")
+    return written.count(b"\n", len(ending))
+
+
+def _descriptor_of(place: Any) -> int | None:
+    try:
+        return int(place.fileno())
+    except (AttributeError, OSError, TypeError, ValueError):
+        return None
+
+
+_PATIENCE_SECONDS = 1.0  # for the reader of a pipe, between two writes
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+
+
+def write_to_stderr(lines: bytes) -> int:
+    """Write lines of JSON so that they stay JSON in any encoding of stderr; never raises.
+
+    Returns:
+        How many lines were written.
+    """
+    text = lines.decode()
+    if (getattr(stream(), "encoding", None) or "utf-8").lower() not in ("utf-8", "utf8"):
+        # It would write backslash escapes of its own, or fail. JSON has such characters in strings
+        # only, where its escapes mean the same.
+        text = _NOT_ASCII.sub(lambda match: json.dumps(match[0])[1:-1], text)
+    return write(text, _PATIENCE_SECONDS)

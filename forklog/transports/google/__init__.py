@@ -1,0 +1,1 @@
+"""What is Google's alone: credentials, tokens, metadata server, monitored resource."""

@@ -1,0 +1,134 @@
+"""The metadata server: whether this machine is one of Google's, and what the server knows of it.
+
+Called by the flush thread only. An answer is a value, "no such key", or none; the last is no fact
+about the machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+import requests
+import urllib3.exceptions
+
+from forklog.transports import pools
+from forklog.transports.base import WireError
+from forklog.transports.deadline import Deadline, DeadlineAdapter
+
+_TIMEOUT = 3.0  # seconds for a whole answer; google.auth's
+_MAX_BYTES = 65_536  # of an answer; a longer one is no value
+_MAX_SILENCES = 3  # so many late answers of a server that never gave one, and there is none
+_TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
+_PASSING = frozenset({408, 429})
+_NOT_FOUND = 404
+_PAUSE = 1.0  # seconds between two tries to find the server
+_PRODUCT = "/sys/class/dmi/id/product_name"
+HEADERS = {"Metadata-Flavor": "Google"}
+_sightings: list[bool] = []  # not empty once a metadata server has answered
+_silences: list[bool] = []
+
+
+def metadata_url(path: str) -> str:
+    """Return the URL of a key; its host as google-auth takes it from the environment."""
+    host = os.environ.get("GCE_METADATA_HOST") or os.environ.get("GCE_METADATA_ROOT")
+    return f"http://{host or 'metadata.google.internal.'}/computeMetadata/v1/{path}"
+
+
+class NoAnswerError(WireError):
+    """The metadata server gave no answer; whether there is one is not known."""
+
+    def __init__(self, text: str, *, is_late: bool) -> None:
+        """Keep whether something is there that takes too long, or fails."""
+        super().__init__(f"the metadata server did not answer ({text})")
+        self.is_late = is_late
+
+
+def read_metadata(path: str) -> str | None:
+    """Ask the metadata server for one key; None if it has none. Blocks for three seconds at most.
+
+    Raises:
+        NoAnswerError: there was no answer in time, or none of a metadata server.
+    """
+    value = _get(metadata_url(path), _TIMEOUT)
+    if not _sightings:
+        _sightings.append(True)
+    return value
+
+
+def is_on_google() -> bool:
+    """Tell whether this is one of Google's machines, by google-auth's signs and bounds.
+
+    Once it was, it stays one: a server that does not answer later is away for a while. Blocks for
+    eleven seconds at most, where packets to the metadata server's address vanish.
+    """
+    if os.environ.get("NO_GCE_CHECK") == "true":
+        return False
+    if not _sightings and _looks_like_google():
+        _sightings.append(True)
+    return bool(_sightings)
+
+
+def _looks_like_google() -> bool:
+    url = f"http://{os.environ.get('GCE_METADATA_IP', '169.254.169.254')}"
+    tries = _number("GCE_METADATA_DETECT_RETRIES", 3)
+    for number in range(tries):  # on GKE the server may come up later than the container
+        if number:
+            time.sleep(_PAUSE)
+        with contextlib.suppress(NoAnswerError):
+            if _get(url, _number("GCE_METADATA_TIMEOUT", 3)) is not None:
+                return True
+    return _has_googles_board()
+
+
+def _has_googles_board() -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        return Path(_PRODUCT).read_text(encoding="ascii").startswith("Google")
+    return False
+
+
+def _number(name: str, default: int) -> int:
+    with contextlib.suppress(ValueError):
+        return int(os.environ.get(name, default))
+    return default
+
+
+def _get(url: str, timeout: float) -> str | None:
+    """Return the value at a URL, None where a metadata server has none; else NoAnswerError."""
+    deadline = Deadline()
+    with pools.session(DeadlineAdapter(deadline)) as session:
+        session.trust_env = False  # the server is one hop away: behind no proxy
+        deadline.start(timeout)
+        try:
+            with session.get(
+                url, headers=HEADERS, timeout=timeout, allow_redirects=False, stream=True
+            ) as answer:
+                content = bytes(answer.raw.read(_MAX_BYTES + 1))
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            is_late = deadline.is_over() or isinstance(error, _TIMEOUTS)
+            raise NoAnswerError(type(error).__name__, is_late=is_late) from error
+        except ValueError as error:  # what cannot be a host
+            raise NoAnswerError(type(error).__name__, is_late=False) from error
+    return _value(answer, content)
+
+
+def _value(answer: requests.Response, content: bytes) -> str | None:
+    status = answer.status_code
+    if status in _PASSING or status >= 500:  # noqa: PLR2004
+        raise NoAnswerError(str(status), is_late=True)
+    if "Metadata-Flavor" not in answer.headers and not (_sightings and status == _NOT_FOUND):
+        raise NoAnswerError("something else answered", is_late=False)
+    if status != requests.codes.ok or len(content) > _MAX_BYTES:
+        return None
+    return content.decode("utf-8", "replace")
+
+
+def is_to_be_awaited(error: NoAnswerError, *, is_googles: bool) -> bool:
+    """Tell whether a silent server is away for a while, and not absent."""
+    if is_googles or _sightings or _has_googles_board():
+        return True
+    if error.is_late:
+        _silences.append(True)
+    return error.is_late and len(_silences) < _MAX_SILENCES

@@ -1,0 +1,83 @@
+"""Whose request it is: the headers that carry a token, and another token after a 401."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Protocol
+
+from forklog.transports.google.access import Access, request_on
+from forklog.transports.google.machine import MachineAccount
+
+if TYPE_CHECKING:
+    import requests
+
+
+class Signer(Protocol):
+    """Who signs requests. Used by one thread of one process; blocks while it fetches a token."""
+
+    def headers(self) -> dict[str, str]:
+        """Return what makes a request this account's; any error of google.auth, or WireError."""
+        ...
+
+    def renew(self) -> bool:
+        """Have another token after a 401; tell whether there may be one."""
+        ...
+
+
+def signer_of(access: Access, url: str, tokens: requests.Session, timeout: float) -> Signer:
+    """Return who signs requests to a URL.
+
+    Args:
+        access: whose credentials they are.
+        url: what is asked for.
+        tokens: the session that fetches tokens.
+        timeout: seconds to connect with it.
+    """
+    if access.credentials is None:
+        return _Nobody()
+    if isinstance(access.credentials, MachineAccount):
+        return _Machine(access.credentials, tokens)
+    return _GoogleAuth(access.credentials, url, tokens, timeout)
+
+
+class _Nobody:
+    """Signs nothing, as for an emulator."""
+
+    def headers(self) -> dict[str, str]:
+        return {}
+
+    def renew(self) -> bool:
+        return False
+
+
+class _Machine:
+    def __init__(self, account: MachineAccount, tokens: requests.Session) -> None:
+        tokens.trust_env = False  # no proxy reads a token
+        self._account = account
+        self._tokens = tokens
+
+    def headers(self) -> dict[str, str]:
+        return self._account.headers(self._tokens)
+
+    def renew(self) -> bool:
+        self._account.forget()
+        return True
+
+
+class _GoogleAuth:
+    def __init__(
+        self, credentials: Any, url: str, tokens: requests.Session, timeout: float
+    ) -> None:
+        tokens.max_redirects = 0  # another host gets nothing that is worth a token
+        self._credentials = credentials
+        self._url = url
+        self._fetch = functools.partial(request_on(tokens), timeout=timeout)
+
+    def headers(self) -> dict[str, str]:
+        headers: dict[str, str] = {}
+        self._credentials.before_request(self._fetch, "POST", self._url, headers)
+        return headers
+
+    def renew(self) -> bool:
+        self._credentials.refresh(self._fetch)
+        return True

@@ -1,0 +1,188 @@
+"""The map: rooms, what each may import, and what stands in one file alone."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from helpers import check_python
+
+import forklog
+
+_PACKAGE = Path(forklog.__file__).parent
+_ROOMS = {"encoding", "context", "delivery", "process", "transports"}
+_TOOLS = {"emulator", "demo", "diagnosis", "testing"}
+_FACE = {"__init__", "__main__", "cli", "handler", "contract", "surface", "compat"}
+
+
+def _modules() -> dict[str, Path]:
+    """Return the modules by their names below the package, without the tools."""
+    found = {}
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        parts = path.relative_to(_PACKAGE).with_suffix("").parts
+        if parts[0] not in _TOOLS:
+            found[".".join(parts)] = path
+    return found
+
+
+_MODULES = _modules()
+
+
+@functools.cache
+def _imports(name: str) -> frozenset[str]:
+    """Return the modules of forklog that a module imports, by their names below the package."""
+    found = set()
+    for node in ast.walk(ast.parse(_MODULES[name].read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "forklog":
+            package = str(node.module).removeprefix("forklog").lstrip(".")
+            for alias in node.names:
+                whole = f"{package}.{alias.name}".lstrip(".")
+                found.add(whole if whole in _MODULES else package or "__init__")
+    return frozenset(found & _MODULES.keys())
+
+
+def _room(name: str) -> str:
+    head = name.partition(".")[0]
+    return head if head in _ROOMS else ""
+
+
+@pytest.mark.parametrize("name", sorted(_MODULES.keys() - _FACE))
+def test_a_room_imports_itself_what_all_share_and_the_base_of_others(name: str) -> None:
+    """A room imports its own files, the shared values, and of another room only its `base`."""
+    for other in _imports(name):
+        is_own = _room(other) in ("", _room(name))
+        assert other not in _FACE, f"{name} imports the public face: {other}"
+        assert is_own or other == f"{_room(other)}.base", f"{name} imports {other}"
+
+
+def test_no_circle_and_no_long_path() -> None:
+    """The longest chain of imports has twelve modules at most; none comes back to its start."""
+
+    @functools.cache
+    def path(name: str, above: frozenset[str] = frozenset()) -> tuple[str, ...]:
+        assert name not in above, f"{name} imports itself, by way of {sorted(above)}"
+        below = (path(other, above | {name}) for other in _imports(name))
+        return (name, *max(below, key=len, default=()))
+
+    longest = max((path(name) for name in _MODULES), key=len)
+    assert len(longest) <= 12, longest
+
+
+def test_each_folder_is_seen_at_one_look() -> None:
+    """The root holds at most 18 modules, each folder at most 14."""
+    sizes = Counter(name.rpartition(".")[0] for name in _MODULES if not name.endswith("__init__"))
+    assert sizes.pop("") <= 18
+    assert max(sizes.values()) <= 14, sizes.most_common(3)
+
+
+def test_no_module_has_the_name_of_a_public_function() -> None:
+    """Importing such a module would bind it over the function."""
+    names = {"doctor", "setup", "flush", "stats", "metrics", "bind", "bound", "unbind"}
+    tops = {path.stem for path in _PACKAGE.iterdir()}
+    assert not names & tops
+    assert names >= {name for name in forklog.__all__ if name.islower() and name[0] != "_"}
+
+
+@pytest.mark.parametrize("name", sorted(_MODULES.keys() - _FACE))
+def test_the_way_of_a_record_needs_no_tools(name: str) -> None:
+    """Nothing on the way of a record imports the emulator, the demo, or what tests use."""
+    text = _MODULES[name].read_text()
+    assert not re.search(rf"(from|import) forklog\.({'|'.join(_TOOLS)})\b", text)
+
+
+def _who_says(pattern: str) -> set[str]:
+    return {name for name, path in _MODULES.items() if re.search(pattern, _code(path))}
+
+
+def _code(path: Path) -> str:
+    """Return a file without its docstrings and comments."""
+    return ast.unparse(_Strip().visit(ast.parse(path.read_text())))
+
+
+class _Strip(ast.NodeTransformer):
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return ast.copy_location(ast.Pass(), node) if is_text else node
+
+
+def test_one_file_makes_threads() -> None:
+    """Threads are started in thread.py alone."""
+    assert _who_says(r"\bThread\(|start_new_thread|ThreadPool|Timer\(") == {"process.thread"}
+
+
+def test_few_files_hold_locks() -> None:
+    """Locks and conditions are made where threads meet, and nowhere else."""
+    assert _who_says(r"\bR?Lock\(|Condition\(|Semaphore\(") <= {
+        "contract",
+        "delivery.ledger",
+        "delivery.wakeup",
+    }
+
+
+def test_few_files_know_of_processes() -> None:
+    """PIDs and at-fork callbacks are asked for in process/base.py, uWSGI in its own file."""
+    wanted = {"process.base", "process.servers.uwsgi"}
+    assert _who_says(r"os\.(getpid|getppid|register_at_fork)") == wanted
+    assert "uwsgi" not in {
+        alias.name
+        for name in set(_MODULES) - {"process.servers.uwsgi"}
+        for node in ast.walk(ast.parse(_MODULES[name].read_text()))
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
+
+
+def test_nothing_logs_through_logging() -> None:
+    """The pipeline never makes a record of its own."""
+    assert _who_says(r"getLogger\(|logging\.(debug|info|warning|error|exception)\(") == set()
+
+
+def test_only_the_ends_write_to_stderr() -> None:
+    """Stderr is written in one file, beside the commands."""
+    assert _who_says(r"sys\.stderr|print\(") <= {"stderr.stream", "cli", "__main__"}
+
+
+@pytest.mark.parametrize("path", sorted(_PACKAGE.rglob("*.py")), ids=lambda p: p.name)
+def test_files_are_of_one_thought(path: Path) -> None:
+    """No file is longer than 250 lines, no function longer than 40."""
+    text = path.read_text()
+    assert len(text.splitlines()) <= 250
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            length = (node.end_lineno or 0) - node.lineno
+            assert length <= 40, f"{node.name} has {length} lines"
+
+
+def test_the_public_names_are_these() -> None:
+    """What users import from the package is fixed, sorted and there."""
+    assert forklog.__all__ == [
+        "CloudLoggingHandler",
+        "ForklogError",
+        "OptionError",
+        "Stats",
+        "__version__",
+        "doctor",
+    ]
+    assert all(hasattr(forklog, name) for name in forklog.__all__)
+    assert (_PACKAGE / "py.typed").exists()
+
+
+def test_an_import_costs_nothing_that_is_not_used() -> None:
+    """Importing forklog loads neither Google's logging library nor a server; no thread starts."""
+    done = check_python("""
+        import json, sys, threading
+        before = threading.active_count()
+        import forklog
+        assert threading.active_count() == before
+        print(json.dumps(sorted(sys.modules)))
+    """)
+    loaded = set(json.loads(done.stdout))
+    heavy = {"google.cloud.logging", "grpc", "aiohttp", "pytest", "flask", "celery"}
+    assert loaded & heavy == set()
+    outside = tuple(f"forklog.{name}" for name in _TOOLS)
+    assert not [name for name in loaded if name.startswith(outside)]

@@ -1,0 +1,40 @@
+"""docs/process-models.md: a table that the tests hold to."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parents[2]
+_PAGE = _ROOT / "docs" / "process-models.md"
+_NAMED = re.compile(r"`(tests/[\w/]+\.py)?::(test_\w+)`")
+
+
+def _rows() -> list[list[str]]:
+    models = _PAGE.read_text().partition("\n## ")[0]
+    lines = [line for line in models.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+
+
+def test_each_row_is_whole() -> None:
+    """The first table is one of models; each row says something in every column but the last."""
+    head, _, *rows = _rows()
+    assert len(rows) > 5
+    for row in rows:
+        assert len(row) == len(head), row[0]
+        assert all(row[:-1]), row[0]
+
+
+def test_the_tests_that_it_names_exist() -> None:
+    """Each `file::test` of the last column exists; a file is named once for all that follow it."""
+    for row in _rows()[2:]:
+        file = ""
+        for named, test in _NAMED.findall(row[-1]):
+            file = named or file
+            functions = {
+                node.name
+                for node in ast.walk(ast.parse((_ROOT / file).read_text()))
+                if isinstance(node, ast.FunctionDef)
+            }
+            assert test in functions, f"{file}::{test}"

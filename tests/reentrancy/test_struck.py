@@ -1,0 +1,125 @@
+"""An exception at every place where CPython can deliver one: the next record is delivered.
+
+A signal handler that raises (a soft time limit, Ctrl-C) strikes between two bytecodes of the main
+thread; `Interruption` raises there instead. Each test steps through all of one action.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from helpers import wait_until
+from interruption import every_step
+
+from forklog import CloudLoggingHandler
+from forklog.testing import FakeTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Make = Callable[..., tuple[logging.Logger, CloudLoggingHandler]]
+
+
+# Struck while a generator that is not used up is closed, it is printed and ignored.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+class SoftTimeLimit(Exception):  # noqa: N818 - as celery names its own
+    """What a signal handler raises and applications catch."""
+
+
+class Stop(BaseException):
+    """What a signal handler raises and applications do not catch, as KeyboardInterrupt."""
+
+
+KINDS = [SoftTimeLimit, Stop]
+
+
+class Struck:
+    """A handler of its own whose actions are struck, and the check that it lives on."""
+
+    def __init__(self, make: Make, kind: type[BaseException], **options: Any) -> None:
+        """Make the handler; it has no pipeline that runs."""
+        self.transport = FakeTransport()
+        self.logger, self.handler = make(self.transport, **options)
+        self._kind = kind
+        self._number = itertools.count()
+
+    def strike(self) -> None:
+        """Raise, as a signal handler."""
+        raise self._kind
+
+    def texts(self) -> set[str]:
+        """Return what has arrived."""
+        return {entry.get("textPayload", "") for entry in self.transport.entries}
+
+    def act(self, act: Callable[[], object]) -> None:
+        """Do it, whatever comes of it: only the exception that struck may come out."""
+        try:
+            act()
+        except (SoftTimeLimit, Stop):
+            return
+
+    def check(self, place: str) -> None:
+        """Log once more: it is delivered without a flush, nothing is lost, all accounts agree."""
+        text = f"next {next(self._number)}"
+        self.logger.info(text)
+        wait_until(lambda: text in self.texts(), 10, f"{place}: {self.handler.stats()}")
+        assert self.handler.flush(10), place
+        stats = self.handler.stats()
+        assert stats.accepted == stats.delivered + sum(stats.dropped.values()), (place, stats)
+        assert not stats.pending, (place, stats)
+
+    def idle(self) -> None:
+        """Wait until the flush thread sleeps, so that the next record has to wake it."""
+        buffer = self.handler._gate.product.buffer
+        wait_until(lambda: not len(buffer) and buffer.wake_rank == 0)
+
+
+@pytest.fixture(autouse=True)
+def _no_second_strike() -> Iterator[None]:
+    """Let no trace function outlive a test that fails."""
+    yield
+    sys.settrace(None)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_record(make_logger: Make, kind: type[BaseException]) -> None:
+    """Struck at any bytecode, the first record leaves a state from which the next one starts."""
+    struck: list[Struck] = [Struck(make_logger, kind)]
+    steps = every_step(
+        lambda: struck[-1].act(lambda: struck[-1].logger.info("struck")),
+        lambda: struck[-1].strike(),  # noqa: PLW0108 - another one at each step
+        by_opcode=True,
+    )
+    places = set()
+    for place in steps:
+        struck[-1].check(place)
+        struck[-1].handler.close()
+        struck[-1].transport.close()
+        places.add(place.partition(":")[0])
+        struck.append(Struck(make_logger, kind))
+    assert {"handler.py", "encoder.py", "buffer.py", "pipeline.py", "thread.py"} <= places
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_wake_up(make_logger: Make, kind: type[BaseException]) -> None:
+    """Struck at any bytecode of its wake-up, a record leaves the thread wakeable."""
+    struck = Struck(make_logger, kind, max_latency=0.001)
+    struck.check("start")
+    steps = every_step(
+        lambda: struck.act(lambda: struck.logger.error("struck")), struck.strike, by_opcode=True
+    )
+    places = []
+    while True:
+        struck.idle()
+        place = next(steps, None)
+        if place is None:
+            break
+        places.append(place)
+        struck.check(place)
+    assert {"buffer.py", "pipeline.py", "wakeup.py"} <= {p.partition(":")[0] for p in places}

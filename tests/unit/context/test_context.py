@@ -1,0 +1,193 @@
+"""Trace and HTTP request of the task that logs."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import flask
+import pytest
+from google.cloud.logging_v2.handlers import CloudLoggingFilter
+from google.cloud.logging_v2.handlers.middleware import request as django_middleware
+from opentelemetry import trace
+from records import Road, record_of
+
+from forklog.context.base import NOTHING, Context
+from forklog.context.headers import parse_headers
+from forklog.context.sources import SOURCES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+SPAN = "b7ad6b7169203331"
+PARENT = f"00-{TRACE}-{SPAN}-01"
+
+
+@pytest.mark.parametrize(
+    ("traceparent", "cloud", "expected"),
+    [
+        (PARENT, None, (TRACE, SPAN, True)),
+        (PARENT[:-1] + "0", "other/1;o=1", (TRACE, SPAN, False)),
+        (f"00-{TRACE}-{SPAN}-03-more", None, (TRACE, SPAN, True)),
+        (f"ff-{TRACE}-{SPAN}-01", None, (None, None, False)),
+        (f"00-{'0' * 32}-{SPAN}-01", None, (None, None, False)),
+        (f"00-{TRACE}-{'0' * 16}-01", None, (None, None, False)),
+        ("nonsense", f"{TRACE}/10;o=1", (TRACE, "000000000000000a", True)),
+        (None, f"{TRACE}/10;o=0", (TRACE, "000000000000000a", False)),
+        (None, f"{TRACE}/10", (TRACE, "000000000000000a", False)),
+        (None, f"{TRACE};o=1", (TRACE, None, True)),
+        (None, f"{TRACE}/abc;o=1", (TRACE, None, True)),
+        (None, f"{TRACE}/0", (TRACE, None, False)),
+        (None, f"{TRACE}/{2**64}", (TRACE, None, False)),
+        (None, f"{TRACE}/{'9' * 5000};o=1", (TRACE, None, True)),
+        (None, "", (None, None, False)),
+        (5, b"x", (None, None, False)),
+    ],
+)
+def test_headers(traceparent: Any, cloud: Any, expected: tuple[Any, ...]) -> None:
+    """A W3C header is read first, then Google's own; what is malformed is nothing."""
+    assert parse_headers(traceparent, cloud) == expected
+
+
+def test_outside_of_a_task_there_is_nothing() -> None:
+    """Frameworks that are imported but idle leave plain records on the short road."""
+    context = Context(SOURCES)
+    assert context.sources()
+    assert context.current() is NOTHING
+    short, full = Road().both(record_of())
+    assert short == full
+    assert "trace" not in short
+
+
+@pytest.fixture
+def flask_request() -> Iterator[None]:
+    """Stand in a Flask request."""
+    app = flask.Flask("app")
+    headers = {"traceparent": PARENT, "User-Agent": "agent"}
+    with app.test_request_context("/path?q=1", method="POST", headers=headers):
+        yield
+
+
+@pytest.mark.usefixtures("flask_request")
+def test_a_flask_request_is_known() -> None:
+    """A record in a Flask request has its trace, span and request."""
+    entry = Road().one(record_of())
+    assert entry["trace"] == f"projects/p/traces/{TRACE}"
+    assert entry["spanId"] == SPAN
+    assert entry["traceSampled"] is True
+    assert entry["httpRequest"] == {
+        "requestMethod": "POST",
+        "requestUrl": "http://localhost/path?q=1",
+        "userAgent": "agent",
+        "protocol": "HTTP/1.1",
+    }
+
+
+@pytest.mark.usefixtures("flask_request")
+def test_extra_wins_over_the_request() -> None:
+    """What extra= says replaces what is known of the task, None included."""
+    entry = Road().one(record_of("m", trace="t", span_id=None, http_request={"status": 500}))
+    assert entry["trace"] == "t"
+    assert "spanId" not in entry
+    assert entry["httpRequest"] == {"status": 500}
+
+
+@pytest.mark.usefixtures("flask_request")
+def test_a_trace_without_a_project_is_bare() -> None:
+    """Before the project is known, a trace id is sent as it is."""
+    assert Road(project=None).one(record_of())["trace"] == TRACE
+
+
+@pytest.mark.usefixtures("flask_request")
+def test_a_live_span_replaces_the_headers() -> None:
+    """The trace of an OpenTelemetry span wins; the request stays."""
+    live = trace.SpanContext(0xAB, 0xCD, is_remote=False, trace_flags=trace.TraceFlags(0))
+    with trace.use_span(trace.NonRecordingSpan(live)):
+        entry = Road().one(record_of())
+    assert entry["trace"] == f"projects/p/traces/{0xAB:032x}"
+    assert entry["spanId"] == f"{0xCD:016x}"
+    assert "traceSampled" not in entry
+    assert entry["httpRequest"]["requestMethod"] == "POST"
+
+
+def test_a_span_is_known_without_a_request() -> None:
+    """A sampled OpenTelemetry span gives trace, span and sampling."""
+    live = trace.SpanContext(0xAB, 0xCD, is_remote=False, trace_flags=trace.TraceFlags(1))
+    with trace.use_span(trace.NonRecordingSpan(live)):
+        entry = Road().one(record_of())
+    assert entry["traceSampled"] is True
+    assert "httpRequest" not in entry
+
+
+class DjangoRequest:
+    """What is read of a django.http.HttpRequest."""
+
+    def __init__(self, *, is_allowed: bool = True) -> None:
+        """Make a request, whose host may be one that Django refuses."""
+        self._is_allowed = is_allowed
+        self.META = {
+            "REQUEST_METHOD": "PUT",
+            "HTTP_USER_AGENT": "agent",
+            "SERVER_PROTOCOL": "HTTP/2",
+            "HTTP_X_CLOUD_TRACE_CONTEXT": f"{TRACE}/10;o=1",
+        }
+
+    def build_absolute_uri(self) -> str:
+        """Return the URL, or raise as for DisallowedHost."""
+        if not self._is_allowed:
+            raise ValueError
+        return "http://host/path"
+
+
+@pytest.mark.parametrize("is_allowed", [True, False])
+def test_a_request_that_googles_django_middleware_keeps_is_known(*, is_allowed: bool) -> None:
+    """The request of google-cloud-logging's middleware gives trace and request."""
+    django_middleware._thread_locals.request = DjangoRequest(is_allowed=is_allowed)
+    try:
+        entry = Road().one(record_of())
+    finally:
+        del django_middleware._thread_locals.request
+    assert entry["trace"] == f"projects/p/traces/{TRACE}"
+    assert entry["spanId"] == "000000000000000a"
+    assert entry["httpRequest"]["requestMethod"] == "PUT"
+    assert entry["httpRequest"].get("requestUrl") == ("http://host/path" if is_allowed else None)
+
+
+def test_a_framework_imported_later_is_noticed() -> None:
+    """Sources are looked for again when modules were imported."""
+    hidden = sys.modules.pop("flask")
+    try:
+        context = Context(SOURCES)
+        before = context.sources()
+    finally:
+        sys.modules["flask"] = hidden
+    assert len(context.sources()) == len(before) + 1
+
+
+def test_a_half_imported_framework_is_harmless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module without what is looked for costs nothing but its knowledge."""
+    monkeypatch.setitem(sys.modules, "flask", ModuleType("flask"))
+    assert Context(SOURCES).current() is NOTHING
+
+
+@pytest.mark.usefixtures("flask_request")
+def test_googles_filter_is_honoured() -> None:
+    """What google's CloudLoggingFilter has found arrives, its default labels too."""
+    record = record_of("m", labels={"own": "1"})
+    assert CloudLoggingFilter(project="f", default_labels={"team": "t"}).filter(record)
+    entry = Road(project=None).one(record)
+    assert entry["trace"] == f"projects/f/traces/{TRACE}"
+    assert entry["spanId"] == SPAN
+    assert entry["traceSampled"] is True
+    assert entry["httpRequest"]["userAgent"] == "agent"
+    assert entry["labels"] == {"python_logger": "app", "team": "t", "own": "1"}
+    assert entry["sourceLocation"] == {"file": "/srv/app.py", "line": "7", "function": "view"}
+
+
+def test_a_shared_logger_name_outlasts_googles_filter() -> None:
+    """A python_logger among the handler's labels is not replaced by the filter's."""
+    record = record_of()
+    assert CloudLoggingFilter().filter(record)
+    assert Road({"python_logger": "mine"}).one(record)["labels"] == {"python_logger": "mine"}

@@ -1,0 +1,94 @@
+"""Boot records: held, adopted once, or taken back."""
+
+from __future__ import annotations
+
+from forklog.delivery.adoption import HeldEntries
+from forklog.delivery.buffer import Buffer
+from forklog.insert_id import InsertIds
+from forklog.process.handover import HandoverToken
+
+
+class _Process:
+    """A buffer with its boot, as each process has one."""
+
+    def __init__(self, heir_of: _Process | None = None) -> None:
+        self.ids = InsertIds()
+        self.buffer = Buffer(10_000, lambda: None)
+        self.boot: HeldEntries = HeldEntries(
+            self.buffer, heir_of.boot.inheritance() if heir_of else None, HandoverToken
+        )
+
+    def log(self, count: int) -> None:
+        for _ in range(count):
+            self.buffer.offer(2, b'%b%010x"}' % (self.ids.head, self.ids.number()))
+
+
+def test_one_of_two_heirs_adopts() -> None:
+    """The first successor gets all held entries unchanged, the second none."""
+    master = _Process()
+    master.log(3)
+    master.boot.hold()
+    first, second = _Process(master), _Process(master)
+    assert first.boot.adopt() == 3
+    assert first.buffer.snapshot() == master.buffer.snapshot()
+    assert second.boot.adopt() == 0
+    assert first.boot.adopt() == 0, "once"
+    master.boot.stop_holding()
+
+
+def test_an_heir_without_estate_adopts_nothing() -> None:
+    """A process whose ancestor never held has nothing to adopt, and nothing to leave."""
+    process = _Process(_Process())
+    assert process.boot.adopt() == 0
+    assert process.boot.inheritance() is None
+
+
+def test_an_heir_that_never_logged_passes_the_estate_on() -> None:
+    """A grandchild may adopt what its parent left untouched."""
+    master = _Process()
+    master.log(2)
+    master.boot.hold()
+    assert _Process(_Process(master)).boot.adopt() == 2
+    master.boot.stop_holding()
+
+
+def test_what_is_held_later_is_for_others() -> None:
+    """An successor that copied the buffer before more was held takes only what it has a copy of."""
+    master = _Process()
+    master.log(2)
+    master.boot.hold()
+    early = _Process(master)
+    early.boot._estate = None
+    copy = Buffer(10_000, lambda: None)
+    for rank, entry in master.buffer.snapshot():
+        copy.offer(rank, entry)
+    inheritance = master.boot.inheritance()
+    assert inheritance is not None
+    early.boot._estate = inheritance._replace(buffer=copy)
+    master.log(3)
+    assert master.boot.has_unheld()
+    master.boot.hold()
+    assert not master.boot.has_unheld()
+    assert early.boot.adopt() == 2
+    assert _Process(master).boot.adopt() == 3
+    master.boot.stop_holding()
+
+
+def test_a_holder_that_stops_takes_back_what_is_left() -> None:
+    """With no successor the entries are its own again; after an successor they are not."""
+    alone = _Process()
+    alone.log(3)
+    alone.boot.hold()
+    alone.log(1)
+    alone.boot.stop_holding()
+    assert len(alone.buffer) == 4
+
+    parent = _Process()
+    parent.log(3)
+    parent.boot.hold()
+    assert _Process(parent).boot.adopt() == 3
+    parent.log(1)
+    parent.boot.stop_holding()
+    assert len(parent.buffer) == 1
+    parent.boot.stop_holding()
+    assert len(parent.buffer) == 1

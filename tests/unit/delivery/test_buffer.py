@@ -1,0 +1,265 @@
+"""The buffer: order, bounds, what is shed first, wake-ups."""
+
+from __future__ import annotations
+
+import dis
+import threading
+from collections import deque
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forklog.delivery.buffer import NEVER, Buffer, Tally, _popped
+from forklog.insert_id import InsertIds
+
+DEBUG, INFO, ERROR = 1, 2, 5
+
+
+def _entry(ids: InsertIds, size: int = 0) -> bytes:
+    return b'%b%010x"}' % (ids.head, ids.number()) + b"x" * size
+
+
+def _buffer(max_bytes: int = 10_000, **options: object) -> Buffer:
+    return Buffer(max_bytes, lambda: None, **options)  # type: ignore[arg-type]
+
+
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 50))), st.integers(1, 9))
+def test_take_gives_the_order_of_the_offers(offers: list[tuple[int, int]], most: int) -> None:
+    """Whatever the severities, entries come out in the order in which they went in."""
+    buffer, ids = _buffer(10**9), InsertIds()
+    entries = [_entry(ids, size) for _, size in offers]
+    for (rank, _), entry in zip(offers, entries, strict=True):
+        buffer.offer(rank, entry)
+    taken: list[bytes] = []
+    while run := buffer.take(most, 10**9):
+        assert len(run) <= most
+        taken += run
+        buffer.release(sum(map(len, run)))
+    assert taken == entries
+    assert buffer.bytes == 0
+
+
+@given(st.lists(st.integers(1, 300), max_size=30), st.integers(100, 500))
+def test_take_obeys_the_bytes(sizes: list[int], limit: int) -> None:
+    """A batch is at most the given bytes, or one entry; nothing is lost between two takes."""
+    buffer, ids = _buffer(10**9), InsertIds()
+    entries = [_entry(ids, size) for size in sizes]
+    for index, entry in enumerate(entries):
+        buffer.offer(index % 3, entry)
+    taken = []
+    while run := buffer.take(1000, limit):
+        assert len(run) == 1 or sum(map(len, run)) <= limit
+        taken += run
+    assert taken == entries
+
+
+@given(st.permutations(range(12)), st.integers(1, 5), st.integers(1, 3))
+def test_numbers_out_of_order_are_neither_lost_nor_doubled(
+    order: list[int], most: int, lanes: int
+) -> None:
+    """Threads may offer in another order than that of their numbers; each entry comes out once."""
+    buffer, ids = _buffer(10**9), InsertIds()
+    entries = [_entry(ids) for _ in order]
+    for index in order:
+        buffer.offer(index % lanes, entries[index])
+    taken: list[bytes] = []
+    while run := buffer.take(most, 10**9):
+        taken += run
+    assert sorted(taken) == entries
+
+
+def test_a_lane_that_an_overflow_empties_loses_nothing() -> None:
+    """Where a lane is shorter than it was a moment ago, what was left of it comes out."""
+
+    class Shrinking(deque[bytes]):
+        """Says that it has one entry more than it has."""
+
+        def __len__(self) -> int:
+            return super().__len__() + 1
+
+    assert _popped(Shrinking([b"1", b"2"]), 10) == [b"1", b"2"]
+
+
+def test_the_least_severe_is_shed_first_and_the_oldest_of_it() -> None:
+    """An ERROR outlives a flood of DEBUG; of the flood the newest entries stay."""
+    shed: list[bytes] = []
+    ids = InsertIds()
+    buffer = _buffer(1000, on_shed=shed.append)
+    error = _entry(ids)
+    buffer.offer(ERROR, error)
+    flood = [_entry(ids) for _ in range(200)]
+    for entry in flood:
+        buffer.offer(DEBUG, entry)
+    kept = buffer.drain()
+    assert kept[0] == error
+    assert kept[1:] == flood[-len(kept[1:]) :]
+    assert shed == flood[: len(shed)]
+    assert len(kept) + len(shed) == 201
+    assert buffer.shed.value() == len(shed)
+
+
+def test_a_severe_flood_sheds_what_is_milder_before_itself() -> None:
+    """Among three severities the mildest is emptied completely before the next one is touched."""
+    buffer, ids = _buffer(1000), InsertIds()
+    size = len(_entry(ids))
+    for rank in (DEBUG, INFO, ERROR):
+        for _ in range(1000 // size // 2):
+            buffer.offer(rank, _entry(ids))
+    ranks = [rank for rank, _ in buffer.snapshot()]
+    assert DEBUG not in ranks
+    assert ranks.count(ERROR) == 1000 // size // 2
+
+
+def test_bytes_are_bounded_while_a_batch_is_under_way() -> None:
+    """Taken entries count until they are released, so the bound holds during a request."""
+    buffer, ids = _buffer(1000), InsertIds()
+    size = len(_entry(ids))
+    for _ in range(1000 // size):
+        buffer.offer(INFO, _entry(ids))
+    taken = buffer.take(1000, 10**9)
+    buffer.offer(INFO, _entry(ids))
+    assert len(buffer) == 0, "there was no room for it"
+    buffer.release(sum(map(len, taken)))
+    buffer.offer(INFO, _entry(ids))
+    assert len(buffer) == 1
+
+
+def test_what_is_drained_counts_no_more() -> None:
+    """Entries that are given up give their bytes back."""
+    buffer, ids = _buffer(1000), InsertIds()
+    entries = [_entry(ids) for _ in range(3)]
+    for entry in entries:
+        buffer.offer(INFO, entry)
+    assert buffer.drain() == entries
+    assert (len(buffer), buffer.bytes) == (0, 0)
+
+
+def test_the_last_release_sets_a_wrong_sum_right() -> None:
+    """Should the sum of bytes ever drift, it is zero again once no entry is left."""
+    buffer, ids = _buffer(1000), InsertIds()
+    buffer.bytes = 7
+    for _ in range(2):
+        buffer.offer(INFO, _entry(ids))
+    (first,) = buffer.take(1, 10**9)
+    size = len(first)
+    buffer.release(size, is_last=True)
+    assert buffer.bytes == 7 + size, "another one waits"
+    buffer.take(1, 10**9)
+    buffer.release(0)
+    assert buffer.bytes == 7 + size, "one is under way"
+    buffer.release(size, is_last=True)
+    assert buffer.bytes == 0
+
+
+def test_an_entry_above_the_bound_is_shed_alone() -> None:
+    """One entry that is larger than the whole buffer does not take others down for ever."""
+    buffer, ids = _buffer(1000), InsertIds()
+    buffer.offer(INFO, _entry(ids, 5000))
+    assert (len(buffer), buffer.bytes, buffer.shed.value()) == (0, 0, 1)
+
+
+def test_the_wake_up_is_asked_for_by_severity_and_by_bytes() -> None:
+    """Armed for a severity or for bytes, the buffer calls exactly when one of them is reached."""
+    calls: list[int] = []
+    ids = InsertIds()
+    buffer = Buffer(10_000, lambda: calls.append(1))
+    buffer.arm(ERROR, 500)
+    for _ in range(500 // len(_entry(ids))):
+        buffer.offer(INFO, _entry(ids))
+    assert not calls
+    buffer.offer(INFO, _entry(ids))
+    assert len(calls) == 1
+    buffer.offer(INFO, _entry(ids))
+    assert len(calls) == 1, "the alarm of the bytes is for once"
+    buffer.offer(ERROR, _entry(ids))
+    assert len(calls) == 2
+    buffer.arm(NEVER)
+    buffer.offer(8, _entry(ids))
+    assert len(calls) == 2
+
+
+def test_a_full_buffer_asks_for_room_before_it_sheds() -> None:
+    """``on_full`` runs first; if it made room, nothing is shed."""
+    ids = InsertIds()
+    taken: list[bytes] = []
+
+    def make_room() -> None:
+        taken.extend(buffer.drain())
+
+    buffer = _buffer(500, on_full=make_room)
+    for _ in range(100):
+        buffer.offer(INFO, _entry(ids))
+    assert buffer.shed.value() == 0
+    assert len(taken) + len(buffer) == 100
+
+
+def test_threads_lose_nothing_and_the_bytes_stay_true() -> None:
+    """Eight threads that offer while one takes: every entry comes out once, the sum is zero."""
+    buffer, ids = _buffer(10**9), InsertIds()
+    taken: list[bytes] = []
+    done = threading.Event()
+
+    def offer() -> None:
+        for _ in range(3000):
+            buffer.offer(INFO, _entry(ids))
+
+    def take() -> None:
+        while not done.is_set() or len(buffer):
+            run = buffer.take(100, 10**9)
+            taken.extend(run)
+            buffer.release(sum(map(len, run)), is_last=True)
+
+    taker = threading.Thread(target=take)
+    threads = [threading.Thread(target=offer) for _ in range(8)]
+    for thread in [taker, *threads]:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    done.set()
+    taker.join()
+    assert len(taken) == len(set(taken)) == 24_000
+    assert buffer.bytes == 0
+
+
+def test_adding_to_the_bytes_calls_nothing() -> None:
+    """The sum is read and written without a call between, at which threads could switch."""
+    steps = [step.opname for step in dis.get_instructions(Buffer.offer)]
+    names = [step.argval for step in dis.get_instructions(Buffer.offer)]
+    read = names.index("bytes")
+    written = read + 1 + names[read + 1 :].index("bytes")
+    assert steps[written].startswith("STORE")
+    assert not [step for step in steps[read:written] if "CALL" in step or "JUMP" in step]
+
+
+def test_inspection_changes_nothing() -> None:
+    """Looking at a buffer (urgent, newest, oldest, snapshot) takes nothing out; clear does."""
+    buffer, ids = _buffer(), InsertIds()
+    assert buffer.newest_number() == -1
+    assert buffer.oldest() > b'{"insertId":"f'
+    first, second = _entry(ids), _entry(ids)
+    buffer.offer(INFO, first)
+    buffer.offer(DEBUG, second)
+    assert buffer.newest_number() == 1
+    assert buffer.oldest() == first
+    assert buffer.is_urgent(INFO)
+    assert not buffer.is_urgent(ERROR)
+    assert sorted(buffer.snapshot()) == [(DEBUG, second), (INFO, first)]
+    assert sorted(buffer.clear()) == [(DEBUG, second), (INFO, first)]
+    assert (len(buffer), buffer.bytes) == (0, 0)
+
+
+def test_the_tally_counts_ticks_of_many_threads() -> None:
+    """No tick is lost between threads, and reading is no tick."""
+    tally = Tally()
+    assert tally.value() == 0
+
+    def tick() -> None:
+        for _ in range(5000):
+            tally.tick()
+
+    threads = [threading.Thread(target=tick) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [tally.value(), tally.value()] == [20_000, 20_000]

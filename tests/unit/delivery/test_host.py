@@ -1,0 +1,110 @@
+"""The pipeline and the process it runs in, by a fake that plays the roles of real ones."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from helpers import wait_until
+from host import FakeHost
+
+from forklog.delivery.pipeline import Pipeline
+from forklog.delivery.prebuilt import Parts
+from forklog.encoding.lenient import drop_notice
+from forklog.options import Options
+from forklog.snapshot import State
+from forklog.testing import Fail, FakeTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def host() -> FakeHost:
+    """Return an ordinary process."""
+    return FakeHost()
+
+
+@pytest.fixture
+def build(host: FakeHost, forklog_transport: FakeTransport) -> Iterator[Callable[..., Pipeline]]:
+    """Return a function that builds a pipeline in the fake process; closed after the test."""
+    made: list[Pipeline] = []
+
+    def make(inherited: Pipeline | None = None, **options: Any) -> Pipeline:
+        given = Options(**{"project": "p", "last_resort": "none", "max_latency": 0.01, **options})
+        notice = partial(drop_notice, shared={})
+        pipeline = Pipeline(given, Parts(given, forklog_transport, notice, host), inherited)
+        made.append(pipeline)
+        return pipeline
+
+    yield make
+    host.loads = False
+    for pipeline in made:
+        pipeline.close(1.0)
+
+
+def _log(pipeline: Pipeline, text: str = "a") -> None:
+    entry = b'","timestamp":"2026-01-01T00:00:00Z","textPayload":"%b"}' % text.encode()
+    pipeline.offer(2, pipeline.opening() + entry)
+
+
+def test_a_loader_holds_and_its_child_adopts(
+    host: FakeHost, build: Callable[..., Pipeline], forklog_transport: FakeTransport
+) -> None:
+    """In a process that will fork from C no thread runs; what it held is its child's to send."""
+    host.loads = True
+    master = build()
+    _log(master, "boot")
+    assert master.state is State.HOLDING
+    assert not forklog_transport.sent
+    assert not master.flush(0.1)
+    host.loads = False
+    worker = build(master)
+    worker.adopt()
+    forklog_transport.wait_for(1)
+    assert worker.flush(10.0)
+    assert worker.stats().adopted == 1
+    assert master.flush(10.0)  # no loader any more: it takes back what no child has adopted
+    assert len(forklog_transport.entries) == 1
+
+
+def test_a_process_without_threads_sends_in_the_logging_thread(
+    host: FakeHost, build: Callable[..., Pipeline], forklog_transport: FakeTransport
+) -> None:
+    """An urgent entry is delivered when its call returns; others wait for a flush."""
+    host.threads = False
+    pipeline = build()
+    pipeline.offer(5, pipeline.opening() + b'","textPayload":"error"}')
+    assert pipeline.state is State.INLINE
+    assert len(forklog_transport.entries) == 1
+    _log(pipeline)
+    assert len(forklog_transport.entries) == 1
+    assert pipeline.flush(10.0)
+    assert len(forklog_transport.entries) == 2
+
+
+def test_the_exit_delivers_and_gives_up_what_it_cannot(
+    host: FakeHost, build: Callable[..., Pipeline], forklog_transport: FakeTransport
+) -> None:
+    """The hook's deadline bounds the wait; what is left is counted as ``shutdown``."""
+    delivering, failing = build(), build()
+    _log(delivering)
+    assert delivering.flush(10.0)
+    forklog_transport.then(Fail(503, seconds=60))
+    _log(failing)
+    wait_until(lambda: failing.stats().requests)
+    host.end(0.2)
+    assert delivering.stats().delivered == 1
+    assert failing.stats().dropped == {"shutdown": 1}
+
+
+def test_after_the_last_hook_the_logging_thread_sends(
+    host: FakeHost, build: Callable[..., Pipeline], forklog_transport: FakeTransport
+) -> None:
+    """What is logged when no hook will run any more is sent at once, without a thread."""
+    host.past_hooks = True
+    pipeline = build()
+    _log(pipeline)
+    assert pipeline.state is State.INLINE
+    assert len(forklog_transport.entries) == 1

@@ -1,0 +1,161 @@
+"""The hand: which batch is sent next, how a refusal splits it, and what is set aside."""
+
+from __future__ import annotations
+
+from math import ceil, log2
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forklog.delivery.sending.in_flight import PATIENCE, InFlight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class _Server:
+    """Refuses requests by their entries; plays the sender with a hand and what waits behind."""
+
+    def __init__(self, refuses: Callable[[list[int]], bool], *waiting: list[int]) -> None:
+        self.in_flight = InFlight(10_000, 10**9)
+        self.refuses = refuses
+        self.waiting = [[b"%06d" % n for n in batch] for batch in waiting]
+        self.sent: list[list[int]] = []
+        self.stored: list[int] = []
+        self.aside: list[int] = []
+        self.refused = 0
+
+    def step(self) -> bool:
+        in_flight = self.in_flight
+        if (not in_flight.batches or in_flight.wants_other()) and self.waiting:
+            in_flight.add(self.waiting.pop(0))
+        if not in_flight.batches:
+            return False
+        batch = in_flight.first()
+        entries = [int(entry) for entry in batch.entries]
+        self.sent.append(entries)
+        if self.refuses(entries):
+            self.refused += 1
+            self.aside += [int(entry) for entry in in_flight.refused()]
+        else:
+            self.stored += entries
+            in_flight.passed()
+        return True
+
+    def run(self, most: int = 10_000) -> _Server:
+        while self.step():
+            assert len(self.sent) < most, "not settled"
+        return self
+
+
+@pytest.mark.parametrize("size", [2, 3, 202, 10_000])
+@pytest.mark.parametrize("place", [0.0, 0.5, 1.0])
+def test_one_culprit_is_found_in_a_bounded_number_of_requests(size: int, place: float) -> None:
+    """Of a batch with one entry that is always refused all others are delivered, soon."""
+    culprit = int(place * (size - 1))
+    server = _Server(lambda entries: culprit in entries, list(range(size))).run()
+    assert server.aside == [culprit]
+    assert sorted(server.stored) == [n for n in range(size) if n != culprit]
+    assert server.refused <= 2 * PATIENCE + 2 * ceil(log2(size))
+    assert len(server.sent) <= 2 * PATIENCE + 5 * ceil(log2(size))
+
+
+def test_what_waits_behind_a_lone_culprit_goes_past_it() -> None:
+    """A culprit that was taken alone holds up what comes after it for three attempts."""
+    server = _Server(lambda entries: 0 in entries, [0], [1, 2], [3]).run()
+    assert server.sent[:4] == [[0]] * PATIENCE + [[1, 2]]
+    assert server.aside == [0]
+    assert server.stored == [1, 2, 3]
+
+
+@given(
+    st.lists(st.integers(1, 40), min_size=1, max_size=5),
+    st.sets(st.integers(0, 199), max_size=12),
+)
+def test_every_culprit_is_set_aside_and_nothing_else(sizes: list[int], bad: set[int]) -> None:
+    """However culprits are spread over batches, all else is delivered once, each of them parted."""
+    ends = [sum(sizes[: n + 1]) for n in range(len(sizes))]
+    batches = [list(range(end - size, end)) for size, end in zip(sizes, ends, strict=True)]
+    everything = set(range(ends[-1]))
+    culprits = bad & everything
+    server = _Server(lambda entries: bool(culprits & set(entries)), *batches)
+    while len(server.stored) < len(everything - culprits) and server.step():
+        assert len(server.sent) < 60 + 60 * len(culprits)
+    assert sorted(server.stored) == sorted(everything - culprits)
+    assert set(server.aside) <= culprits
+    # The last of them are told from an outage by what comes later.
+    server.waiting += [[b"%06d" % (1000 + n)] for n in range(8 * len(culprits) + 1)]
+    server.run()
+    assert set(server.aside) == culprits
+    assert len(server.aside) == len(culprits)
+
+
+def test_where_everything_is_refused_nothing_is_set_aside() -> None:
+    """An outage sends the parts of two batches in turn, and takes no third one from the buffer."""
+    server = _Server(lambda _entries: True, list(range(64)), list(range(64, 128)), [500])
+    for _ in range(1000):
+        server.step()
+    assert server.aside == server.stored == []
+    assert server.waiting == [[b"000500"]]
+    assert server.in_flight.count() == 128
+    assert server.sent[:PATIENCE] == [list(range(64))] * PATIENCE
+
+
+def test_after_an_outage_the_parts_are_joined_again() -> None:
+    """Hundreds of parts cost a handful of requests once the server is back; none is set aside."""
+    is_down = True
+    server = _Server(lambda _entries: is_down, list(range(512)), list(range(512, 1024)))
+    for _ in range(400):
+        server.step()
+    is_down, before = False, len(server.sent)
+    server.run()
+    assert sorted(server.stored) == list(range(1024))
+    assert server.aside == []
+    assert len(server.sent) - before < 15
+
+
+def test_lone_entries_refused_in_an_outage_are_no_culprits() -> None:
+    """What was refused alone while nothing passed is tried again before it is set aside."""
+    is_down = True
+    server = _Server(lambda _entries: is_down, [1, 2, 3], [4, 5])
+    for _ in range(60):
+        server.step()
+    is_down = False
+    server.run()
+    assert (sorted(server.stored), server.aside) == ([1, 2, 3, 4, 5], [])
+
+
+def test_a_quota_splits_nothing() -> None:
+    """A refusal that is not about the content leaves the batch as it is."""
+    in_flight = InFlight(100, 10**6)
+    in_flight.add([b"a", b"b"])
+    for _ in range(50):
+        in_flight.put_off()
+    assert in_flight.first().entries == [b"a", b"b"]
+    assert not in_flight.wants_other()
+    assert in_flight.refusals == 50
+
+
+def test_what_the_server_names_again_and_again_is_set_aside_at_once() -> None:
+    """Entries named with a passing code, time after time while others pass, need no search."""
+    in_flight = InFlight(100, 10**6)
+    in_flight.add([b"a", b"b", b"c"])
+    assert in_flight.passed_in_part([b"a", b"c"]) == []
+    assert in_flight.refused(is_named=True) == []
+    assert in_flight.refused(is_named=True) == [b"a", b"c"]
+    assert not in_flight.batches
+
+
+def test_joined_parts_fit_into_a_request() -> None:
+    """Parts of different batches are joined within the bounds of a request only."""
+    is_down = True
+    server = _Server(lambda _entries: is_down, list(range(10)), list(range(10, 20)))
+    server.in_flight = InFlight(10, 60)
+    for _ in range(30):
+        server.step()
+    is_down = False
+    server.run()
+    assert sorted(server.stored) == list(range(20))
+    assert max(map(len, server.sent)) <= 10

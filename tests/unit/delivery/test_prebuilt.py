@@ -1,0 +1,104 @@
+"""The spare parts: what a child's first record needs is built before the fork."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from helpers import check_python
+
+from forklog import CloudLoggingHandler
+from forklog.delivery.prebuilt import Parts, Spare
+from forklog.testing import FakeTransport
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def _spare() -> tuple[Spare, list[Parts]]:
+    built: list[Parts] = []
+
+    def build() -> Parts:
+        built.append(object())  # type: ignore[arg-type] - nobody looks into it
+        return built[-1]
+
+    spare = Spare(build)
+    spare.renew()
+    return spare, built
+
+
+def test_a_set_is_taken_once() -> None:
+    """What was built ahead is taken by one; who comes next waits for his own."""
+    spare, built = _spare()
+    assert len(built) == 1
+    assert spare.take() is built[0]
+    assert spare.take() is built[1]
+    spare.renew()
+    spare.renew()
+    assert len(built) == 3
+    assert spare.take() is built[2]
+
+
+def test_locks_of_another_kind_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A set that was built before gevent patched the locks is no use afterwards."""
+    spare, built = _spare()
+    monkeypatch.setattr(threading, "Lock", threading.RLock)
+    assert spare.take() is built[1]
+
+
+def test_a_first_record_takes_the_short_road(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plain record that finds the pipeline of another process takes no full road."""
+    handler = CloudLoggingHandler(transport=FakeTransport())
+    stale = handler._gate.product
+    stale.mark[0] = 0
+    monkeypatch.setattr(handler._encoder, "encode_lenient", None)
+    handler.handle(logging.makeLogRecord({"msg": "first", "name": "app", "created": time.time()}))
+    assert handler._gate.product is not stale
+    assert handler.stats().accepted == 1
+    handler.close()
+
+
+def test_a_first_record_builds_nothing() -> None:
+    """The logging thread of a child builds no parts; nor does that of its child, after a flush."""
+    check_python(
+        """
+        import logging, os, threading
+        from forklog import CloudLoggingHandler
+        from forklog.delivery.prebuilt import Parts
+        from forklog.testing import FakeTransport
+
+        def counted(self, *args):
+            builders.append(threading.get_ident())
+            build(self, *args)
+
+        def generation(left):
+            before = builders.count(threading.get_ident())
+            logger.info("%d are left", left)
+            assert builders.count(threading.get_ident()) == before
+            assert handler.flush(10) and handler.stats().accepted == 1
+            if left:
+                fork(left - 1)
+
+        def fork(left):
+            child = os.fork()
+            if not child:
+                try:
+                    generation(left)
+                except BaseException as error:
+                    os._exit(print(repr(error)) or 1)
+                os._exit(47)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 47
+
+        builders, build, Parts.__init__ = [], Parts.__init__, counted
+        handler = CloudLoggingHandler(transport=FakeTransport(), max_latency=0.01)
+        logger = logging.getLogger("app")
+        logger.addHandler(handler)
+        logger.setLevel("INFO")
+        logger.info("the parent")
+        for _ in range(20):
+            fork(3)
+    """,
+        is_covered=False,
+    )

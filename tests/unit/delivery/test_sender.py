@@ -1,0 +1,594 @@
+"""One pass of work: what each answer does to the entries, the counters and the next delay."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from helpers import wait_until
+
+from forklog.delivery.buffer import Buffer
+from forklog.delivery.sending.sender import Sender, SendResult
+from forklog.insert_id import InsertIds
+from forklog.options import Options
+from forklog.stderr.reporter import StderrReporter
+from forklog.testing import Deliver, Disconnect, Fail, FakeTransport, Hang, Outcome, Refuse
+from forklog.transports.base import Connection, Kind, Verdict, WireError
+from forklog.transports.http_verdict import Answer, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+class _Bench:
+    """A sender with everything around it that a test looks at."""
+
+    def __init__(self, transport: Any, **options: Any) -> None:
+        self.lines: list[str] = []
+        self.buffer = Buffer(10**7, lambda: None)
+        self.transport = transport
+        self.sender = Sender(
+            Options(**options),
+            self.buffer,
+            transport,
+            StderrReporter(self.lines.append),
+            lambda: 1.0,
+        )
+        self.ids = InsertIds()
+
+    def log(self, *texts: str) -> None:
+        for text in texts:
+            entry = b'%b%010x","textPayload":"%b"}'
+            number = self.ids.number()
+            self.buffer.offer(2, entry % (self.ids.head, number, text.encode()))
+
+    def run(self) -> list[SendResult]:
+        """Run passes until nothing is left or a delay is asked for."""
+        outcomes = []
+        while (outcome := self.sender.send_once()) is SendResult.SENT:
+            outcomes.append(outcome)
+        return [*outcomes, outcome]
+
+    def texts(self) -> list[str]:
+        return [entry["textPayload"] for entry in self.transport.entries]
+
+    def check_accounts(self) -> None:
+        sender = self.sender
+        settled = sender.ledger.delivered + sum(sender.ledger.dropped.values())
+        assert sender.ledger.taken == settled + sender.in_flight()
+
+
+@pytest.fixture
+def bench(forklog_transport: FakeTransport) -> _Bench:
+    """Return a bench on the fake transport."""
+    return _Bench(forklog_transport)
+
+
+def _script(bench: _Bench, *outcomes: Outcome) -> None:
+    bench.transport.then(*outcomes)
+
+
+def test_nothing_to_do_touches_no_wire(bench: _Bench) -> None:
+    """Without entries no connection is opened."""
+    assert bench.sender.send_once() is SendResult.IDLE
+    assert bench.sender._wire.connection is None
+
+
+def test_a_batch_is_delivered_and_counted(bench: _Bench) -> None:
+    """Delivered entries leave the buffer, in order, and its bytes."""
+    bench.log("a", "b")
+    assert bench.run() == [SendResult.SENT, SendResult.IDLE]
+    assert bench.texts() == ["a", "b"]
+    assert (bench.sender.ledger.delivered, bench.buffer.bytes) == (2, 0)
+    bench.check_accounts()
+
+
+def test_a_failed_batch_is_sent_again_byte_for_byte(bench: _Bench) -> None:
+    """The repeated request has the same entries as the first, and none that came meanwhile."""
+    _script(bench, Fail(503, times=2))
+    bench.log("a", "b")
+    assert bench.sender.send_once() is SendResult.LATER
+    bench.log("c")
+    assert bench.sender.send_once() is SendResult.LATER
+    assert bench.run() == [SendResult.SENT, SendResult.SENT, SendResult.IDLE]
+    first, second, third, fourth = bench.transport.sent
+    assert first.lines == second.lines == third.lines
+    assert [entry["textPayload"] for entry in fourth.entries] == ["c"]
+    assert (bench.sender.ledger.requests, bench.sender.ledger.retries) == (4, 2)
+    bench.check_accounts()
+
+
+def test_the_delay_doubles_and_the_server_may_set_it(bench: _Bench) -> None:
+    """The delay is the backoff's, or what Retry-After says."""
+    _script(bench, Fail(500, times=2), Fail(429, retry_after=7.5))
+    bench.log("a")
+    delays = []
+    for _ in range(3):
+        assert bench.sender.send_once() is SendResult.LATER
+        delays.append(bench.sender.delay)
+    assert delays == [1.0, 2.0, 7.5]
+
+
+def test_halving_finds_the_one_bad_entry() -> None:
+    """A request that is refused as a whole costs exactly the entry that is at fault."""
+    bench = _Bench(_Strict(b"poison"))
+    bench.log(*(f"t{n}" for n in range(37)), "poison", *(f"u{n}" for n in range(20)))
+    bench.run()
+    texts = [entry.split(b'"textPayload":"')[1][:-2].decode() for entry in bench.transport.stored]
+    assert texts == [*(f"t{n}" for n in range(37)), *(f"u{n}" for n in range(20))]
+    assert bench.sender.ledger.dropped == {"refused": 1}
+    assert bench.sender.ledger.requests < 15
+    bench.check_accounts()
+
+
+def test_an_entry_too_large_for_the_server_is_dropped_as_such() -> None:
+    """413 is halved too; the last entry is dropped as too_large."""
+    bench = _Bench(_Strict(b"poison", 413))
+    bench.log("a", "poison", "b")
+    bench.run()
+    assert len(bench.transport.stored) == 2
+    assert bench.sender.ledger.dropped == {"too_large": 1}
+
+
+def test_partial_errors_cost_the_named_entry_alone(bench: _Bench) -> None:
+    """The neighbours of a refused entry arrive with the same request."""
+    _script(bench, Refuse(1))
+    bench.log("a", "b", "c")
+    assert bench.run() == [SendResult.SENT, SendResult.IDLE]
+    assert bench.texts() == ["a", "c"]
+    assert bench.sender.ledger.dropped == {"refused": 1}
+    assert bench.buffer.bytes == 0
+    bench.check_accounts()
+
+
+def test_an_entry_that_failed_for_a_passing_reason_is_sent_alone_again(bench: _Bench) -> None:
+    """Named with a passing code, the entry comes again, unchanged; nothing is dropped."""
+    _script(bench, Refuse(1, code=14))
+    bench.log("a", "b", "c")
+    assert bench.sender.send_once() is SendResult.LATER
+    bench.check_accounts()
+    assert bench.run() == [SendResult.SENT, SendResult.IDLE]
+    assert bench.texts() == ["a", "c", "b"]
+    assert bench.transport.sent[1].lines == bench.transport.sent[0].lines[1:2]
+    assert (bench.sender.ledger.dropped, bench.buffer.bytes) == ({}, 0)
+    bench.check_accounts()
+
+
+def test_what_is_settled_gives_its_bytes_back_at_once() -> None:
+    """After one half of a request was stored the bytes of the other count alone."""
+    wire = _Counted(503, 413, 200, 200)
+    bench = _Bench(wire)
+    bench.log("a", "b")
+    size = bench.buffer.bytes
+    assert bench.sender.send_once() is SendResult.LATER
+    assert bench.buffer.bytes == size
+    assert bench.sender.send_once() is SendResult.SENT, "halved"
+    assert bench.sender.send_once() is SendResult.SENT
+    assert (bench.buffer.bytes, bench.sender.in_flight()) == (size / 2, 1)
+    assert bench.sender.send_once() is SendResult.SENT
+    assert bench.buffer.bytes == 0
+
+
+def test_a_part_that_is_sent_again_counts_alone(bench: _Bench) -> None:
+    """Of a request of which one entry is to be sent again, its bytes are all that is held."""
+    _script(bench, Refuse(1, code=14))
+    bench.log("a", "b", "c")
+    size = bench.buffer.bytes
+    assert bench.sender.send_once() is SendResult.LATER
+    assert bench.buffer.bytes == size / 3
+
+
+def test_the_wire_gets_as_long_as_the_pass() -> None:
+    """A pass's timeout goes before the option."""
+    wire = _Counted(503, 503)
+    bench = _Bench(wire, answer_timeout=7.0)
+    bench.log("a")
+    bench.sender.send_once()
+    bench.sender.send_once(0.5)
+    assert wire.timeouts == [7.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"), [(401, "renew"), (403, "logWriter"), (404, "project")]
+)
+def test_a_blocked_batch_waits_slowly_and_says_why(bench: _Bench, status: int, remedy: str) -> None:
+    """Nothing is lost, the delay is long, one line says what to do, one that it was done."""
+    _script(bench, Fail(status, times=3))
+    bench.log("a")
+    for _ in range(3):
+        assert bench.sender.send_once() is SendResult.LATER
+        assert bench.sender.delay == 30.0
+    assert bench.run() == [SendResult.SENT, SendResult.IDLE]
+    assert bench.texts() == ["a"]
+    trouble, again = bench.lines
+    assert remedy in trouble
+    assert "delivers logs again" in again
+
+
+def test_a_stale_connection_is_tried_again_at_once(bench: _Bench) -> None:
+    """What a server closed while it was idle costs no delay, the first time."""
+    _script(bench, Disconnect(times=2, is_stale=True))
+    bench.log("a")
+    assert bench.sender.send_once() is SendResult.LATER
+    assert bench.sender.delay == 0.0
+    assert bench.sender.send_once() is SendResult.LATER
+    assert bench.sender.delay > 0
+
+
+def test_an_answer_that_got_lost_doubles_the_bytes_but_not_the_identity(bench: _Bench) -> None:
+    """Stored but unanswered, the batch comes twice with the same insertIds."""
+    _script(bench, Disconnect(is_stored=True))
+    bench.log("a")
+    bench.run()
+    bench.run()
+    first, second = bench.transport.entries
+    assert first == second
+    assert bench.sender.ledger.delivered == 1
+
+
+def test_batches_obey_the_limits(forklog_transport: FakeTransport) -> None:
+    """No request has more entries or bytes than the options allow."""
+    bench = _Bench(forklog_transport, max_batch_entries=10, max_batch_bytes=300_000)
+    bench.log(*(["x"] * 25), *(["y" * 100_000] * 5))
+    bench.run()
+    sizes = [len(request.lines) for request in forklog_transport.sent]
+    assert sum(sizes) == 30
+    assert sizes[:2] == [10, 10]
+    assert all(sum(map(len, request.lines)) <= 300_000 for request in forklog_transport.sent)
+
+
+def test_a_hang_ends_with_the_given_timeout(bench: _Bench) -> None:
+    """The pass waits for the answer as long as it was told, and keeps the batch."""
+    _script(bench, Hang())
+    bench.log("a")
+    assert bench.sender.send_once(0.05) is SendResult.LATER
+    assert bench.sender.in_flight() == 1
+    assert bench.run() == [SendResult.SENT, SendResult.IDLE]
+
+
+def test_a_bug_of_a_transport_is_a_passing_failure() -> None:
+    """Whatever a foreign transport raises, the batch stays and the reason is its type alone."""
+    bench = _Bench(_Raising(ZeroDivisionError("secret")))
+    bench.log("a")
+    for _ in range(3):
+        assert bench.sender.send_once() is SendResult.LATER
+    assert "ZeroDivisionError" in bench.lines[0]
+    assert "secret" not in "".join(bench.lines)
+
+
+def test_a_failure_to_open_is_retried() -> None:
+    """A connection that cannot be opened is asked for again with the next pass."""
+    transport = _Raising(WireError("no route"))
+    bench = _Bench(transport)
+    bench.log("a")
+    assert bench.sender.send_once() is SendResult.LATER
+    assert bench.sender.send_once() is SendResult.LATER
+    assert transport.opened == 2
+
+
+def test_on_drop_gets_the_entries_and_may_fail(forklog_transport: FakeTransport) -> None:
+    """The callback sees what was dropped and why; what it raises harms nobody."""
+    got: list[tuple[list[bytes], str]] = []
+
+    def on_drop(entries: Sequence[bytes], reason: str) -> None:
+        got.append((list(entries), reason))
+        raise KeyError("payload")
+
+    bench = _Bench(forklog_transport, on_drop=on_drop)
+    forklog_transport.then(Refuse(0))
+    bench.log("a", "b")
+    bench.run()
+    assert got == [(forklog_transport.sent[0].lines[:1], "refused")]
+    assert any("on_drop raised KeyError" in line for line in bench.lines)
+    assert "payload" not in "".join(bench.lines)
+
+
+def test_only_one_pass_at_a_time() -> None:
+    """A second pass while one is under way does nothing and says so."""
+    transport = _Nested()
+    bench = _Bench(transport)
+    transport.sender = bench.sender
+    bench.log("a")
+    assert bench.sender.send_once() is SendResult.SENT
+    assert transport.inner is SendResult.BUSY
+
+
+def test_give_up_returns_everything_in_order(bench: _Bench) -> None:
+    """What is in hand and what waits comes back, oldest first, and is pending no more."""
+    _script(bench, Fail(503))
+    bench.log("a")
+    assert bench.sender.send_once() is SendResult.LATER
+    bench.log("b")
+    entries = bench.sender.give_up("shutdown")
+    assert [entry.count(b'"a"') for entry in entries] == [1, 0]
+    assert (bench.sender.in_flight(), len(bench.buffer), bench.buffer.bytes) == (0, 0, 0)
+    assert bench.sender.ledger.dropped == {"shutdown": 2}
+    bench.check_accounts()
+
+
+def test_an_answer_that_comes_after_giving_up_counts_nothing(bench: _Bench) -> None:
+    """A batch is booked once: as given up, although the server stored it after all."""
+    transport = _Nested()
+    bench = _Bench(transport)
+    transport.sender = bench.sender
+    transport.gives_up = True
+    bench.log("a")
+    assert bench.sender.send_once() is SendResult.SENT
+    assert bench.sender.ledger.delivered == 0
+    assert bench.buffer.bytes == 0
+
+
+def test_a_failure_that_comes_after_giving_up_is_no_sign_of_a_server() -> None:
+    """Its outcome is not SENT, by which the worker would queue a notice for a server that hangs."""
+    transport = _Nested()
+    bench = _Bench(transport)
+    transport.sender = bench.sender
+    transport.gives_up = transport.fails = True
+    bench.log("a")
+    assert bench.sender.send_once() is SendResult.IDLE
+    assert bench.sender.ledger.dropped == {"shutdown": 1}
+    bench.check_accounts()
+
+
+def test_the_floor_is_the_oldest_unsettled_entry(bench: _Bench) -> None:
+    """Entries in hand and entries that wait hold the floor down; settled ones do not."""
+    assert bench.sender.oldest_unsettled() == b"\xff"
+    bench.log("a")
+    key = bench.ids.key()
+    assert bench.sender.oldest_unsettled() <= key
+    _script(bench, Fail(503), Deliver())
+    bench.run()
+    assert bench.sender.oldest_unsettled() <= key, "in hand"
+    bench.run()
+    bench.log("b")
+    assert bench.sender.oldest_unsettled() > key
+
+
+class _Strict:
+    """A server that refuses any request with a bad entry as a whole."""
+
+    def __init__(self, bad: bytes, status: int = 400) -> None:
+        self.bad = bad
+        self.status = status
+        self.stored: list[bytes] = []
+
+    def open(self) -> Connection:
+        return self
+
+    def send(self, entries: Sequence[bytes], timeout: float) -> Verdict:
+        assert timeout > 0
+        if any(self.bad in entry for entry in entries):
+            return judge(Answer(self.status), len(entries))
+        self.stored += entries
+        return Verdict(Kind.DELIVERED)
+
+    def close(self) -> None:
+        return
+
+
+class _Raising:
+    """A transport that cannot open."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.opened = 0
+
+    def open(self) -> Connection:
+        self.opened += 1
+        raise self.error
+
+
+class _Nested:
+    """A wire on which, during a request, something else happens to the sender."""
+
+    sender: Sender
+    inner: SendResult | None = None
+    gives_up = False
+    fails = False
+
+    def open(self) -> Connection:
+        return self
+
+    def send(self, entries: Sequence[bytes], timeout: float) -> Verdict:
+        assert entries
+        assert timeout > 0
+        self.inner = self.sender.send_once()
+        if self.gives_up:
+            self.sender.give_up("shutdown")
+        if self.fails:
+            raise WireError("the server did not answer in time")
+        return Verdict(Kind.DELIVERED)
+
+    def close(self) -> None:
+        return
+
+
+def test_close_leaves_nothing_open(bench: _Bench) -> None:
+    """A closed sender has no connection; it opens a new one if it has to send again."""
+    bench.log("a")
+    bench.run()
+    bench.sender.close()
+    assert bench.sender._wire.connection is None
+    bench.log(str(os.getpid()))
+    bench.run()
+    assert bench.sender.ledger.delivered == 2
+
+
+class _Counted:
+    """A wire that counts what is open, and during a request does what the test says."""
+
+    def __init__(self, *statuses: int) -> None:
+        self.statuses = [*statuses]
+        self.timeouts: list[float] = []
+        self.opened = self.closed = 0
+        self.during: Callable[[], object] = lambda: None
+
+    def open(self) -> Connection:
+        self.opened += 1
+        return self
+
+    def send(self, entries: Sequence[bytes], timeout: float) -> Verdict:
+        assert entries
+        assert timeout > 0
+        self.timeouts.append(timeout)
+        self.during()
+        return judge(Answer(self.statuses.pop(0), b"{}"), len(entries))
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_closing_under_a_request_closes_the_connection_after_it() -> None:
+    """Whoever closes does not wait for the request; its end closes what it used."""
+    wire = _Counted(200)
+    bench = _Bench(wire)
+    wire.during = bench.sender.close
+    bench.log("a")
+    assert bench.sender.send_once() is SendResult.SENT
+    assert (wire.opened, wire.closed) == (1, 1)
+
+
+def test_a_blocked_wire_is_opened_anew() -> None:
+    """What somebody mends, such as a file of credentials, is read with the next attempt."""
+    wire = _Counted(403, 503, 200)
+    bench = _Bench(wire)
+    bench.log("a")
+    assert bench.sender.send_once() is SendResult.LATER
+    assert (wire.opened, wire.closed) == (1, 1)
+    assert bench.sender.send_once() is SendResult.LATER
+    assert bench.sender.send_once() is SendResult.SENT
+    assert (wire.opened, wire.closed) == (2, 1)
+
+
+class _Firewall:
+    """A wire that always answers in its own way to a request whose entries hold a word."""
+
+    def __init__(self, way: int | WireError) -> None:
+        self.way = way
+        self.bad: bytes | None = b"poison"
+        self.stored: list[bytes] = []
+        self.requests = 0
+
+    def open(self) -> Connection:
+        return self
+
+    def send(self, entries: Sequence[bytes], timeout: float) -> Verdict:
+        assert timeout > 0
+        self.requests += 1
+        if self.bad is None or not any(self.bad in entry for entry in entries):
+            self.stored += entries
+            return Verdict(Kind.DELIVERED)
+        if isinstance(self.way, WireError):
+            raise self.way
+        return judge(Answer(self.way, b"<html>blocked</html>"), len(entries))
+
+    def close(self) -> None:
+        return
+
+
+_WAYS = [403, 404, 451, 500, 503, 200, WireError("no connection to the server (ConnectionReset)")]
+
+
+@pytest.mark.parametrize("way", _WAYS)
+@pytest.mark.parametrize("is_alone", [False, True])
+def test_one_bad_record_stops_nobody(way: int | WireError, *, is_alone: bool) -> None:
+    """What is refused for its content is set aside and stays pending; all others arrive, soon."""
+    wire = _Firewall(way)
+    bench = _Bench(wire)
+    bench.log("poison")
+    if is_alone:
+        bench.sender.send_once()
+    bench.log(*(f"t{n}" for n in range(201)))
+    waited = 0.0
+    for _ in range(60):
+        if bench.sender.send_once() is SendResult.LATER:
+            waited += bench.sender.delay
+    sender = bench.sender
+    assert sender.ledger.delivered == len(wire.stored) == 201
+    assert (sender.in_flight(), bench.buffer.count_aside()) == (0, 1)
+    assert sender.ledger.taken + bench.buffer.count_aside() == 202
+    assert sender.oldest_unsettled() < bench.ids.key() < sender.oldest_to_send()
+    assert wire.requests < 45
+    assert waited < 30.0 * 10
+    assert sum("set aside" in line for line in bench.lines) == 1
+    assert any(str(way)[:13] in line for line in bench.lines if "set aside" in line)
+    (entry,) = sender.give_up("shutdown")
+    assert b"poison" in entry
+    assert bench.buffer.bytes == 0
+    bench.check_accounts()
+
+
+def test_what_was_set_aside_is_tried_alone_and_delivered() -> None:
+    """Each try is of one entry and holds up nothing; what the server takes again is delivered."""
+    wire = _Firewall(403)
+    bench = _Bench(wire, max_retry_delay=0.01)
+    bench.log("poison 1", "a", "poison 2", "b", "c")
+    wait_until(lambda: bench.sender.send_once() and bench.buffer.count_aside() == 2)
+    assert len(wire.stored) == 3
+    before = wire.requests
+    wait_until(lambda: bench.sender.send_once() and wire.requests > before + 3)
+    bench.log("d")
+    wait_until(lambda: bench.sender.send_once() and len(wire.stored) == 4)
+    wire.bad = None
+    wait_until(lambda: bench.sender.send_once() and len(wire.stored) == 6)
+    assert bench.sender.oldest_unsettled() > bench.ids.key()
+    assert (bench.sender.ledger.delivered, bench.buffer.bytes) == (6, 0)
+    bench.check_accounts()
+
+
+def test_an_overflow_drops_what_is_set_aside_by_its_severity() -> None:
+    """An entry that was set aside has its place among those of its severity, as the oldest."""
+    shed: list[bytes] = []
+    buffer = Buffer(1000, lambda: None, on_shed=shed.append)
+    wire = _Firewall(403)
+    ids = InsertIds()
+    sender = Sender(Options(), buffer, wire, StderrReporter(lambda _line: None), lambda: 1.0)
+
+    def log(rank: int, severity: str, text: str) -> None:
+        entry = f'","severity":"{severity}","textPayload":"{text}"}}'
+        buffer.offer(rank, ids.opening() + entry.encode())
+
+    log(2, "INFO", "poison")
+    log(5, "ERROR", "poison")
+    sender.send_once()
+    log(2, "INFO", "good")
+    for _ in range(40):
+        sender.send_once()
+    assert buffer.count_aside() == 2
+    while not shed:
+        log(2, "INFO", "new")
+    assert b"poison" in shed[0]
+    assert b"INFO" in shed[0]
+    while len(shed) < 20:
+        log(2, "INFO", "new")
+    assert buffer.count_aside() == 1
+    settled = sender.ledger.delivered + sum(sender.ledger.dropped.values())
+    assert sender.ledger.taken == settled + sender.in_flight()
+
+
+def test_a_server_that_refuses_everything_is_not_hammered() -> None:
+    """Splitting sends no more requests than the same bytes again and again, and drops nothing."""
+    wire = _Firewall(403)
+    wire.bad = b"t"
+    bench = _Bench(wire)
+    bench.log(*(f"t{n}" for n in range(300)))
+    for _ in range(40):
+        assert bench.sender.send_once() is SendResult.LATER
+        assert bench.sender.delay == 30.0
+        bench.log("t")
+    assert bench.buffer.count_aside() == 0
+    assert bench.sender.ledger.dropped == {}
+
+
+def test_a_batch_takes_at_most_a_quarter_of_the_buffer() -> None:
+    """What is in hand, one entry aside, leaves three quarters of the buffer to shed from."""
+    wire = _Counted(*[503] * 9)
+    bench = _Bench(wire, max_buffer_bytes=2**20)
+    bench.log(*["x" * 1000] * 900)
+    for _ in range(9):
+        bench.sender.send_once()
+        assert (
+            sum(map(len, (e for b in bench.sender._in_flight.batches for e in b.entries)))
+            <= 2**18 + 1100
+        )

@@ -1,0 +1,188 @@
+"""The worker without a thread: when a pass runs, and how the inline ways end."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from functools import partial
+from typing import Any
+
+import pytest
+
+from forklog.clock import monotonic
+from forklog.delivery.buffer import Buffer
+from forklog.delivery.sending.sender import Sender, SendResult
+from forklog.delivery.worker import NO_THREAD, Worker
+from forklog.encoding.lenient import drop_notice
+from forklog.insert_id import InsertIds
+from forklog.options import Options
+from forklog.process.host import ThisProcess
+from forklog.stderr.reporter import StderrReporter
+from forklog.testing import Fail, FakeTransport, Hang
+
+INFO, ERROR = 2, 5
+
+
+class _Bench:
+    def __init__(self, transport: FakeTransport, **options: Any) -> None:
+        self.options = Options(**options)
+        self.ids = InsertIds()
+        report = StderrReporter(lambda _line: None)
+        self.buffer = Buffer(self.options.max_buffer_bytes, self._woken)
+        self.sender = Sender(self.options, self.buffer, transport, report)
+        self.worker = Worker(
+            self.options,
+            self.buffer,
+            self.sender,
+            self.ids,
+            report,
+            partial(drop_notice, shared={}),
+            ThisProcess(),
+        )
+
+    def _woken(self) -> None:
+        self.worker.wakeup.set()
+
+    def log(self, rank: int = INFO, size: int = 0) -> bytes:
+        entry = b'%b%010x","t":"%b"}'
+        self.buffer.offer(rank, entry % (self.ids.head, self.ids.number(), b"x" * size))
+        return self.ids.key()
+
+
+@pytest.fixture
+def bench(forklog_transport: FakeTransport) -> _Bench:
+    """Return a worker with what belongs to it."""
+    return _Bench(forklog_transport)
+
+
+def test_inline_sends_what_is_urgent_only(bench: _Bench, forklog_transport: FakeTransport) -> None:
+    """Below flush_level and below a batch nothing is sent; at either of them it is."""
+    bench.log()
+    bench.worker.run_inline()
+    assert not forklog_transport.sent
+    bench.log(ERROR)
+    bench.worker.run_inline()
+    assert len(forklog_transport.entries) == 2
+    for _ in range(12):
+        bench.log(size=100_000)
+    bench.worker.run_inline()
+    assert len(forklog_transport.entries) == 14
+
+
+def test_inline_waits_out_failures(bench: _Bench, forklog_transport: FakeTransport) -> None:
+    """While a failure has to pass, an urgent record does not go to the wire."""
+    forklog_transport.then(Fail(503, retry_after=60))
+    for _ in range(3):
+        bench.log(ERROR)
+        bench.worker.run_inline()
+    assert len(forklog_transport.sent) == 1
+
+
+def test_flush_inline_settles_or_ends(bench: _Bench, forklog_transport: FakeTransport) -> None:
+    """It repeats passes until all below the mark is settled, or the deadline is reached."""
+    forklog_transport.then(Fail(503, times=2, retry_after=0.01))
+    mark = bench.log()
+    bench.worker.flush_inline(mark, monotonic() + 10)
+    assert bench.sender.oldest_unsettled() > mark
+    forklog_transport.then(Hang(times=9))
+    mark = bench.log()
+    start = time.monotonic()
+    bench.worker.flush_inline(mark, monotonic() + 0.3)
+    assert 0.2 < time.monotonic() - start < 1.5
+    assert bench.sender.oldest_unsettled() <= mark
+
+
+def test_flush_inline_asks_again_after_answer_timeout() -> None:
+    """A server that does not answer once costs answer_timeout, however far the deadline is."""
+    transport = FakeTransport(Hang())
+    bench = _Bench(transport, answer_timeout=0.1, max_retry_delay=0.1)
+    mark = bench.log()
+    start = time.monotonic()
+    bench.worker.flush_inline(mark, monotonic() + 60)
+    assert time.monotonic() - start < 20
+    assert [request.outcome for request in transport.sent] == ["hang", "deliver"]
+    transport.close()
+
+
+def test_an_inline_pass_is_not_taken_for_an_application(bench: _Bench) -> None:
+    """During an inline pass the calling thread is the one whose own records are swallowed."""
+    assert bench.worker.thread_ident == NO_THREAD
+    bench.log()
+    assert bench.worker.pass_inline(5) is SendResult.SENT
+    assert bench.worker.thread_ident == NO_THREAD
+
+
+def test_a_thread_that_cannot_start_is_told(bench: _Bench) -> None:
+    """The thread ends when it is to stop, says so, and its end can be waited for."""
+    ended = threading.Event()
+    bench.worker.is_stopping = True
+    bench.worker.start_thread("forklog-flush-test", ended.set, ended.set)
+    assert ended.wait(10)
+    assert bench.worker.thread.ended.wait(10)
+    assert bench.worker.thread_ident == NO_THREAD
+
+
+def test_a_resting_thread_ends_between_two_passes(
+    bench: _Bench, forklog_transport: FakeTransport
+) -> None:
+    """`rest` has an idle thread end at once, and leaves entries where they are."""
+    bench.worker.start_thread("forklog-flush-test", lambda: None, lambda: None)
+    bench.log()
+    forklog_transport.wait_for(1)
+    bench.worker.rest()
+    assert bench.worker.thread.ended.is_set()
+    bench.log()
+    assert len(bench.buffer) == 1
+
+
+def test_a_drop_is_noticed_once(bench: _Bench) -> None:
+    """What an overflow shed in other threads is booked once, under its reason."""
+    small = _Bench(FakeTransport(), max_buffer_bytes=2**20)
+    for _ in range(30):
+        small.log(size=100_000)
+    small.worker.overflow.tell()
+    small.worker.overflow.tell()
+    assert small.sender.ledger.dropped["buffer_full"] == 30 - len(small.buffer)
+    assert bench.sender.ledger.dropped == {}
+
+
+def test_a_drop_told_before_its_entry_was_kept_is_handed_over_later() -> None:
+    """The flush thread may count an overflow before the logging thread has kept the entry."""
+    got: list[bytes] = []
+    small = _Bench(
+        FakeTransport(), max_buffer_bytes=2**20, on_drop=lambda entries, _why: got.extend(entries)
+    )
+
+    def keep_late(entry: bytes) -> None:
+        small.worker.overflow.tell()
+        small.worker.overflow.keep(entry)
+
+    small.buffer = Buffer(2**20, small._woken, on_shed=keep_late)
+    small.worker.overflow._buffer = small.buffer
+    small.log(size=600_000)
+    small.log(size=600_000)
+    assert (small.sender.ledger.dropped, got) == ({"buffer_full": 1}, [])
+    small.worker.overflow.tell()
+    assert (small.sender.ledger.dropped, len(got)) == ({"buffer_full": 1}, 1)
+
+
+def test_dropped_entries_are_kept_within_bounds() -> None:
+    """Between two looks of the flush thread as much is kept as the buffer holds; all is counted."""
+    got: list[bytes] = []
+    small = _Bench(
+        FakeTransport(), max_buffer_bytes=2**20, on_drop=lambda entries, _why: got.extend(entries)
+    )
+    sheds = small.worker.overflow
+    for _ in range(3):
+        got.clear()
+        for _ in range(50):
+            sheds.keep(b"x" * 100_000)
+        sheds.tell()
+        assert len(got) == 11, "each time anew"
+
+
+def test_the_ranks_of_flush_level() -> None:
+    """flush_level is compared by severity."""
+    for level, rank in ((logging.DEBUG, 1), ("WARNING", 4), ("CRITICAL", 6)):
+        assert _Bench(FakeTransport(), flush_level=level).worker.flush_rank == rank

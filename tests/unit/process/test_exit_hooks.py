@@ -1,0 +1,138 @@
+"""How processes end: what is pending is delivered by a hook that really runs."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from helpers import DONE, check_python, run_python
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from forklog.emulator.process import Emulator
+
+_LOG = """
+import forklog, logging, os, sys
+handler = forklog.CloudLoggingHandler(endpoint={url!r}, project="p", max_latency=30)
+logging.getLogger().addHandler(handler)
+logging.getLogger().setLevel("INFO")
+"""
+
+_ENDS = {
+    "falls off the end": "logging.info('last')",
+    "sys.exit": "logging.info('last'); sys.exit(DONE)",
+    "an exception": "logging.info('last')\nsys.excepthook = lambda *_: None\nraise ValueError",
+    "without logging's hook": (
+        "import atexit; atexit.unregister(logging.shutdown); logging.info('last')"
+    ),
+    "a non-daemon thread logs last": (
+        "import threading, time\n"
+        "logging.info('first')\n"
+        "threading.Thread(target=lambda: (time.sleep(0.2), logging.info('last'))).start()"
+    ),
+    "an atexit callback logs": (
+        "import atexit; logging.info('first'); atexit.register(lambda: logging.info('last'))"
+    ),
+    "the first record of all in an atexit callback": (
+        "import atexit; atexit.register(lambda: logging.info('last'))"
+    ),
+    "os.fork and sys.exit": (
+        "pid = os.fork()\n"
+        "if not pid:\n    logging.info('last'); sys.exit(DONE)\n"
+        "assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == DONE"
+    ),
+    "multiprocessing": (
+        "import multiprocessing\n"
+        "process = multiprocessing.get_context('fork').Process("
+        "target=logging.info, args=('last',))\n"
+        "process.start(); process.join()"
+    ),
+}
+
+
+@pytest.mark.parametrize("end", _ENDS)
+def test_the_last_record_arrives(emulator: Emulator, end: str) -> None:
+    """Although max_latency is far away, what was logged last is delivered at the exit, once."""
+    done = run_python(_LOG.format(url=emulator.url) + _ENDS[end], 40)
+    assert done.returncode == (1 if end == "an exception" else DONE), done.stderr
+    texts = [entry["textPayload"] for entry in emulator.entries()]
+    assert texts.count("last") == 1, (texts, done.stderr)
+    assert "Traceback" not in done.stderr
+
+
+def test_an_exit_is_bounded_and_loses_nothing_silently(emulator: Emulator, tmp_path: Path) -> None:
+    """With a server that hangs the exit takes shutdown_timeout + 1 s; the entries are in a file."""
+    emulator.fault("hang")
+    lost = tmp_path / "lost"
+    start = time.monotonic()
+    done = check_python(f"""
+        import forklog, logging, time
+        start = time.monotonic()
+        handler = forklog.CloudLoggingHandler(
+            endpoint={emulator.url!r}, project="p", shutdown_timeout=1, last_resort={str(lost)!r})
+        logging.getLogger().addHandler(handler)
+        for n in range(3):
+            logging.warning("n%d", n)
+        print(time.monotonic() - start, flush=True)
+    """)
+    emulator.clear_faults()
+    assert time.monotonic() - start < 1 + 1 + 3, "with the time to start an interpreter"
+    texts = [json.loads(line)["textPayload"] for line in lost.read_text().splitlines()]
+    assert texts == ["n0", "n1", "n2"]
+    assert "dropped 3 log entries (shutdown)" in done.stderr
+
+
+def test_several_hooks_share_one_deadline() -> None:
+    """What runs at the exit again and again does not wait its full time again and again."""
+    check_python("""
+        import logging, time
+        from forklog import CloudLoggingHandler
+        from forklog.testing import FakeTransport, Hang
+        from forklog.process.exit_hooks import _leave
+        transport = FakeTransport(Hang(times=99))
+        handler = CloudLoggingHandler(
+            transport=transport, shutdown_timeout=0.5, last_resort="none")
+        logging.getLogger().addHandler(handler)
+        start = time.monotonic()
+        for _ in range(3):
+            logging.warning("x")
+            _leave()
+        assert time.monotonic() - start < 2.0, time.monotonic() - start
+        transport.release()
+    """)
+
+
+def test_the_end_of_the_main_thread_is_no_end_while_others_live() -> None:
+    """Another thread logs on after the main thread has returned: batches as before, no drop.
+
+    Closes the class: a hook that fires while the process lives on is taken for its end.
+    """
+    done = run_python(
+        """
+        import atexit, json, logging, threading, time
+        atexit.register(lambda: print(len(transport.sent), len(transport.entries), drops()))
+        from forklog import CloudLoggingHandler
+        from forklog.testing import FakeTransport
+        transport = FakeTransport()
+        handler = CloudLoggingHandler(transport=transport, max_latency=0.3, shutdown_timeout=0.5)
+        log = logging.getLogger("on")
+        log.addHandler(handler)
+        log.setLevel("INFO")
+        drops = lambda: sum(handler.stats().dropped.values())
+        log.info("first")
+        def work():
+            threading.main_thread().join()
+            for n in range(100):
+                log.info("n%d", n)
+                time.sleep(0.01)
+        threading.Thread(target=work).start()
+        """,
+        40,
+    )
+    assert done.returncode == DONE, done.stderr
+    requests, entries, drops = map(int, done.stdout.split())
+    assert (entries, drops) == (101, 0)
+    assert requests < 30, "a record each, with a hook that has begun the end"

@@ -1,0 +1,214 @@
+"""The options: what is taken, what is refused, and what the refusal says."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+from google.cloud.logging import Resource
+
+import forklog
+from forklog.options import Options
+
+_WRONG = [
+    ("project", "", "must be a project id"),
+    ("project", 5, "must be a project id"),
+    ("project", "My Project!", "must be a project id"),
+    ("project", "projects/web", "without the prefix"),
+    ("project", "Web", "give 'web'"),
+    ("project", "web\udcff", "must be a project id"),
+    ("credentials", 5, "path of a file"),
+    ("credentials", "", "path of a file"),
+    ("credentials", '{"type": "service_account"}', "path of a file"),
+    ("labels", {"a": "\udcff"}, "UTF-8"),
+    ("resource", {"type": "\udcff"}, "UTF-8"),
+    ("log_name", "", "1 to 511 characters"),
+    ("log_name", "a b", "1 to 511 characters"),
+    ("log_name", "x" * 512, "1 to 511 characters"),
+    ("log_name", "web\n", "1 to 511 characters"),
+    ("log_name", None, "1 to 511 characters"),
+    ("labels", "env=prod", "must be a mapping"),
+    ("labels", {"env": 5}, "must be strings"),
+    ("labels", {1: "x"}, "must be strings"),
+    ("labels", {str(n): "" for n in range(65)}, "at most 64"),
+    ("resource", "gce_instance", "string 'type'"),
+    ("resource", {"labels": {}}, "string 'type'"),
+    ("resource", {"type": "global", "labels": "zone"}, "labels"),
+    ("endpoint", "127.0.0.1:8085", "http(s) URL"),
+    ("endpoint", "ftp://x", "http(s) URL"),
+    ("endpoint", "http://user:secret@x", "http(s) URL"),
+    ("endpoint", "http://", "http(s) URL"),
+    ("endpoint", "http://[::1", "http(s) URL"),
+    ("endpoint", "http://x:port", "http(s) URL"),
+    ("endpoint", 8085, "http(s) URL"),
+    ("max_latency", -1, ">= 0"),
+    ("max_latency", "0.2", ">= 0"),
+    ("max_latency", float("nan"), ">= 0"),
+    ("max_latency", float("inf"), ">= 0"),
+    ("shutdown_timeout", 1e10, "at most 1_000_000"),
+    ("max_latency", 10**400, "at most 1_000_000"),
+    ("max_latency", True, ">= 0"),
+    ("block_timeout", None, ">= 0"),
+    ("shutdown_timeout", -0.1, ">= 0"),
+    ("connect_timeout", 0, "> 0"),
+    ("answer_timeout", 0.0, "> 0"),
+    ("max_retry_delay", 0, "> 0"),
+    ("max_batch_entries", 0, "from 1 to 1_000_000"),
+    ("max_batch_entries", 1.5, "from 1 to 1_000_000"),
+    ("max_batch_entries", True, "from 1 to 1_000_000"),
+    ("max_batch_bytes", 1000, "from 300_000"),
+    ("max_batch_bytes", 10_000_000, "from 300_000"),
+    ("max_buffer_bytes", 1000, "from 1_048_576"),
+    ("flush_level", "SEVERE", "level of logging"),
+    ("flush_level", -1, "level of logging"),
+    ("flush_level", 3.5, "level of logging"),
+    ("flush_level", None, "level of logging"),
+    ("last_resort", "stdout", "absolute path"),
+    ("last_resort", "logs/lost.json", "absolute path"),
+    ("last_resort", None, "absolute path"),
+    ("on_drop", "print", "callable"),
+]
+
+
+@pytest.mark.parametrize(("option", "value", "rule"), _WRONG)
+def test_a_wrong_option_says_all(option: str, value: object, rule: str) -> None:
+    """The message holds the option, its value, the rule and what to do; programs get the name."""
+    with pytest.raises(forklog.OptionError) as caught:
+        forklog.CloudLoggingHandler(**{option: value})  # type: ignore[arg-type]
+    message = str(caught.value)
+    assert message.startswith(f"option {option}=")
+    assert rule in message
+    assert message.count("; ") >= 1, "the remedy follows"
+    assert caught.value.option == option
+
+
+def test_an_unknown_option_is_refused_with_the_known_ones() -> None:
+    """A misspelt option does not pass silently."""
+    with pytest.raises(forklog.OptionError, match=r"max_latencies=.*is not an option.*max_latency"):
+        forklog.CloudLoggingHandler(max_latencies=1)
+
+
+def test_name_and_log_name_exclude_each_other() -> None:
+    """The stock handler's word and ours for one thing cannot both be given."""
+    with pytest.raises(forklog.OptionError, match="only one of them"):
+        forklog.CloudLoggingHandler(name="a", log_name="b")
+
+
+def test_an_option_error_is_a_value_error() -> None:
+    """Callers may catch it as ValueError, which dictConfig wraps, or as ForklogError."""
+    assert issubclass(forklog.OptionError, ValueError)
+    assert issubclass(forklog.OptionError, forklog.ForklogError)
+
+
+@pytest.mark.parametrize(
+    ("given", "level"), [("error", 40), (" Warning ", 30), (25, 25), (0, 0), ("CRITICAL", 50)]
+)
+def test_flush_level_is_a_name_or_a_number(given: str | int, level: int) -> None:
+    """Level names are taken in any case."""
+    assert Options(flush_level=given).flush_level == level
+
+
+def test_flush_level_may_be_a_level_of_the_application() -> None:
+    """A level that the application has named is known by its name."""
+    logging.addLevelName(27, "NOTED")
+    assert Options(flush_level="noted").flush_level == 27
+
+
+def test_a_resource_of_the_google_library_is_taken() -> None:
+    """The stock handler's ``Resource`` and a plain mapping mean the same."""
+    stock = Resource(type="gce_instance", labels={"zone": "b"})
+    plain = {"type": "gce_instance", "labels": {"zone": "b"}}
+    for resource in (stock, plain):
+        assert Options(resource=resource).resource == plain  # type: ignore[arg-type]
+
+
+def test_what_the_caller_changes_later_does_not_matter() -> None:
+    """Options hold copies of the mappings."""
+    labels = {"env": "prod"}
+    options = Options(labels=labels)
+    labels["env"] = "test"
+    assert options.labels == {"env": "prod"}
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://127.0.0.1:8085/", "https://logging.example.com", "http://[::1]:1"]
+)
+def test_an_endpoint_is_an_url(endpoint: str) -> None:
+    """A trailing slash is not part of it."""
+    assert Options(endpoint=endpoint).endpoint == endpoint.rstrip("/")
+
+
+def test_the_last_resort_may_be_a_path(tmp_path: Path) -> None:
+    """A path is taken as text and as an object."""
+    for path in (tmp_path / "lost", str(tmp_path / "lost")):
+        assert Options(last_resort=path).last_resort == str(path)  # type: ignore[arg-type]
+
+
+def test_every_option_is_keyword_only() -> None:
+    """Options have no order that could be mistaken."""
+    with pytest.raises(TypeError):
+        Options("project")  # type: ignore[call-arg,misc,unused-ignore]
+
+
+_KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"credential": _KEY},
+        {"credentials": _KEY},
+        {"credentials": [_KEY]},
+        {"client": _KEY},
+        {"token": {"private_key": _KEY}},
+        {"endpoint": f"https://user:{_KEY}@host"},
+    ],
+)
+def test_no_error_shows_what_may_be_a_secret(options: dict[str, object]) -> None:
+    """A misspelt or misplaced secret is named by its type; its value is in no message."""
+    with pytest.raises(forklog.OptionError) as caught:
+        forklog.CloudLoggingHandler(**options)  # type: ignore[arg-type]
+    assert "MIIEvQ" not in str(caught.value)
+    assert "BEGIN" not in str(caught.value)
+
+
+def test_a_misspelt_option_is_guessed_and_all_are_named() -> None:
+    """The message asks for the option that was meant and lists every option."""
+    with pytest.raises(forklog.OptionError, match=r"did you mean credentials\?") as caught:
+        forklog.CloudLoggingHandler(credential="x")
+    for name in ("client", "level", "name", "transport", *Options.__dataclass_fields__):
+        assert f" {name}" in str(caught.value)
+
+
+def test_options_do_not_print_their_credentials() -> None:
+    """Neither ``repr`` of the options nor of the handler shows what a secret may be in."""
+
+    class Credentials:
+        token = _KEY
+
+        def before_request(self) -> None:
+            """Look like credentials of google.auth."""
+
+        def __repr__(self) -> str:
+            return _KEY
+
+    options = Options(credentials=Credentials())
+    assert "MIIEvQ" not in repr(options)
+    assert "credentials=<Credentials>" in repr(options)
+    handler = forklog.CloudLoggingHandler(project="p", credentials=Credentials())
+    assert "MIIEvQ" not in repr(handler)
+
+
+@pytest.mark.parametrize(
+    "project", ["p", "my-project-1", "example.com:old-project", "123456789012", "a" * 30]
+)
+def test_what_is_a_project(project: str) -> None:
+    """Ids, those with a domain before them, and numbers are taken."""
+    assert Options(project=project).project == project
+
+
+@pytest.mark.parametrize("level", ["info", " Info ", "INFO", 20, "20"])
+def test_a_level_is_taken_as_people_write_it(level: int | str) -> None:
+    """Lower case, spaces and digits are all the level."""
+    assert forklog.CloudLoggingHandler(project="p", level=level).level == logging.INFO
