@@ -13,6 +13,7 @@ from forklog.delivery.pipeline import Pipeline
 from forklog.delivery.prebuilt import Parts
 from forklog.encoding.lenient import drop_notice
 from forklog.options import Options
+from forklog.process.thread import FlushThread
 from forklog.snapshot import State
 from forklog.testing import Fail, FakeTransport
 
@@ -108,3 +109,51 @@ def test_after_the_last_hook_the_logging_thread_sends(
     _log(pipeline)
     assert pipeline.state is State.INLINE
     assert len(forklog_transport.entries) == 1
+
+
+class _Reluctant(FlushThread):
+    """A thread that cannot be started so many times."""
+
+    def __init__(self, refusals: list[int]) -> None:
+        super().__init__()
+        self._refusals = refusals
+
+    def start(self, *args: Any) -> None:
+        """Fail as CPython does at a limit of threads."""
+        if self._refusals[0]:
+            self._refusals[0] -= 1
+            raise RuntimeError("can't start new thread")
+        super().start(*args)
+
+
+def test_a_start_that_failed_is_tried_again(
+    host: FakeHost, build: Callable[..., Pipeline], forklog_transport: FakeTransport
+) -> None:
+    """The failing log call sends what waits; the next one has a thread.
+
+    It closes the fault of a process that sent inline for ever after one failure, with no timer
+    for what it logged last.
+    """
+    refusals = [1]
+    host.new_thread = lambda: _Reluctant(refusals)  # type: ignore[method-assign]
+    pipeline = build()
+    _log(pipeline, "first")
+    assert pipeline.state is State.INLINE
+    assert [entry["textPayload"] for entry in forklog_transport.entries] == ["first"]
+    _log(pipeline, "second")
+    assert pipeline.state is State.RUNNING
+    forklog_transport.wait_for(2)
+
+
+def test_a_start_that_fails_for_long_costs_no_log_call_a_try(
+    host: FakeHost, build: Callable[..., Pipeline], forklog_transport: FakeTransport
+) -> None:
+    """While no thread can be had, most records try none, and a flush delivers all of them."""
+    refusals = [10_000]
+    host.new_thread = lambda: _Reluctant(refusals)  # type: ignore[method-assign]
+    pipeline = build()
+    for number in range(200):
+        _log(pipeline, str(number))
+    assert refusals[0] > 9_900
+    assert pipeline.flush(10.0)
+    assert len(forklog_transport.entries) == 200

@@ -1,0 +1,70 @@
+"""Log calls at the edge of the recursion limit, where any further call may raise."""
+
+from __future__ import annotations
+
+from helpers import check_python
+
+
+def test_a_call_near_the_limit_raises_nowhere_that_another_handler_would_not() -> None:
+    """At each depth below the limit the call does as it does with a `NullHandler`.
+
+    A RecursionError is a RuntimeError: it must not pass for a thread that cannot be started.
+    Whatever is lost is counted, and the next record at the top is delivered by a thread.
+    """
+    check_python(
+        """
+        import logging, sys
+        from forklog import CloudLoggingHandler
+        from forklog.testing import FakeTransport
+
+        def at(depth, call):
+            if depth:
+                return at(depth - 1, call)
+            return call()
+
+        def raises(logger, depth, error):
+            def call():
+                try:
+                    logger.error("deep %d", depth, exc_info=error)
+                except RecursionError:
+                    return True
+                return False
+            try:
+                return at(depth, call)
+            except RecursionError:
+                return True
+
+        def deepest():
+            depth = 1
+            while True:
+                try:
+                    at(depth, lambda: None)
+                except RecursionError:
+                    return depth
+                depth += 1
+
+        sys.setrecursionlimit(400)
+        plain = logging.Logger("plain")
+        plain.addHandler(logging.NullHandler())
+        logging.raiseExceptions = False
+        for error in (None, ValueError("x")):
+            transport = FakeTransport()
+            handler = CloudLoggingHandler(transport=transport, max_latency=0.01, last_resort="none")
+            ours = logging.Logger("ours")
+            ours.addHandler(handler)
+            last = deepest()
+            for depth in range(last - 60, last + 1):
+                if not raises(plain, depth, error):
+                    assert not raises(ours, depth, error), (depth - last, error)
+            ours.info("after")
+            transport.wait_until(
+                lambda: any(e.get("textPayload") == "after" for e in transport.entries), 10
+            )
+            assert handler.flush(10)
+            stats = handler.stats()
+            assert stats.state == "running", stats
+            assert stats.accepted == stats.delivered + sum(stats.dropped.values()), stats
+            handler.close()
+        """,
+        is_covered=False,
+    )
