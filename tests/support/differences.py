@@ -238,7 +238,7 @@ DIFFERENCES = (
     Difference(
         'keys of one text, such as `1` and `"1"`',
         "the first is lost",
-        "told apart: `1 (1)`",
+        "distinguished: `1 (1)`",
         "nothing is lost",
         "jsonPayload",
         frozenset(["value: keys of one text"]),
@@ -253,7 +253,7 @@ DIFFERENCES = (
     ),
     Difference(
         "what had to be changed",
-        "not said",
+        "not reported",
         "named in the label `forklog_repaired`",
         "a repair is not silent",
         "labels",
