@@ -51,7 +51,7 @@ class CloudLoggingHandler(StockSurface):
         transport: an object with ``open()`` in place of the HTTP wire, such as
             `forklog.testing.FakeTransport`. Google's ``BackgroundThreadTransport`` means the wire.
         level: as in `logging.Handler`.
-        **options: every option of the README's table; durations in seconds, sizes in bytes. The
+        **options: every option of docs/options.md; durations in seconds, sizes in bytes. The
             stock handler's ``stream``, to which it never writes, is taken and ignored.
 
     Raises:

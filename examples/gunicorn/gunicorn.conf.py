@@ -8,14 +8,8 @@ logconfig_dict = {
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "%(process)d %(name)s: %(message)s"}},
     "handlers": {
-        "cloud": {
-            "class": "forklog.CloudLoggingHandler",
-            "log_name": "web",
-        },
-        "console": {
-            "class": "logging.StreamHandler",
-            "formatter": "plain",
-        },
+        "cloud": {"class": "forklog.CloudLoggingHandler", "log_name": "web"},
+        "console": {"class": "logging.StreamHandler", "formatter": "plain"},
     },
     "root": {"level": "INFO", "handlers": ["cloud"]},
     "loggers": {
