@@ -108,6 +108,11 @@ def _error(status: int, details: Sequence[object] = ()) -> bytes:
     return orjson.dumps({"error": error})
 
 
+def _check(outcome: object) -> None:
+    if not isinstance(outcome, Deliver | Fail | Refuse | Hang | Disconnect):
+        raise TypeError(f"an outcome is a value such as Fail(503), not {outcome!r}")
+
+
 class Script:
     """The outcomes to come, in one process; a forked child goes on where its parent was."""
 
@@ -119,7 +124,13 @@ class Script:
         self._until: float | None = None
 
     def add(self, *outcomes: Outcome) -> None:
-        """Append outcomes; safe while another thread sends."""
+        """Append outcomes; safe while another thread sends.
+
+        Raises:
+            TypeError: one is no outcome, such as the class `Fail` in place of ``Fail(503)``.
+        """
+        for outcome in outcomes:
+            _check(outcome)
         self._ahead.extend(outcomes)
 
     def step(self) -> Outcome:

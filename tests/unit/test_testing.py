@@ -7,7 +7,7 @@ import os
 import re
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from helpers import check_python, python_path, wait_until
@@ -74,6 +74,13 @@ def test_the_script_is_followed_in_order(forklog_transport: FakeTransport) -> No
     outcomes = [request.outcome for request in forklog_transport.sent]
     assert outcomes == ["fail", "fail", "deliver", "refuse", "disconnect", "deliver"]
     assert [len(request.stored) for request in forklog_transport.sent] == [0, 0, 2, 1, 0, 1]
+
+
+@pytest.mark.parametrize("wrong", [Fail, Deliver, 503, None])
+def test_what_is_no_outcome_is_refused_at_once(wrong: Any) -> None:
+    """A class without its parentheses raises at construction, not in the flush thread."""
+    with pytest.raises(TypeError, match=r"a value such as Fail\(503\)"):
+        FakeTransport(wrong)
 
 
 def test_a_failure_may_last_for_a_time(forklog_transport: FakeTransport) -> None:
