@@ -136,8 +136,9 @@ class Pipeline(Leaving):
             self.worker.start_thread(name, self._thread_ended, self._thread_failed)
         except RecursionError:  # a RuntimeError as well; the next record is less deep
             raise
-        except RuntimeError:
-            self._thread_failed()
+        except RuntimeError as error:
+            # From 3.12 on none starts while the interpreter shuts down: the exit hooks deliver.
+            self._thread_failed(is_wanted="interpreter shutdown" not in str(error))
 
     def _thread_ended(self) -> None:
         """Take note, in the flush thread, that it ends: the next entry starts another one."""
@@ -184,11 +185,11 @@ class Pipeline(Leaving):
         if self.mark[0]:
             self._wake_if_pending()
 
-    def _thread_failed(self) -> None:
+    def _thread_failed(self, *, is_wanted: bool = True) -> None:
         """Send here what waits; the next record tries again, later ones once a second at most."""
         self._retry_at = monotonic() + self._retry_wait
         self._retry_wait = min(2 * self._retry_wait or _FIRST_RETRY, _LONGEST_RETRY)
-        self._go_inline("the flush thread cannot run", is_wanted=True)
+        self._go_inline("the flush thread cannot run", is_wanted=is_wanted)
 
     def _go_inline(self, why: str, *, is_wanted: bool = False) -> None:
         self.state = State.INLINE
