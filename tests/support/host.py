@@ -8,6 +8,8 @@ from forklog.clock import monotonic
 from forklog.process.host import ThisProcess
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from forklog.process.base import Member
 
 
@@ -19,6 +21,7 @@ class FakeHost(ThisProcess):
         self.loads = False
         self.threads = True
         self.past_hooks = False
+        self.seconds = 10.0
         self.members: list[Member] = []
 
     def may_run_threads(self) -> bool:
@@ -41,9 +44,16 @@ class FakeHost(ThisProcess):
         """Keep the pipeline, for `end`."""
         self.members.append(member)
 
+    def flush_at_exit(self, members: Sequence[Member]) -> None:
+        """Do as `end`, for some pipelines; the real one would end the test's own process."""
+        self._end(members, self.seconds)
+
     def end(self, seconds: float) -> None:
         """Play the hook of an exit."""
+        self._end(self.members, seconds)
+
+    def _end(self, members: Sequence[Member], seconds: float) -> None:
         deadline = monotonic() + seconds
-        for member in self.members:
+        for member in members:
             if member.begin_exit():
                 member.end_exit(is_settled=member.await_exit(deadline))
