@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _MAX_CHARS = 500  # of a value in a message
+_SIGNS = ("-----BEGIN", "private_key", "Bearer ")  # of a secret that was given to another option
 
 
 class ForklogError(Exception):
@@ -30,13 +31,16 @@ class OptionError(ForklogError, ValueError):
     def __init__(self, option: str, value: object, rule: str, remedy: str) -> None:
         """Compose the message from its four parts; keep the option's name for programs."""
         kind = "variable" if option.isupper() else "option"
-        super().__init__(f"{kind} {option}={_shown(value)}: {rule}; {remedy}")
+        super().__init__(f"{kind} {option}={shown(value)}: {rule}; {remedy}")
         self.option = option
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return a value for a message, cut; the type alone where it looks like a secret."""
     try:
         text = repr(value)
     except Exception:  # noqa: BLE001 - a repr of the application
         text = repr(Hidden(value))
+    if any(sign in text for sign in _SIGNS):
+        return repr(Hidden(value))
     return text if len(text) <= _MAX_CHARS else f"{text[:_MAX_CHARS]}..."

@@ -163,6 +163,10 @@ _KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg"
         {"client": _KEY},
         {"token": {"private_key": _KEY}},
         {"endpoint": f"https://user:{_KEY}@host"},
+        {"endpoint": "-----BEGIN PRIVATE KEY-----MIIEvQ"},
+        *({name: _KEY} for name in ("project", "log_name", "labels", "resource", "last_resort")),
+        *({name: _KEY} for name in ("level", "flush_level", "on_drop", "transport", "max_latency")),
+        {"labels": {"key": 5, "other": _KEY}},
     ],
 )
 def test_no_error_shows_what_may_be_a_secret(options: dict[str, object]) -> None:

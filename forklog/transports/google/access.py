@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import google.auth
 import google.auth.exceptions
 
-from forklog.errors import OptionError
+from forklog.errors import OptionError, shown
 from forklog.option_checks import check_emulator, is_loopback, is_project
 from forklog.options import Options
 from forklog.transports import pools
@@ -158,7 +158,7 @@ def find_access(options: Options) -> Access:
     project = known_project(options)
     if project and not is_project(project):
         name = "GOOGLE_CLOUD_PROJECT" if os.environ.get("GOOGLE_CLOUD_PROJECT") else _OLD_NAME
-        text = f"the variable {name} is no project id: {project!r}; correct it or unset it"
+        text = f"the variable {name} is no project id: {shown(project)}; correct it or unset it"
         raise WireError(text, is_blocked=True)
     if _is_anonymous(options):
         named = project or getattr(options.credentials, "project_id", None)
