@@ -1,8 +1,8 @@
 """Beside the handler: what an application may override of `logging.Handler`, and its lock.
 
 Overriding is by a subclass, by a patch of a class or by a patch of one handler. The handler decides
-once how its records are encoded, and again after a patch. A record of a handler that nobody
-overrides pays nothing for the question.
+once how its records are encoded, and again after a patch. A record of a handler
+without overrides pays nothing for the question.
 """
 
 from __future__ import annotations

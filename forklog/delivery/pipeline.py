@@ -86,7 +86,7 @@ class Pipeline(Leaving):
             raise
 
     def _advance(self) -> None:
-        """Do what the state asks for after an offer; where somebody else does it already, leave."""
+        """Do what the state asks for after an offer; where another frame does it already, leave."""
         turn, token = self._start_turn, object()
         while True:
             try:
@@ -224,7 +224,7 @@ class Pipeline(Leaving):
         self.swallowed += 1
 
     def stop_when_idle(self) -> None:
-        """Let the thread end once everything is delivered; for a handler nobody holds any more."""
+        """Let the thread end once everything is delivered; for a handler that was collected."""
         self.worker.stops_when_idle = True
         self.worker.wakeup.set()
 

@@ -164,7 +164,7 @@ class Leaving:
         self.ending.say_all()
 
     def retire(self) -> bool:
-        """Have the logging threads send from now on: after the last hook nobody waits for ours.
+        """Have the logging threads send from now on: after the last hook none waits for ours.
 
         Returns:
             Whether the thread has ended, or is about to.

@@ -10,7 +10,7 @@ _allocate_lock = threading.Lock  # as it was at import, like the flush thread; s
 
 
 class Wakeup:
-    """Wake one waiting thread. Rings while nobody waits are kept, but only one of them."""
+    """Wake one waiting thread. Wake-ups without a waiter are kept, but only one of them."""
 
     __slots__ = ("_lock",)
 

@@ -81,7 +81,7 @@ class Sender:
             # The flush thread lives on; others get what ends them once it is booked.
             told.error = None if timeout is None else error
             if verdict.kind is Kind.BLOCKED and not self._in_flight.is_suspect(batch):
-                self._wire.close()  # what somebody mends may be read when it is opened again
+                self._wire.close()  # what a person repairs may be read at the next open
             outcome = self._settle(batch, verdict, told)
         finally:
             if TURN in self._sending and self._sending[TURN] is token:
@@ -199,7 +199,7 @@ class Sender:
             return min(self.oldest_to_send(), self._buffer.oldest_aside())
 
     def oldest_to_send(self) -> bytes:
-        """Return the same, without what is set aside: nobody waits for that."""
+        """Return the same, without what is set aside: no flush waits for that."""
         with self.ledger.lock:
             return min([self._buffer.oldest(), *self._in_flight.oldest()])
 
