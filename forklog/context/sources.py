@@ -35,7 +35,7 @@ def _from_django() -> LogContext | None:
 
 
 SOURCES = (
-    Source(_DJANGO_MIDDLEWARE, _from_django),
     Source("flask", _from_flask),
+    Source(_DJANGO_MIDDLEWARE, _from_django),  # the stock handler asks Django before Flask
     Source("opentelemetry.trace", _from_opentelemetry),
 )

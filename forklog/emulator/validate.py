@@ -26,7 +26,6 @@ _LOG_NAME: Final = re.compile(
     r"/?((?:projects|organizations|billingAccounts|folders)/[\w.:-]{1,200})/logs/([^/]+)", re.ASCII
 )
 _LOG_ID: Final = re.compile(r"(?:[A-Za-z0-9_.-]|%2[Ff])+")
-_SPAN_ID: Final = re.compile(r"[0-9a-fA-F]{16}")
 
 
 class Row(NamedTuple):
@@ -65,7 +64,6 @@ def settle(entry: dict[str, Any], defaults: Defaults, order: int, new_id: str) -
         raise ApiError("A monitored resource must be specified for each log entry")
     entry.setdefault("resource", defaults.resource)
     _settle_labels(entry, defaults.labels)
-    _check_span(entry)
     when = entry.get("timestamp", defaults.received + order)
     if when > defaults.received + timestamps.DAY:
         raise ApiError("Timestamp is over a day in the future")
@@ -113,13 +111,6 @@ def _cut(text: str, max_bytes: int) -> str:
     if len(text) * 4 <= max_bytes or len(raw := text.encode()) <= max_bytes:
         return text
     return raw[: max_bytes - 3].decode(errors="ignore") + "..."
-
-
-def _check_span(entry: dict[str, Any]) -> None:
-    span = entry.get("spanId")
-    if span and not _SPAN_ID.fullmatch(span):
-        msg = f"Span ID {span[:100]!r} is not a 16-character hexadecimal encoding of 8 bytes"
-        raise ApiError(msg)
 
 
 def _encode(entry: dict[str, Any]) -> bytes:

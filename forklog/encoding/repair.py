@@ -23,7 +23,7 @@ MAX_HTTP_BYTES = 8_192
 MAX_SOURCE_BYTES = 4_096
 MAX_TRACE_BYTES = 1_024
 
-SPAN_ID = re.compile(r"[0-9a-fA-F]{16}\Z")
+MAX_SPAN_BYTES = 1_024
 _DURATION = re.compile(r"\d{1,12}(\.\d{1,9})?s\Z", re.ASCII)
 _INT64_MAX = 2**63
 _INT32_MAX = 2**31
@@ -51,9 +51,9 @@ def flag_of(value: object) -> tuple[bool, bool]:
 
 
 def span_id_of(value: object) -> tuple[str | None, bool]:
-    """Return a span id of 16 hexadecimal digits; a number is written as such."""
-    if isinstance(value, str) and SPAN_ID.match(value):
-        return value, False
+    """Return a span id: any text, within its limit; a number as 16 hexadecimal digits."""
+    if isinstance(value, str):
+        return _bounded(value, MAX_SPAN_BYTES)
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**64:
         return f"{value:016x}", False
     return None, True
@@ -72,8 +72,9 @@ def source_location_of(value: object) -> tuple[dict[str, str] | None, bool]:
             changed = changed or is_cut
     line = _whole(given.get("line"))
     changed = changed or len(given) > len(location) + (line is not None)
-    is_one = bool(location) or line is not None
-    return ({**location, "line": str(line or 0)} if is_one else None), changed
+    if line is not None:
+        location["line"] = str(line)
+    return location or None, changed
 
 
 def location_of(record: logging.LogRecord) -> tuple[dict[str, str] | None, bool]:

@@ -26,7 +26,7 @@ from google.cloud import logging as stock
 from google.cloud.logging_v2.handlers import CloudLoggingFilter, _helpers, _monitored_resources
 from google.cloud.logging_v2.handlers.middleware.request import RequestMiddleware
 from google.cloud.logging_v2.handlers.transports import BackgroundThreadTransport, SyncTransport
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from forklog import CloudLoggingHandler, OptionError
@@ -88,12 +88,14 @@ CORPUS: list[Plain] = [
     _case("labels", labels={}),
     _case("trace", trace=f"projects/p/traces/{_TRACE}", span_id="000000000000000a"),
     _case("trace", trace="", span_id="", trace_sampled=False),
+    _case("trace", trace="not a trace", span_id="456"),
     _case("trace", trace="t", trace_sampled=True),
     _case("request", http_request={"requestMethod": "GET", "status": 404, "latency": "0.5s"}),
     _case("request", http_request={"request_url": "/x", "response_size": "10", "cacheHit": True}),
     _case("request", http_request={}),
     _case("source", source_location={"file": "f", "line": 5, "function": "g"}),
     _case("source", source_location={"file": "f"}),
+    _case("source", source_location={"function": "g", "line": 0}),
     _case("source", source_location=None),
     _case("resource", resource=stock.Resource(type="gce_instance", labels={"zone": "z"})),
     _case("none of ours", user="u", request=object()),
@@ -489,21 +491,24 @@ def test_other_transports_are_refused(kind: Any) -> None:
 
 
 _HEADER = st.from_regex(
-    r"\s?[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-x)?\s?", fullmatch=True
+    r"\s?0[01]-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-x)?\s?", fullmatch=True
 )
-_CLOUD = st.from_regex(r"[\w-]{1,32}(/\w{1,20})?(;o=[01x])?", fullmatch=True)
+_CLOUD = st.from_regex(r"[0-9a-f]{31,33}(/[0-9_a]{1,21})?(;o=[01x])?", fullmatch=True)
 _ODD = st.text("0aF-/;o=1 ", max_size=30)
 
 
 @given(traceparent=st.none() | _HEADER | _ODD, cloud=st.none() | _CLOUD | _ODD)
+@example(f"00-{_TRACE}-b7ad6b7169203331-01", None)
+@example(None, f"{_TRACE}/10;o=1")
 def test_odd_trace_headers(traceparent: str | None, cloud: str | None) -> None:
-    """Trace, span and sampling are read as the stock handler does, wherever a trace is named."""
+    """Where forklog reads a trace, the stock handler reads the same; it reads every proper one."""
     trace, span, is_sampled = _helpers._parse_trace_parent(traceparent)
-    if trace is None:
+    if trace is None or parse_headers(traceparent, None)[0] is None:
         trace, span, is_sampled = _helpers._parse_xcloud_trace(cloud)
-    if trace is None:  # a span and no trace, which the stock handler sends
-        assert parse_headers(traceparent, cloud)[0] is None
-        return
     found = parse_headers(traceparent, cloud)
+    if found[0] is None:
+        assert not re.fullmatch(r"(?!0{32})[0-9a-f]{32}(/\d+)?(;o=[01])?", cloud or "")
+        assert not re.fullmatch(r"00-(?!0{32})\w{32}-(?!0{16})\w{16}-\w{2}", traceparent or "")
+        return
     assert (found[0], found[2]) == (trace, is_sampled)
     assert found[1] == span or "_" in str(cloud)  # to int() 1_0 is a number

@@ -480,6 +480,10 @@ def test_the_project_comes_from_option_environment_credentials(
     assert find_access(Options(**given)).project == "of-env"
     assert find_access(Options(project="of-option", **given)).project == "of-option"
     monkeypatch.delenv("GOOGLE_CLOUD_PROJECT")
+    monkeypatch.setenv("GCLOUD_PROJECT", "of-old")
+    assert find_access(Options(**given)).project == "of-old"
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "")  # as google.auth counts it
+    assert find_access(Options(**given)).project == "of-credentials"
     assert find_access(Options(endpoint="http://127.0.0.1:1")).project == "local-project"
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DEFAULT_ENDPOINT = "https://logging.googleapis.com"
 _SCOPES = ("https://www.googleapis.com/auth/logging.write",)
-_OLD_NAME = "GCLOUD_PROJECT"
+_NAME, _OLD_NAME = "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"
 _LOCAL_PROJECT = "local-project"
 # What google.auth imports once it has seen which credentials there are. Imported by the flush
 # thread it could be half imported at a fork, and for ever in the child.
@@ -63,8 +63,11 @@ class Access:
 
 
 def known_project(options: Options) -> str | None:
-    """Return the project id if it is known without asking anybody."""
-    return options.project or os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get(_OLD_NAME)
+    """Return the project id if it is known without asking anybody.
+
+    As with google.auth, a GOOGLE_CLOUD_PROJECT that is set to nothing hides the old name.
+    """
+    return options.project or os.environ.get(_NAME, os.environ.get(_OLD_NAME)) or None
 
 
 def endpoint_of(options: Options) -> str:
@@ -157,7 +160,7 @@ def find_access(options: Options) -> Access:
         raise WireError(str(error), is_blocked=True) from error
     project = known_project(options)
     if project and not is_project(project):
-        name = "GOOGLE_CLOUD_PROJECT" if os.environ.get("GOOGLE_CLOUD_PROJECT") else _OLD_NAME
+        name = _NAME if _NAME in os.environ else _OLD_NAME
         text = f"the variable {name} is no project id: {shown(project)}; correct it or unset it"
         raise WireError(text, is_blocked=True)
     if _is_anonymous(options):

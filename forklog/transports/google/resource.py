@@ -27,12 +27,14 @@ class _Rule(NamedTuple):
 
     type: str
     needs: tuple[str, ...]
-    """Environment variables that must be set, or ``@path`` for a key of the metadata server."""
+    """Variables that must be set, if to nothing, or ``@path`` for a key of the metadata server."""
     labels: Mapping[str, str]
+    """By label: where its value comes from, as in `needs`; ``A|B`` is A where A is set, else B."""
 
 
 _REGION, _ZONE, _CLUSTER = "@instance/region", "@instance/zone", "@instance/attributes/cluster-name"
-_LOCATION = "@instance/attributes/cluster-location"
+_LOCATION, _ID = "@instance/attributes/cluster-location", "@instance/id"
+_PROJECT = "@project/project-id"
 _RULES = (
     _Rule(
         "gae_app",
@@ -52,7 +54,7 @@ _RULES = (
     _Rule(
         "cloud_function",
         ("FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE", "K_SERVICE"),
-        {"function_name": "K_SERVICE", "region": _REGION},
+        {"function_name": "FUNCTION_NAME|K_SERVICE", "region": _REGION},
     ),
     _Rule(
         "cloud_run_revision",
@@ -69,7 +71,7 @@ _RULES = (
         ("CLOUD_RUN_JOB", "CLOUD_RUN_EXECUTION", "CLOUD_RUN_TASK_INDEX", "CLOUD_RUN_TASK_ATTEMPT"),
         {"job_name": "CLOUD_RUN_JOB", "location": _REGION},
     ),
-    _Rule("gce_instance", ("@instance/id",), {"instance_id": "@instance/id", "zone": _ZONE}),
+    _Rule("gce_instance", (_ID,), {"instance_id": _ID, "zone": _ZONE}),
 )
 
 
@@ -83,7 +85,7 @@ def detect_resource(
     """Return the MonitoredResource of this machine; ``global`` where it is none of Google's.
 
     Args:
-        project: its project id.
+        project: the project to use where the metadata server names none, as outside of Google.
         environ: the environment.
         read: returns a key of the metadata server, None if it has none; or raises NoAnswerError.
         is_googles: the machine is known to be one of Google's, where the server is to be awaited.
@@ -94,25 +96,25 @@ def detect_resource(
     """
     known: dict[str, str | None] = {}
     try:
-        known["@instance/id"] = read("instance/id")
+        known[_ID] = read("instance/id")
     except NoAnswerError as error:
         if is_to_be_awaited(error, is_googles=is_googles):
             raise
-        known = dict.fromkeys(("@instance/id", _CLUSTER, _LOCATION, _REGION, _ZONE))
+        known = dict.fromkeys((_ID, _CLUSTER, _LOCATION, _REGION, _ZONE, _PROJECT))
 
     def value(source: str) -> str | None:
         if not source.startswith("@"):
-            return environ.get(source)
+            first, _, second = source.partition("|")
+            return environ.get(first, environ.get(second))
         if source not in known:
             known[source] = read(source[1:])
-        return known[source]
+        found = known[source]
+        return found.rsplit("/", 1)[-1] if found and source == _REGION else found
 
     for rule in _RULES:
-        if all(value(need) for need in rule.needs):
+        if all(value(need) is not None for need in rule.needs):
             labels = {name: value(source) or "" for name, source in rule.labels.items()}
-            for name in ("region", "location"):
-                labels.update({k: v.rsplit("/", 1)[-1] for k, v in labels.items() if k == name})
-            return {"type": rule.type, "labels": {"project_id": project, **labels}}
+            return {"type": rule.type, "labels": {"project_id": value(_PROJECT) or project} | labels}
     return {"type": "global", "labels": {"project_id": project}}
 
 

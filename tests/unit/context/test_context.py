@@ -30,7 +30,11 @@ PARENT = f"00-{TRACE}-{SPAN}-01"
     [
         (PARENT, None, (TRACE, SPAN, True)),
         (PARENT[:-1] + "0", "other/1;o=1", (TRACE, SPAN, False)),
-        (f"00-{TRACE}-{SPAN}-03-more", None, (TRACE, SPAN, True)),
+        (f"01-{TRACE}-{SPAN}-03-more", None, (TRACE, SPAN, True)),
+        (f"00-{TRACE}-{SPAN}-03-more", None, (None, None, False)),
+        (f"00-{TRACE}-{SPAN}-03-", f"{TRACE}/10", (TRACE, "000000000000000a", False)),
+        (f"00-{TRACE}-{SPAN}-0\N{ARABIC-INDIC DIGIT ONE}", None, (None, None, False)),
+        (f"00-{TRACE.upper()}-{SPAN}-01", None, (None, None, False)),
         (f"ff-{TRACE}-{SPAN}-01", None, (None, None, False)),
         (f"00-{'0' * 32}-{SPAN}-01", None, (None, None, False)),
         (f"00-{TRACE}-{'0' * 16}-01", None, (None, None, False)),
@@ -42,6 +46,13 @@ PARENT = f"00-{TRACE}-{SPAN}-01"
         (None, f"{TRACE}/0", (TRACE, None, False)),
         (None, f"{TRACE}/{2**64}", (TRACE, None, False)),
         (None, f"{TRACE}/{'9' * 5000};o=1", (TRACE, None, True)),
+        (None, f"{TRACE.upper()};o=1", (TRACE.upper(), None, True)),
+        (None, "not a trace", (None, None, False)),
+        (None, "not/1;o=1", (None, None, False)),
+        (None, f"{TRACE}0/1;o=1", (None, None, False)),
+        (None, f"{TRACE[1:]}/1;o=1", (None, None, False)),
+        (None, f"{'0' * 32}/1;o=1", (None, None, False)),
+        (None, f"{TRACE}/1;o=1 <script>", (None, None, False)),
         (None, "", (None, None, False)),
         (5, b"x", (None, None, False)),
     ],
@@ -153,6 +164,21 @@ def test_a_request_that_googles_django_middleware_keeps_is_known(*, is_allowed: 
     assert entry["spanId"] == "000000000000000a"
     assert entry["httpRequest"]["requestMethod"] == "PUT"
     assert entry["httpRequest"].get("requestUrl") == ("http://host/path" if is_allowed else None)
+
+
+@pytest.mark.usefixtures("flask_request")
+def test_django_is_asked_before_flask() -> None:
+    """Where both have a request, as in Django behind Flask's dispatcher, Django's counts.
+
+    Closes: another request than the stock handler's.
+    """
+    django_middleware._thread_locals.request = DjangoRequest()
+    try:
+        entry = Road().one(record_of())
+    finally:
+        del django_middleware._thread_locals.request
+    assert entry["httpRequest"]["requestMethod"] == "PUT"
+    assert entry["spanId"] == "000000000000000a"
 
 
 def test_a_framework_imported_later_is_noticed() -> None:

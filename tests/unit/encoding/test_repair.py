@@ -54,8 +54,8 @@ def test_a_field_of_a_wrong_type_is_left_out(name: str, field: str, value: Any) 
 
 @pytest.mark.parametrize("value", [Hostile(), HostileMapping(), 5, [1], object(), b"b"])
 def test_a_trace_of_a_wrong_type_is_left_out(value: Any) -> None:
-    """A trace that is no text and a span id that is none are left out, both named."""
-    entry = _one(trace=value, span_id=value if value != 5 else "5")
+    """A trace that is no text and a span id that is neither are left out, both named."""
+    entry = _one(trace=value, span_id=value if value != 5 else -5)
     assert "trace" not in entry
     assert "spanId" not in entry
     assert _mark(entry) == "spanId,trace"
@@ -69,13 +69,17 @@ def test_a_trace_of_a_wrong_type_is_left_out(value: Any) -> None:
         (2**64, None),
         (-1, None),
         (True, None),
-        ("0123456789abcde", None),
-        ("0123456789abcdefg", None),
-        ("0123456789abcdef\n", None),
+        ("456", "456"),
+        ("0123456789abcdefg", "0123456789abcdefg"),
+        ("0123456789abcdef\n", "0123456789abcdef\n"),
+        ("s" * 1_024, "s" * 1_024),
     ],
 )
 def test_span_ids(span_id: Any, expected: str | None) -> None:
-    """A span id is 16 hexadecimal digits; a number is written so, others are left out."""
+    """A span id that is text is stored as given; a number is written as 16 hexadecimal digits.
+
+    Closes: a span id that Cloud Logging stores, dropped for its form.
+    """
     entry = _one(span_id=span_id)
     assert entry.get("spanId") == expected
     assert (_mark(entry) == "spanId") == (expected is None)
@@ -162,6 +166,13 @@ def test_a_source_location_of_extra() -> None:
     assert entry["sourceLocation"] == {"file": "f", "line": "12"}
     assert "sourceLocation" not in _one(source_location=None)
     assert _one(source_location={"file": "f", "line": 2**70})["sourceLocation"] == {"file": "f"}
+
+
+@pytest.mark.parametrize("given", [{"file": "f"}, {"function": "g"}, {"line": 0}, {"line": 7}, {}])
+def test_a_given_source_location_gets_no_field(given: dict[str, Any]) -> None:
+    """What is sent has the keys that were given, and no line of zero beside them."""
+    expected = {key: str(value) for key, value in given.items()}
+    assert source_location_of(given) == (expected or None, False)
 
 
 _NOW = 1_800_000_000.0

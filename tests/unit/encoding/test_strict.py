@@ -85,7 +85,7 @@ ODD: dict[str, dict[str, Any]] = {
     "fields that are none": {"json_fields": [1]},
     "a surrogate": {"json_fields": {"a": "\ud800"}},
     "much": {"json_fields": {"a": "x" * 300_000}},
-    "a wrong span": {"span_id": "nonsense"},
+    "a long span": {"span_id": "s" * 2_000},
     "a span that is a number": {"span_id": 5},
     "a wrong trace": {"trace": 5},
     "a long trace": {"trace": "x" * 2000},

@@ -74,6 +74,12 @@ RUN = {"K_SERVICE": "svc", "K_REVISION": "rev", "K_CONFIGURATION": "conf"}
             MACHINE,
             ("cloud_run_job", {"job_name": "j", "location": "r"}),
         ),
+        (
+            dict.fromkeys(RUN, ""),
+            MACHINE,
+            ("cloud_run_revision", {"service_name": "", "revision_name": "", "location": "r",
+                                    "configuration_name": ""}),
+        ),
         (RUN, {}, ("cloud_run_revision", {"service_name": "svc", "revision_name": "rev",
                                           "location": "", "configuration_name": "conf"})),
         ({"K_SERVICE": "svc"}, MACHINE,
@@ -295,15 +301,38 @@ _LEGACY = {"FUNCTION_NAME": "f", "FUNCTION_REGION": "x", "ENTRY_POINT": "e"}
 _BATCH = {"CLOUD_RUN_JOB": "j", "CLOUD_RUN_EXECUTION": "e", "CLOUD_RUN_TASK_INDEX": "0",
           "CLOUD_RUN_TASK_ATTEMPT": "0"}  # fmt: skip
 _BUILD = {"BUILD_ID": "b", "PROJECT_ID": "p"}
+_POOL = {"CLOUD_RUN_WORKER_POOL": "w", "CLOUD_RUN_WORKER_POOL_REVISION": "w-1"}
+_KNATIVE = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", **RUN}
+_ENVIRONMENTS = {
+    "gce": {},
+    "app engine standard": {**_STANDARD, "GAE_ENV": "standard"},
+    "app engine flexible": {**_STANDARD, "GAE_ENV": "flex"},
+    "functions 1": _LEGACY,
+    "functions 2": {**FUNCTION, **RUN},
+    "functions 2 with the old name": {**FUNCTION, **RUN, "FUNCTION_NAME": "old"},
+    "run service": RUN,
+    "run job": _BATCH,
+    "run worker pool": _POOL,
+    "kubernetes": _KNATIVE,
+    "build": _BUILD,
+    "set to nothing": dict.fromkeys(_STANDARD, ""),
+    "a name set to nothing": {**FUNCTION, **RUN, "FUNCTION_NAME": ""},
+    "one missing": {"K_SERVICE": "svc", "K_REVISION": "rev"},
+}
+_KEYS = {
+    "machine": MACHINE,
+    "cluster": {**MACHINE, **_GKE},
+    "cluster of a long location": {**MACHINE, **_GKE,
+                                   "instance/attributes/cluster-location": "projects/1/zones/z"},
+    "cluster without a name": {**MACHINE, CLUSTER: ""},
+    "run": {"instance/id": "0087", "instance/region": "projects/1/regions/r",
+            "instance/zone": "projects/1/zones/r-1"},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("missing", ["", "id", "zone", "region", "cluster-location"])
-@pytest.mark.parametrize("keys", [MACHINE, {**MACHINE, **_GKE}], ids=["machine", "cluster"])
-@pytest.mark.parametrize(
-    "environ",
-    [{}, _STANDARD, _LEGACY, {**FUNCTION, **RUN}, RUN, _BATCH, _BUILD],
-    ids=["gce", "app engine", "functions 1", "functions 2", "run", "run job", "build"],
-)
+@pytest.mark.parametrize("keys", _KEYS.values(), ids=_KEYS)
+@pytest.mark.parametrize("environ", _ENVIRONMENTS.values(), ids=_ENVIRONMENTS)
 def test_each_environment_is_the_stock_handler_s(
     monkeypatch: pytest.MonkeyPatch,
     machine: Metadata,
@@ -313,10 +342,11 @@ def test_each_environment_is_the_stock_handler_s(
 ) -> None:
     """Types and labels are those of google-cloud-logging, whichever single key the server lacks.
 
-    Closes: one missing key voids the others; an answer of 404 taken for silence.
+    Closes: one missing key voids the others; an answer of 404 taken for silence; a variable or a
+    key that is set to nothing taken for one that is not set; the project of the option as label.
     """
     values = {k: v for k, v in keys.items() if not (missing and k.endswith(f"/{missing}"))}
-    values["project/project-id"] = "p"
+    values["project/project-id"] = "machine-project"
 
     def tell(connection: socket.socket, head: str) -> None:
         path = head.split()[1].removeprefix("/computeMetadata/v1/")
@@ -326,7 +356,7 @@ def test_each_environment_is_the_stock_handler_s(
             answer(connection, 404, None, "Metadata-Flavor: Google")
 
     machine.tell = tell
-    for name in {*_STANDARD, *_LEGACY, *FUNCTION, *RUN, *_BATCH, *_BUILD} & {*os.environ}:
+    for name in {name for known in _ENVIRONMENTS.values() for name in known} & {*os.environ}:
         monkeypatch.delenv(name)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
@@ -335,6 +365,7 @@ def test_each_environment_is_the_stock_handler_s(
     expected = stock.detect_resource("p")
     found = detect_resource("p", environ, is_googles=True)
     assert found == {"type": expected.type, "labels": expected.labels}
+    assert (found["type"] == "global") == (found["labels"]["project_id"] == "p")
 
 
 def _ask_stock(host: str, key: str) -> str | None:
