@@ -14,9 +14,7 @@ _TRACEPARENT = re.compile(
     r"-(?!0{16})(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(?P<more>-.*)?\s?\Z"
 )
 # Google's documentation of Cloud Trace: TRACE_ID/SPAN_ID;o=OPTIONS, the trace in 32 digits.
-_CLOUD_TRACE = re.compile(
-    r"\s?(?!0{32})([0-9a-fA-F]{32})(?:/([\w-]+))?(?:;o=(\d))?\s?\Z", re.ASCII
-)
+_CLOUD_TRACE = re.compile(r"\s?(?!0{32})([0-9a-fA-F]{32})(?:/([\w-]+))?(?:;o=(\d))?\s?\Z", re.ASCII)
 _SPAN = re.compile(r"\d{1,20}\Z", re.ASCII)
 # A request's environment is the place that lives as long as the request.
 _ENVIRON_KEY = "forklog.context"

@@ -490,9 +490,7 @@ def test_other_transports_are_refused(kind: Any) -> None:
         CloudLoggingHandler(project="p", transport=kind)
 
 
-_HEADER = st.from_regex(
-    r"\s?0[01]-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-x)?\s?", fullmatch=True
-)
+_HEADER = st.from_regex(r"\s?0[01]-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-x)?\s?", fullmatch=True)
 _CLOUD = st.from_regex(r"[0-9a-f]{31,33}(/[0-9_a]{1,21})?(;o=[01x])?", fullmatch=True)
 _ODD = st.text("0aF-/;o=1 ", max_size=30)
 

@@ -102,6 +102,22 @@ def detect_resource(
             raise
         known = dict.fromkeys((_ID, _CLUSTER, _LOCATION, _REGION, _ZONE, _PROJECT))
 
+    value = _lookup(known, environ, read)
+    for rule in _RULES:
+        if all(value(need) is not None for need in rule.needs):
+            labels = {name: value(source) or "" for name, source in rule.labels.items()}
+            own = {"project_id": value(_PROJECT) or project}
+            return {"type": rule.type, "labels": own | labels}
+    return {"type": "global", "labels": {"project_id": project}}
+
+
+def _lookup(
+    known: dict[str, str | None],
+    environ: Mapping[str, str],
+    read: Callable[[str], str | None],
+) -> Callable[[str], str | None]:
+    """Return a function from a source to its value; a key is read once, and kept in ``known``."""
+
     def value(source: str) -> str | None:
         if not source.startswith("@"):
             first, _, second = source.partition("|")
@@ -111,11 +127,7 @@ def detect_resource(
         found = known[source]
         return found.rsplit("/", 1)[-1] if found and source == _REGION else found
 
-    for rule in _RULES:
-        if all(value(need) is not None for need in rule.needs):
-            labels = {name: value(source) or "" for name, source in rule.labels.items()}
-            return {"type": rule.type, "labels": {"project_id": value(_PROJECT) or project} | labels}
-    return {"type": "global", "labels": {"project_id": project}}
+    return value
 
 
 def resource_of_environment(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
