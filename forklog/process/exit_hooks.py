@@ -175,8 +175,9 @@ def _members() -> list[Member]:
 
 
 def renew() -> None:
-    """Put our hook back where an application has set its own `uwsgi.atexit` since. Never blocks."""
+    """Put our hooks back where an application has set its own since. Never blocks."""
     uwsgi.chain_hook("atexit", _leave, again=True)
+    uwsgi.before_reload_on_exception(_leave)
     if _forker and not thread_end.are_others_alive():
         _leave_forsaken()
 
