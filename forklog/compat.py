@@ -19,34 +19,44 @@ from forklog.transports.google.resource import environment_labels, resource_of_e
 
 DEFAULT_ENDPOINT = "https://logging.googleapis.com"
 _OF_THE_HANDLER = ("client", "level", "name", "transport")
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(Options)}
 _BACKGROUND = "BackgroundThreadTransport"  # google's default: a class, of which it makes a thread
 
 
-def options_of(client: Any, name: str | None, given: dict[str, Any]) -> Options:
-    """Return the options; what a client of google's knows stands in for what is not given."""
+def options_of(
+    client: Any, name: str | None, arguments: Mapping[str, Any], unknown: Mapping[str, Any]
+) -> Options:
+    """Return the options; what a client of google's knows stands in for what is not given.
+
+    Args:
+        client: one of google's, or None.
+        name: the stock handler's word for the log's name.
+        arguments: by name, all that the handler was given, the options among them.
+        unknown: what it was given that is no option.
+    """
+    _refuse(unknown)
+    given = {option: arguments[option] for option in Options.__dataclass_fields__}
     if name is not None:
-        if "log_name" in given:
+        if given["log_name"] != _DEFAULTS["log_name"]:
             raise OptionError("name", name, "is another word for log_name", "give only one of them")
         given["log_name"] = name
-    given.pop("stream", None)  # the stock handler takes one and never writes to it
-    _check_names(given)
     if client is not None:
         _check_client(client)
-        given.setdefault("project", client.project)
-        given.setdefault("credentials", getattr(client, "_credentials", None))
-        given.setdefault("endpoint", _endpoint_of(client))
+        known = {"project": client.project, "credentials": getattr(client, "_credentials", None)}
+        known["endpoint"] = _endpoint_of(client)
+        given.update({option: known[option] for option in known if given[option] is None})
     options = Options(**given)
     return dataclasses.replace(options, labels=_with_environment(options))
 
 
-def _check_names(given: Mapping[str, Any]) -> None:
+def _refuse(unknown: Mapping[str, Any]) -> None:
     """Refuse an option that is not known; its value may be a secret under a misspelt name."""
     names = sorted((*Options.__dataclass_fields__, *_OF_THE_HANDLER))
-    for name in sorted(set(given) - set(Options.__dataclass_fields__)):
+    for name in sorted(unknown):
         close = difflib.get_close_matches(name.lower(), names, 1)
         meant = f"did you mean {close[0]}? " if close else ""
         remedy = f"{meant}known are: {', '.join(names)}"
-        raise OptionError(name, Hidden(given[name]), "is not an option", remedy)
+        raise OptionError(name, Hidden(unknown[name]), "is not an option", remedy)
 
 
 def _check_client(client: Any) -> None:

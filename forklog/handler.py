@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from forklog.compat import checked_transport, enlist, known_resource, options_of
 from forklog.context.base import Context
@@ -25,11 +25,9 @@ from forklog.encoding.own_records import is_own_record
 from forklog.encoding.payload import WithheldError, bare, withheld
 from forklog.option_checks import check_level
 from forklog.options import Options
-from forklog.process.base import pid
 from forklog.process.host import ThisProcess
 from forklog.process.per_process import PerProcess
 from forklog.process.servers import uwsgi
-from forklog.snapshot import Stats
 from forklog.surface import StockSurface
 from forklog.transports.base import Transport
 from forklog.transports.http import HttpTransport
@@ -50,38 +48,55 @@ class CloudLoggingHandler(StockSurface):
         name: the stock handler's name for ``log_name``.
         transport: an object with ``open()`` in place of the HTTP wire, such as
             `forklog.testing.FakeTransport`. Google's ``BackgroundThreadTransport`` means the wire.
-        level: as in `logging.Handler`.
-        **options: every option of docs/options.md; durations in seconds, sizes in bytes. The
-            stock handler's ``stream``, to which it never writes, is taken and ignored.
+        level: as in `logging.Handler`; a name in any letters.
+        stream: taken and ignored, as the stock handler never writes to it.
+        **unknown: there is no other option; each one that is given is refused by its name.
+
+    The others are those of docs/options.md; durations are seconds, sizes bytes.
 
     Raises:
         OptionError: an option is unknown or has a value that cannot work.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each option by its name
         self,
         client: Any = None,
         *,
         name: str | None = None,
         transport: Transport | type | None = None,
         level: int | str = logging.NOTSET,
-        **options: Any,
+        stream: object = None,
+        project: str | None = None,
+        log_name: str = "python",
+        labels: Mapping[str, str] | None = None,
+        resource: Any = None,
+        endpoint: str | None = None,
+        credentials: Any = None,
+        max_latency: float = 0.2,
+        flush_level: int | str = "ERROR",
+        max_batch_entries: int = 10_000,
+        max_batch_bytes: int = 4 * 1024 * 1024,
+        max_buffer_bytes: int = 32 * 1024 * 1024,
+        block_timeout: float = 0.0,
+        connect_timeout: float = 5.0,
+        answer_timeout: float = 30.0,
+        max_retry_delay: float = 30.0,
+        shutdown_timeout: float = 5.0,
+        last_resort: str = "stderr",
+        on_drop: Callable[[Sequence[bytes], str], object] | None = None,
+        **unknown: NoReturn,
     ) -> None:
         """Check the options and build; starts no thread and opens no connection."""
-        given = dict(options)
-        self._options = options_of(client, name, options)
+        self._options = options_of(client, name, locals(), unknown)
         given_wire = checked_transport(transport)
         super().__init__(check_level("level", level))
-        self._surface(client, self._options, given)
+        self._surface(client, self._options, labels, resource)
         # The pipeline must not keep the handler alive, or a dropped handler would never end.
         wire = given_wire or HttpTransport(self._options, self._learn_project())
         self._encoder = self._new_encoder(lambda: self.project_id)
-        pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
-        self._gate = _gate(self._options, wire, pipelines)
+        self._gate = _gate(self._options, wire, self)
         uwsgi.prepare_requests()
         enlist(client, self)
-        # Weak references again: the options hold `on_drop`, which may hold the handler.
-        weakref.finalize(self, let_go, pipelines).atexit = False
 
     def _new_encoder(self, project: Callable[[], str | None]) -> Encoder:
         options = self._options
@@ -184,55 +199,10 @@ class CloudLoggingHandler(StockSurface):
             is_flush_thread = pipeline.worker.is_own_thread()
             self._call_handle_error(record, error, is_flush_thread=is_flush_thread)
 
-    def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]
-        """Wait until every record logged before this call is settled (delivered or dropped).
 
-        Blocks; not for signal handlers. `logging.shutdown` calls it.
-
-        Args:
-            timeout: seconds to wait at most; the option ``shutdown_timeout`` if None.
-
-        Returns:
-            Whether all of them are settled. False at once in a uWSGI process that only holds its
-            records for the workers to come.
-        """
-        return self._flush_pipeline(timeout)
-
-    def _flush_pipeline(self, timeout: float | None) -> bool:
-        return self._known().flush(timeout)
-
-    def close(self) -> None:
-        """Deliver what is pending within ``shutdown_timeout``, stop the thread. Idempotent.
-
-        What cannot be delivered goes to the ``last_resort``. A record logged afterwards starts the
-        handler again, as with the stock handler.
-        """
-        try:
-            self._close_pipeline(None)
-        finally:
-            super().close()
-
-    def _close_pipeline(self, timeout: float | None) -> None:
-        gate = getattr(self, "_gate", None)  # absent if construction failed
-        if gate is not None and gate.product.mark[0]:
-            gate.product.close(timeout)
-
-    def stats(self) -> Stats:
-        """Return a snapshot of this process's counters and gauges. Not for signal handlers."""
-        return self._known().stats()
-
-    def _known(self) -> Pipeline:
-        """Return this process's pipeline, the closed one too as long as it has no successor."""
-        pipeline = self._gate.product
-        if pipeline.is_closing and pipeline.pid == pid():
-            return pipeline
-        return self._gate.current()
-
-
-def _gate(
-    options: Options, transport: Transport, pipelines: weakref.WeakSet[Pipeline]
-) -> PerProcess[Pipeline]:
-    """Build the fork gate; a pipeline that holds has the workers adopt from it."""
+def _gate(options: Options, transport: Transport, handler: object) -> PerProcess[Pipeline]:
+    """Build the fork gate of a handler; a pipeline that holds has the workers adopt from it."""
+    pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
 
     def adopt() -> None:
         gate.current().adopt()
@@ -247,4 +217,6 @@ def _gate(
     spare = Spare(partial(Parts, options, transport, notice, ThisProcess()))
     gate = PerProcess(build)
     spare.renew()
+    # Weak references again: the options hold `on_drop`, which may hold the handler.
+    weakref.finalize(handler, let_go, pipelines).atexit = False
     return gate

@@ -1,4 +1,4 @@
-"""Beside the handler: the attributes by which an application reaches the stock handler.
+"""Beside the handler: flush, close and stats, and the attributes that the stock handler has.
 
 Google's ``transport`` and its ``worker`` are mapped onto the pipeline. They call forklog's own
 flush and close, not those of a subclass, whose methods may call them.
@@ -13,6 +13,8 @@ from typing import Any
 
 from forklog.contract import OverridableHandler
 from forklog.options import Options
+from forklog.process.base import pid
+from forklog.snapshot import Stats
 from forklog.transports.google.access import known_project
 from forklog.transports.google.metadata import NoAnswerError
 from forklog.transports.google.resource import detect_resource
@@ -22,18 +24,76 @@ _FIELDS = ("resource", "labels", "trace", "span_id", "trace_sampled", "http_requ
 
 
 class StockSurface(OverridableHandler):
-    """What the stock handler has: ``name``, ``client``, ``project_id``, ``labels`` and more."""
+    """What an application asks a handler for: to deliver, its numbers, the stock's attributes."""
 
     project_id: str | None
     """The project, as soon as it is known."""
+    _options: Options
+    _gate: Any
 
-    def _surface(self, client: Any, options: Options, given: dict[str, Any]) -> None:
-        """Set the attributes; ``given`` is what the constructor was given."""
+    def _surface(self, client: Any, options: Options, labels: Any, resource: Any) -> None:
+        """Set the attributes; labels and resource as the constructor was given them."""
         self.name = options.log_name
-        self.client, self.labels = client, given.get("labels")
+        self.client, self.labels = client, labels
         self.project_id = known_project(options)
-        self._resource = given.get("resource")
+        self._resource = resource
         self._transport: StockTransport | None = None
+
+    def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]
+        """Wait until every record logged before this call is settled (delivered or dropped).
+
+        Blocks; not for signal handlers. `logging.shutdown` calls it.
+
+        Args:
+            timeout: seconds to wait at most; the option ``shutdown_timeout`` if None.
+
+        Returns:
+            Whether all of them are settled. False at once in a uWSGI process that only holds its
+            records for the workers to come.
+        """
+        return self._flush_pipeline(timeout)
+
+    def _flush_pipeline(self, timeout: float | None) -> bool:
+        return bool(self._known().flush(timeout))
+
+    def close(self) -> None:
+        """Deliver what is pending within ``shutdown_timeout``, stop the thread. Idempotent.
+
+        What cannot be delivered goes to the ``last_resort``. A record logged afterwards starts the
+        handler again, as with the stock handler.
+        """
+        try:
+            self._close_pipeline(None)
+        finally:
+            super().close()
+
+    def _close_pipeline(self, timeout: float | None) -> None:
+        gate = getattr(self, "_gate", None)  # absent if construction failed
+        if gate is not None and gate.product.mark[0]:
+            gate.product.close(timeout)
+
+    def stats(self) -> Stats:
+        """Return a snapshot of this process's counters and gauges. Not for signal handlers."""
+        numbers: Stats = self._known().stats()
+        return numbers
+
+    def _known(self) -> Any:
+        """Return this process's pipeline, the closed one too as long as it has no successor."""
+        pipeline = self._gate.product
+        if pipeline.is_closing and pipeline.pid == pid():
+            return pipeline
+        return self._gate.current()
+
+    def __repr__(self) -> str:
+        """Name log, project, level and state; builds nothing and blocks for nothing."""
+        kind, gate = type(self).__name__, getattr(self, "_gate", None)
+        if gate is None:  # construction failed, or a subclass has not called it yet
+            return f"<{kind}, not built>"
+        pipeline = gate.product
+        state = pipeline.state.value if pipeline.pid == pid() else "inert"
+        project = f"project {self.project_id}" if self.project_id else "no project so far"
+        level = logging.getLevelName(self.level)
+        return f"<{kind} {self._options.log_name} of {project} ({level}), {state}>"
 
     def _learn_project(self) -> Any:
         """Return a function that sets the project, and does not keep the handler alive."""

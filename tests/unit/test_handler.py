@@ -50,6 +50,24 @@ def _texts(transport: FakeTransport) -> list[str]:
 # -- configuration ---------------------------------------------------------------------------
 
 
+def test_a_handler_shows_log_project_and_state(forklog_transport: FakeTransport) -> None:
+    """Its repr names log, project, level and state, and no secret; it works half built, too."""
+    secret = AnonymousCredentials()
+    handler = forklog.CloudLoggingHandler(
+        log_name="web", project="p", level="info", transport=forklog_transport, credentials=secret
+    )
+    assert repr(handler) == "<CloudLoggingHandler web of project p (INFO), inert>"
+    handler.handle(logging.makeLogRecord({"msg": "m"}))
+    assert repr(handler) == "<CloudLoggingHandler web of project p (INFO), running>"
+    handler.close()
+    assert repr(handler) == "<CloudLoggingHandler web of project p (INFO), closed>"
+    other = forklog.CloudLoggingHandler(transport=forklog_transport)
+    other.project_id = None
+    assert repr(other) == "<CloudLoggingHandler python of no project so far (NOTSET), inert>"
+    half = forklog.CloudLoggingHandler.__new__(forklog.CloudLoggingHandler)
+    assert repr(half) == "<CloudLoggingHandler, not built>"
+
+
 def test_no_argument_is_needed(monkeypatch: pytest.MonkeyPatch, emulator: Emulator) -> None:
     """The zero-argument handler delivers, here to the emulator that the environment names."""
     monkeypatch.setenv("LOGGING_EMULATOR_HOST", emulator.host)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import logging
+import pydoc
 from pathlib import Path
 
 import pytest
@@ -87,6 +90,42 @@ def test_an_unknown_option_is_refused_with_the_known_ones() -> None:
     """A misspelt option does not pass silently."""
     with pytest.raises(forklog.OptionError, match=r"max_latencies=.*is not an option.*max_latency"):
         forklog.CloudLoggingHandler(max_latencies=1)
+
+
+_OF_THE_HANDLER = ["client", "name", "transport", "level", "stream", "unknown"]
+
+
+def test_the_signature_shows_every_option() -> None:
+    """Editors, help() and type checkers see each option with its type and its default."""
+    shown = inspect.signature(forklog.CloudLoggingHandler).parameters
+    known = {field.name: field for field in dataclasses.fields(Options)}
+    assert sorted(shown) == sorted([*known, *_OF_THE_HANDLER])
+    for name, field in known.items():
+        default = {} if field.default is dataclasses.MISSING else field.default
+        assert (shown[name].default or default) == default, name
+        annotation = shown[name].annotation.removesuffix(" | None")
+        wider = "Any" if name == "resource" else annotation  # google's Resource is taken, too
+        assert annotation in (wider, str(field.type).removesuffix(" | None")), name
+    assert shown["unknown"].annotation == "NoReturn", "a type checker refuses any other name"
+    page = pydoc.render_doc(forklog.CloudLoggingHandler, renderer=pydoc.plaintext)
+    assert "max_latency: 'float' = 0.2" in page
+
+
+@pytest.mark.parametrize("name", ["max_latncy", "Project", "credential", "lables", "transprt"])
+def test_a_misspelt_option_is_recognised(name: str) -> None:
+    """The message asks whether the nearest name was meant, lists all, and hides the value."""
+    with pytest.raises(forklog.OptionError, match="did you mean") as caught:
+        forklog.CloudLoggingHandler(**{name: "s3cret"})  # type: ignore[arg-type]
+    message = str(caught.value)
+    names = [*(field.name for field in dataclasses.fields(Options)), *_OF_THE_HANDLER[:-2]]
+    assert all(f"{known}" in message.partition("known are: ")[2] for known in names)
+    assert "s3cret" not in message
+
+
+@pytest.mark.parametrize("level", ["info", "Info", " INFO ", logging.INFO])
+def test_the_level_is_taken_as_people_write_it(level: str | int) -> None:
+    """The level of the handler is a number, or a name in any letters."""
+    assert forklog.CloudLoggingHandler(level=level).level == logging.INFO
 
 
 def test_name_and_log_name_exclude_each_other() -> None:
