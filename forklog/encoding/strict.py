@@ -42,6 +42,7 @@ _MAX_KEY, _MAX_VALUE = 100, 1000  # characters of a label: surely within the lim
 _MAX_TRACE = 250  # characters, of a span id as well
 _BRACE = ord("{")
 _NONE = b'"None"'
+_NEWLINE = "\n"
 _content_of = itemgetter("msg", "args", "exc_info", "exc_text", "stack_info")
 _dumps = orjson.dumps
 
@@ -80,10 +81,10 @@ class StrictEncoder:
         text, args, exc_info, exc_text, stack_info = _content_of(given)
         if not _RARE.isdisjoint(given) or type(text) is not str:
             raise NotWellFormedError
-        if is_formatted or exc_info or exc_text or stack_info:
-            if exc_info and not (is_formatted or exc_text):
-                record.exc_text = exception_text(exc_info)  # where the formatter keeps it
+        if is_formatted or stack_info:
             text = self._format(record)
+        elif exc_info or exc_text:
+            text = self._with_exception(record, text % args if args else text)
         elif args:
             text = text % args
         parts = (
@@ -97,6 +98,14 @@ class StrictEncoder:
         if len(fields) > self._max_bytes:
             raise NotWellFormedError
         return fields
+
+    def _with_exception(self, record: logging.LogRecord, text: str) -> str:
+        """Return the text that logging's default formatter makes of an exception's record."""
+        if not record.exc_text:
+            record.exc_text = exception_text(record.exc_info)  # where the formatter keeps it
+            if not record.exc_text:
+                return self._format(record)
+        return f"{text}{'' if text[-1:] == _NEWLINE else _NEWLINE}{record.exc_text}"
 
     def _task_fields(self, given: Mapping[str, Any], task: LogContext) -> bytes:
         """Encode trace, span and request: what ``extra=`` says, else what the task has."""

@@ -43,7 +43,6 @@ _PENDING = frozenset(
         "forklog/encoding/payload.py",
         "forklog/encoding/repair.py",
         "forklog/encoding/strict.py",
-        "forklog/encoding/tracebacks.py",
         "forklog/handler.py",
         "forklog/process/base.py",
         "forklog/process/fork_hooks.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import queue
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from forklog.encoding import tracebacks as traceback_text
 from forklog.encoding.tracebacks import exception_text
+from forklog.testing import FakeTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,6 +72,40 @@ def _exit() -> None:
     raise SystemExit(3)
 
 
+def _empty() -> None:
+    raise RuntimeError
+
+
+def _ends_its_line() -> None:
+    raise RuntimeError("a line\n")
+
+
+class _Unprintable(Exception):  # noqa: N818 - it is no error of ours
+    def __str__(self) -> str:
+        raise KeyboardInterrupt
+
+
+def _unprintable() -> None:
+    raise _Unprintable
+
+
+def _of_a_module() -> None:
+    raise queue.Empty("nothing left")
+
+
+def _misspelt_name() -> None:
+    number = 1
+    str(nunber + number)  # type: ignore[name-defined]  # noqa: F821
+
+
+def _misspelt_attribute() -> None:
+    [].apend(1)  # type: ignore[attr-defined]
+
+
+def _misspelt_import() -> None:
+    from logging import getLoger  # type: ignore[attr-defined]  # noqa: PLC0415, F401
+
+
 def _caught(call: Callable[[], object]) -> Any:
     try:
         call()
@@ -81,7 +117,7 @@ def _caught(call: Callable[[], object]) -> Any:
 @pytest.mark.parametrize(
     "call",
     [_fail, lambda: _deep(1), lambda: _deep(2), lambda: _two_on_a_line(2), _generated, _suppressed,
-     _syntax, _noted, _exit],
+     _exit, _empty, _unprintable, _of_a_module, _ends_its_line],
 )  # fmt: skip
 def test_the_text_is_that_of_logging(call: Callable[[], object]) -> None:
     """Made now or found in the cache, the text is the formatter's."""
@@ -91,13 +127,36 @@ def test_the_text_is_that_of_logging(call: Callable[[], object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "call", [_chained, _in_context, lambda: _deep(9), lambda: _two_on_a_line(9)]
-)
+    "call",
+    [_chained, _in_context, lambda: _deep(9), lambda: _two_on_a_line(9), _syntax, _misspelt_name,
+     _misspelt_attribute, _misspelt_import],
+)  # fmt: skip
 def test_what_more_than_frames_is_in_goes_to_the_traceback_module(
     call: Callable[[], object],
 ) -> None:
-    """Chains and recursion are not put together from frames."""
+    """Chains, recursion and suggestions for a misspelt name are not put together from frames."""
     assert exception_text(_caught(call)) is None
+
+
+@pytest.mark.parametrize(
+    "call",
+    [_fail, _chained, _syntax, _noted, _misspelt_name, _misspelt_attribute, _misspelt_import,
+     _empty, _unprintable, _of_a_module, _ends_its_line],
+)  # fmt: skip
+@pytest.mark.parametrize("message", ["it failed", "it failed\n", ""])
+def test_an_entry_has_the_text_that_logging_makes(
+    make_logger: Any, call: Callable[[], object], message: str
+) -> None:
+    """Message and exception of an entry are those of a handler of logging's own."""
+    transport = FakeTransport()
+    logger, handler = make_logger(transport)
+    exc_info = _caught(call)
+    logger.error(message, exc_info=exc_info)
+    assert handler.flush(10)
+    record = logging.LogRecord("", 0, "", 0, message, None, exc_info)
+    assert [entry["textPayload"] for entry in transport.entries] == [
+        logging.Formatter().format(record)
+    ]
 
 
 def test_equal_code_of_two_files() -> None:
