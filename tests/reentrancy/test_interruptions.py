@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     Make = Callable[..., tuple[logging.Logger, CloudLoggingHandler]]
 
 
+pytestmark = pytest.mark.usefixtures("tracing_alone")
+
+
 class Bench:
     """A logger, the texts that were logged, and the check that they arrived."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,13 +18,16 @@ from forklog import CloudLoggingHandler
 from forklog.testing import FakeTransport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     Make = Callable[..., tuple[logging.Logger, CloudLoggingHandler]]
 
 
 # Struck while a generator that is not used up is closed, it is printed and ignored.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.usefixtures("tracing_alone"),
+]
 
 
 class SoftTimeLimit(Exception):  # noqa: N818 - as celery names its own
@@ -78,13 +80,6 @@ class Struck:
         """Wait until the flush thread sleeps, so that the next record has to wake it."""
         buffer = self.handler._gate.product.buffer
         wait_until(lambda: not len(buffer) and buffer.wake_rank == 0)
-
-
-@pytest.fixture(autouse=True)
-def _no_second_strike() -> Iterator[None]:
-    """Let no trace function outlive a test that fails."""
-    yield
-    sys.settrace(None)
 
 
 @pytest.mark.parametrize("kind", KINDS)
