@@ -1,4 +1,4 @@
-"""`forklog emulator`: reads its arguments and runs server until it is told to end."""
+"""`forklog emulator`: reads its arguments and runs the server until a signal ends it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from forklog.emulator.api.store import StoreError
 from forklog.emulator.help import point_at
-from forklog.emulator.store import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from forklog.emulator.server import Server
+    from forklog.emulator.server.app import Server
 
 _PARENT_CHECK_SECONDS: Final = 1.0
 _MAX_PORT: Final = 65_535
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM; return the exit status."""
     try:
-        from forklog.emulator.server import Config, Server  # noqa: PLC0415  needs the extra
+        from forklog.emulator.server.app import Config, Server  # noqa: PLC0415  needs the extra
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in ("aiohttp", "regex"):
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def _serve(make: Callable[[], Server], args: argparse.Namespace) -> int:
     stopped = asyncio.Event()
-    parent = os.getppid()  # before it is told that we listen, and may end
+    parent = os.getppid()  # read before we print that we listen, after which it may end
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)

@@ -61,7 +61,7 @@ class Emulator:
             port: where it listens on 127.0.0.1; 0 picks a free port.
 
         Raises:
-            EmulatorError: it did not listen within 20 s; with what it said.
+            EmulatorError: it did not listen within 20 s; the text holds its stderr.
 
         """
         with tempfile.TemporaryFile("w+") as errors:
@@ -74,7 +74,7 @@ class Emulator:
             if not url:
                 _end(process)
                 errors.seek(0)
-                msg = f"the emulator did not start: {errors.read().strip() or 'it said nothing'}"
+                msg = f"the emulator did not start: {errors.read().strip() or 'it printed nothing'}"
                 raise EmulatorError(msg)
         emulator = cls(url)
         emulator._process = process

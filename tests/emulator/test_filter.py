@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from forklog.emulator.lex import FilterError
-from forklog.emulator.match import predicate
-from forklog.emulator.narrow import narrow
-from forklog.emulator.parse import parse
+from forklog.emulator.filter.lex import FilterError
+from forklog.emulator.filter.match import predicate
+from forklog.emulator.filter.narrow import narrow
+from forklog.emulator.filter.parse import parse
 
 ENTRY: dict[str, Any] = {
     "logName": "projects/p/logs/app%2Fweb",

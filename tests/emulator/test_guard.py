@@ -19,7 +19,7 @@ from google.cloud.logging_v2.services.logging_service_v2.transports import (
     LoggingServiceV2GrpcTransport,
 )
 
-from forklog.emulator.guard import Guard
+from forklog.emulator.server.guard import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from forklog.emulator.store import Store, StoreError
-from forklog.emulator.validate import Row
+from forklog.emulator.api.store import Store, StoreError
+from forklog.emulator.api.validate import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forklog.emulator import size, timestamps
+from forklog.emulator import timestamps
+from forklog.emulator.api import size
+from forklog.emulator.api.schema import read_entry
+from forklog.emulator.api.validate import Defaults, Row, check_log_name, settle
 from forklog.emulator.errors import ApiError
 from forklog.emulator.fields import WrongValue, boolean, duration, int32, int64, severity
-from forklog.emulator.schema import read_entry
-from forklog.emulator.validate import Defaults, Row, check_log_name, settle
 
 NOW = timestamps.parse("2026-03-01T12:00:00Z")
 DEFAULTS = Defaults("projects/p/logs/web", {"type": "global"}, {"env": "prod"}, NOW)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from forklog.context.base import Context
 from forklog.context.sources import SOURCES
-from forklog.emulator.schema import read_entry
-from forklog.emulator.size import MAX_ENTRY_BYTES, entry_bytes
-from forklog.emulator.validate import Defaults, settle
+from forklog.emulator.api.schema import read_entry
+from forklog.emulator.api.size import MAX_ENTRY_BYTES, entry_bytes
+from forklog.emulator.api.validate import Defaults, settle
 from forklog.encoding.encoder import Encoder
 from forklog.insert_id import InsertIds
 

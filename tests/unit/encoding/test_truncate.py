@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from records import Road, record_of
 
-from forklog.emulator.size import entry_bytes
+from forklog.emulator.api.size import entry_bytes
 from forklog.encoding.encoder import Encoder
 from forklog.encoding.truncate import fit_object, split_text
 from forklog.insert_id import InsertIds

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aiohttp import hdrs, web
 
-from forklog.emulator.backend import Backend
-from forklog.emulator.control import Control
+from forklog.emulator.api.backend import Backend
+from forklog.emulator.api.write import MAX_REQUEST_BYTES
 from forklog.emulator.errors import NOT_FOUND, ApiError
-from forklog.emulator.faults import LIST, WRITE, Faults
-from forklog.emulator.guard import Guard
-from forklog.emulator.listener import Listener
-from forklog.emulator.misbehave import Misbehaviour
-from forklog.emulator.write import MAX_REQUEST_BYTES
+from forklog.emulator.faults.armed import LIST, WRITE, Faults
+from forklog.emulator.faults.misbehave import Misbehaviour
+from forklog.emulator.server.control import Control
+from forklog.emulator.server.guard import Guard
+from forklog.emulator.server.listener import Listener
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -143,7 +143,7 @@ class Server:
 
 
 async def _body(request: web.Request) -> bytes:
-    """Read and unpack the body, which then is at hand; ApiError if it is too large or broken."""
+    """Read and unpack the body, then kept; ApiError if it is too large or broken."""
     too_large = f"Request payload size exceeds the limit: {MAX_REQUEST_BYTES} bytes."
     try:
         body = await request.read()

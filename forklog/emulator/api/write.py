@@ -9,18 +9,18 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
+from forklog.emulator.api.request import read_message
+from forklog.emulator.api.schema import read_entry, read_resource
+from forklog.emulator.api.validate import Defaults, Row, settle
 from forklog.emulator.errors import ApiError, bad_request, partial_errors
 from forklog.emulator.fields import boolean, sequence, string, string_map, table
-from forklog.emulator.request import read_message
-from forklog.emulator.schema import read_entry, read_resource
 from forklog.emulator.timestamps import DAY
-from forklog.emulator.validate import Defaults, Row, settle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from forklog.emulator.api.store import Store
     from forklog.emulator.counts import Counts
-    from forklog.emulator.store import Store
 
 MAX_REQUEST_BYTES: Final = 10_485_760  # https://cloud.google.com/logging/quotas#api-limits
 

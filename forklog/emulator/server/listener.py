@@ -6,7 +6,7 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Final
 
-from forklog.emulator.preface import Preface, Warnings
+from forklog.emulator.server.preface import Preface, Warnings
 
 if TYPE_CHECKING:
     from aiohttp import web

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from forklog.emulator.validate import Row
+    from forklog.emulator.api.validate import Row
 
 _LOCK_SECONDS: Final = 1.0
 _SCHEMA: Final = """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from forklog.emulator.counts import Counts
-    from forklog.emulator.faults import Fault, Faults
+    from forklog.emulator.faults.armed import Fault, Faults
 
 _ENDINGS: Final = ("status", "drop", "hang")
 
@@ -91,8 +91,8 @@ class Misbehaviour:
             return response
         await self._wait(None)
         is_gone = request.transport is None or request.transport.is_closing()
-        # Who gave up while the call hung sent it again since: handling it too would be a fault
-        # that nobody asked for.
+        # A caller that gave up while the call hung has sent it again since: to handle it, too, is a fault
+        # that the caller did not ask for.
         return response if is_gone or fault.options["when"] == "after" else await answer()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from forklog.emulator.lex import FilterError, Kind, Token, tokens
+from forklog.emulator.filter.lex import FilterError, Kind, Token, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable

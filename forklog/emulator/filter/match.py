@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from forklog.emulator import timestamps
-from forklog.emulator.budget import Budget
-from forklog.emulator.expression import searcher
 from forklog.emulator.fields import SEVERITIES
-from forklog.emulator.lex import FilterError
-from forklog.emulator.names import MISSING, Path, resolve
-from forklog.emulator.parse import PATTERN_OPERATORS, All, Call, Comparison, Node, Not
+from forklog.emulator.filter.budget import Budget
+from forklog.emulator.filter.expression import searcher
+from forklog.emulator.filter.lex import FilterError
+from forklog.emulator.filter.names import MISSING, Path, resolve
+from forklog.emulator.filter.parse import PATTERN_OPERATORS, All, Call, Comparison, Node, Not
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from forklog.emulator.lex import FilterError
+from forklog.emulator.filter.lex import FilterError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,14 +9,14 @@ import orjson
 from aiohttp import web
 
 from forklog.emulator.errors import ApiError, status_body
-from forklog.emulator.faults import WrongFaultError
+from forklog.emulator.faults.armed import WrongFaultError
 from forklog.emulator.help import HELP
 
 if TYPE_CHECKING:
-    from forklog.emulator.backend import Backend
-    from forklog.emulator.faults import Faults
-    from forklog.emulator.listener import Listener
-    from forklog.emulator.misbehave import Misbehaviour
+    from forklog.emulator.api.backend import Backend
+    from forklog.emulator.faults.armed import Faults
+    from forklog.emulator.faults.misbehave import Misbehaviour
+    from forklog.emulator.server.listener import Listener
 
 
 class Control:

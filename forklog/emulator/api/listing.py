@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from forklog.emulator.budget import Budget
+from forklog.emulator.api.request import read_message
 from forklog.emulator.errors import ApiError
 from forklog.emulator.fields import int32, sequence, string, table
-from forklog.emulator.lex import FilterError
-from forklog.emulator.match import predicate
-from forklog.emulator.narrow import narrow
-from forklog.emulator.parse import All, parse
-from forklog.emulator.request import read_message
+from forklog.emulator.filter.budget import Budget
+from forklog.emulator.filter.lex import FilterError
+from forklog.emulator.filter.match import predicate
+from forklog.emulator.filter.narrow import narrow
+from forklog.emulator.filter.parse import All, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from forklog.emulator.match import Predicate
-    from forklog.emulator.narrow import Narrowed
-    from forklog.emulator.store import Found, Store
+    from forklog.emulator.api.store import Found, Store
+    from forklog.emulator.filter.match import Predicate
+    from forklog.emulator.filter.narrow import Narrowed
 
 DEFAULT_PAGE: Final = 50
 MAX_PAGE: Final = 1000

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 import regex
 
-from forklog.emulator.lex import FilterError
+from forklog.emulator.filter.lex import FilterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from forklog.emulator.budget import Budget
+    from forklog.emulator.filter.budget import Budget
 
 MAX_REPEAT: Final = 1000  # RE2's own, for repeats inside of repeats too
 _MAX_DEPTH: Final = 100

@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from forklog.emulator.api.listing import list_entries
+from forklog.emulator.api.store import Store
+from forklog.emulator.api.validate import check_log_name
+from forklog.emulator.api.write import Writer
 from forklog.emulator.counts import Counts
 from forklog.emulator.errors import NOT_FOUND, ApiError
-from forklog.emulator.listing import list_entries
-from forklog.emulator.store import Store
-from forklog.emulator.validate import check_log_name
-from forklog.emulator.write import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -23,7 +23,7 @@ class Preface(asyncio.Protocol):
     """
 
     def __init__(self, http: asyncio.Protocol, warn: Callable[[str], None]) -> None:
-        """Keep whom to hand the connection on to."""
+        """Keep the protocol that gets the connection."""
         self._http = http
         self._warn = warn
 

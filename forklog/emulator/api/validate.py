@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from forklog.emulator import size, timestamps
+from forklog.emulator import timestamps
+from forklog.emulator.api import size
 from forklog.emulator.errors import ApiError
 from forklog.emulator.fields import SEVERITY_NAMES
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from forklog.emulator.match import ORDERINGS, severity_of, timestamp_of
-from forklog.emulator.parse import All, Comparison, Node
+from forklog.emulator.filter.match import ORDERINGS, severity_of, timestamp_of
+from forklog.emulator.filter.parse import All, Comparison, Node
 
 _INT64: Final = 2**63 - 1
 _COLUMNS: Final = {"timestamp": "timestamp", "severity": "severity", "logname": "log_name"}

@@ -1,0 +1,1 @@
+"""The Logging query language: text to a predicate on entries; pure."""
