@@ -15,7 +15,7 @@ find_python = { python$(1) -c 'import sys; print(sys.executable)' 2>/dev/null ||
     ls "$$(pyenv root)"/versions/$(1).*/bin/python 2>/dev/null | sort -V | tail -n 1 | grep .; }; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all soak bench run-bench bench-check run-bench-check lint format wheel clean
+.PHONY: help demo test test-long test-all versions soak bench run-bench bench-check run-bench-check lint format wheel clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,9 +24,16 @@ demo: $(VENV)/.demo ## run real uWSGI servers, with the stock handler and with f
 	@$(BIN)/forklog demo $(ARGS)
 
 # A file's tests stay in one lane: they share servers that take seconds to start.
-test: $(VENV)/.test ## run the tests with branch coverage (PYTEST="-k name" selects, LANES=0 runs them in one process)
+test: $(VENV)/.test ## run the tests but the long ones, with branch coverage (PYTEST="-k name" selects, LANES=0 runs them in one process)
 	@echo "==> tests on $$($(BIN)/python -V)"
 	@$(BIN)/python -m pytest -n $(LANES) --dist loadfile --cov --cov-report=term $(PYTEST)
+
+test-long: $(VENV)/.test ## run the tests that are marked as long
+	@echo "==> long tests on $$($(BIN)/python -V)"
+	@$(BIN)/python -m pytest -n $(LANES) -m long $(PYTEST)
+
+versions: ## print the Pythons of VERSIONS that are found, oldest first
+	@for v in $(VERSIONS); do if $(call find_python,$$v) >/dev/null; then echo $$v; fi; done
 
 test-all: ## run the tests on each Python of VERSIONS that is found, but SKIP
 	@found= missing= failed=; \
@@ -70,7 +77,7 @@ format: $(VENV)/.dev ## format the code and sort the imports
 wheel: $(VENV)/.dev ## build the wheel into dist/
 	@echo "==> building the wheel"
 	@rm -rf dist
-	@said=$$($(BIN)/python -m build --wheel --outdir dist . 2>&1) || { echo "$$said" >&2; exit 1; }
+	@output=$$($(BIN)/python -m build --wheel --outdir dist . 2>&1) || { echo "$$output" >&2; exit 1; }
 	@ls dist/*.whl
 
 clean: ## remove what the other commands made
