@@ -9,18 +9,34 @@ from __future__ import annotations
 import logging
 import sys
 import weakref
+from dataclasses import dataclass
 from typing import Any
 
 from forklog.contract import OverridableHandler
 from forklog.options import Options
-from forklog.process.base import pid
-from forklog.snapshot import Stats
+from forklog.process.base import PidMark, pid
+from forklog.snapshot import State, Stats
 from forklog.transports.google.access import known_project
 from forklog.transports.google.metadata import NoAnswerError
 from forklog.transports.google.resource import detect_resource
 
 _FIELDS = ("resource", "labels", "trace", "span_id", "trace_sampled", "http_request",
            "source_location")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """What the tools show of a handler in one process; see `StockSurface.describe`."""
+
+    options: Options
+    """Those that the handler was made with, the client's included."""
+    transport: object
+    """The wire: forklog's own, or the one that the handler was given."""
+    stats: Stats
+    has_lost_thread: bool
+    """The state is ``running`` and the flush thread has ended, so entries may wait for ever."""
+    has_page: bool
+    """A fork is seen by a page that the kernel wipes; where False, by a changed PID."""
 
 
 class StockSurface(OverridableHandler):
@@ -76,6 +92,19 @@ class StockSurface(OverridableHandler):
         """Return a snapshot of this process's counters and gauges. Not for signal handlers."""
         numbers: Stats = self._known().stats()
         return numbers
+
+    def describe(self) -> Description:
+        """Return options, wire and numbers, for tools. Starts nothing; not for signal handlers."""
+        pipeline = self._known()
+        stats: Stats = pipeline.stats()
+        is_running = stats.state == State.RUNNING.value
+        return Description(
+            options=self._options,
+            transport=pipeline.sender.transport,
+            stats=stats,
+            has_lost_thread=is_running and pipeline.worker.thread.ended.is_set(),
+            has_page=not isinstance(pipeline.mark, PidMark),
+        )
 
     def _known(self) -> Any:
         """Return this process's pipeline, the closed one too as long as it has no successor."""

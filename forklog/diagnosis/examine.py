@@ -12,7 +12,7 @@ from forklog.diagnosis.bounded import gather
 from forklog.diagnosis.ends import look_at_ends
 from forklog.diagnosis.facts import Delivery, Ends, Process, Role, Routes
 from forklog.diagnosis.finding import Finding, Severity, note, problem
-from forklog.diagnosis.handlers import options_of, transport_name
+from forklog.diagnosis.handlers import transport_name
 from forklog.diagnosis.of_delivery import judge_delivery
 from forklog.diagnosis.of_process import judge_process
 from forklog.diagnosis.of_routes import judge_routes
@@ -135,8 +135,8 @@ def _ways(overrides: dict[str, Any]) -> Iterator[Options | Delivery]:
     given = {name: overrides[name] for name in _OVERRIDES if overrides.get(name) is not None}
     handlers = our_handlers()
     for handler in handlers:
-        name = transport_name(handler)
-        options = options_of(handler)
+        found = handler.describe()
+        name, options = transport_name(found), found.options
         if name == "http":
             yield dataclasses.replace(options, **given)
         else:

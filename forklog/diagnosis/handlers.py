@@ -11,8 +11,7 @@ from typing import Any
 from forklog.diagnosis.facts import Handler
 from forklog.handler import CloudLoggingHandler
 from forklog.options import Options
-from forklog.process.base import PidMark
-from forklog.snapshot import State
+from forklog.surface import Description
 from forklog.transports.http import HttpTransport
 
 _MAX_CHARS = 200
@@ -20,36 +19,30 @@ _MAX_CHARS = 200
 
 def describe(handler: CloudLoggingHandler, loggers: list[str]) -> Handler:
     """Describe a handler that is attached to these loggers. Starts nothing, sends nothing."""
-    pipeline = handler._known()  # noqa: SLF001 - of our own package
-    stats = handler.stats()
+    found = handler.describe()
+    stats = found.stats
     numbers: dict[str, str | int] = {}
     for name, value in stats.as_dict().items():
         if isinstance(value, dict):
             numbers.update({f"dropped.{reason}": count for reason, count in value.items()})
         else:
             numbers[name] = value
-    has_ended = pipeline.worker.thread.ended.is_set()
     return Handler(
         name=handler.get_name() or type(handler).__name__,
         loggers=tuple(loggers),
         level=logging.getLevelName(handler.level),
-        options=plain_options(options_of(handler)),
-        transport=transport_name(handler),
+        options=plain_options(found.options),
+        transport=transport_name(found),
         state=stats.state,
         stats=tuple(numbers.items()),
-        is_thread_alive=not (has_ended and pipeline.state is State.RUNNING),
-        mark="PID" if isinstance(pipeline.mark, PidMark) else "wiped page",
+        is_thread_alive=not found.has_lost_thread,
+        mark="wiped page" if found.has_page else "PID",
     )
 
 
-def options_of(handler: CloudLoggingHandler) -> Options:
-    """Return the options that a handler was made with."""
-    return handler._options  # noqa: SLF001 - of our own package
-
-
-def transport_name(handler: CloudLoggingHandler) -> str:
+def transport_name(found: Description) -> str:
     """Return ``http``, or the class of another transport."""
-    transport = handler._gate.product.sender._wire.transport  # noqa: SLF001 - of our own package
+    transport = found.transport
     return "http" if isinstance(transport, HttpTransport) else type(transport).__name__
 
 

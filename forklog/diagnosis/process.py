@@ -94,8 +94,7 @@ def _dies_of_term() -> bool:
 
 def _has_own_fork_hook() -> bool:
     """Tell whether uWSGI will call us, or need not: no handler holds, or held, records."""
-    is_needed = bool(uwsgi._after_fork)  # noqa: SLF001 - of our own package
-    return not is_needed or _is_ours(getattr(uwsgi_module(), "post_fork_hook", None))
+    return not uwsgi.has_after_fork() or _is_ours(getattr(uwsgi_module(), "post_fork_hook", None))
 
 
 def _is_ours(hook: Any, depth: int = _DEPTH) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from forklog.diagnosis.facts import Neighbour, Routes
-from forklog.diagnosis.handlers import describe, options_of
+from forklog.diagnosis.handlers import describe
 from forklog.handler import CloudLoggingHandler
 from forklog.options import Options
 
@@ -121,7 +121,7 @@ def _is_doubled(logger: logging.Logger) -> bool:
 
 def _target(handler: logging.Handler) -> object:
     if isinstance(handler, CloudLoggingHandler):
-        return _destination(options_of(handler))
+        return _destination(handler.describe().options)
     return None
 
 

@@ -57,6 +57,7 @@ class Sender:
         self._sending = Turn()  # of whoever runs a pass
         # Its lock protects _in_flight, too: a reader would see an entry twice or not at all.
         self.ledger = Ledger()
+        self.transport = transport
         self._wire = Wire(transport, self.ledger.count_request)
         self._is_closed = False
         self.delay = 0.0

@@ -171,6 +171,11 @@ def after_fork(callback: Callable[[], object]) -> None:
     chain_hook("post_fork_hook", _run_after_fork)
 
 
+def has_after_fork() -> bool:
+    """Tell whether a callback waits for uWSGI to fork."""
+    return bool(_after_fork)
+
+
 def _run_after_fork() -> None:
     for callback in tuple(_after_fork):
         with contextlib.suppress(Exception):  # uWSGI would print it, and skip the others
