@@ -92,7 +92,7 @@ def test_the_clients_flush_and_close_reach_the_handler(
 @pytest.mark.parametrize(
     ("transport", "rule"),
     [
-        (transports.SyncTransport, "is a class"),
+        (transports.SyncTransport, "SyncTransport.*is a class"),
         (transports.Transport, "is a class"),
         (dict, "is a class"),
         ("background", "must be an object with open"),
