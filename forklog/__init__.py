@@ -7,6 +7,8 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from forklog.__about__ import VERSION as __version__  # noqa: N811 - its public name
+from forklog.context.scope import bind, bound, unbind, unbind_all
+from forklog.context.threads import carry_threads
 from forklog.errors import ForklogError, OptionError
 from forklog.handler import CloudLoggingHandler
 from forklog.snapshot import Stats
@@ -14,7 +16,19 @@ from forklog.snapshot import Stats
 if TYPE_CHECKING:
     from forklog.diagnosis.report import Report
 
-__all__ = ["CloudLoggingHandler", "ForklogError", "OptionError", "Stats", "__version__", "doctor"]
+__all__ = [
+    "CloudLoggingHandler",
+    "ForklogError",
+    "OptionError",
+    "Stats",
+    "__version__",
+    "bind",
+    "bound",
+    "carry_threads",
+    "doctor",
+    "unbind",
+    "unbind_all",
+]
 
 
 def doctor(

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from forklog.compat import checked_transport, enlist, known_resource, options_of
+from forklog.context import connections
 from forklog.context.base import Context
 from forklog.context.sources import SOURCES
 from forklog.contract import nothing
@@ -28,6 +29,7 @@ from forklog.options import Options
 from forklog.process.host import ThisProcess
 from forklog.process.per_process import PerProcess
 from forklog.process.servers import uwsgi
+from forklog.setting_up.request_log import RequestLog, additions_of
 from forklog.surface import StockSurface
 from forklog.transports.base import Transport
 from forklog.transports.http import HttpTransport
@@ -84,6 +86,10 @@ class CloudLoggingHandler(StockSurface):
         shutdown_timeout: float = 5.0,
         last_resort: str = "stderr",
         on_drop: Callable[[Sequence[bytes], str], object] | None = None,
+        access_log: bool | str = False,
+        process_labels: bool = False,
+        extra_fields: bool = False,
+        service: Mapping[str, str] | str | None = None,
         **unknown: NoReturn,
     ) -> None:
         """Check the options and build; starts no thread and opens no connection."""
@@ -91,17 +97,25 @@ class CloudLoggingHandler(StockSurface):
         given_wire = checked_transport(transport)
         super().__init__(check_level("level", level))
         self._surface(client, self._options, labels, resource)
+        self._build(client, given_wire)
+
+    def _build(self, client: Any, given_wire: Transport | None) -> None:
+        """Put the parts together, and connect to what else there is in this process."""
         # The pipeline must not keep the handler alive, or a dropped handler would never end.
         wire = given_wire or HttpTransport(self._options, self._learn_project())
         self._encoder = self._new_encoder(lambda: self.project_id)
         self._gate = _gate(self._options, wire, self)
+        self._requests = RequestLog(self._options, self._gate.current, self._encoder)
+        connections.connect()
         uwsgi.prepare_requests()
         enlist(client, self)
 
     def _new_encoder(self, project: Callable[[], str | None]) -> Encoder:
         options = self._options
         resource, context = known_resource(options), Context(SOURCES)
-        return Encoder(self._format_now, options.labels, project, resource, context)
+        return Encoder(
+            self._format_now, options.labels, project, resource, context, additions_of(options)
+        )
 
     def __copy__(self) -> CloudLoggingHandler:
         """Return a handler with the same pipeline that formats by itself."""
@@ -200,15 +214,19 @@ class CloudLoggingHandler(StockSurface):
             self._call_handle_error(record, error, is_flush_thread=is_flush_thread)
 
 
-def _gate(options: Options, transport: Transport, handler: object) -> PerProcess[Pipeline]:
+def _gate(
+    options: Options, transport: Transport, handler: CloudLoggingHandler
+) -> PerProcess[Pipeline]:
     """Build the fork gate of a handler; a pipeline that holds has the workers adopt from it."""
     pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
+    forget_process = handler._encoder.forget_process  # noqa: SLF001 - of our own class
 
     def adopt() -> None:
         gate.current().adopt()
 
     def build(inherited: Pipeline | None) -> Pipeline:
         hold = partial(uwsgi.after_fork, adopt)
+        forget_process()
         new = Pipeline(options, spare.take(), inherited, on_hold=hold, on_start=spare.renew)
         pipelines.add(new)
         return new

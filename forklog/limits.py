@@ -28,6 +28,11 @@ def estimate(value: Any) -> int:
     return _OVERHEAD
 
 
+REQUEST_LOG_SUFFIX = "-requests"
+"""What the log of requests has after the name of the handler's log."""
+PROJECTLESS_LOG = b'"logName":"projects//logs/'
+"""What an entry of that log has while the project is not known."""
+
 MAX_LABELS = 64
 MAX_KEY_BYTES = 512
 MAX_VALUE_BYTES = 64 * 1024

@@ -77,9 +77,14 @@ def check_credentials(value: object) -> None:
 
 def check_log_name(value: object) -> None:
     """Refuse what cannot be a LOG_ID."""
-    if not (isinstance(value, str) and _LOG_ID.match(value)):
+    if not is_log_id(value):
         rule = "must be 1 to 511 characters of A-Z a-z 0-9 / _ - ."
         raise OptionError("log_name", value, rule, "replace the other characters")
+
+
+def is_log_id(value: object) -> bool:
+    """Tell whether a value can be the id of a log."""
+    return isinstance(value, str) and bool(_LOG_ID.match(value))
 
 
 def check_seconds(name: str, value: object, *, zero: bool) -> None:
@@ -118,7 +123,7 @@ def check_labels(labels: object) -> dict[str, str]:
         return {}
     if not isinstance(labels, Mapping):
         raise OptionError("labels", labels, "must be a mapping", 'give {"name": "value"}')
-    bad = [k for k, v in labels.items() if not (_is_text(k) and _is_text(v))]
+    bad = [k for k, v in labels.items() if not (is_text(k) and is_text(v))]
     if bad:
         raise OptionError(
             "labels",
@@ -138,7 +143,7 @@ def check_labels(labels: object) -> dict[str, str]:
     return dict(labels)
 
 
-def _is_text(value: object) -> bool:
+def is_text(value: object) -> bool:
     """Tell whether a value is a string without surrogates, which no JSON may have."""
     try:
         return isinstance(value, str) and bool(value.encode() or True)
@@ -161,7 +166,7 @@ def check_resource(resource: object) -> dict[str, Any] | None:
     if not isinstance(labels, Mapping):
         raise OptionError("resource", resource, "its labels must be a mapping", remedy)
     made = {"type": resource["type"], "labels": {str(k): str(v) for k, v in labels.items()}}
-    if not all(map(_is_text, (made["type"], *made["labels"], *made["labels"].values()))):
+    if not all(map(is_text, (made["type"], *made["labels"], *made["labels"].values()))):
         raise OptionError("resource", resource, "must be text that UTF-8 can hold", remedy)
     if estimate(made) > MAX_RESOURCE_BYTES:
         rule = f"type and labels together have at most {MAX_RESOURCE_BYTES} bytes"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from forklog.errors import Hidden, OptionError
+from forklog.limits import REQUEST_LOG_SUFFIX
 from forklog.option_checks import (
     check_count,
     check_credentials,
@@ -18,6 +19,8 @@ from forklog.option_checks import (
     check_project,
     check_resource,
     check_seconds,
+    is_log_id,
+    is_text,
 )
 
 MIN_BUFFER_BYTES = 1024 * 1024
@@ -50,6 +53,10 @@ class Options:
     shutdown_timeout: float = 5.0
     last_resort: str = "stderr"
     on_drop: Callable[[Sequence[bytes], str], object] | None = None
+    access_log: bool | str = False
+    process_labels: bool = False
+    extra_fields: bool = False
+    service: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         """Check every option; the first wrong one raises."""
@@ -68,6 +75,10 @@ class Options:
         object.__setattr__(self, "labels", check_labels(self.labels))
         object.__setattr__(self, "resource", check_resource(self.resource))
         object.__setattr__(self, "last_resort", check_last_resort(self.last_resort))
+        _check_access_log(self.access_log, self.log_name)
+        for name in ("process_labels", "extra_fields"):
+            _check_switch(name, getattr(self, name))
+        object.__setattr__(self, "service", _check_service(self.service))
         if self.on_drop is not None and not callable(self.on_drop):
             raise OptionError(
                 "on_drop", self.on_drop, "must be callable", "give a function (entries, reason)"
@@ -79,3 +90,35 @@ class Options:
             if shown[name] is not None:
                 shown[name] = Hidden(shown[name])
         return f"Options({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
+def _check_switch(name: str, value: object) -> None:
+    """Refuse what is neither true nor false."""
+    if not isinstance(value, bool):
+        raise OptionError(name, value, "must be True or False", "give one of them")
+
+
+def _check_access_log(value: object, log_name: str) -> None:
+    """Refuse what is no way to write requests, and a log whose name leaves no room for theirs."""
+    if value not in (True, False, "query") or isinstance(value, int) != isinstance(value, bool):
+        rule = 'must be True, False or "query"'
+        raise OptionError("access_log", value, rule, 'give "query" to log the query strings too')
+    if value and not is_log_id(log_name + REQUEST_LOG_SUFFIX):
+        rule = f"must leave room for {REQUEST_LOG_SUFFIX!r} within 511 characters"
+        raise OptionError("log_name", log_name, rule, "shorten it")
+
+
+def _check_service(value: object) -> dict[str, str] | None:
+    """Return the service that Error Reporting names, as a dict; None if none was given."""
+    if value is None:
+        return None
+    made: object = {"service": value} if isinstance(value, str) else value
+    if (
+        isinstance(made, Mapping)
+        and {"service"} <= made.keys() <= {"service", "version"}
+        and all(is_text(item) and item for item in made.values())
+    ):
+        return dict(made)
+    rule = 'must be a name, or a mapping of "service" and "version" to texts'
+    remedy = 'give {"service": "shop", "version": "1.2"}'
+    raise OptionError("service", value, rule, remedy)

@@ -19,3 +19,13 @@ def rank_of_level(level: Any) -> int:
         return next((rank for standard, rank in _LEVELS if level >= standard), 0)
     except Exception:  # noqa: BLE001 - no number
         return 0
+
+
+_SERVER_ERROR, _CLIENT_ERROR = 500, 400
+
+
+def rank_of_status(status: int) -> int:
+    """Return the least rank of a request by its HTTP status: 5xx is an ERROR, 4xx a WARNING."""
+    if status >= _SERVER_ERROR:
+        return 5
+    return 4 if status >= _CLIENT_ERROR else 2

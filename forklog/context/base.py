@@ -1,24 +1,33 @@
 """What is known of the work that logs, and where it may be known.
 
-Frameworks come as sources; the encoder asks for the present `LogContext`. Only what the application
-has imported already is asked (``sys.modules``). Importing a framework later is noticed. Nothing
-here blocks or raises.
+A middleware, or the signal of a task queue, puts a `Scope` into a context variable. Where none has,
+the frameworks that the application has imported (``sys.modules``) are asked as sources. Importing a
+framework later is noticed. Nothing here blocks, takes a lock or raises.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
 
 
-class LogContext(NamedTuple):
-    """What is known of the work that logs: bare trace id, span id, sampling, HttpRequest."""
+@dataclass(frozen=True, slots=True)
+class LogContext:
+    """What is known of the work that logs: bare trace id, span id, sampling, HttpRequest, more."""
 
     trace: str | None = None
     span_id: str | None = None
     sampled: bool = False
     http_request: Mapping[str, Any] | None = None
+    labels: Mapping[str, str] | None = None
+    """Labels of the work, such as the id of a celery task."""
+    fields: Mapping[str, Any] | None = None
+    """Fields that the application has bound; they become keys of ``jsonPayload``."""
 
 
 class RequestFields(dict[str, Any]):
@@ -35,6 +44,55 @@ class RequestFields(dict[str, Any]):
 NOTHING = LogContext()
 
 
+class Scope:
+    """One unit of work, such as a request or a task of a queue.
+
+    There is one object for a unit of work, and it is mutable on purpose: what child tasks, threads
+    of a pool and dependencies add is seen by all of it. Each change is one assignment.
+    """
+
+    __slots__ = ("__weakref__", "bound", "context", "fields", "is_over", "is_request", "outer",
+                 "parent", "tails", "worst")  # fmt: skip
+
+    def __init__(self, context: LogContext, *, is_request: bool = False) -> None:
+        """Begin with what is known; nothing is bound."""
+        self.context = context
+        self.is_request = is_request
+        self.fields: dict[str, Any] = {}
+        """What `bind` has set, for the whole unit of work."""
+        self.bound: Mapping[str, Any] = {}
+        """What ``with bound()`` has set, for the present task."""
+        self.parent: Scope | None = None
+        """The scope of the unit of work, where this one was made by ``with bound()``."""
+        self.outer: Scope | None = None
+        """What was current before."""
+        self.is_over = False
+        self.worst = 0
+        """The highest severity rank of its records so far."""
+        self.tails: dict[Any, bytes] = {}
+        """The end of a plain record's entry, by what the encoder has to tell apart."""
+
+    def whole(self) -> Scope:
+        """Return the scope of the unit of work."""
+        return self if self.parent is None else self.parent
+
+    def note(self, rank: int) -> None:
+        """Take note of the severity of a record."""
+        whole = self.whole()
+        whole.worst = max(whole.worst, rank)
+
+    def known(self) -> LogContext:
+        """Return what is known now, the bound fields included."""
+        whole = self.whole()
+        if whole.fields or self.bound:
+            return replace(whole.context, fields={**whole.fields, **self.bound})
+        return whole.context
+
+
+CURRENT: ContextVar[Scope | None] = ContextVar("forklog_scope", default=None)
+"""The scope of the code that runs."""
+
+
 class Source(NamedTuple):
     """A framework or library that may know the work which logs."""
 
@@ -42,6 +100,8 @@ class Source(NamedTuple):
     """The source is asked only while this module is in ``sys.modules``."""
     current: Callable[[], LogContext | None]
     """Returns what is known, None where nothing is; may raise whatever the framework raises."""
+    is_of_spans: bool = False
+    """Whether it is asked within a scope as well: its trace and span are more exact."""
 
 
 class Context:
@@ -56,30 +116,116 @@ class Context:
         self.modules_seen = -1
         """How many modules were imported when the sources were looked for."""
         self.has_sources = False
+        self.has_spans = False
         self._known = known
         self._sources: tuple[Source, ...] = ()
+        self._spans: tuple[Source, ...] = ()
 
     def sources(self) -> tuple[Source, ...]:
         """Return the sources; empty, and at the cost of one comparison, for most applications."""
         if len(sys.modules) != self.modules_seen:
             self.modules_seen = len(sys.modules)
             self._sources = tuple(source for source in self._known if source.module in sys.modules)
-            self.has_sources = bool(self._sources)
+            self._spans = tuple(source for source in self._sources if source.is_of_spans)
+            self.has_sources, self.has_spans = bool(self._sources), bool(self._spans)
         return self._sources
 
-    def current(self) -> LogContext:
-        """Return what the sources know: a request's headers, overridden by a live span.
+    def current(self, error: object = None) -> LogContext:
+        """Return what is known: the scope, else what the frameworks know; a live span wins.
+
+        Args:
+            error: the exception that is being logged; outside of a scope it may have left one.
 
         Returns:
-            `NOTHING` itself where none of them knows anything.
+            `NOTHING` itself where nothing is known.
         """
-        known = NOTHING
-        for source in self.sources():
-            try:
-                found = source.current()
-            except Exception:  # noqa: BLE001, S112 - foreign code, half-imported modules
-                continue
-            if found is not None:
-                request = known.http_request
-                known = found if found.http_request else found._replace(http_request=request)
-        return known
+        sources, scope = self.sources(), CURRENT.get()
+        if scope is None and error is not None:
+            scope = scope_of(error)
+        if scope is None:
+            return _asked(sources, NOTHING)
+        return _asked(self._spans, scope.known())
+
+    def span_of(self) -> LogContext | None:
+        """Return the live span alone, where there is one."""
+        self.sources()
+        known = _asked(self._spans, NOTHING)
+        return None if known is NOTHING else known
+
+
+def _asked(sources: Sequence[Source], known: LogContext) -> LogContext:
+    """Return what sources know; a later one wins, what only an earlier one knows is kept."""
+    for source in sources:
+        try:
+            found = source.current()
+        except Exception:  # noqa: BLE001, S112 - foreign code, half-imported modules
+            continue
+        if found is None:
+            continue
+        if known is not NOTHING:
+            request = found.http_request or known.http_request
+            found = replace(found, http_request=request, labels=known.labels, fields=known.fields)
+        known = found
+    return known
+
+
+_LEFT_BEHIND = "_forklog_scope"
+
+
+def leave_behind(error: BaseException, scope: Scope) -> None:
+    """Have an exception that leaves a scope keep it, for whoever logs the traceback outside."""
+    with contextlib.suppress(Exception):  # a class of the application that allows no attribute
+        setattr(error, _LEFT_BEHIND, scope)
+
+
+def scope_of(error: object) -> Scope | None:
+    """Return the scope that an exception has left, or None."""
+    found = getattr(error, "__dict__", {}).get(_LEFT_BEHIND)
+    return found if isinstance(found, Scope) else None
+
+
+class FinishedRequest(NamedTuple):
+    """A request that is over: what its own entry says, the parent of its records' entries."""
+
+    context: LogContext
+    started: float
+    """Seconds since the epoch."""
+    rank: int
+    """The highest severity rank of its records."""
+    fields: Mapping[str, Any]
+    """An HttpRequest, whose URL has no query string."""
+    query: str
+    """The query string."""
+
+
+class AccessLog(Protocol):
+    """Takes requests that are over."""
+
+    def write_request(self, done: FinishedRequest) -> None:
+        """Write the entry of a request. Must not block."""
+
+
+class AccessLogs:
+    """The handlers that write an entry for each request. Holds none of them alive."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._known: tuple[weakref.ref[AccessLog], ...] = ()
+
+    def add(self, log: AccessLog) -> None:
+        """Have a handler take the requests that end from now on."""
+        self._known = (*self._without(log), weakref.ref(log))
+
+    def discard(self, log: AccessLog) -> None:
+        """Have a handler take no more."""
+        self._known = self._without(log)
+
+    def all(self) -> list[AccessLog]:
+        """Return the handlers."""
+        return [log for log in (known() for known in self._known) if log is not None]
+
+    def _without(self, log: AccessLog) -> tuple[weakref.ref[AccessLog], ...]:
+        return tuple(ref for ref in self._known if ref() not in (None, log))
+
+
+ACCESS_LOGS = AccessLogs()

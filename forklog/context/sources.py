@@ -1,4 +1,7 @@
-"""The sources that forklog knows: Django by google's middleware, Flask, OpenTelemetry."""
+"""The sources that forklog knows: Django by google's middleware, Flask, RQ, OpenTelemetry.
+
+Those of requests and jobs are asked where no middleware and no wrapper of ours has set a scope.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import sys
 
 from forklog.context.base import LogContext, Source
 from forklog.context.headers import context_of_environ
+from forklog.context.rq import context_of_job
 
 _DJANGO_MIDDLEWARE = "google.cloud.logging_v2.handlers.middleware.request"
 
@@ -34,8 +38,14 @@ def _from_django() -> LogContext | None:
     return context_of_environ(request.META, request.build_absolute_uri)
 
 
+def _from_rq() -> LogContext | None:
+    job = sys.modules["rq.job"].get_current_job()
+    return None if job is None else context_of_job(job)
+
+
 SOURCES = (
+    Source("rq.job", _from_rq),  # a job whose module is the first to import forklog
     Source("flask", _from_flask),
     Source(_DJANGO_MIDDLEWARE, _from_django),  # the stock handler asks Django before Flask
-    Source("opentelemetry.trace", _from_opentelemetry),
+    Source("opentelemetry.trace", _from_opentelemetry, is_of_spans=True),
 )

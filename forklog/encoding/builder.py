@@ -7,14 +7,18 @@ Gathers the fields as JSON, remembers which of them had to be repaired, and says
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
+from forklog.context.base import FinishedRequest
 from forklog.encoding.jsonable import to_json
+from forklog.encoding.labels import labels_of
+from forklog.encoding.repair import flag_of, http_request_of, span_id_of, trace_of
 from forklog.encoding.timestamps import timestamp_of
 from forklog.insert_id import InsertIds
-from forklog.limits import MAX_LABELS, estimate
-from forklog.severity import SEVERITIES
+from forklog.limits import MAX_LABELS, REQUEST_LOG_SUFFIX, estimate
+from forklog.severity import SEVERITIES, rank_of_status
 
 REPAIRED_LABEL = "forklog_repaired"
 
@@ -66,3 +70,39 @@ class EntryBuilder:
             own = [name for name in labels if name not in self._shared]
             del labels[own[-2] if len(own) > 1 else REPAIRED_LABEL]
         return labels
+
+
+def request_entry(
+    done: FinishedRequest,
+    trace: str | None,
+    labels: Mapping[str, str],
+    shared: frozenset[str],
+    *,
+    has_query: bool,
+) -> tuple[int, EntryBuilder]:
+    """Return the severity rank and all fields of the entry but its log.
+
+    Args:
+        done: the request.
+        trace: its trace with the project.
+        labels: those of the process.
+        shared: the handler's labels.
+        has_query: whether the URL has its query string.
+    """
+    fields: dict[str, Any] = {k: v for k, v in done.fields.items() if v is not None}
+    if has_query and done.query and "requestUrl" in fields:
+        fields["requestUrl"] += f"?{done.query}"
+    rank = max(done.rank, rank_of_status(fields["status"]))
+    # From its begin on, so that it stands before the records of the request.
+    builder = EntryBuilder(done.started, rank, shared)
+    builder.put("httpRequest", fields, http_request_of)
+    builder.put("trace", trace, trace_of)
+    builder.put("spanId", done.context.span_id, span_id_of)
+    builder.put("traceSampled", done.context.sampled, flag_of)
+    builder.labels, _ = labels_of((labels, done.context.labels), shared)
+    return rank, builder
+
+
+def log_of_requests(project: str | None, log_name: str) -> str:
+    """Return the log's full name; a connection fills in a project that is not known yet."""
+    return f"projects/{project or ''}/logs/{quote(log_name + REQUEST_LOG_SUFFIX, safe='')}"

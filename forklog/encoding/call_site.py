@@ -7,6 +7,7 @@ need a repair, and those of our own requests, have no fragment; `LenientEncoder`
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -45,20 +46,34 @@ class CallSite(NamedTuple):
     plain: tuple[int, bytes]
     """For a plain record: rank, and all from the end of the timestamp to the text payload."""
     severity: bytes
-    name: bytes
-    """The logger's name as JSON, empty where it is no label."""
+    labels: Mapping[str, str]
+    """The logger's name and the labels of the process."""
+    own: bytes
+    """The same as JSON, without braces; empty where there is none."""
     location: bytes
 
 
 class CallSiteCache:
     """Remember call sites by `key_of` their records. Safe from any thread, without a lock."""
 
-    def __init__(self, *, names_logger: bool) -> None:
-        """Start empty; ``names_logger`` tells whether entries name their logger."""
-        self._names_logger = names_logger
+    def __init__(
+        self, *, names_logger: bool, own_labels: Callable[[], Mapping[str, str]] = dict
+    ) -> None:
+        """Start empty.
+
+        Args:
+            names_logger: whether entries name their logger.
+            own_labels: returns the labels of this process.
+        """
+        self._names_logger, self._own_labels = names_logger, own_labels
         self._known: dict[tuple[Any, ...], CallSite] = {}
         self._plain: dict[tuple[Any, ...], tuple[int, bytes]] = {}
         self.get, self.plain_of = self._known.get, self._plain.get
+
+    def forget(self) -> None:
+        """Begin anew, with the labels of the process that asks."""
+        self._known.clear()
+        self._plain.clear()
 
     def __len__(self) -> int:
         """Return how many are remembered."""
@@ -77,16 +92,17 @@ class CallSiteCache:
             raise NotWellFormedError
         rank = rank_of_level(record.levelno)
         severity = b'Z","severity":"%b",' % SEVERITIES[rank]
-        name = orjson.dumps(record.name) if self._names_logger and record.name else b""
+        named = {"python_logger": record.name} if self._names_logger and record.name else {}
+        own = {**named, **self._own_labels()}
+        inner = orjson.dumps(own)[1:-1]
         place = b'"sourceLocation":%b,' % orjson.dumps(location)
-        labels = b'"labels":{"python_logger":%b},' % name if name else b""
+        labels = b'"labels":{%b},' % inner if inner else b""
         fragment = b'%b%b%b"textPayload":' % (severity, labels, place)
         if len(self._known) >= _MAX_SITES:  # loggers named by request, generated code
-            self._known.clear()
-            self._plain.clear()
+            self.forget()
         key, plain = key_of(record.__dict__), (rank, fragment)
         self._plain[key] = plain
-        site = self._known[key] = CallSite(rank, plain, severity, name, place)
+        site = self._known[key] = CallSite(rank, plain, severity, own, inner, place)
         return site
 
 

@@ -18,8 +18,9 @@ from typing import Any
 
 import orjson
 
-from forklog.context.base import NOTHING, Context, LogContext
+from forklog.context.base import CURRENT, NOTHING, Context, FinishedRequest, LogContext, Scope
 from forklog.encoding.call_site import CallSiteCache, NotWellFormedError, key_of
+from forklog.encoding.extra import NO_ADDITIONS, Additions
 from forklog.encoding.labels import names_logger
 from forklog.encoding.lenient import LenientEncoder
 from forklog.encoding.strict import StrictEncoder
@@ -32,6 +33,8 @@ _PLAIN_FIELDS = len(logging.LogRecord("", 0, "", 0, "", None, None).__dict__)
 _UNKNOWN: Mapping[str, Any] = {}
 _dumps = orjson.dumps
 _modules = sys.modules
+_scope_now = CURRENT.get
+_MAX_TAIL_BYTES = 4096
 _Record = logging.LogRecord
 
 
@@ -44,38 +47,43 @@ class Encoder:
             replaces the one of the entries.
         project: returns the project id if it is known by now, to complete inferred trace ids.
         resource: the handler's monitored resource, as far as it is known.
+        context: knows the work that logs.
+        additions: what the handler's options add to entries.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - each from another place
         self,
         format_record: Callable[[logging.LogRecord], str],
         labels: Mapping[str, str],
         project: Callable[[], str | None],
         resource: Mapping[str, Any] = _UNKNOWN,
         context: Context | None = None,
+        additions: Additions = NO_ADDITIONS,
     ) -> None:
         """Start with empty caches."""
         self._context = context or Context()
-        self._full = LenientEncoder(format_record, labels, project, self._context, resource)
-        self._sites = CallSiteCache(names_logger=names_logger(labels))
+        self._full = LenientEncoder(
+            format_record, labels, project, self._context, resource, additions
+        )
+        self._sites = CallSiteCache(
+            names_logger=names_logger(labels), own_labels=additions.own_labels
+        )
+        self.forget_process = self._sites.forget
         self._plain_of = self._sites.plain_of
         self._max_bytes = min(SURELY_SMALL_BYTES, self._full.room)
         # On App Engine the trace becomes a label as well.
         room = self._max_bytes if self._full.has_plain_traces else 0
-        self._usual = StrictEncoder(format_record, labels, self._full.full_trace, room)
+        self._usual = StrictEncoder(format_record, labels, self._full.full_trace, room, additions)
         self._second = (math.nan, b"")  # equal to no second
+        # What tells the tails of a scope apart; where a trace is a label too, none is ever found.
+        self._tail_key: Callable[[], object] = project if self._full.has_plain_traces else object
 
     def encode(
         self, record: logging.LogRecord, opening: Callable[[], bytes]
     ) -> tuple[int, bytes] | None:
-        """Encode a plain or usual record; None, or any exception, if it needs the full road.
+        """Return rank and entry of a plain or usual record; None or an exception if it is neither.
 
-        Args:
-            record: any record.
-            opening: that of the pipeline's `InsertIds`.
-
-        Returns:
-            Severity rank and entry.
+        ``opening`` is that of the pipeline's `InsertIds`.
         """
         # All attributes before the dict: asking for it makes it, and then they are dearer.
         message, args, created = record.msg, record.args, record.created
@@ -86,8 +94,11 @@ class Encoder:
         has_more = record.exc_info or record.exc_text or record.stack_info
         if has_more or len(record.__dict__) != _PLAIN_FIELDS:
             return self.encode_strict(record, opening, key)
-        context = self._context
-        if context.has_sources or len(_modules) != context.modules_seen:
+        context, scope = self._context, _scope_now()
+        tail = b"}" if scope is None else self._tail_of(scope)
+        if not tail:
+            return self.encode_strict(record, opening, key)
+        if scope is None and (context.has_sources or len(_modules) != context.modules_seen):
             task = context.current()
             if task is not NOTHING:
                 return self.encode_strict(record, opening, key, task)
@@ -98,13 +109,15 @@ class Encoder:
         if is_object or message == "None" or len(text) > self._max_bytes:
             return None
         rank, fragment = self._plain_of(key) or self._sites.add(record).plain
+        if scope is not None and rank > scope.worst:
+            scope.note(rank)
         # As `_time_of`, whose frames would be a twentieth of all that is done here.
         second, stamp = self._second
         rest = created - second
         fraction = _dumps(rest)[1:11]
         if rest < 0.001 or rest >= 1.0 or len(fraction) < 10:  # noqa: PLR2004
             stamp, fraction = self._time_of(created), b""
-        return rank, b"".join((opening(), stamp, fraction, fragment, text, b"}"))
+        return rank, b"".join((opening(), stamp, fraction, fragment, text, tail))
 
     def encode_strict(
         self,
@@ -127,20 +140,54 @@ class Encoder:
         if type(record) is not _Record:
             return None
         site = self._sites.get(key or key_of(record.__dict__)) or self._sites.add(record)
+        exc_info, scope = record.exc_info, _scope_now()
         if task is None:
-            task = self._context.current()
+            task = self._context.current(exc_info[1] if exc_info else None)
         rest = self._usual.fields_of(record, site, task, is_formatted=is_formatted)
+        if scope is not None:
+            scope.note(site.rank)
         return site.rank, b"".join((opening(), self._time_of(record.created), rest))
 
     def encode_lenient(self, record: logging.LogRecord, ids: InsertIds) -> list[tuple[int, bytes]]:
         """Encode any record, as faithfully as the API allows; several entries if it is long."""
-        return self._full.encode(record, ids)
+        entries, scope = self._full.encode(record, ids), _scope_now()
+        if scope is not None:
+            scope.note(entries[0][0])
+        return entries
 
     def encode_given(
         self, record: logging.LogRecord, ids: InsertIds, payload: Any, *, is_repaired: bool = False
     ) -> list[tuple[int, bytes]]:
         """Encode a record with this payload in place of its own, marked as repaired or not."""
         return self._full.encode_given(record, ids, payload, is_repaired=is_repaired)
+
+    def encode_request(
+        self, done: FinishedRequest, ids: InsertIds, *, query: bool
+    ) -> tuple[int, bytes]:
+        """Return severity rank and entry of a request itself; see `LenientEncoder`."""
+        return self._full.encode_request(done, ids, query=query)
+
+    def _tail_of(self, scope: Scope) -> bytes:
+        """Return what ends a plain record's entry in a scope; nothing if that is not so simple.
+
+        It is made once for a scope, or once for each span of it.
+        """
+        context, key = self._context, self._tail_key()
+        if context.has_spans or len(_modules) != context.modules_seen:
+            span = context.span_of()
+            key = key if span is None else (key, span)
+        return scope.tails.get(key) or self._new_tail(scope, key)
+
+    def _new_tail(self, scope: Scope, key: object) -> bytes:
+        tails = scope.tails  # a later `bind` replaces it
+        task = self._context.current()
+        if task.labels or task.fields or not self._full.has_plain_traces:
+            return b""
+        fields = self._usual.task_fields(_UNKNOWN, task)
+        if len(fields) > _MAX_TAIL_BYTES:
+            return b""
+        tail = tails[key] = b",%b}" % fields[:-1] if fields else b"}"
+        return tail
 
     def _time_of(self, created: float) -> bytes:
         second, stamp = self._second

@@ -13,8 +13,9 @@ from typing import Any
 
 import orjson
 
-from forklog.context.base import Context
-from forklog.encoding.builder import EntryBuilder
+from forklog.context.base import Context, FinishedRequest, LogContext
+from forklog.encoding.builder import EntryBuilder, log_of_requests, request_entry
+from forklog.encoding.extra import NO_ADDITIONS, Additions
 from forklog.encoding.jsonable import attribute_of, encoded_or_copied, safe_text, to_json
 from forklog.encoding.labels import labels_of, names_logger
 from forklog.encoding.payload import payload_of
@@ -35,6 +36,7 @@ from forklog.severity import rank_of_level
 _MIN_ROOM = 20_000
 _MIN_LABELS_ROOM = 10_000
 _ABSENT = object()
+_EXC_INFO_SIZE = 3
 _APP_ENGINE = "gae_app"  # the monitored resource whose console reads the trace from a label
 _TRACE_LABEL = "appengine.googleapis.com/trace_id"
 
@@ -42,15 +44,17 @@ _TRACE_LABEL = "appengine.googleapis.com/trace_id"
 class LenientEncoder:
     """Encode what the short road cannot; for the arguments see `Encoder`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - as in `Encoder`
         self,
         format_record: Callable[[logging.LogRecord], str],
         labels: Mapping[str, str],
         project: Callable[[], str | None],
         context: Context,
         resource: Mapping[str, Any],
+        additions: Additions = NO_ADDITIONS,
     ) -> None:
         """Keep what encoding needs."""
+        self._additions = additions
         self._format = format_record
         self._shared = frozenset(labels)
         self._names_logger = names_logger(labels)
@@ -66,19 +70,30 @@ class LenientEncoder:
 
     def encode(self, record: logging.LogRecord, ids: InsertIds) -> list[tuple[int, bytes]]:
         """Return the entries of a record, each with its rank."""
-        rank = rank_of_level(attribute_of(record, "levelno"))
-        builder = self._draft(record, rank)
-        return self._finished(builder, rank, ids, payload_of(record, self._format))
+        rank, task = rank_of_level(attribute_of(record, "levelno")), self._task(record)
+        builder = self._draft(record, rank, task)
+        payload = payload_of(record, self._format, task.fields or {}, self._added_to(record))
+        return self._finished(builder, rank, ids, payload)
 
     def encode_given(
         self, record: logging.LogRecord, ids: InsertIds, payload: Any, *, is_repaired: bool
     ) -> list[tuple[int, bytes]]:
         """Return the entries of a record with another payload than its own."""
         rank = rank_of_level(attribute_of(record, "levelno"))
-        builder = self._draft(record, rank)
+        builder = self._draft(record, rank, self._task(record))
         if is_repaired:
             builder.repaired.add("message")
         return self._finished(builder, rank, ids, payload)
+
+    def encode_request(
+        self, done: FinishedRequest, ids: InsertIds, *, query: bool
+    ) -> tuple[int, bytes]:
+        """Return the severity rank and the entry of a request itself."""
+        trace, own = self.full_trace(done.context.trace), self._additions.own_labels()
+        rank, builder = request_entry(done, trace, own, self._shared, has_query=query)
+        log = log_of_requests(self._project(), self._additions.log_name)
+        builder.fields = {"logName": to_json(log), **builder.fields}
+        return rank, builder.finish(ids, b"")
 
     def _finished(
         self, builder: EntryBuilder, rank: int, ids: InsertIds, payload: str | dict[str, Any] | None
@@ -91,13 +106,27 @@ class LenientEncoder:
         encoded = _bounded_object(payload, room, builder)
         return [(rank, builder.finish(ids, b',"jsonPayload":%b' % encoded))]
 
-    def _draft(self, record: logging.LogRecord, rank: int) -> EntryBuilder:
+    def _added_to(self, record: logging.LogRecord) -> dict[str, Any]:
+        """Return the fields that the handler's options add."""
+        if not self._additions.adds_fields():
+            return {}
+        try:
+            return self._additions.fields_of(dict(vars(record)))
+        except Exception:  # noqa: BLE001 - a record class of the application
+            return {}
+
+    def _task(self, record: logging.LogRecord) -> LogContext:
+        """Return what is known of the task that logs."""
+        exc_info = attribute_of(record, "exc_info")
+        is_whole = type(exc_info) is tuple and len(exc_info) == _EXC_INFO_SIZE
+        return self._context.current(exc_info[1] if is_whole else None)
+
+    def _draft(self, record: logging.LogRecord, rank: int, task: LogContext) -> EntryBuilder:
         """Return an entry with all fields but insertId and payload."""
         builder = EntryBuilder(attribute_of(record, "created"), rank, self._shared)
         location = _given(record, "source_location", _location(record))
         builder.put("sourceLocation", location, source_location_of)
         resource = builder.put("resource", _given(record, "resource", None), resource_of)
-        task = self._context.current()
         trace = _given(record, "trace", self.full_trace(task.trace))
         trace = builder.put("trace", trace, trace_of)
         builder.put("spanId", _given(record, "span_id", task.span_id), span_id_of)
@@ -107,18 +136,23 @@ class LenientEncoder:
         )
         is_app_engine = (resource["type"] if resource else self._resource_type) == _APP_ENGINE
         traced = {_TRACE_LABEL: trace} if trace and is_app_engine else None
-        self._add_labels(record, builder, traced)
+        self._add_labels(record, builder, traced, task.labels)
         return builder
 
     def _add_labels(
-        self, record: logging.LogRecord, builder: EntryBuilder, traced: dict[str, str] | None
+        self,
+        record: logging.LogRecord,
+        builder: EntryBuilder,
+        traced: dict[str, str] | None,
+        of_task: Mapping[str, str] | None,
     ) -> None:
         """Collect labels: the logger's name, what google's filter has set, ``extra=``."""
         given_name = attribute_of(record, "name")
         name = "" if given_name is None else safe_text(given_name)
         named = {"python_logger": name} if name and self._names_logger else None
         filtered = self._filtered(attribute_of(record, "_labels"))
-        given = (traced, named, filtered, attribute_of(record, "labels"))
+        own = self._additions.own_labels()
+        given = (traced, named, own, of_task, filtered, attribute_of(record, "labels"))
         builder.labels, changed = labels_of(given, self._shared, self._labels_room)
         if changed:
             builder.repaired.add("labels")

@@ -19,6 +19,9 @@ _MAX_PLACE = 1_000  # bytes of a file's or function's name
 _PLACE = ("name", "levelno", "pathname", "lineno", "funcName", "created")
 
 
+_NO_FIELDS: Mapping[str, Any] = {}
+
+
 class WithheldError(Exception):
     """The application's formatter raised, so that the text is not to be sent; why is `cause`."""
 
@@ -29,9 +32,18 @@ class WithheldError(Exception):
 
 
 def payload_of(
-    record: logging.LogRecord, format_record: Callable[[logging.LogRecord], str]
+    record: logging.LogRecord,
+    format_record: Callable[[logging.LogRecord], str],
+    bound: Mapping[str, Any] = _NO_FIELDS,
+    extra: Mapping[str, Any] = _NO_FIELDS,
 ) -> str | dict[str, Any] | None:
     """Return the record's payload: text, a JSON object, or nothing.
+
+    Args:
+        record: the record; its ``json_fields`` win over all other fields.
+        format_record: the handler's ``format``.
+        bound: fields of the task that logs; a mapping as message wins over them.
+        extra: unknown names of ``extra=``; they win over a mapping as message.
 
     Raises:
         WithheldError: from ``format_record``; nothing else is raised.
@@ -39,7 +51,8 @@ def payload_of(
     fields = _mapping(attribute_of(record, "json_fields"))
     mapping = _mapping(attribute_of(record, "msg"))
     if mapping is not None:
-        return {**mapping, **(fields or {})}
+        return {**bound, **mapping, **extra, **(fields or {})}
+    fields = {**bound, **extra, **(fields or {})}
     text = _formatted(record, format_record)
     parsed = _parsed(text)
     message = text if parsed is None else parsed

@@ -16,6 +16,7 @@ import orjson
 
 from forklog.context.base import LogContext, RequestFields
 from forklog.encoding.call_site import CallSite, NotWellFormedError
+from forklog.encoding.extra import NO_ADDITIONS, Additions
 from forklog.encoding.jsonable import encoded_or_copied
 from forklog.encoding.repair import http_request_of
 from forklog.encoding.tracebacks import exception_text
@@ -59,8 +60,10 @@ class StrictEncoder:
         shared: Mapping[str, str],
         full_trace: Callable[[str | None], str | None],
         max_bytes: int,
+        additions: Additions = NO_ADDITIONS,
     ) -> None:
         """Keep what encoding needs; ``max_bytes`` is the size of an entry that is surely small."""
+        self._fields_of = additions.fields_of if additions.adds_fields() else None
         self._format = format_record
         self._full_trace = full_trace
         self._max_bytes = max_bytes if len(shared) + _MAX_LABELS < MAX_LABELS else 0
@@ -89,10 +92,10 @@ class StrictEncoder:
             text = text % args
         parts = (
             site.severity,
-            _labels(given.get("labels"), site),
+            _labels(_merged(task.labels, given.get("labels")), site),
             site.location,
-            self._task_fields(given, task),
-            _payload(text, given.get("json_fields")),
+            self.task_fields(given, task),
+            _payload(text, _merged(task.fields, self._fields(given))),
         )
         fields = b"".join(parts)
         if len(fields) > self._max_bytes:
@@ -107,7 +110,12 @@ class StrictEncoder:
                 return self._format(record)
         return f"{text}{'' if text[-1:] == _NEWLINE else _NEWLINE}{record.exc_text}"
 
-    def _task_fields(self, given: Mapping[str, Any], task: LogContext) -> bytes:
+    def _fields(self, given: Mapping[str, Any]) -> Any:
+        """Return the JSON fields that ``extra=`` gives, with what the handler's options add."""
+        json_fields = given.get("json_fields")
+        return _merged(self._fields_of(given), json_fields) if self._fields_of else json_fields
+
+    def task_fields(self, given: Mapping[str, Any], task: LogContext) -> bytes:
         """Encode trace, span and request: what ``extra=`` says, else what the task has."""
         trace = given["trace"] if "trace" in given else self._full_trace(task.trace)
         span_id = given.get("span_id", task.span_id)
@@ -128,20 +136,30 @@ class StrictEncoder:
         return fields
 
 
+def _merged(below: Mapping[str, Any] | None, above: Any) -> Any:
+    """Return what is given, with what it lacks from below."""
+    if not below:
+        return above
+    if above is None or above == {}:
+        return dict(below)
+    if above.__class__ is not dict:
+        raise NotWellFormedError
+    return {**below, **above}
+
+
 def _labels(given: Any, site: CallSite) -> bytes:
     """Encode the logger's name and the labels of ``extra=``."""
     if given is None or given == {}:
-        return b'"labels":{"python_logger":%b},' % site.name if site.name else b""
+        return b'"labels":{%b},' % site.own if site.own else b""
     if given.__class__ is not dict or len(given) > _MAX_LABELS:
         raise NotWellFormedError
     for key, value in given.items():
         is_text = key.__class__ is str and value.__class__ is str
         if not is_text or len(key) > _MAX_KEY or len(value) > _MAX_VALUE:
             raise NotWellFormedError
-    encoded = _dumps(given)
-    if site.name and "python_logger" not in given:
-        return b'"labels":{"python_logger":%b,%b,' % (site.name, encoded[1:])
-    return b'"labels":%b,' % encoded
+    if site.own and site.labels.keys().isdisjoint(given):
+        return b'"labels":{%b,%b,' % (site.own, _dumps(given)[1:])
+    return b'"labels":%b,' % _dumps({**site.labels, **given})
 
 
 def _request(request: Mapping[str, Any]) -> bytes:

@@ -17,6 +17,7 @@ import urllib3.exceptions
 
 from forklog import __about__
 from forklog.clock import realtime_ns
+from forklog.limits import PROJECTLESS_LOG
 from forklog.option_checks import is_loopback
 from forklog.options import Options
 from forklog.process.base import keep_in_children
@@ -35,6 +36,7 @@ from forklog.transports.google.signing import signer_of
 from forklog.transports.http_verdict import Answer, Place, judge
 from forklog.transports.stderr import StderrConnection
 
+_HEAD_BYTES = 160  # of an entry: insertId, timestamp, and the log's name where it has one
 _MAX_ANSWER_BYTES = 1024 * 1024
 _MAX_RETRY_AFTER = 3600.0
 _WIRE_ERRORS = (
@@ -121,6 +123,8 @@ class HttpConnection:
         if options.labels:
             envelope["labels"] = dict(options.labels)
         self._head = orjson.dumps(envelope)[:-1] + b',"entries":['
+        self._names_logs = bool(options.access_log)
+        self._log_of_requests = b'"logName":"projects/%b/logs/' % access.project.encode()
 
     def send(self, entries: Sequence[bytes], timeout: float) -> Verdict:
         """Send one request and judge the answer. See `forklog.transports.base.Connection`."""
@@ -135,7 +139,7 @@ class HttpConnection:
             WireError: there was no answer.
         """
         # One join, since each byte of a body is a byte of fresh pages; a batch has entries.
-        parts = [*entries]
+        parts = [*map(self._named, entries)] if self._names_logs else [*entries]
         parts[0] = self._head + parts[0]
         parts[-1] += b"]}"
         body = b",".join(parts)
@@ -151,6 +155,12 @@ class HttpConnection:
         self._answered = True
         delay, kind = _retry_after(answer.headers), answer.headers.get("Content-Type", "")
         return Answer(answer.status_code, content, delay, self._place(), kind), repeats
+
+    def _named(self, entry: bytes) -> bytes:
+        """Fill the project into the log's name of an entry that was made without knowing it."""
+        if PROJECTLESS_LOG not in entry[:_HEAD_BYTES]:
+            return entry
+        return entry.replace(PROJECTLESS_LOG, self._log_of_requests, 1)
 
     def _post(self, body: bytes, timeout: float) -> tuple[requests.Response, bytes]:
         request = self._request

@@ -34,7 +34,6 @@ _PENDING = frozenset(
         "forklog/diagnosis/routes.py",
         "forklog/diagnosis/wire.py",
         "forklog/encoding/call_site.py",
-        "forklog/encoding/encoder.py",
         "forklog/encoding/jsonable.py",
         "forklog/encoding/lenient.py",
         "forklog/encoding/payload.py",

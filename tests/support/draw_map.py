@@ -16,7 +16,17 @@ PACKAGE = ROOT / "forklog"
 PAGE = ROOT / "docs" / "design.md"
 OPENING, CLOSING = "<!-- map -->\n\n```\n", "```\n\n<!-- /map -->"
 FACE, VALUES, TOOLS = "public face", "values", "tools"
-_FACE = {"__init__", "__main__", "cli", "compat", "contract", "handler", "surface"}
+_FACE = {
+    "__init__",
+    "__main__",
+    "cli",
+    "compat",
+    "contract",
+    "handler",
+    "middleware",
+    "setting_up",
+    "surface",
+}
 _TOOLS = {"demo", "diagnosis", "emulator", "testing"}
 _START, _END, _PASSING = "o", "<", "|"
 
@@ -35,9 +45,9 @@ def room_of(name: str) -> str:
     head, _, rest = name.partition(".")
     if head in _TOOLS:
         return TOOLS
-    if rest:
-        return head
-    return FACE if head in _FACE else VALUES
+    if head in _FACE:
+        return FACE
+    return head if rest else VALUES
 
 
 def arrows(known: dict[str, Path]) -> Arrows:

@@ -64,6 +64,11 @@ def role() -> Role:
     return Role.WORKER
 
 
+def worker_id() -> int:
+    """Return the number of this worker process, 0 in all others."""
+    return _uwsgi.worker_id() if _uwsgi is not None else 0
+
+
 def has_threads() -> bool:
     """Tell whether Python threads run in this server (``enable-threads``)."""
     return _uwsgi is None or bool(getattr(_uwsgi, "has_threads", True))

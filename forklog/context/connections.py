@@ -1,0 +1,38 @@
+"""Connects to the task queues that the application has imported; looks again as modules come."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from forklog.context import celery, googles_django, rq
+
+_CONNECTORS: dict[str, Callable[[Any], bool]] = {
+    celery.MODULE: celery.connect,
+    googles_django.MODULE: googles_django.connect,
+    rq.MODULE: rq.connect,
+}
+_connected: set[str] = set()  # inherited by a forked child, as the connections are
+_seen = [-1]
+
+
+def connect() -> None:
+    """Connect to what is loaded. Never raises, and waits for no lock.
+
+    Called where a handler is built and where a request begins. It costs one comparison while no
+    module was imported since.
+    """
+    if len(sys.modules) == _seen[0]:
+        return
+    _seen[0] = len(sys.modules)
+    for name, connect_to in _CONNECTORS.items():
+        module = sys.modules.get(name)
+        if module is None or name in _connected:
+            continue
+        with contextlib.suppress(Exception):  # half imported, or unlike the versions known
+            if connect_to(module):
+                _connected.add(name)
+            else:
+                _seen[0] = -1

@@ -1,0 +1,76 @@
+"""Django: the scope of a request, from the middleware to the `close` of the answer."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from forklog.context.requests import Request
+from forklog.context.wsgi import end_at_close, is_known, request_of, url_of
+
+
+class DjangoMiddleware:
+    """Give every record of a Django request its trace and its request, sync and async.
+
+    Put ``"forklog.middleware.DjangoMiddleware"`` first in ``MIDDLEWARE``. The scope ends when the
+    server closes the answer, so records of a streaming answer belong to the request. A request
+    without a trace header has a trace of its own. Set `forwarded` in a subclass if a proxy of yours
+    sets ``X-Forwarded-For``: its first address is ``remoteIp`` then.
+    """
+
+    sync_capable = True
+    async_capable = True
+    forwarded = False
+
+    def __init__(self, get_response: Callable[[Any], Any]) -> None:
+        """Take Django's next layer."""
+        self.get_response = get_response
+        # Imported by Django, since this class stands in its MIDDLEWARE.
+        sync = sys.modules["asgiref.sync"]
+        self._is_async = sync.iscoroutinefunction(get_response)
+        if self._is_async:
+            sync.markcoroutinefunction(self)
+
+    def __call__(self, django_request: Any) -> Any:
+        """Answer a request; give a coroutine where Django is async."""
+        if self._is_async:
+            return self._answer(django_request)
+        request = self._begun(django_request)
+        if request is None:
+            return self.get_response(django_request)
+        try:
+            response = self.get_response(django_request)
+        except BaseException as error:
+            request.fail(error)
+            request.finish()
+            raise
+        return _ending(response, request)
+
+    async def _answer(self, django_request: Any) -> Any:
+        request = self._begun(django_request)
+        if request is None:
+            return await self.get_response(django_request)
+        try:
+            response = await self.get_response(django_request)
+        except BaseException as error:
+            request.fail(error)
+            request.finish()
+            raise
+        return _ending(response, request)
+
+    def _begun(self, django_request: Any) -> Request | None:
+        """Begin the request; None if another middleware of ours has, outside of Django."""
+        environ, scope = django_request.META, getattr(django_request, "scope", {})
+        if is_known(environ) or is_known(scope):
+            return None
+        protocol = environ.get("SERVER_PROTOCOL") or f"HTTP/{scope.get('http_version', '1.1')}"
+        url = url_of(environ, django_request.scheme, django_request.path, "utf-8")
+        return request_of(environ, url, protocol, forwarded=self.forwarded)
+
+
+def _ending(response: Any, request: Request) -> Any:
+    request.status = response.status_code
+    if not response.streaming:
+        request.size = len(response.content)
+    return end_at_close(response, request)

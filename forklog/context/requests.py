@@ -1,0 +1,131 @@
+"""One request of a web server: its scope, and at its end the entry of the request itself.
+
+Takes what WSGI and ASGI say of a request, from the middlewares; gives a `FinishedRequest` to each
+handler that has the option ``access_log``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from ipaddress import ip_address
+from typing import Any
+
+from forklog.clock import monotonic
+from forklog.context.base import (
+    ACCESS_LOGS,
+    FinishedRequest,
+    LogContext,
+    RequestFields,
+    leave_behind,
+)
+from forklog.context.connections import connect
+from forklog.context.headers import Headers, trace_of
+from forklog.context.scope import begin, end, new_trace
+
+_MAX_DIGITS = 18  # of a size
+_CLIENT_CLOSED = 499  # nginx's word for a client that went away before the answer
+
+
+class Request:
+    """A request under way, from its first line to the end of its answer."""
+
+    __slots__ = (
+        "_ended",
+        "_latency",
+        "_more",
+        "_query",
+        "_started",
+        "has_entry",
+        "scope",
+        "size",
+        "status",
+    )
+
+    def __init__(self, context: LogContext, query: str, more: dict[str, Any]) -> None:
+        """Begin a scope in this thread or task.
+
+        Args:
+            context: what the headers and the request line give.
+            query: the query string, which the entry of the request has only where it was asked for.
+            more: further fields of the entry of the request alone.
+        """
+        connect()
+        self._started, self._ended = time.time(), False
+        self._latency = -monotonic()
+        self._query, self._more = query, more
+        self.has_entry = True
+        self.status = 0
+        self.size: int | None = None
+        self.scope = begin(context, is_request=True)
+
+    def mark_sent(self) -> None:
+        """Take the time: the answer is complete."""
+        if self._latency < 0:
+            self._latency += monotonic()
+
+    def fail(self, error: BaseException) -> None:
+        """Take note of an exception that leaves the application: a 500, if nothing was answered."""
+        leave_behind(error, self.scope)
+        if isinstance(error, Exception) and not self.status:
+            self.status = 500
+
+    def finish(self, *, is_kept: bool = False) -> None:
+        """Write the entry of the request and end the scope; a second call does nothing.
+
+        Args:
+            is_kept: whether the scope stays the current one, for the server's own records.
+        """
+        if not self._ended:
+            self._ended = True
+            self.mark_sent()
+            if self.has_entry:
+                self._write()
+            self.scope.is_over = True
+            if not is_kept:
+                end(self.scope)
+
+    def _write(self) -> None:
+        logs = ACCESS_LOGS.all()
+        if not logs:
+            return
+        known = self.scope.context
+        fields = {
+            **(known.http_request or {}),
+            **self._more,
+            "status": self.status or _CLIENT_CLOSED,
+            "latency": self._latency,
+            "responseSize": self.size,
+        }
+        done = FinishedRequest(known, self._started, self.scope.worst, fields, self._query)
+        for log in logs:
+            with contextlib.suppress(Exception):  # a handler of the application's
+                log.write_request(done)
+
+
+def context_of(
+    headers: Headers, method: object, url: str | None, agent: object, protocol: object
+) -> LogContext:
+    """Return the context of a request; where no header names a trace, it has one of its own."""
+    trace, span_id, sampled = trace_of(headers)
+    fields = RequestFields(requestMethod=method, requestUrl=url, userAgent=agent, protocol=protocol)
+    return LogContext(trace or new_trace(), span_id, sampled, fields)
+
+
+def peer_of(peer: object, forwarded: object) -> str | None:
+    """Return the client's address: the first forwarded one if that is given, else the peer's."""
+    if isinstance(forwarded, str):
+        first = forwarded.partition(",")[0].strip()
+        with contextlib.suppress(ValueError):
+            return str(ip_address(first))
+    return peer if isinstance(peer, str) else None
+
+
+def size_of(value: object) -> int | None:
+    """Return the number of a Content-Length."""
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    return (
+        int(text)
+        if isinstance(text, str) and text.isdecimal() and len(text) <= _MAX_DIGITS
+        else None
+    )

@@ -1,0 +1,74 @@
+"""Has threads know the work that started them; opt-in, since it patches `threading`."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from forklog.context.base import CURRENT, Scope
+
+_MARK = "_forklog_carries"
+
+
+def carry_threads() -> None:
+    """Have the records of a thread belong to the request or task that started it.
+
+    Threads of `threading.Thread` and calls of `concurrent.futures.ThreadPoolExecutor.submit` carry
+    the present scope, bound fields included, from now on; it patches ``start`` and ``submit``.
+    asyncio carries it without, by ``asyncio.to_thread`` and by tasks. A second call does nothing.
+    Does not block.
+    """
+    if not hasattr(threading.Thread.start, _MARK):
+        _patch(threading.Thread, "start", _starting(threading.Thread.start))
+    # Imported only now: it registers hooks at the end of the process.
+    pool = importlib.import_module("concurrent.futures.thread").ThreadPoolExecutor
+    if not hasattr(pool.submit, _MARK):
+        _patch(pool, "submit", _submitting(pool.submit))
+
+
+def _patch(owner: type, name: str, function: Any) -> None:
+    setattr(function, _MARK, True)
+    setattr(owner, name, function)
+
+
+def _starting(start: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(start)
+    def start_in_scope(self: threading.Thread) -> None:
+        scope = CURRENT.get()
+        if scope is not None:
+            self.run = functools.partial(_run_thread, self, scope, self.run)  # type: ignore[method-assign]
+        start(self)
+
+    return start_in_scope
+
+
+def _submitting(submit: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(submit)
+    def submit_in_scope(self: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        scope = CURRENT.get()
+        if scope is None:
+            return submit(self, function, *args, **kwargs)
+        # The thread that this may start serves other calls later, so it carries nothing itself.
+        token = CURRENT.set(None)
+        try:
+            return submit(self, _run, scope, function, *args, **kwargs)
+        finally:
+            CURRENT.reset(token)
+
+    return submit_in_scope
+
+
+def _run_thread(thread: threading.Thread, scope: Scope, run: Callable[[], None]) -> None:
+    vars(thread).pop("run", None)  # or the thread would keep itself alive
+    _run(scope, run)
+
+
+def _run(scope: Scope, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    token = CURRENT.set(scope)
+    try:
+        return function(*args, **kwargs)
+    finally:
+        CURRENT.reset(token)

@@ -1,0 +1,1 @@
+"""How an application sets forklog up as a whole, and asks it for all handlers at once."""

@@ -1,0 +1,55 @@
+"""Beside the handler: the entries of requests, and what else its options add to entries."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from forklog.context.base import ACCESS_LOGS, FinishedRequest
+from forklog.encoding.encoder import Encoder
+from forklog.encoding.extra import Additions
+from forklog.options import Options
+from forklog.setting_up.identity import ProcessLabels
+from forklog.transports.google.resource import resource_of_environment
+
+_WRITE_REQUESTS = ("cloud_run_revision", "cloud_function", "gae_app")
+"""Monitored resources whose platform writes an entry for each request itself."""
+
+
+class RequestLog:
+    """Takes each request that is over and queues its entry, for one handler with ``access_log``.
+
+    Levels and filters of logging do not concern it.
+    """
+
+    def __init__(self, options: Options, pipeline: Callable[[], Any], encoder: Encoder) -> None:
+        """Take requests from now on, if the option says so and the platform does not write them.
+
+        Args:
+            options: those of the handler.
+            pipeline: returns the pipeline of the process that asks.
+            encoder: that of the handler.
+        """
+        self._pipeline, self._encoder = pipeline, encoder
+        self._has_query = options.access_log == "query"
+        is_written = resource_of_environment().get("type") in _WRITE_REQUESTS
+        if options.access_log and not is_written:
+            ACCESS_LOGS.add(self)
+
+    def write_request(self, done: FinishedRequest) -> None:
+        """Queue the entry of a request. Does not block."""
+        pipeline = self._pipeline()
+        rank, entry = self._encoder.encode_request(done, pipeline.insert_ids, query=self._has_query)
+        pipeline.offer(rank, entry)
+
+    def close(self) -> None:
+        """Take no more requests."""
+        with contextlib.suppress(Exception):  # at the end of the interpreter
+            ACCESS_LOGS.discard(self)
+
+
+def additions_of(options: Options) -> Additions:
+    """Return what the options of a handler add to its entries."""
+    labels: Any = ProcessLabels(options.labels) if options.process_labels else dict
+    return Additions(options.extra_fields, options.service, labels, options.log_name)

@@ -1,0 +1,249 @@
+"""The scope of a unit of work: what is known in it, what is bound to it, and when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from helpers import check_python
+from opentelemetry import trace
+from records import Road, record_of
+
+import forklog
+from forklog import OptionError
+from forklog.context.base import CURRENT, LogContext, RequestFields
+from forklog.context.headers import Headers, carried, parse_headers, trace_of
+from forklog.context.scope import begin, end
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+SPAN = "b7ad6b7169203331"
+KNOWN = LogContext(TRACE, SPAN, sampled=True, http_request=RequestFields(requestMethod="GET"))
+
+
+@pytest.fixture(autouse=True)
+def _own_context() -> Any:
+    """Leave no scope behind, whatever a test does."""
+    token = CURRENT.set(None)
+    yield
+    CURRENT.reset(token)
+
+
+def _payload(road: Road, record: logging.LogRecord) -> Any:
+    entry = road.one(record)
+    return entry.get("jsonPayload", entry.get("textPayload"))
+
+
+def test_a_plain_record_of_a_scope_takes_the_fast_path() -> None:
+    """Its entry is that of the lenient encoder, and what the request adds is encoded once."""
+    road = Road()
+    scope = begin(KNOWN, is_request=True)
+    for _ in range(3):
+        fast, lenient = road.both(record_of())
+        assert fast == lenient
+    assert fast["trace"] == f"projects/p/traces/{TRACE}"
+    assert fast["spanId"] == SPAN
+    assert fast["traceSampled"] is True
+    assert fast["httpRequest"] == {"requestMethod": "GET"}
+    assert len(scope.tails) == 1
+
+
+def test_each_span_of_a_scope_is_known() -> None:
+    """OpenTelemetry's live span wins over the scope's trace; the request stays."""
+    road = Road()
+    begin(KNOWN, is_request=True)
+    for number in (1, 2, 1):
+        live = trace.SpanContext(0xAB, number, is_remote=False, trace_flags=trace.TraceFlags(0))
+        with trace.use_span(trace.NonRecordingSpan(live)):
+            fast, lenient = road.both(record_of())
+        assert fast == lenient
+        assert fast["spanId"] == f"{number:016x}"
+        assert fast["httpRequest"] == {"requestMethod": "GET"}
+    assert road.one(record_of())["spanId"] == SPAN
+
+
+def test_the_trace_has_the_project_as_soon_as_it_is_known() -> None:
+    """What was encoded before the project was known is not used afterwards."""
+    project: list[str | None] = [None]
+    road = Road()
+    road.encoder = type(road.encoder)(logging.Handler().format, {}, lambda: project[0])
+    begin(KNOWN)
+    assert road.one(record_of())["trace"] == TRACE
+    project[0] = "late"
+    assert road.one(record_of())["trace"] == f"projects/late/traces/{TRACE}"
+
+
+@pytest.mark.parametrize("extra", [{}, {"labels": {"a": "b"}}, {"msg": '{"a": 1}'}], ids=str)
+def test_the_worst_severity_is_known(extra: dict[str, Any]) -> None:
+    """Every encoder takes note of the severity of the records of a scope."""
+    road, scope = Road(), begin(KNOWN)
+    for level, rank in ((logging.INFO, 2), (logging.ERROR, 5), (logging.DEBUG, 5)):
+        road.raw(record_of(**{"levelno": level, **extra}))
+        assert scope.worst == rank
+
+
+def test_a_scope_that_ends_gives_back_what_was_before() -> None:
+    """Nested scopes end in turn; one that is over, or was never closed, does not come back."""
+    outer = begin(KNOWN)
+    inner = begin(LogContext("1" * 32))
+    end(inner)
+    assert CURRENT.get() is outer
+    begin(KNOWN, is_request=True)  # its server never closes it
+    second = begin(KNOWN, is_request=True)
+    end(second)
+    assert CURRENT.get() is None
+
+
+def test_fields_are_bound_to_the_whole_scope() -> None:
+    """What a child task or another thread binds is seen by all of it, until it is unbound."""
+    road = Road()
+    begin(KNOWN)
+
+    async def dependency() -> None:
+        forklog.bind(user=7)
+
+    async def main() -> None:
+        await asyncio.create_task(dependency())
+
+    asyncio.run(main())
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(contextvars.copy_context().run, forklog.bind, order="x").result()
+    assert _payload(road, record_of()) == {"user": 7, "order": "x", "message": "hello"}
+    forklog.unbind("user", "unknown")
+    assert _payload(road, record_of()) == {"order": "x", "message": "hello"}
+    forklog.unbind_all()
+    assert _payload(road, record_of()) == "hello"
+
+
+def test_fields_of_a_block_are_of_its_task() -> None:
+    """``with bound()`` concerns its own task; blocks nest, and the inner one wins."""
+    road, seen = Road(), []
+    begin(KNOWN)
+
+    async def task(item: int) -> None:
+        with forklog.bound(item=item, depth=1), forklog.bound(depth=2):
+            await asyncio.sleep(0)
+            seen.append(_payload(road, record_of()))
+        assert _payload(road, record_of()) == "hello"
+
+    async def main() -> None:
+        await asyncio.gather(*(task(item) for item in range(3)))
+
+    asyncio.run(main())
+    assert seen == [{"item": n, "depth": 2, "message": "hello"} for n in range(3)]
+
+
+def test_extra_wins_over_a_block_and_a_block_over_bind() -> None:
+    """The nearest of the fields of one name counts; the message is always the record's."""
+    road = Road()
+    forklog.bind(a="bind", b="bind", c="bind")
+    with forklog.bound(b="bound", c="bound"):
+        record = record_of("text", json_fields={"c": "extra"})
+        expected = {"a": "bind", "b": "bound", "c": "extra", "message": "text"}
+        assert _payload(road, record) == expected
+        mapping = record_of({"b": "mapping"})
+        assert _payload(road, mapping) == {"a": "bind", "b": "mapping", "c": "bound"}
+
+
+def test_bound_fields_are_the_same_in_all_encoders() -> None:
+    """The strict and the lenient encoder make the same entry of a record with bound fields."""
+    road = Road()
+    begin(KNOWN)
+    forklog.bind(user=7, nested={"a": [1, 2]})
+    fast, lenient = road.both(record_of(json_fields={"own": 1}, labels={"l": "1"}))
+    assert fast == lenient
+
+
+@pytest.mark.parametrize("name", ["message", "name", "levelname", "trace", "labels", "json_fields"])
+def test_names_that_are_taken_are_refused(name: str) -> None:
+    """A field cannot have a name that logging or forklog uses; its value is not shown."""
+    with pytest.raises(OptionError, match="forklog or logging uses") as caught:
+        forklog.bind(**{name: "hunter2"})
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises(OptionError), forklog.bound(**{name: 1}):
+        pass
+
+
+def test_bind_after_the_bytes_were_made() -> None:
+    """A field that is bound in the middle of a request is in its next record."""
+    road = Road()
+    begin(KNOWN)
+    assert _payload(road, record_of()) == "hello"
+    forklog.bind(user=7)
+    assert _payload(road, record_of()) == {"user": 7, "message": "hello"}
+
+
+B3 = [
+    (Headers(b3=f"{TRACE}-{SPAN}-1"), (TRACE, SPAN, True)),
+    (Headers(b3=f"{TRACE}-{SPAN}-d-{SPAN}"), (TRACE, SPAN, True)),
+    (Headers(b3=f"{TRACE}-{SPAN}-0"), (TRACE, SPAN, False)),
+    (Headers(b3=f"{TRACE}-{SPAN}"), (TRACE, SPAN, False)),
+    (Headers(b3=f"{SPAN}-{SPAN}-1"), ("0" * 16 + SPAN, SPAN, True)),
+    (Headers(b3="0"), (None, None, False)),
+    (Headers(b3=f"{TRACE}-{SPAN}-2"), (None, None, False)),
+    (Headers(b3=f"{'0' * 32}-{SPAN}-1"), (None, None, False)),
+    (Headers(b3=f"{TRACE}-{'0' * 16}-1"), (None, None, False)),
+    (Headers(b3=f"{TRACE}-{SPAN}-1 <script>"), (None, None, False)),
+    (Headers(b3_trace=TRACE, b3_span=SPAN, b3_sampled="1"), (TRACE, SPAN, True)),
+    (Headers(b3_trace=TRACE.upper(), b3_span=SPAN, b3_flags="1"), (TRACE, SPAN, True)),
+    (Headers(b3_trace=TRACE, b3_span=SPAN), (TRACE, SPAN, False)),
+    (Headers(b3_trace=TRACE), (None, None, False)),
+    (Headers(b3_trace=TRACE, b3_span="-"), (None, None, False)),
+    (Headers(traceparent=f"00-{TRACE}-{SPAN}-00", b3=f"{SPAN}-{SPAN}-1"), (TRACE, SPAN, False)),
+]
+
+
+@pytest.mark.parametrize(("headers", "expected"), B3)
+def test_b3(headers: Headers, expected: tuple[Any, ...]) -> None:
+    """B3 is read, single before multi, after the W3C's and Google's headers, and strictly."""
+    assert trace_of(headers) == expected
+
+
+@pytest.mark.parametrize("span", [SPAN, None])
+@pytest.mark.parametrize("sampled", [True, False])
+def test_a_trace_is_carried(span: str | None, *, sampled: bool) -> None:
+    """What goes to another process is read there as it was."""
+    context = LogContext(TRACE, span, sampled)
+    assert parse_headers(None, carried(context)) == (TRACE, span, sampled)
+
+
+@pytest.mark.parametrize("wrong", [None, "x", "0" * 32])
+def test_no_trace_is_not_carried(wrong: str | None) -> None:
+    """A scope without a well-formed trace sends none."""
+    assert carried(LogContext(wrong)) is None
+
+
+def test_carry_threads() -> None:
+    """A thread, and a call of a pool, know who started them; a pool's thread keeps nothing."""
+    done = check_python("""
+        import json, threading
+        from concurrent.futures import ThreadPoolExecutor
+        import forklog
+        from forklog.context.base import CURRENT
+        forklog.carry_threads()
+        forklog.carry_threads()
+        seen = []
+        def look():
+            scope = CURRENT.get()
+            seen.append(scope and scope.known().fields)
+        class Own(threading.Thread):
+            def run(self):
+                look()
+        def start(thread):
+            thread.start()
+            thread.join()
+        with ThreadPoolExecutor(1) as pool:
+            with forklog.bound(n=1):
+                start(threading.Thread(target=look))
+                start(Own())
+                start(threading.Timer(0, look))
+                pool.submit(look).result()
+            pool.submit(look).result()
+            start(Own())
+        print(json.dumps(seen))
+    """)
+    assert json.loads(done.stdout) == [{"n": 1}] * 4 + [None] * 2
