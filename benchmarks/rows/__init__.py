@@ -4,6 +4,7 @@ __all__ = ["ROWS"]
 
 ROWS = (
     "caller",
+    "request",
     "threads",
     "tail",
     "delivery",
