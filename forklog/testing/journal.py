@@ -7,13 +7,14 @@ import os
 import tempfile
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from forklog.process.base import pid
+from forklog.transports.base import Envelope
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Request:
     """The entries as they were sent, each one JSON object."""
     kept: list[int]
     """Indexes of the entries that the server has stored."""
+    envelope: Envelope | None = None
+    """Log, labels and resource, where they are not those of the handler's options."""
 
     @property
     def entries(self) -> list[dict[str, Any]]:
@@ -53,10 +56,18 @@ class Journal:
         self.close = weakref.finalize(self, os.close, self._file)
         self.close.atexit = False
 
-    def write(self, outcome: str, entries: Sequence[bytes], kept: list[int]) -> None:
+    def write(
+        self,
+        outcome: str,
+        entries: Sequence[bytes],
+        kept: list[int],
+        envelope: Envelope | None = None,
+    ) -> None:
         """Record a request of this process. Never raises."""
         lines = [entry.decode() for entry in entries]
-        line = orjson.dumps({"pid": pid(), "outcome": outcome, "lines": lines, "kept": kept})
+        given = None if envelope is None else asdict(envelope)
+        request = {"pid": pid(), "outcome": outcome, "lines": lines, "kept": kept}
+        line = orjson.dumps({**request, "envelope": given})
         with contextlib.suppress(OSError):
             # A daemon may have closed all descriptors, and have got this number for another file.
             if _identity(self._file) == self._identity:
@@ -76,4 +87,5 @@ def _identity(descriptor: int) -> tuple[int, int]:
 
 def _request(line: dict[str, Any]) -> Request:
     lines = [text.encode() for text in line["lines"]]
-    return Request(line["pid"], line["outcome"], lines, line["kept"])
+    envelope = Envelope(**line["envelope"]) if line["envelope"] else None
+    return Request(line["pid"], line["outcome"], lines, line["kept"], envelope)

@@ -10,7 +10,7 @@ from typing import Any
 from forklog.clock import monotonic
 from forklog.testing.journal import Journal, Request
 from forklog.testing.outcomes import Deliver, Hang, Outcome, Script, answer, kept_indexes
-from forklog.transports.base import Connection, Verdict, WireError
+from forklog.transports.base import Connection, Envelope, Verdict, WireError
 from forklog.transports.http_verdict import judge
 
 _POLL_SECONDS = 0.002
@@ -101,12 +101,19 @@ class _FakeConnection:
 
     def send(self, entries: Sequence[bytes], timeout: float) -> Verdict:
         """Record the request and answer as the script says."""
+        return self._send(entries, timeout, None)
+
+    def send_with(self, entries: Sequence[bytes], timeout: float, envelope: Envelope) -> Verdict:
+        """Record a request with another log, and answer as the script says."""
+        return self._send(entries, timeout, envelope)
+
+    def _send(self, entries: Sequence[bytes], timeout: float, envelope: Envelope | None) -> Verdict:
         outcome = self._script.step()
         name = type(outcome).__name__.lower()
         if isinstance(outcome, Hang):
             self._hang(name, entries, timeout)
             outcome, name = Deliver(), "deliver"
-        self._journal.write(name, entries, kept_indexes(outcome, len(entries)))
+        self._journal.write(name, entries, kept_indexes(outcome, len(entries)), envelope)
         return judge(answer(outcome, len(entries)), len(entries))
 
     def _hang(self, name: str, entries: Sequence[bytes], timeout: float) -> None:

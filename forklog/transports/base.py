@@ -5,11 +5,20 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from forklog.errors import ForklogError
 
-__all__ = ["Connection", "Kind", "Transport", "Verdict", "WireError", "verdict_of"]
+__all__ = [
+    "Connection",
+    "Envelope",
+    "EnvelopeConnection",
+    "Kind",
+    "Transport",
+    "Verdict",
+    "WireError",
+    "verdict_of",
+]
 
 
 class Kind(enum.Enum):
@@ -76,6 +85,29 @@ class Connection(Protocol):
 
     def close(self) -> None:
         """Close what is open in this process. Never raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What a request says of all its entries, where that is not what the handler's options say."""
+
+    log_name: str
+    labels: Mapping[str, str]
+    resource: Mapping[str, Any] | None
+    """None: the connection's own."""
+
+
+@runtime_checkable
+class EnvelopeConnection(Connection, Protocol):
+    """A connection that can send what another process left, which had another log.
+
+    Where a connection has no `send_with`, only what has the log, the labels and the resource of the
+    handler's own options is adopted from a spool.
+    """
+
+    def send_with(self, entries: Sequence[bytes], timeout: float, envelope: Envelope) -> Verdict:
+        """Send as `Connection.send` does, to the connection's own endpoint and project."""
         ...
 
 

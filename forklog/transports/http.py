@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import email.utils
-import math
 import ssl
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -16,13 +14,12 @@ import requests
 import urllib3.exceptions
 
 from forklog import __about__
-from forklog.clock import realtime_ns
 from forklog.limits import PROJECTLESS_LOG
 from forklog.option_checks import is_loopback
 from forklog.options import Options
 from forklog.process.base import keep_in_children
 from forklog.transports import pools
-from forklog.transports.base import Connection, Verdict, WireError
+from forklog.transports.base import Connection, Envelope, Verdict, WireError
 from forklog.transports.deadline import Deadline, DeadlineAdapter, TokenAdapter
 from forklog.transports.google.access import (
     Access,
@@ -34,11 +31,11 @@ from forklog.transports.google.machine import MachineAccount
 from forklog.transports.google.resource import detect_resource
 from forklog.transports.google.signing import signer_of
 from forklog.transports.http_verdict import Answer, Place, judge
+from forklog.transports.retry_after import retry_after
 from forklog.transports.stderr import StderrConnection
 
 _HEAD_BYTES = 160  # of an entry: insertId, timestamp, and the log's name where it has one
 _MAX_ANSWER_BYTES = 1024 * 1024
-_MAX_RETRY_AFTER = 3600.0
 _WIRE_ERRORS = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
@@ -116,15 +113,21 @@ class HttpConnection:
         keep_in_children(self, self._adapter, self._tokens, self._signer)
         self._answered = False
         self._access = access
-        log_name = f"projects/{access.project}/logs/{quote(options.log_name, safe='')}"
-        envelope = {"logName": log_name, "resource": resource, "partialSuccess": True}
-        if is_dry_run:
-            envelope["dryRun"] = True
-        if options.labels:
-            envelope["labels"] = dict(options.labels)
-        self._head = orjson.dumps(envelope)[:-1] + b',"entries":['
+        self._resource, self._is_dry_run = resource, is_dry_run
+        self._head = self._head_of(Envelope(options.log_name, options.labels, resource))
         self._names_logs = bool(options.access_log)
         self._log_of_requests = b'"logName":"projects/%b/logs/' % access.project.encode()
+
+    def _head_of(self, envelope: Envelope) -> bytes:
+        """Return the body of a request up to its first entry."""
+        log_name = f"projects/{self._access.project}/logs/{quote(envelope.log_name, safe='')}"
+        resource = self._resource if envelope.resource is None else envelope.resource
+        head: dict[str, Any] = {"logName": log_name, "resource": resource, "partialSuccess": True}
+        if self._is_dry_run:
+            head["dryRun"] = True
+        if envelope.labels:
+            head["labels"] = dict(envelope.labels)
+        return orjson.dumps(head)[:-1] + b',"entries":['
 
     def send(self, entries: Sequence[bytes], timeout: float) -> Verdict:
         """Send one request and judge the answer. See `forklog.transports.base.Connection`."""
@@ -132,15 +135,24 @@ class HttpConnection:
         verdict = judge(answer, len(entries))
         return replace(verdict, repeats=repeats) if repeats else verdict
 
-    def ask(self, entries: Sequence[bytes], timeout: float) -> tuple[Answer, int]:
+    def send_with(self, entries: Sequence[bytes], timeout: float, envelope: Envelope) -> Verdict:
+        """Send another process's entries; see `forklog.transports.base.EnvelopeConnection`."""
+        answer, repeats = self.ask(entries, timeout, self._head_of(envelope))
+        verdict = judge(answer, len(entries))
+        return replace(verdict, repeats=repeats) if repeats else verdict
+
+    def ask(
+        self, entries: Sequence[bytes], timeout: float, head: bytes = b""
+    ) -> tuple[Answer, int]:
         """Send one request; return the answer, and how many further requests it took.
 
         Raises:
             WireError: there was no answer.
         """
         # One join, since each byte of a body is a byte of fresh pages; a batch has entries.
-        parts = [*map(self._named, entries)] if self._names_logs else [*entries]
-        parts[0] = self._head + parts[0]
+        names_logs = self._names_logs or head  # another process may have written requests' entries
+        parts = [*map(self._named, entries)] if names_logs else [*entries]
+        parts[0] = (head or self._head) + parts[0]
         parts[-1] += b"]}"
         body = b",".join(parts)
         self._deadline.start(timeout)
@@ -153,7 +165,7 @@ class HttpConnection:
         except _WIRE_ERRORS as error:
             raise self._wire_error(error) from error
         self._answered = True
-        delay, kind = _retry_after(answer.headers), answer.headers.get("Content-Type", "")
+        delay, kind = retry_after(answer.headers), answer.headers.get("Content-Type", "")
         return Answer(answer.status_code, content, delay, self._place(), kind), repeats
 
     def _named(self, entry: bytes) -> bytes:
@@ -222,23 +234,3 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         yield error
         inner = (*error.args, getattr(error, "reason", None))
         error = next((arg for arg in inner if isinstance(arg, BaseException)), error.__cause__)
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read a Retry-After header, seconds or a date; a date counts from the server's own clock."""
-    value = headers.get("Retry-After") or ""
-    try:
-        seconds = float(value)
-    except ValueError:
-        until = _time_of(value)
-        if until is None:
-            return None
-        seconds = until - (_time_of(headers.get("Date") or "") or realtime_ns() / 1e9)
-    return None if math.isnan(seconds) else min(max(seconds, 0.0), _MAX_RETRY_AFTER)
-
-
-def _time_of(date: str) -> float | None:
-    try:
-        return email.utils.parsedate_to_datetime(date).timestamp()
-    except (TypeError, ValueError, OverflowError):
-        return None

@@ -7,7 +7,13 @@ from collections.abc import Callable, Sequence
 
 from forklog.stderr.reporter import StderrReporter
 from forklog.stderr.stream import write_to_stderr
-from forklog.transports.base import Connection, Kind, Verdict
+from forklog.transports.base import (
+    Connection,
+    Envelope,
+    EnvelopeConnection,
+    Kind,
+    Verdict,
+)
 from forklog.transports.google.access import NoCredentialsError
 from forklog.transports.google.machine import login_file
 
@@ -33,6 +39,12 @@ class StderrConnection:
         unwritten = frozenset(range(written, len(entries)))
         why = "stderr cannot be written" if unwritten else ""
         return Verdict(Kind.DELIVERED, why, again=unwritten, is_diverted=True, is_of_content=False)
+
+    def send_with(self, entries: Sequence[bytes], timeout: float, envelope: Envelope) -> Verdict:
+        """Send what another process left; blocked without credentials: there it is safe."""
+        if isinstance(self._wire, EnvelopeConnection):
+            return self._wire.send_with(entries, timeout, envelope)
+        return Verdict(Kind.BLOCKED, "there are no credentials", is_of_content=False)
 
     def _look(self, seen: object) -> None:
         try:

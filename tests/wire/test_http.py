@@ -17,7 +17,7 @@ from helpers import check_python
 from wire import RawServer, answer, make_certificate, read_request
 
 from forklog.options import Options
-from forklog.transports.base import WireError
+from forklog.transports.base import Envelope, EnvelopeConnection, Kind, WireError
 from forklog.transports.google.access import NoCredentialsError, find_access
 from forklog.transports.http import HttpTransport
 
@@ -106,6 +106,26 @@ def test_the_envelope_is_what_entries_write_takes(server: _Server) -> None:
     assert headers["Content-Type"] == "application/json"
     assert headers["User-Agent"].startswith("forklog/")
     assert "Authorization" not in headers
+    connection.close()
+
+
+def test_another_log_keeps_the_project(server: _Server) -> None:
+    """An envelope replaces log, labels and resource of one request; the project stays ours."""
+    connection = _transport(server.url, log_name="ours", labels={"env": "prod"}).open()
+    assert isinstance(connection, EnvelopeConnection)
+    resource = {"type": "gce_instance", "labels": {"zone": "z"}}
+    named = b'{"insertId":"1","logName":"projects//logs/theirs-requests"}'
+    for envelope in (Envelope("theirs", {"a": "b"}, resource), Envelope("x/y", {}, None)):
+        assert connection.send_with([_ENTRY, named], 5, envelope).kind is Kind.DELIVERED
+    assert connection.send([_ENTRY], 5).kind is Kind.DELIVERED
+    theirs, other, ours = (body for _, body in server.requests)
+    assert theirs["logName"] == "projects/p/logs/theirs"
+    assert (theirs["labels"], theirs["resource"]) == ({"a": "b"}, resource)
+    assert theirs["entries"][1]["logName"] == "projects/p/logs/theirs-requests"
+    assert other["logName"] == "projects/p/logs/x%2Fy"
+    assert "labels" not in other
+    assert other["resource"] == {"type": "global", "labels": {"project_id": "p"}}
+    assert (ours["logName"], ours["labels"]) == ("projects/p/logs/ours", {"env": "prod"})
     connection.close()
 
 
