@@ -22,7 +22,7 @@ import urllib3
 from forklog.clock import monotonic
 from forklog.process.base import home
 from forklog.transports.base import WireError
-from forklog.transports.pools import Adapter, pool_classes
+from forklog.transports.pools import Adapter, HttpConnection, HttpsConnection, pool_classes
 
 _TOO_MANY, _SERVER_ERRORS = 429, 500
 
@@ -119,11 +119,13 @@ class _Timed:
         super().send(data)  # type: ignore[misc]
 
 
-class _HttpConnection(_Timed, urllib3.connection.HTTPConnection):
+class _HttpConnection(_Timed, HttpConnection):  # type: ignore[misc]
     pass
 
 
-class _HttpsConnection(_Timed, urllib3.connection.HTTPSConnection):
+class _HttpsConnection(_Timed, HttpsConnection):  # type: ignore[misc]
+    ssl_context: Any
+
     def connect(self) -> None:
         # urllib3 keeps the class of contexts that it was imported with. Where gevent has patched
         # ssl since, that one calls itself for ever; urllib3 adds the certificates to a given one.
@@ -173,7 +175,7 @@ class TokenAdapter(DeadlineAdapter):
         if urlsplit(request.url).scheme == "http":  # a proxy would read the token
             options["proxies"] = {}
         try:
-            answer = super().send(request, *args, **options)
+            answer: requests.Response = super().send(request, *args, **options)
         except requests.RequestException as error:
             name = type(error).__name__
             raise WireError(f"the credentials' server did not answer ({name})") from error

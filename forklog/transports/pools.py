@@ -15,6 +15,16 @@ import requests
 import urllib3
 
 from forklog.process.base import home
+from forklog.transports.untouched import untouched
+
+_POOLS: dict[str, Any] = {
+    "http": untouched(urllib3.HTTPConnectionPool),
+    "https": untouched(urllib3.HTTPSConnectionPool),
+}
+HttpConnection: Any = untouched(urllib3.connection.HTTPConnection)
+HttpsConnection: Any = untouched(urllib3.connection.HTTPSConnection)
+_CONNECTIONS = {"http": HttpConnection, "https": HttpsConnection}
+_Session = untouched(requests.Session)
 
 
 class ConnectionQueue:
@@ -53,19 +63,17 @@ def pool_classes(connections: Mapping[str, Any] | None = None) -> dict[str, type
     """Return urllib3's classes of pools by scheme, with our queue.
 
     Args:
-        connections: by scheme, what makes a connection; urllib3's own if None.
+        connections: by scheme, what makes a connection; an untouched class if None.
     """
-    classes = {"http": urllib3.HTTPConnectionPool, "https": urllib3.HTTPSConnectionPool}
     made = {}
-    for scheme, base in classes.items():
-        more: dict[str, Any] = {"QueueCls": ConnectionQueue}
-        if connections:
-            more["ConnectionCls"] = staticmethod(connections[scheme])
+    for scheme, base in _POOLS.items():
+        connection = (connections or _CONNECTIONS)[scheme]
+        more = {"QueueCls": ConnectionQueue, "ConnectionCls": staticmethod(connection)}
         made[scheme] = type(base.__name__, (base,), more)
     return made
 
 
-class Adapter(requests.adapters.HTTPAdapter):
+class Adapter(untouched(requests.adapters.HTTPAdapter)):  # type: ignore[misc]
     """What a session of requests sends with, on pools of ours, through a proxy as well."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
@@ -89,7 +97,7 @@ class Adapter(requests.adapters.HTTPAdapter):
 
 def session(adapter: Adapter | None = None) -> requests.Session:
     """Return a new session that sends with the adapter; no other kind of session is used here."""
-    new = requests.Session()
+    new = _Session()
     for prefix in ("http://", "https://"):
         new.mount(prefix, adapter or Adapter())
     return new
