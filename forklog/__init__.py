@@ -11,6 +11,8 @@ from forklog.context.scope import bind, bound, unbind, unbind_all
 from forklog.context.threads import carry_threads
 from forklog.errors import ForklogError, OptionError
 from forklog.handler import CloudLoggingHandler
+from forklog.setting_up.everywhere import flush, metrics, stats
+from forklog.setting_up.install import setup
 from forklog.snapshot import Stats
 
 if TYPE_CHECKING:
@@ -26,6 +28,10 @@ __all__ = [
     "bound",
     "carry_threads",
     "doctor",
+    "flush",
+    "metrics",
+    "setup",
+    "stats",
     "unbind",
     "unbind_all",
 ]

@@ -28,6 +28,12 @@ _FORMATTING = ("format", "formatMessage", "formatException", "formatStack", "use
 _watched: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 
 
+def known_handlers() -> list[Any]:
+    """Return the handlers that live in this process, closed ones too."""
+    found = (reference() for reference in _watched.valuerefs())
+    return [handler for handler in found if handler is not None]
+
+
 class Watched(ABCMeta):
     """The handler's metaclass: a patch of a handler's class has its handlers decide again.
 

@@ -105,7 +105,7 @@ class CloudLoggingHandler(StockSurface):
         wire = given_wire or HttpTransport(self._options, self._learn_project())
         self._encoder = self._new_encoder(lambda: self.project_id)
         self._gate = _gate(self._options, wire, self)
-        self._requests = RequestLog(self._options, self._gate.current, self._encoder)
+        self._requests = RequestLog(self._options, self._gate, self._encoder)
         connections.connect()
         uwsgi.prepare_requests()
         enlist(client, self)

@@ -46,7 +46,6 @@ class StockSurface(OverridableHandler):
     """The project, as soon as it is known."""
     _options: Options
     _gate: Any
-    _requests: Any = None
 
     def _surface(self, client: Any, options: Options, labels: Any, resource: Any) -> None:
         """Set the attributes; labels and resource as the constructor was given them."""
@@ -80,8 +79,6 @@ class StockSurface(OverridableHandler):
         handler again, as with the stock handler.
         """
         try:
-            if self._requests is not None:
-                self._requests.close()
             self._close_pipeline(None)
         finally:
             super().close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
 from typing import Any
 
 from forklog.context.base import ACCESS_LOGS, FinishedRequest
@@ -23,30 +21,31 @@ class RequestLog:
     Levels and filters of logging do not concern it.
     """
 
-    def __init__(self, options: Options, pipeline: Callable[[], Any], encoder: Encoder) -> None:
+    def __init__(self, options: Options, gate: Any, encoder: Encoder) -> None:
         """Take requests from now on, if the option says so and the platform does not write them.
 
         Args:
             options: those of the handler.
-            pipeline: returns the pipeline of the process that asks.
+            gate: the handler's `PerProcess` of its pipelines.
             encoder: that of the handler.
         """
-        self._pipeline, self._encoder = pipeline, encoder
+        self._gate, self._encoder = gate, encoder
         self._has_query = options.access_log == "query"
         is_written = resource_of_environment().get("type") in _WRITE_REQUESTS
         if options.access_log and not is_written:
             ACCESS_LOGS.add(self)
 
     def write_request(self, done: FinishedRequest) -> None:
-        """Queue the entry of a request. Does not block."""
-        pipeline = self._pipeline()
+        """Queue the entry of a request. Does not block.
+
+        A handler that was closed takes none until the next record starts it again: ``dictConfig``
+        closes the handlers that it replaces, and they may live on.
+        """
+        if self._gate.product.is_closing:
+            return
+        pipeline = self._gate.current()
         rank, entry = self._encoder.encode_request(done, pipeline.insert_ids, query=self._has_query)
         pipeline.offer(rank, entry)
-
-    def close(self) -> None:
-        """Take no more requests."""
-        with contextlib.suppress(Exception):  # at the end of the interpreter
-            ACCESS_LOGS.discard(self)
 
 
 def additions_of(options: Options) -> Additions:

@@ -1,0 +1,114 @@
+"""`forklog.setup`: one call that has everything a process logs go to Cloud Logging."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from forklog.errors import Hidden, OptionError
+from forklog.handler import CloudLoggingHandler
+from forklog.option_checks import check_level
+from forklog.setting_up.known_loggers import KEPT_OUT, attach, connect_celery, keep_out
+from forklog.setting_up.uncaught import log_uncaught
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What `forklog.setup` has done; ``str()`` of it is for people."""
+
+    handler: logging.Handler
+    """The handler on the root logger."""
+    lines: tuple[str, ...]
+    """What was done, a line for each thing."""
+    given: Mapping[str, Any] = field(repr=False)
+    """The arguments of the call."""
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+    def is_in_effect(self) -> bool:
+        """Tell whether the root logger still has the handler."""
+        return self.handler in logging.getLogger().handlers
+
+
+_last: list[Setup] = []  # at most one
+
+
+def setup(
+    *, level: int | str = "INFO", replace: bool = False, uncaught: bool = False, **options: Any
+) -> Setup:
+    """Send what this process logs to Cloud Logging, by one handler on the root logger.
+
+    Call it once, after the imports of frameworks and before the first record. It also adds the
+    handler to the loggers of uvicorn, gunicorn, Django, Flask, aiohttp, RQ and celery that do not
+    reach the root logger, has celery leave it there, and keeps the loggers of Google's clients out,
+    as the stock handler's ``setup_logging`` does. Does no network and starts no thread. Not for
+    signal handlers.
+
+    A second call with equal arguments returns the same result. After ``dictConfig`` has removed the
+    handler, a call sets up anew.
+
+    Args:
+        level: of the root logger.
+        replace: whether the handlers that the root logger has are removed from it; else they stay.
+        uncaught: whether exceptions that nothing catches are logged, in the main thread and others,
+            before they are printed.
+        **options: those of `CloudLoggingHandler`.
+
+    Returns:
+        What was done: ``str()`` of it is for people, ``handler`` is the handler.
+
+    Raises:
+        OptionError: an option cannot work; an earlier call had other arguments; or the root logger
+            has a handler of forklog already, by which each record would be sent twice.
+    """
+    given = {"level": level, "replace": replace, "uncaught": uncaught, **options}
+    if _last and _last[0].is_in_effect():
+        _check_equal(_last[0].given, given)
+        return _last[0]
+    number, root = check_level("level", level), logging.getLogger()
+    _check_single(root, replace=replace)
+    handler = CloudLoggingHandler(**options)
+    lines = _install(root, handler, number, replace=replace)
+    if uncaught:
+        lines.append(log_uncaught())
+    _last[:] = [Setup(handler, tuple(lines), given)]
+    return _last[0]
+
+
+def _install(
+    root: logging.Logger, handler: CloudLoggingHandler, level: int, *, replace: bool
+) -> list[str]:
+    removed = list(root.handlers) if replace else []
+    root.handlers[:] = [*(h for h in root.handlers if h not in removed), handler]
+    root.setLevel(level)
+    lines = [f"root logger: {logging.getLevelName(level)} and above to log {handler.name}"]
+    if removed:
+        lines.append(f"removed from the root logger: {', '.join(map(repr, removed))}")
+    attached = attach(handler)
+    if attached:
+        lines.append(f"also attached, since they do not reach it: {', '.join(attached)}")
+    if connect_celery(handler, level):
+        lines.append("celery: attached wherever a worker sets up logging")
+    keep_out()
+    lines.append(f"kept out: {', '.join(KEPT_OUT)}")
+    return lines
+
+
+def _check_single(root: logging.Logger, *, replace: bool) -> None:
+    for handler in root.handlers:
+        if isinstance(handler, CloudLoggingHandler) and not replace:
+            rule = f"the root logger has a handler of forklog already: {handler!r}"
+            raise OptionError("replace", replace, rule, "configure only once, or give replace=True")
+
+
+def _check_equal(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    missing = object()
+    for name in sorted({*before, *now}):
+        one, other = before.get(name, missing), now.get(name, missing)
+        if one is not other and one != other:
+            shown = None if other is missing else Hidden(other) if name == "credentials" else other
+            rule = "differs from that of an earlier call of forklog.setup()"
+            raise OptionError(name, shown, rule, "set up once, or with equal arguments")

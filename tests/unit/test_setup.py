@@ -1,0 +1,225 @@
+"""`forklog.setup` and what concerns all handlers of a process; each body in a fresh interpreter."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import check_python
+
+import forklog
+from forklog.setting_up.everywhere import DROP_REASONS, GAUGES
+from forklog.testing import FakeTransport, Hang
+
+_ROOT = Path(__file__).resolve().parents[2]
+_HEAD = """
+    import json, logging, sys, threading
+    import forklog
+    from forklog.testing import FakeTransport, Fail, Hang
+    wire = FakeTransport()
+    def texts():
+        forklog.flush(5)
+        return [e.get("textPayload") or e["jsonPayload"]["message"] for e in wire.entries]
+"""
+
+
+def _printed(body: str) -> Any:
+    return json.loads(check_python(_HEAD + body).stdout.splitlines()[-1])
+
+
+def test_one_line_is_enough() -> None:
+    """INFO and above of any logger arrive; what is below does not."""
+    arrived = _printed("""
+    forklog.setup(transport=wire, project="p")
+    logging.getLogger("shop").info("one")
+    logging.getLogger("shop").debug("no")
+    logging.getLogger("google.auth").error("kept out")
+    logging.warning("two")
+    print(json.dumps(texts()))
+    """)
+    assert arrived == ["one", "two"]
+
+
+def test_a_second_equal_call_is_the_first() -> None:
+    """An equal call returns the same; another raises and names what differs; a child has it too."""
+    found = _printed("""
+    first = forklog.setup(transport=wire, project="p", log_name="shop")
+    same = forklog.setup(transport=wire, project="p", log_name="shop")
+    def refused(**options):
+        try:
+            forklog.setup(transport=wire, **options)
+        except forklog.OptionError as error:
+            return error.option, str(error)
+    print(json.dumps([
+        first is same,
+        len(logging.root.handlers),
+        refused(project="p", log_name="other"),
+        refused(project="p", log_name="shop", max_latency=1)[0],
+        refused(project="p", log_name="shop", level="DEBUG")[0],
+        refused(log_name="shop")[0],
+    ]))
+    """)
+    assert found[:2] == [True, 1]
+    assert found[2][0] == "log_name"
+    assert "'other'" in found[2][1]
+    assert found[3:] == ["max_latency", "level", "project"]
+
+
+def test_handlers_of_others_stay_unless_they_are_to_be_replaced() -> None:
+    """A console handler stays; `replace` removes it and says so; forklog's own is not doubled."""
+    found = _printed("""
+    console = logging.StreamHandler()
+    logging.root.addHandler(console)
+    kept = forklog.setup(transport=wire, project="p")
+    stays = console in logging.root.handlers
+    logging.root.handlers.remove(kept.handler)
+    logging.root.addHandler(forklog.CloudLoggingHandler(transport=wire, project="p"))
+    try:
+        forklog.setup(transport=wire, project="p")
+    except forklog.OptionError as error:
+        option = error.option
+    new = forklog.setup(transport=wire, project="p", replace=True)
+    print(json.dumps([stays, option, logging.root.handlers == [new.handler], str(new)]))
+    """)
+    assert found[:3] == [True, "replace", True]
+    assert "removed from the root logger" in found[3]
+    assert "StreamHandler" in found[3]
+
+
+def test_after_dict_config_it_sets_up_anew() -> None:
+    """A configuration that removed the handler does not make the call a lie."""
+    arrived = _printed("""
+    import logging.config
+    forklog.setup(transport=wire, project="p")
+    logging.config.dictConfig({"version": 1, "root": {"handlers": []}})
+    forklog.setup(transport=wire, project="p")
+    logging.info("again")
+    print(json.dumps(texts()))
+    """)
+    assert arrived == ["again"]
+
+
+def test_loggers_that_do_not_reach_the_root_get_the_handler() -> None:
+    """uvicorn's, gunicorn's and Django's own loggers are attached once, and named."""
+    found = _printed("""
+    import uvicorn.config, gunicorn, django
+    logging.config.dictConfig(uvicorn.config.LOGGING_CONFIG)
+    logging.getLogger("gunicorn.error").propagate = False
+    done = forklog.setup(transport=wire, project="p")
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "gunicorn.error", "django.request"):
+        logging.getLogger(name).error(name, extra={"color_message": ""})
+    print(json.dumps([texts(), str(done)]))
+    """)
+    names = ["uvicorn", "uvicorn.error", "uvicorn.access", "gunicorn.error", "django.request"]
+    assert sorted(found[0]) == sorted(names)
+    assert "uvicorn, uvicorn.access, gunicorn.error" in found[1]
+
+
+def test_uncaught_exceptions() -> None:
+    """What nothing catches arrives once, from the main thread and others, and is printed still."""
+    done = check_python(
+        _HEAD
+        + """
+    printed = []
+    sys.excepthook = lambda *args: printed.append(args[0].__name__)
+    for _ in range(2):
+        forklog.setup(transport=wire, project="p", uncaught=True)
+    def fail():
+        raise ValueError("of a thread")
+    thread = threading.Thread(target=fail, name="t")
+    thread.start()
+    thread.join()
+    try:
+        raise RuntimeError("of main")
+    except RuntimeError:
+        sys.excepthook(*sys.exc_info())
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        sys.excepthook(*sys.exc_info())
+    print(json.dumps([texts(), [e["severity"] for e in wire.entries], printed]))
+    """
+    )
+    texts, severities, printed = json.loads(done.stdout)
+    assert len(texts) == 2
+    assert texts[0].startswith("uncaught exception in thread t\nTraceback")
+    assert texts[1].endswith("RuntimeError: of main")
+    assert severities == ["CRITICAL"] * 2
+    assert printed == ["RuntimeError", "KeyboardInterrupt"]
+    assert "of a thread" in done.stderr
+
+
+def test_flush_has_one_deadline_for_all_handlers() -> None:
+    """Three handlers whose server hangs are waited for once; false, since they are not settled."""
+    found = _printed("""
+    import time
+    wires = [FakeTransport(Hang()) for _ in range(3)]
+    handlers = [forklog.CloudLoggingHandler(transport=w, project="p", last_resort="none")
+                for w in wires]
+    for handler in handlers:
+        handler.handle(logging.makeLogRecord({"msg": "x", "levelno": 40}))
+    begin = time.monotonic()
+    settled = forklog.flush(1)
+    took = time.monotonic() - begin
+    for w in wires:
+        w.release()
+    print(json.dumps([settled, took, forklog.flush(10), len(forklog.stats()),
+                      [s.delivered for s in forklog.stats()]]))
+    """)
+    assert found[0] is False
+    assert 0.9 < found[1] < 2.5
+    assert found[2:] == [True, 3, [1, 1, 1]]
+
+
+def test_metrics_are_in_the_form_of_prometheus() -> None:
+    """Each series has a type and the labels log and pid; two handlers of one log are added up."""
+    text = _printed("""
+    handlers = [forklog.CloudLoggingHandler(transport=FakeTransport(), project="p", log_name=name)
+                for name in ("a", "a", "b")]
+    for handler in handlers:
+        handler.handle(logging.makeLogRecord({"msg": "x", "levelno": 40}))
+    forklog.flush(10)
+    print(json.dumps(forklog.metrics()))
+    """)
+    line = re.compile(r'forklog_[a-z_]+\{log="[ab]",pid="\d+"(,\w+="\w+")?\} \d+')
+    kinds = dict(re.findall(r"^# TYPE (\w+) (counter|gauge)$", text, re.MULTILINE))
+    for row in text.splitlines():
+        assert row.startswith("# TYPE ") or line.fullmatch(row), row
+        if not row.startswith("#"):
+            assert row.partition("{")[0] in kinds
+    assert re.search(r'^forklog_delivered_total\{log="a",pid="\d+"\} 2$', text, re.MULTILINE)
+    assert re.search(
+        r'^forklog_dropped_total\{log="b",pid="\d+",reason="refused"\} 0$', text, re.MULTILINE
+    )
+    assert kinds["forklog_pending"] == "gauge"
+
+
+def test_the_reasons_and_gauges_are_those_of_the_documentation() -> None:
+    """Each reason for a drop has a series from the first; gauges are what the snapshot says."""
+    page = (_ROOT / "docs" / "delivery.md").read_text()
+    table = page.partition("| reason for a drop |")[2].partition("\n\n")[0]
+    assert sorted(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == sorted(DROP_REASONS)
+    source = (_ROOT / "forklog" / "snapshot.py").read_text()
+    assert set(re.findall(r'^    (\w+): .*\n    """Gauge', source, re.MULTILINE)) == GAUGES
+
+
+def test_handlers_in_a_process_without_any() -> None:
+    """Nothing to wait for is settled; there are no numbers."""
+    found = _printed("""
+    print(json.dumps([forklog.flush(), forklog.stats(), forklog.metrics()]))
+    """)
+    assert found == [True, [], ""]
+
+
+@pytest.mark.parametrize("option", ["level", "max_latency", "unknown"])
+def test_a_wrong_option_changes_nothing(option: str) -> None:
+    """An option that cannot work raises before the root logger is touched."""
+    transport = FakeTransport(Hang())
+    before = list(logging.getLogger().handlers)
+    with pytest.raises(forklog.OptionError):
+        forklog.setup(transport=transport, project="p", **{option: "nonsense"})
+    assert logging.getLogger().handlers == before
