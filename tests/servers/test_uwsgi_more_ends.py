@@ -1,0 +1,90 @@
+"""Ends of uWSGI's processes that an option, a request or an order to the master brings about.
+
+The class of faults: an end that was never tried. Each runs with a `max_latency` that outlives the
+test, so that what a process has pending can only arrive by a hook at its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import urllib.error
+from typing import TYPE_CHECKING
+
+import pytest
+from helpers import wait_until
+
+if TYPE_CHECKING:
+    from conftest import Site
+
+FAR_AWAY = "60"
+MASTER = "master = true\nmodule = uwsgi_ends\n"
+BROKEN = (urllib.error.URLError, http.client.HTTPException, OSError)
+
+
+def loads_of(site: Site) -> int:
+    """Return how often the application was imported."""
+    assert site.server is not None
+    return site.server.output().count(" ready in ")
+
+
+def ask_for_an_end(site: Site, query: str) -> None:
+    """Send a request whose answer may not come."""
+    with contextlib.suppress(*BROKEN):
+        site.ask(query)
+
+
+@pytest.mark.parametrize(
+    ("lines", "query"),
+    [
+        ("max-worker-lifetime = 1\nmin-worker-lifetime = 0\n", "records=3"),
+        ("max-worker-lifetime = 1\nmin-worker-lifetime = 0\nthreads = 2\n", "records=3"),
+        ("reload-on-rss = 1\nmin-worker-lifetime = 0\n", "records=3"),
+        ("reload-on-as = 1\nmin-worker-lifetime = 0\n", "records=3"),
+        ("", "exit=3"),
+        ("", "order=reload"),
+        ("worker-reload-mercy = 2\n", "order=reload"),
+        ("harakiri = 1\nharakiri-graceful-timeout = 3\n", "hold=2"),
+    ],
+)
+def test_a_worker_that_is_replaced(site: Site, lines: str, query: str) -> None:
+    """It delivers by its hooks what it has pending."""
+    site.environ["EXAMPLE_MAX_LATENCY"] = FAR_AWAY
+    server = site.start_uwsgi(1, MASTER + lines)
+    first = set(server.workers().values())
+    site.ask("records=1")
+    ask_for_an_end(site, query)
+    wait_until(lambda: not first & set(server.workers().values()), 30, "a new worker")
+    site.ask("records=3")
+    site.end_uwsgi()
+    site.check_every_record_once(loads_of(site))
+
+
+@pytest.mark.parametrize("lines", ["idle = 1\ndie-on-idle = true\n", "idle = 1\n"])
+def test_workers_that_an_idle_server_ends(site: Site, lines: str) -> None:
+    """They deliver what they have pending."""
+    site.environ["EXAMPLE_MAX_LATENCY"] = FAR_AWAY
+    server = site.start_uwsgi(1, MASTER + lines)
+    site.ask("records=3")
+    wait_until(lambda: len(server.group()) <= ("die" not in lines), 30, "the ends of the workers")
+    site.check_every_record_once()
+
+
+@pytest.mark.parametrize("order", ["q", "Q", "r", "R", "c"])
+def test_orders_to_the_master(site: Site, order: str) -> None:
+    """Idle workers deliver, whatever ends or replaces them."""
+    site.environ["EXAMPLE_MAX_LATENCY"] = FAR_AWAY
+    fifo = site.folder / "fifo"
+    lines = f"master-fifo = {fifo}\n" + "lazy-apps = true\n" * (order == "c")
+    server = site.start_uwsgi(1, MASTER + lines)
+    first = set(server.workers().values())
+    site.ask("records=3")
+    site.wait_idle()
+    fifo.write_text(order)
+    if order in "qQ":
+        wait_until(server.has_ended, 30, "the end")
+    else:
+        wait_until(lambda: not first & set(server.workers().values()), 40, "a new worker")
+        site.ask("records=3")
+        site.end_uwsgi()
+    site.check_every_record_once(loads_of(site))
