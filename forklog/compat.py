@@ -14,6 +14,7 @@ from typing import Any
 from forklog.errors import Hidden, OptionError
 from forklog.limits import MAX_LABELS
 from forklog.options import Options
+from forklog.process.signals import with_usual_mask
 from forklog.transports.base import Transport
 from forklog.transports.google.resource import environment_labels, resource_of_environment
 
@@ -46,7 +47,8 @@ def options_of(
         known["endpoint"] = _endpoint_of(client)
         given.update({option: known[option] for option in known if given[option] is None})
     options = Options(**given)
-    return dataclasses.replace(options, labels=_with_environment(options))
+    on_drop = options.on_drop and with_usual_mask(options.on_drop)
+    return dataclasses.replace(options, labels=_with_environment(options), on_drop=on_drop)
 
 
 def _refuse(unknown: Mapping[str, Any]) -> None:

@@ -1,19 +1,66 @@
-"""Signal handlers of the application, held back while entries are moved to the last resort.
-
-Python runs them in the main thread between two bytecodes, and what they raise (KeyboardInterrupt,
-a SystemExit, a soft time limit) would leave entries in no place at all.
-"""
+"""Signals of the application: its handlers held back, its mask kept for its code in our thread."""
 
 from __future__ import annotations
 
+import _thread
+import functools
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+# What a thread brings upon itself: the kernel kills one that has blocked it, past any handler.
+_OWN_FAULTS = {"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP"}
+# As it was at import: that of gevent has attributes for each greenlet.
+_of_thread = _thread._local()  # noqa: SLF001 - the name that `threading` imports
+
+
+def leave_to_others() -> set[int]:
+    """Block signals in this thread and those that it starts; return the mask that it had.
+
+    An application that blocks a signal in its threads wants it neither handled nor to kill the
+    process meanwhile: billiard so holds a lock that its parent waits for. The kernel gives it to
+    any thread that has not blocked it.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        return set()
+    faults = {getattr(signal, name, None) for name in _OWN_FAULTS}
+    return signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - faults)
+
+
+def remember_usual(mask: set[int]) -> None:
+    """Have `with_usual_mask` give this mask to the application's code in the calling thread."""
+    _of_thread.mask = mask
+
+
+def with_usual_mask(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that calls a callback of the application with the mask it would have had.
+
+    A child that the callback starts inherits it. Only our own threads have another: elsewhere the
+    callback is just called.
+    """
+
+    @functools.wraps(call)
+    def call_with_usual_mask(*arguments: Any) -> Any:
+        usual = getattr(_of_thread, "mask", None)
+        if usual is None:
+            return call(*arguments)
+        blocked = signal.pthread_sigmask(signal.SIG_SETMASK, usual)
+        try:
+            return call(*arguments)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+    return call_with_usual_mask
+
 
 class HeldBack:
-    """Run a block without signal handlers of Python; those that were due run after it."""
+    """Run a block without signal handlers of Python; those that were due run after it.
+
+    Python runs them in the main thread between two bytecodes. What they raise (KeyboardInterrupt,
+    a SystemExit, a soft time limit) would leave entries in no place while they are moved to one.
+    """
 
     def __init__(self) -> None:
         """Change nothing yet."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import _thread
 import os
-import signal
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Any
 
 from forklog.clock import monotonic
 from forklog.process import green
+from forklog.process.signals import leave_to_others, remember_usual
 from forklog.turn import TURN, Turn
 
 BUSY_SECONDS = 0.02  # a fork waits at most this long for a thread that is in a request
@@ -24,8 +24,6 @@ _GONE_SECONDS = 0.1  # from the last line of Python to the end of the kernel's t
 # As it was at import, together with the wakeup's lock. An application may have gevent patch the
 # modules later, and a greenlet that waits for a real lock would stop all others of its thread.
 _start_new_thread = _thread.start_new_thread
-# What a thread brings upon itself: the kernel kills one that has blocked it, past any handler.
-_OWN_FAULTS = {"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP"}
 
 
 class _Thread(threading.Thread):
@@ -152,10 +150,12 @@ class _Launch:
         self._run = run
         self._on_failure = on_failure
         self._starter = threading.get_native_id()
+        self._usual_mask: set[int] | None = None
 
     def bare(self) -> None:
         """Start the real thread; the body of the bare one."""
-        _leave_signals_to_others(self._starter)
+        if threading.get_native_id() != self._starter:  # else it is its starter's greenlet
+            self._usual_mask = leave_to_others()
         if _thread.start_new_thread is not _start_new_thread:
             return self.real()  # patched since the import: a Thread would be a greenlet
         try:
@@ -171,6 +171,8 @@ class _Launch:
         try:
             if self._thread._begin(self.ended):  # noqa: SLF001 - of this file
                 self._thread.add_task()
+                if self._usual_mask is not None:
+                    remember_usual(self._usual_mask)
                 self._run(self.done)
         finally:
             self.done()
@@ -181,15 +183,3 @@ class _Launch:
         if TURN in runner and runner[TURN] is self.ended:
             del runner[TURN]
         self.ended.set()
-
-
-def _leave_signals_to_others(starter: int) -> None:
-    """Block signals in this thread and those that it starts, unless it is its starter's greenlet.
-
-    An application that blocks a signal in its threads wants it neither handled nor to kill the
-    process meanwhile: billiard so holds a lock that its parent waits for. The kernel gives it to
-    any thread that has not blocked it.
-    """
-    if threading.get_native_id() != starter and hasattr(signal, "pthread_sigmask"):
-        faults = {getattr(signal, name, None) for name in _OWN_FAULTS}
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - faults)

@@ -74,3 +74,48 @@ def test_a_broken_pipe_in_the_flush_thread_kills_nobody() -> None:
     in_thread = "r, w = os.pipe(); os.close(r); os.write(w, b'x')"
     before = "signal.signal(signal.SIGPIPE, signal.SIG_DFL)"
     check_python(body(before, f"try: {in_thread}\n            except OSError: pass"))
+
+
+CHILDREN = {
+    "subprocess": "subprocess.run([sys.executable, '-c', SHOW], check=True)",
+    "os.posix_spawn": (
+        "os.waitpid(os.posix_spawn(sys.executable, [sys.executable, '-c', SHOW], os.environ), 0)"
+    ),
+    "os.fork": "os.fork() or (exec(SHOW), os._exit(0)); os.wait()",
+}
+
+
+@pytest.mark.parametrize("start", CHILDREN.values(), ids=list(CHILDREN))
+@pytest.mark.parametrize("masked", ["", "SIGUSR2"], ids=["nothing masked", "SIGUSR2 masked"])
+def test_a_child_started_in_on_drop_has_the_signals_that_it_would_have(
+    start: str, masked: str
+) -> None:
+    """Its mask is that of the thread that logged first, so SIGTERM ends it; ours is blocked again.
+
+    The class of faults: code of the application in our thread inherits what we set for ourselves.
+    """
+    done = check_python(f"""
+        import logging, os, signal, subprocess, sys, threading
+        from pathlib import Path
+        import forklog
+        from forklog.testing import FakeTransport, Refuse
+        SHOW = ("import os, signal; mask = signal.pthread_sigmask(0, [])\\n"
+                "os.write(1, str(sorted(map(int, mask))).encode() + b'|')")
+        signal.pthread_sigmask(signal.SIG_BLOCK, [getattr(signal, n) for n in {masked!r}.split()])
+        def dropped(entries, reason):
+            {start}
+            raise ValueError
+        handler = forklog.CloudLoggingHandler(
+            transport=FakeTransport(Refuse(0), Refuse(0)), max_latency=0.01, on_drop=dropped)
+        log = logging.getLogger("signals"); log.addHandler(handler); log.setLevel(20)
+        for _ in range(2):
+            log.info("is refused")
+            assert handler.flush(10)
+        (thread,) = {{t for t in threading.enumerate()}} - {{threading.main_thread()}}
+        status = Path(f"/proc/self/task/{{thread.native_id}}/status").read_text()
+        blocked = int(status.partition("SigBlk:")[2].split()[0], 16)
+        assert blocked >> (signal.SIGTERM - 1) & 1, status
+        handler.close()
+    """)
+    wanted = f"[{int(signal.SIGUSR2)}]" if masked else "[]"
+    assert done.stdout == 2 * f"{wanted}|"
