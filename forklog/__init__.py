@@ -13,6 +13,7 @@ from forklog.errors import ForklogError, OptionError
 from forklog.handler import CloudLoggingHandler
 from forklog.setting_up.everywhere import flush, metrics, stats
 from forklog.setting_up.install import setup
+from forklog.setting_up.structlog import structlog_processor
 from forklog.snapshot import Stats
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ __all__ = [
     "metrics",
     "setup",
     "stats",
+    "structlog_processor",
     "unbind",
     "unbind_all",
 ]

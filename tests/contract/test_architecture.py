@@ -177,6 +177,7 @@ def test_the_public_names_are_these() -> None:
         "metrics",
         "setup",
         "stats",
+        "structlog_processor",
         "unbind",
         "unbind_all",
     ]
