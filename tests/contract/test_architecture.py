@@ -84,7 +84,7 @@ def test_each_folder_is_seen_at_one_look() -> None:
 def test_no_module_has_the_name_of_a_public_function() -> None:
     """Importing such a module would bind it over the function."""
     names = {"doctor", "setup", "flush", "stats", "metrics", "bind", "bound", "unbind"}
-    names |= {"carry_threads", "unbind_all"}
+    names |= {"carry_threads", "structlog_processor", "unbind_all"}
     tops = {path.stem for path in _PACKAGE.iterdir()}
     assert not names & tops
     assert names >= {name for name in forklog.__all__ if name.islower() and name[0] != "_"}

@@ -31,15 +31,14 @@ def _only(handler: forklog.CloudLoggingHandler, transport: FakeTransport) -> dic
     return entry
 
 
-def test_structlog_by_our_processor(
-    make_logger: Make, forklog_transport: FakeTransport, own_logger: logging.Logger
-) -> None:
+def test_structlog_by_our_processor(make_logger: Make, forklog_transport: FakeTransport) -> None:
     """Fields of an event become fields of the payload; those of an entry are the entry's."""
     structlog = pytest.importorskip("structlog", reason="the extra `test` has it")
     _, handler = make_logger()
-    own_logger.addHandler(handler)
+    own = structlog.stdlib._FixedFindCallerLogger("of-a-test")  # what its LoggerFactory makes
+    own.addHandler(handler)
     logger = structlog.wrap_logger(
-        own_logger,
+        own,
         processors=[forklog.structlog_processor],
         wrapper_class=structlog.stdlib.BoundLogger,
     ).bind(user=7)
