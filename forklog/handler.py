@@ -103,6 +103,8 @@ class CloudLoggingHandler(StockSurface):
         """Put the parts together, and connect to what else there is in this process."""
         # The pipeline must not keep the handler alive, or a dropped handler would never end.
         wire = given_wire or HttpTransport(self._options, self._learn_project())
+        bind = getattr(wire, "with_options", None)
+        wire = bind(self._options, self._learn_project()) if bind else wire
         self._encoder = self._new_encoder(lambda: self.project_id)
         self._gate = _gate(self._options, wire, self)
         self._requests = RequestLog(self._options, self._gate, self._encoder)

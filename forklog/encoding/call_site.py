@@ -20,9 +20,12 @@ from forklog.severity import SEVERITIES, rank_of_level
 # at the thread of such a record.
 OWN_LOGGERS = (
     "urllib3",
+    "google.api_core",
     "google.auth",
+    "google.cloud",
     "google.oauth2",
     "google_auth",
+    "grpc",
     "requests",
     "charset_normalizer",
     "forklog",

@@ -12,6 +12,7 @@ from forklog import CloudLoggingHandler, ForklogError, OptionError, Stats
 from forklog.diagnosis import Finding, Report, Severity
 from forklog.testing import Deliver, Disconnect, Fail, FakeTransport, Hang, Outcome, Refuse, Request
 from forklog.testing.plugin import CloudLog
+from forklog.transports.google import ClientTransport
 
 version: str = forklog.__version__
 
@@ -30,6 +31,7 @@ def configure() -> None:
         CloudLoggingHandler(level="INFO", log_name="web", max_latency=1, on_drop=on_drop)
     )
     root.addHandler(CloudLoggingHandler(name="web", transport=FakeTransport(), level=logging.INFO))
+    root.addHandler(CloudLoggingHandler(transport=ClientTransport(object)))
     logging.config.dictConfig({"handlers": {"c": {"class": "forklog.CloudLoggingHandler"}}})
 
 

@@ -1,0 +1,208 @@
+"""Google's own client as a wire: its factory from the application, its exceptions to verdicts.
+
+For what only that client has: gRPC, mutual TLS, universe domains, private endpoints. Imported only
+where `ClientTransport` is asked for, because it needs google-cloud-logging.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import google.auth.credentials
+import google.auth.exceptions
+import orjson
+import requests
+import urllib3.exceptions
+from google.api_core.exceptions import GoogleAPICallError
+from google.cloud.logging_v2.types import WriteLogEntriesPartialErrors, WriteLogEntriesRequest
+from google.protobuf import json_format
+
+from forklog.limits import PROJECTLESS_LOG
+from forklog.options import Options
+from forklog.process.base import keep_in_children
+from forklog.transports.base import Connection, Envelope, Kind, Verdict, WireError
+from forklog.transports.google.access import known_project
+from forklog.transports.google.resource import detect_resource
+from forklog.transports.http_verdict import Answer, Place, judge
+from forklog.transports.retry_after import retry_after
+
+_PARTIAL = "type.googleapis.com/google.logging.v2.WriteLogEntriesPartialErrors"
+_Write = Callable[[dict[str, Any], float], object]
+_WIRE_ERRORS = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    google.auth.exceptions.GoogleAuthError,
+    OSError,
+)
+
+
+class ClientTransport:
+    """Send with a client of google-cloud-logging: ``transport=ClientTransport(factory)``.
+
+    Log, labels, resource and project are the handler's options; the project is the client's where
+    there is no option. The handler's ``credentials`` and ``endpoint`` are not used: the client has
+    its own. Nothing is retried by the client, because forklog does that.
+
+    Args:
+        factory: returns a new ``google.cloud.logging.Client``, of either protocol, or a
+            ``LoggingServiceV2Client``. Called in the flush thread of each process that logs, never
+            before a fork; it may block. Google's HTTP client bounds each wait on a socket by the
+            time that is left, not their sum.
+    """
+
+    def __init__(self, factory: Callable[[], Any]) -> None:
+        """Keep the factory; nothing is called or opened."""
+        self._factory = factory
+        self._options = Options()
+        self._on_project: Callable[[str], object] = lambda _project: None
+
+    def with_options(
+        self, options: Options, on_project: Callable[[str], object]
+    ) -> ClientTransport:
+        """Return the transport for a handler; ``on_project`` is called with the project."""
+        bound = type(self)(self._factory)
+        bound._options, bound._on_project = options, on_project  # noqa: SLF001 - of this class
+        return bound
+
+    def open(self) -> Connection:
+        """Call the factory. Blocks as long as it does.
+
+        Raises:
+            WireError: it raised, or the project is not known.
+        """
+        try:
+            client = self._factory()
+        except Exception as error:
+            is_passing = isinstance(error, google.auth.exceptions.TransportError)
+            text = f"the factory of the client raised {type(error).__name__}; correct it"
+            raise WireError(text, is_blocked=not is_passing) from error
+        write = _writer_of(client)
+        project = self._options.project or getattr(client, "project", None)
+        project = project or known_project(self._options)
+        if not project:
+            text = "the project is not known; set the option project or GOOGLE_CLOUD_PROJECT"
+            raise WireError(text, is_blocked=True)
+        self._on_project(project)
+        return _ClientConnection(client, write, project, self._options)
+
+
+class _ClientConnection:
+    """A client in use by one thread of one process."""
+
+    def __init__(self, client: Any, write: _Write, project: str, options: Options) -> None:
+        self._client = client
+        self._write = write
+        keep_in_children(self, client)
+        self._project = project
+        credentials = getattr(client, "_credentials", None)
+        resource = options.resource
+        if resource is None and isinstance(
+            credentials, google.auth.credentials.AnonymousCredentials
+        ):
+            resource = {"type": "global", "labels": {"project_id": project}}
+        self._resource = dict(resource) if resource else detect_resource(project)
+        self._envelope = Envelope(options.log_name, options.labels, None)
+
+    def send(self, entries: Sequence[bytes], timeout: float) -> Verdict:
+        """Send one request by the client and judge what it raises."""
+        return self.send_with(entries, timeout, self._envelope)
+
+    def send_with(self, entries: Sequence[bytes], timeout: float, envelope: Envelope) -> Verdict:
+        """Send another process's entries; see `forklog.transports.base.EnvelopeConnection`."""
+        body = {
+            "logName": f"projects/{self._project}/logs/{quote(envelope.log_name, safe='')}",
+            "resource": self._resource if envelope.resource is None else dict(envelope.resource),
+            "labels": dict(envelope.labels),
+            "partialSuccess": True,
+            "entries": [self._parsed(entry) for entry in entries],
+        }
+        try:
+            self._write(body, timeout)
+        except GoogleAPICallError as error:
+            answer = _answer_of(error, Place(project=self._project, endpoint="the client"))
+            return judge(answer, len(entries))
+        except json_format.ParseError:  # protobuf's own rules; the server has the same
+            if len(entries) > 1:
+                return Verdict(Kind.HALVE, "an entry is no LogEntry")
+            return Verdict(Kind.DELIVERED, "the entry is no LogEntry", refused={0: "refused"})
+        except _WIRE_ERRORS as error:
+            raise _wire_error(error) from error
+        return Verdict(Kind.DELIVERED)
+
+    def _parsed(self, entry: bytes) -> Any:
+        """Return an entry as a mapping, with the project in its log's name if it has one."""
+        log = b'"logName":"projects/%b/logs/' % self._project.encode()
+        return orjson.loads(entry.replace(PROJECTLESS_LOG, log, 1))
+
+    def close(self) -> None:
+        """Close the client's channel or session."""
+        client = self._client
+        with contextlib.suppress(Exception):
+            api = getattr(client, "logging_api", client)
+            gapic = getattr(api, "_gapic_api", api)
+            close = getattr(gapic, "transport", None) or client
+            close.close()
+
+
+def _writer_of(client: Any) -> _Write:
+    """Return what sends a body of entries:write by the client, within seconds, without retries."""
+    api = getattr(client, "logging_api", client)
+    gapic = getattr(api, "_gapic_api", api)
+    if not hasattr(gapic, "write_log_entries"):
+        if not hasattr(api, "api_request"):
+            name = type(client).__name__
+            text = f"the factory returned {name}, which is no client of Google's; correct it"
+            raise WireError(text, is_blocked=True)
+        return lambda body, timeout: api.api_request(
+            method="POST", path="/entries:write", data=body, timeout=timeout
+        )
+
+    def write(body: dict[str, Any], timeout: float) -> object:
+        request = WriteLogEntriesRequest()
+        json_format.ParseDict(body, WriteLogEntriesRequest.pb(request))
+        return gapic.write_log_entries(request=request, timeout=timeout, retry=None)
+
+    return write
+
+
+def _answer_of(error: GoogleAPICallError, place: Place) -> Answer:
+    """Return what the server answered, as if it had come by HTTP."""
+    status = int(error.code or 500)
+    response = error.response
+    if isinstance(response, requests.Response):
+        delay = retry_after(response.headers)
+        return Answer(status, response.content, delay, place)
+    name = getattr(error.grpc_status_code, "name", "")
+    details = [found for found in map(_partial_of, error.details) if found]
+    told = {"code": status, "status": name, "message": error.message, "details": details}
+    return Answer(status, orjson.dumps({"error": told}), _delay_of(error), place)
+
+
+def _partial_of(detail: Any) -> dict[str, Any] | None:
+    """Return the errors of single entries as the HTTP answer has them; None if it is none."""
+    if getattr(detail, "type_url", "") != _PARTIAL:
+        return None
+    errors = WriteLogEntriesPartialErrors.deserialize(detail.value).log_entry_errors
+    found = {str(i): {"code": e.code, "message": e.message} for i, e in errors.items()}
+    return {"@type": _PARTIAL, "logEntryErrors": found}
+
+
+def _delay_of(error: GoogleAPICallError) -> float | None:
+    """Return the seconds of a google.rpc.RetryInfo, if the server sent one."""
+    for detail in error.details:
+        delay = getattr(detail, "retry_delay", None)
+        if delay is not None:
+            return float(delay.seconds) + float(delay.nanos) / 1e9
+    return None
+
+
+def _wire_error(error: BaseException) -> WireError:
+    """Map an error without an answer; its text may hold a URL, so only its type is named."""
+    name = type(error).__name__
+    if isinstance(error, google.auth.exceptions.RefreshError):
+        text = "the credentials could not be refreshed; renew or replace them"
+        return WireError(text, is_blocked=not getattr(error, "retryable", False))
+    return WireError(f"no connection to the server ({name})")

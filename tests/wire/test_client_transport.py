@@ -1,0 +1,261 @@
+"""Google's own client as a wire: over HTTP to the emulator, over gRPC to a server of the test.
+
+Each body runs in a fresh interpreter, because gRPC starts threads that outlive a test.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from helpers import check_python
+from wire import make_certificate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from forklog.emulator.process import Emulator
+
+_SETUP = """
+import logging, os, warnings
+warnings.simplefilter("ignore")
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import logging as google_logging
+from forklog import CloudLoggingHandler
+from forklog.transports.google import ClientTransport
+called = []
+
+def factory():
+    called.append(os.getpid())
+    return google_logging.Client(
+        project="p", credentials=AnonymousCredentials(), _use_grpc=GRPC,
+        client_options={"api_endpoint": URL},
+    )
+
+handler = CloudLoggingHandler(
+    log_name="shop/web", labels={"env": "test"}, resource={"type": "global", "labels": {"a": "b"}},
+    transport=ClientTransport(factory), max_latency=0.05, max_retry_delay=0.2,
+)
+log = logging.getLogger("app")
+log.addHandler(handler)
+log.setLevel(logging.INFO)
+assert called == []
+"""
+_HTTP = _SETUP.replace("_use_grpc=GRPC", "_use_grpc=False").replace("URL", 'os.environ["URL"]')
+_GRPC = _SETUP.replace("_use_grpc=GRPC", "_use_grpc=True").replace("URL", 'os.environ["URL"]')
+
+
+def test_the_unmodified_client_over_http(emulator: Emulator) -> None:
+    """Entries have the handler's log, labels and resource; each process calls the factory."""
+    check_python(
+        _HTTP
+        + """
+log.warning("in the parent", extra={"trace": "t", "span_id": "456", "json_fields": {"n": 1}})
+assert handler.flush(20), handler.stats()
+for number in range(3):
+    pid = os.fork()
+    if pid == 0:
+        log.info("in child %d", number)
+        assert handler.flush(20), handler.stats()
+        os._exit(DONE if called[-1] == os.getpid() else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == DONE
+assert called == [os.getpid()]
+assert handler.project_id == "p"
+handler.close()
+""",
+        60,
+        {"URL": emulator.url},
+        is_covered=False,
+    )
+    entries = emulator.entries()
+    assert {entry["logName"] for entry in entries} == {"projects/p/logs/shop%2Fweb"}
+    first = entries[0]
+    assert first["jsonPayload"] == {"message": "in the parent", "n": 1}
+    assert (first["trace"], first["spanId"], first["severity"]) == ("t", "456", "WARNING")
+    assert first["labels"] == {"env": "test", "python_logger": "app"}
+    assert first["resource"] == {"type": "global", "labels": {"a": "b"}}
+    texts = [entry["textPayload"] for entry in entries[1:]]
+    assert sorted(texts) == ["in child 0", "in child 1", "in child 2"]
+
+
+_FAILURES = """
+for number in range(4):
+    log.info("record %d", number)
+assert handler.flush(30), handler.stats()
+stats = handler.stats()
+assert (stats.delivered, dict(stats.dropped)) == (DELIVERED, DROPPED), stats
+handler.close()
+"""
+
+
+@pytest.mark.parametrize(
+    ("faults", "delivered", "dropped"),
+    [
+        ([{"kind": "status", "status": 503, "count": 2}], 4, {}),
+        ([{"kind": "status", "status": 429, "count": 1}], 4, {}),
+        ([{"kind": "drop", "count": 1}], 4, {}),
+        ([{"kind": "refuse", "index": 1, "count": 1}], 3, {"refused": 1}),
+    ],
+    ids=["unavailable", "quota", "reset", "one refused"],
+)
+def test_its_exceptions_over_http_are_verdicts(
+    emulator: Emulator, faults: list[dict[str, Any]], delivered: int, dropped: dict[str, int]
+) -> None:
+    """What passes by itself is retried; what the server refuses costs itself alone."""
+    for fault in faults:
+        emulator.fault(**fault)
+    body = _FAILURES.replace("DELIVERED", str(delivered)).replace("DROPPED", str(dropped))
+    check_python(_HTTP + body, 60, {"URL": emulator.url}, is_covered=False)
+    found = [e["textPayload"] for e in emulator.entries() if "textPayload" in e]
+    assert len(found) == delivered
+
+
+@contextlib.contextmanager
+def _server(folder: Path, script: list[Any], *tls: Path) -> Iterator[tuple[str, Path]]:
+    """Run a server that speaks gRPC; give its address, and the file with what it takes."""
+    file = folder / "requests.jsonl"
+    file.touch()
+    program = Path(__file__).parents[1] / "support" / "grpc_logging.py"
+    process = subprocess.Popen(
+        [sys.executable, program, file, json.dumps(script), *tls],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        yield f"localhost:{int(process.stdout.readline())}", file
+        process.communicate(timeout=20)
+
+
+def _requests(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def test_the_unmodified_client_over_grpc(tmp_path: Path) -> None:
+    """Google's client with its default protocol, over TLS, delivers in a parent and its child."""
+    _, pem = make_certificate(tmp_path, "localhost")
+    with _server(tmp_path, [], pem, tmp_path / "server.key") as (address, file):
+        check_python(
+            _GRPC
+            + """
+pid = os.fork()
+log.warning("in %s", "the child" if pid == 0 else "the parent", extra={"labels": {"c": "d"}})
+assert handler.flush(30), handler.stats()
+if pid == 0:
+    os._exit(DONE)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == DONE
+assert called == [os.getpid()]
+handler.close()
+""",
+            60,
+            {"URL": address, "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(pem)},
+            is_covered=False,
+        )
+        requests = _requests(file)
+    bodies = [request["body"] for request in requests]
+    assert {body["logName"] for body in bodies} == {"projects/p/logs/shop%2Fweb"}
+    assert bodies[0]["labels"] == {"env": "test"}
+    assert bodies[0]["resource"] == {"type": "global", "labels": {"a": "b"}}
+    entries = [entry for body in bodies for entry in body["entries"]]
+    assert sorted(entry["textPayload"] for entry in entries) == ["in the child", "in the parent"]
+    assert all(entry["labels"] == {"python_logger": "app", "c": "d"} for entry in entries)
+    assert all(0 < request["left"] <= 30 for request in requests), "one deadline, ours"
+
+
+@pytest.mark.parametrize(
+    ("script", "delivered", "dropped"),
+    [
+        (["UNAVAILABLE", "INTERNAL"], 4, {}),
+        (["RESOURCE_EXHAUSTED"], 4, {}),
+        ([{"1": [3, "bad"]}], 3, {"refused": 1}),
+        ([{"0": [14, "later"]}], 4, {}),
+    ],
+    ids=["passing", "quota", "one refused", "one later"],
+)
+def test_its_exceptions_over_grpc_are_verdicts(
+    tmp_path: Path, script: list[Any], delivered: int, dropped: dict[str, int]
+) -> None:
+    """The client of gRPC's own package is taken too; statuses and details become verdicts."""
+    gapic = """
+import grpc
+from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
+from google.cloud.logging_v2.services.logging_service_v2.transports import (
+    LoggingServiceV2GrpcTransport,
+)
+
+def insecure():
+    called.append(os.getpid())
+    channel = grpc.insecure_channel(os.environ["URL"])
+    return LoggingServiceV2Client(transport=LoggingServiceV2GrpcTransport(channel=channel))
+
+handler.close()
+log.removeHandler(handler)
+handler = CloudLoggingHandler(
+    project="p", resource={"type": "global"}, transport=ClientTransport(insecure),
+    max_latency=0.2, max_retry_delay=0.2,
+)
+log.addHandler(handler)
+"""
+    body = _FAILURES.replace("DELIVERED", str(delivered)).replace("DROPPED", str(dropped))
+    with _server(tmp_path, script) as (address, file):
+        check_python(_GRPC + gapic + body, 60, {"URL": address}, is_covered=False)
+        requests = _requests(file)
+    assert [request["outcome"] for request in requests[: len(script)]] == script
+    assert len(requests) > len(script) or "refused" in dropped
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("raise ValueError('s3cret')", "the factory of the client raised ValueError"),
+        ("return object()", "the factory returned object, which is no client of Google's"),
+        ("return type('C', (), {'api_request': None})()", "the project is not known"),
+    ],
+)
+def test_a_factory_that_fails_blocks(body: str, reason: str) -> None:
+    """What only a person can correct is reported by its kind, and the records wait."""
+    done = check_python(
+        f"""
+import logging, os
+os.environ.pop("GOOGLE_CLOUD_PROJECT", None)
+from forklog import CloudLoggingHandler
+from forklog.transports.google import ClientTransport
+def factory():
+    {body}
+handler = CloudLoggingHandler(transport=ClientTransport(factory), last_resort="none")
+handler.handle(logging.makeLogRecord({{"msg": "m"}}))
+assert not handler.flush(1)
+assert handler.stats().pending == 1
+os._exit(DONE)
+""",
+        60,
+        is_covered=False,
+    )
+    assert reason in done.stderr
+    assert "s3cret" not in done.stderr
+
+
+def test_without_the_extra_the_remedy_is_named() -> None:
+    """Importing the name where google-cloud-logging is missing says how to install it."""
+    check_python(
+        """
+import sys
+sys.modules["google.api_core"] = None
+sys.modules["google.api_core.exceptions"] = None
+import forklog.transports.google
+try:
+    forklog.transports.google.ClientTransport
+except ImportError as error:
+    assert "pip install 'forklog[google]'" in str(error)
+else:
+    raise AssertionError
+assert not hasattr(forklog.transports.google, "Other")
+""",
+        is_covered=False,
+    )
