@@ -1,7 +1,8 @@
 """An exception at every place where CPython can deliver one: the next record is delivered.
 
-A signal handler that raises (a soft time limit, Ctrl-C) strikes between two bytecodes of the main
-thread; `Interruption` raises there instead. Each test steps through all of one action.
+A signal handler that raises (a soft time limit, Ctrl-C) strikes where CPython looks for signals
+between two bytecodes of the main thread; `Interruption` raises there instead. Each test steps
+through all of one action.
 """
 
 from __future__ import annotations
@@ -76,6 +77,11 @@ class Struck:
         assert stats.accepted == stats.delivered + sum(stats.dropped.values()), (place, stats)
         assert not stats.pending, (place, stats)
 
+    def close(self) -> None:
+        """Close handler and transport."""
+        self.handler.close()
+        self.transport.close()
+
     def idle(self) -> None:
         """Wait until the flush thread sleeps, so that the next record has to wake it."""
         buffer = self.handler._gate.product.buffer
@@ -84,32 +90,40 @@ class Struck:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_first_record(make_logger: Make, kind: type[BaseException]) -> None:
-    """Struck at any bytecode, the first record leaves a state from which the next one starts."""
-    struck: list[Struck] = [Struck(make_logger, kind)]
+    """Struck at any such place, the first record leaves a state from which the next one starts."""
+    struck: list[Struck] = [Struck(make_logger, kind, max_latency=0.001)]
     steps = every_step(
         lambda: struck[-1].act(lambda: struck[-1].logger.info("struck")),
         lambda: struck[-1].strike(),  # noqa: PLW0108 - another one at each step
         by_opcode=True,
+        for_signals=True,
     )
     places = set()
     for place in steps:
         struck[-1].check(place)
-        struck[-1].handler.close()
-        struck[-1].transport.close()
+        struck[-1].close()
         places.add(place.partition(":")[0])
-        struck.append(Struck(make_logger, kind))
-    struck[-1].handler.close()
-    struck[-1].transport.close()  # CPython may leak a reference where a trace function raises
+        struck.append(Struck(make_logger, kind, max_latency=0.001))
+    struck[-1].close()  # CPython may leak a reference where a trace function raises
+    assert len(struck) > 200
     assert {"handler.py", "encoder.py", "buffer.py", "pipeline.py", "thread.py"} <= places
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_wake_up(make_logger: Make, kind: type[BaseException]) -> None:
-    """Struck at any bytecode of its wake-up, a record leaves the thread wakeable."""
+    """Struck at any such place of its wake-up, a record leaves the thread wakeable."""
     struck = Struck(make_logger, kind, max_latency=0.001)
+
+    def act() -> None:
+        struck.act(lambda: struck.logger.error("struck"))
+
+    act()  # a later one takes fewer steps: its call site is known
     struck.check("start")
     steps = every_step(
-        lambda: struck.act(lambda: struck.logger.error("struck")), struck.strike, by_opcode=True
+        act,
+        struck.strike,
+        by_opcode=True,
+        for_signals=True,
     )
     places = []
     while True:
@@ -119,4 +133,5 @@ def test_the_wake_up(make_logger: Make, kind: type[BaseException]) -> None:
             break
         places.append(place)
         struck.check(place)
+    assert len(places) > 20
     assert {"buffer.py", "pipeline.py", "wakeup.py"} <= {p.partition(":")[0] for p in places}

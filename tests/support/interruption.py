@@ -2,10 +2,14 @@
 
 A real signal runs its handler between two bytecodes of the main thread. A trace function is called
 between two bytecodes too, and Python lets it choose which.
+
+From 3.11 on CPython looks for signals after some bytecodes alone: calls, the start of a function,
+and jumps back. Before that it looks after almost every one.
 """
 
 from __future__ import annotations
 
+import dis
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +22,12 @@ if TYPE_CHECKING:
 
 _PACKAGE = str(Path(forklog.__file__).parent)
 _TOOLS = str(Path(_PACKAGE, "testing"))
+_LOOKS_ANYWHERE = sys.version_info < (3, 11)
+_LOOKING = {
+    number
+    for number, name in enumerate(dis.opname)
+    if name.startswith(("CALL", "RESUME", "SEND", "YIELD")) or "JUMP_BACKWARD" in name
+}
 
 
 class Interruption:
@@ -26,15 +36,25 @@ class Interruption:
     Args:
         step: which one, counted from 1.
         call: what to do there.
-        by_opcode: whether a step is a bytecode, where Python tells them; else it is a line.
+        by_opcode: whether a step is a bytecode, where Python shows them; else it is a line.
+        for_signals: whether only those bytecodes count before which CPython looks for signals.
     """
 
-    def __init__(self, step: int, call: Callable[[], object], *, by_opcode: bool) -> None:
+    def __init__(
+        self,
+        step: int,
+        call: Callable[[], object],
+        *,
+        by_opcode: bool,
+        for_signals: bool = False,
+    ) -> None:
         """Count nothing yet."""
         self._left = step
         self._call = call
         # Python 3.13.0 reports hardly any opcode of a frame that asks for them when it is called.
         self._by_opcode = by_opcode and sys.version_info[:2] != (3, 13)
+        self._for_signals = for_signals and self._by_opcode and not _LOOKS_ANYWHERE
+        self._last: dict[FrameType, int] = {}  # by frame, the bytecode that it is at
         self.place = ""
 
     def __call__(self, act: Callable[[], object]) -> bool:
@@ -45,6 +65,7 @@ class Interruption:
             act()
         finally:
             sys.settrace(before)
+            self._last.clear()
         return bool(self.place)
 
     def trace(self, frame: FrameType, event: str, _argument: Any) -> Any:
@@ -54,16 +75,27 @@ class Interruption:
             return None
         if self._by_opcode:
             frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        if event != "call":
+        is_step = not self._for_signals or self._looks(frame)
+        if is_step and event != "call":
             self._left -= 1
             if not self._left:
                 self.place = f"{Path(file).name}:{frame.f_lineno}"
                 self._call()
         return None if self.place else self.trace
 
+    def _looks(self, frame: FrameType) -> bool:
+        """Tell whether CPython has looked for signals after the bytecode before this one."""
+        last = self._last.get(frame, -1)
+        self._last[frame] = frame.f_code.co_code[frame.f_lasti]
+        return last in _LOOKING
+
 
 def every_step(
-    act: Callable[[], object], call: Callable[[], object], *, by_opcode: bool
+    act: Callable[[], object],
+    call: Callable[[], object],
+    *,
+    by_opcode: bool,
+    for_signals: bool = False,
 ) -> Iterator[str]:
     """Run ``act`` again and again, interrupted once each time, a step later each time.
 
@@ -72,7 +104,7 @@ def every_step(
     step = 0
     while True:
         step += 1
-        interruption = Interruption(step, call, by_opcode=by_opcode)
+        interruption = Interruption(step, call, by_opcode=by_opcode, for_signals=for_signals)
         if not interruption(act):
             return
         yield interruption.place
