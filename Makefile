@@ -59,7 +59,7 @@ run-bench-check: $(VENV)/.bench
 run-bench: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only "$(ONLY)") $(if $(QUICK),--quick) $(if $(WRITE),--write)
 
-soak: $(VENV)/.demo ## run uWSGI workers in bad weather for MINUTES, then compare all accounts
+soak: $(VENV)/.demo ## run uWSGI workers against a failing server for MINUTES, then compare all counts
 	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) $(ARGS)
 
 lint: $(VENV)/.dev ## check style, format and types

@@ -1,5 +1,6 @@
-"""Run four uWSGI workers in bad weather for minutes, then compare all accounts: ``make soak``.
+"""Run four uWSGI workers against a failing server for minutes, then compare all counts.
 
+``make soak`` runs it.
 The example application logs at a steady rate. Faults come at random, and workers are killed with
 SIGKILL at random, all but worker 1, whose memory is watched. In the end each record of the
 application's own ledger is in the emulator, or counted as dropped, or was at risk when its worker
@@ -32,7 +33,7 @@ from forklog.emulator.process import Emulator
 _EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "uwsgi"
 _WORKERS, _RECORDS, _CLIENTS = 4, 10, 4
 _PAUSE = 0.1  # seconds between two requests of a client
-_CALM = 3.0  # seconds without faults before a kill in calm weather
+_CALM = 3.0  # seconds without faults before a kill in a calm phase
 _MAX_GROWTH = 4 * 2**20  # bytes that worker 1 may grow between the first and the last third
 
 

@@ -147,7 +147,7 @@ class CloudLoggingHandler(StockSurface):
             if not pipeline.mark[0]:
                 pipeline = self._gate.current()
             item = encode(record, pipeline.opening)
-        except Exception:  # noqa: BLE001 - whatever it is, the full road repairs it
+        except Exception:  # noqa: BLE001 - whatever it is, `emit` repairs it
             item = None
         try:
             if item is not None:
@@ -164,7 +164,7 @@ class CloudLoggingHandler(StockSurface):
         return passed
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Encode and queue one record by the full road, in the pipeline of this very process."""
+        """Encode and queue one record by the lenient encoder, in this process's pipeline."""
         pipeline = self._gate.current()
         if is_own_record(record, pipeline.worker.thread_ident):
             pipeline.count_swallowed()
@@ -174,7 +174,7 @@ class CloudLoggingHandler(StockSurface):
             entries = self._encoder.encode_lenient(record, pipeline.insert_ids)
         except WithheldError as error:
             failure = error.cause
-        except Exception as error:  # noqa: BLE001 - the rules of logging decide what is said
+        except Exception as error:  # noqa: BLE001 - the rules of logging decide what is printed
             self._drop(record, pipeline, error)
             return
         if failure is not None:

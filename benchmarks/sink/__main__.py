@@ -67,7 +67,7 @@ async def _main() -> None:
     control = await asyncio.start_server(Sink().control, "127.0.0.1", 0)
     print(control.sockets[0].getsockname()[1], flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    os._exit(0)  # nobody waits for the connections that are still open
+    os._exit(0)  # the connections that are still open are not waited for
 
 
 asyncio.run(_main())

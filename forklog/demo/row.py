@@ -1,4 +1,4 @@
-"""Demo step 5, the judgement: what one server with one handler did, and whether it is perfect."""
+"""The judgement of the demo: what one server with one handler did, and whether it is perfect."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Row:
         answers: what the load brought back.
         hung: workers that never answered.
         tally: the ledger against the emulator.
-        has_ended: whether the server ended when it was told to, without SIGKILL.
+        has_ended: whether the server ended by its own stop signal, without SIGKILL.
 
     """
 
@@ -45,6 +45,6 @@ class Row:
             f"{tally.duplicated} records duplicated": tally.duplicated,
             f"{tally.strays} entries that the app did not log": tally.strays,
             "no boot record was logged": not tally.boot_logged,
-            "the server did not end when told to and was killed": not self.has_ended,
+            "the server did not end at its stop signal and was killed": not self.has_ended,
         }
         return [words for words, is_so in found.items() if is_so]

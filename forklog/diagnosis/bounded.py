@@ -1,7 +1,7 @@
-"""Has a step that may hang done within a deadline, in a thread or in a child process.
+"""Runs a step that may hang, within a deadline, in a thread or in a child process.
 
-In a process that uWSGI will fork no thread may live, so there a child does it, and is killed when
-the time is over. Elsewhere a thread does, which is left behind if it hangs: it is a daemon.
+In a process that uWSGI will fork no thread may live. So a child runs the step there, and is killed
+when the time is over. Elsewhere a daemon thread runs it, which is left behind if it hangs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Step = Callable[[Callable[..., None]], None]
 
 
 def gather(step: Step, timeout: float, *, in_child: bool) -> Found:
-    """Run ``step(say)`` and return all that it said, or had said when the time was over.
+    """Run ``step(say)`` and return all values that it gave before the time was over.
 
     Args:
         step: calls ``say(**values)`` with plain values as it goes.

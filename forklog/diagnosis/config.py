@@ -76,7 +76,7 @@ def apply(config: Mapping[str, Any]) -> Applied:
     try:
         configurator = logging.config.dictConfigClass(copy)
         configurator.configure()
-    except Exception as error:  # noqa: BLE001 - it is told
+    except Exception as error:  # noqa: BLE001 - it becomes a finding
         cause = error.__cause__
         return Applied(f"{error}" + (f" ({cause})" if cause else ""), disables)
     _applied.append(configurator)

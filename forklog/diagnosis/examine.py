@@ -80,7 +80,7 @@ class _Care:
             text = f"a part of the examination failed by {type(error).__name__}"
             if isinstance(error, OptionError):
                 text += f": {error}"
-            remedy = "mend what was given to doctor(), or report it as a bug of forklog"
+            remedy = "fix what was given to doctor(), or report it as a bug of forklog"
             self.failures.append(problem("doctor-failed", text, remedy))
             return instead
 

@@ -156,5 +156,5 @@ class Delivery:
     reason: str = ""
     """The verdict's words."""
     detail: str = ""
-    """The server's own message, or what the system said of the connection."""
+    """The server's own message, or the system's text about the connection."""
     seconds: float = 0.0

@@ -18,7 +18,7 @@ _NO_LOGIN = (
 
 
 def judge_delivery(process: Process, delivery: Delivery) -> Iterator[Finding]:
-    """Yield what is to be said of one way to a log."""
+    """Yield the findings about one way to a log."""
     yield from _judge_endpoint(process, delivery)
     judge = _JUDGES.get(delivery.outcome, _unfinished)
     yield judge(delivery)

@@ -9,7 +9,7 @@ from forklog.diagnosis.finding import Finding, note, ok, problem
 
 
 def judge_process(process: Process, ends: Ends) -> Iterator[Finding]:
-    """Yield what is to be said of a process and of how it ends."""
+    """Yield the findings about a process and its ends."""
     if not process.has_threads:
         yield problem(
             "threads-off",

@@ -19,12 +19,12 @@ _DROPS = {
 
 
 def judge_routes(process: Process, routes: Routes) -> Iterator[Finding]:
-    """Yield what is to be said of the loggers and handlers of a process."""
+    """Yield the findings about the loggers and handlers of a process."""
     if routes.config_error:
         yield problem(
             "config",
             f"the configuration cannot be applied: {routes.config_error}",
-            "mend it; the application does not start with it either",
+            "fix it; the application does not start with it either",
         )
     elif not routes.handlers:
         yield _none_attached(process)

@@ -27,12 +27,12 @@ _PRINTS = (
     "google.cloud.logging_v2.handlers.StructuredLogHandler",
     "logging.StreamHandler",
 )
-# Loggers that exist before any configuration, and that nobody reads.
+# Loggers that exist before any configuration, and that people do not read.
 _NOT_ASKED = ("asyncio", "concurrent", "google", "requests", "urllib3", "charset_normalizer")
 _EFFECTS = {
     **dict.fromkeys(_SHIPS, "ships"),
     **dict.fromkeys(_PRINTS, "printed"),
-    "logging.FileHandler": "",  # a stream, but nobody collects it
+    "logging.FileHandler": "",  # a stream, but no platform collects it
     "logging.handlers.QueueHandler": "queue",
     "logging.handlers.MemoryHandler": "holds",
 }

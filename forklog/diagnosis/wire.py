@@ -74,7 +74,7 @@ def go(options: Options, timeout: float, say: Say) -> None:
     except NoCredentialsError:
         say(outcome="no_credentials", credentials="none", step="done", credentials_from="")
     except WireError as error:
-        say(**_told(verdict_of(error, is_first_attempt=False)), detail=_cause(error))
+        say(**_outcome_of(verdict_of(error, is_first_attempt=False)), detail=_cause(error))
     say(step="done", seconds=round(time.monotonic() - began, 3))
 
 
@@ -86,10 +86,10 @@ def _dry_run(connection: HttpConnection, timeout: float, say: Say) -> None:
     finally:
         connection.close()
     detail = _message(answer)
-    say(**_told(judge(answer, 1)), status=answer.status, detail=detail)
+    say(**_outcome_of(judge(answer, 1)), status=answer.status, detail=detail)
 
 
-def _told(verdict: Verdict) -> dict[str, str]:
+def _outcome_of(verdict: Verdict) -> dict[str, str]:
     outcome = _OUTCOMES.get(verdict.kind, "accepted")
     if verdict.kind is Kind.DELIVERED and verdict.refused:
         outcome = "refused"
@@ -190,7 +190,7 @@ def _one_line(text: str) -> str:
 
 
 def _cause(error: BaseException) -> str:
-    """Return what the system said at the root of it: ``Connection refused`` and the like.
+    """Return the system's text of the first cause, such as ``Connection refused``.
 
     Only the words of the system: the texts of the layers above may hold URLs and more.
     """

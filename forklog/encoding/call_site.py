@@ -32,14 +32,14 @@ OWN_LOGGERS = (
 )
 _MAX_SITES = 4096
 _MAX_LINE = 2**31
-_MAX_SITE_CHARACTERS = 500  # what is longer is cut, on the full road
+_MAX_SITE_CHARACTERS = 500  # what is longer is cut, by the lenient encoder
 
 # One step for several fields: half the price of reading them one by one.
 key_of = itemgetter("pathname", "lineno", "funcName", "name", "levelno")
 
 
 class NotWellFormedError(Exception):
-    """The record needs the full road."""
+    """The record needs the lenient encoder."""
 
 
 class CallSite(NamedTuple):

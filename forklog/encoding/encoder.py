@@ -81,7 +81,7 @@ class Encoder:
     def encode(
         self, record: logging.LogRecord, opening: Callable[[], bytes]
     ) -> tuple[int, bytes] | None:
-        """Return rank and entry of a plain or usual record; None or an exception if it is neither.
+        """Return rank and entry of a well-formed record; None or an exception for any other.
 
         ``opening`` is that of the pipeline's `InsertIds`.
         """

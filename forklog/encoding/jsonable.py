@@ -198,7 +198,7 @@ class _Copier:
         return copy
 
     def _members(self, value: dict[Any, Any], depth: int, seen: tuple[int, ...]) -> dict[str, Any]:
-        """Copy a dict, what is small first; keys of one text are told apart by numbers."""
+        """Copy a dict, what is small first; keys of one text get numbers."""
         copy = CutDict()
         later: list[tuple[str, Any]] = []
         for key, item in value.items():

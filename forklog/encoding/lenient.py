@@ -42,7 +42,7 @@ _TRACE_LABEL = "appengine.googleapis.com/trace_id"
 
 
 class LenientEncoder:
-    """Encode what the short road cannot; for the arguments see `Encoder`."""
+    """Encode what the fast path and `StrictEncoder` cannot; for the arguments see `Encoder`."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - as in `Encoder`
         self,

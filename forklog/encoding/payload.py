@@ -105,7 +105,7 @@ def _formatted(record: logging.LogRecord, format_record: Callable[[logging.LogRe
 
 
 def _described(record: logging.LogRecord) -> str:
-    """Say as much as can be said of a record that cannot be formatted."""
+    """Return as much text as a record that cannot be formatted has."""
     parts = [_message_of(record)]
     exc_info, stack = attribute_of(record, "exc_info"), attribute_of(record, "stack_info")
     if _is_given(exc_info):

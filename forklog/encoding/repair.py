@@ -1,8 +1,8 @@
 """The other fields of an entry: time, span, request, source, resource; repaired. Pure.
 
-Applications put anything into ``extra=``. What the API would refuse is mended or left out here, so
-that a wrong value never costs the record or its neighbours. Each repair returns what is left of a
-value, and whether that is less than was given. Limits: Cloud Logging's quotas page.
+Applications put anything into ``extra=``. What the API would refuse is repaired or left out here,
+so that a wrong value never costs the record or its neighbours. Each repair returns what is left of
+a value, and whether that is less than was given. Limits: Cloud Logging's quotas page.
 """
 
 from __future__ import annotations

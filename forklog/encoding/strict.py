@@ -1,8 +1,8 @@
-"""The usual road: a record with the usual extras, an exception or a task; by the encoder.
+"""The strict encoder: takes a record with well-formed extras, an exception or a task.
 
 Most records that are not plain are well-formed: labels that are text, an ordinary dict as JSON
-fields, a trace, the request that a framework knows. They need no repair, so they get none: whatever
-is not as usual takes the full road, which makes the same entry of the same record.
+fields, a trace, the request that a framework knows. They need no repair, so they get none. Whatever
+is not well-formed goes to the lenient encoder, which makes the same entry of the same record.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from forklog.encoding.repair import http_request_of
 from forklog.encoding.tracebacks import exception_text
 from forklog.limits import MAX_LABELS
 
-# Fields that are rarely given, or set by google's filter: the full road knows what they mean.
+# Fields that are rarely given, or set by google's filter: the lenient encoder knows them.
 _RARE = frozenset(
     {
         "getMessage",

@@ -117,7 +117,7 @@ register_at_fork(after_in_child=functools.partial(_after_fork_in_child, _kept))
 
 
 class Member(Protocol):
-    """A pipeline, as the process sees it: told of forks and of the end."""
+    """A pipeline, as the process sees it: the hooks call it at forks and at the end."""
 
     @property
     def shutdown_timeout(self) -> float:
@@ -184,10 +184,10 @@ class WorkerThread(Protocol):
         """Start the thread without waiting for it, from any context; RuntimeError if it cannot."""
 
     def await_ended(self, deadline: float, is_hopeless: Callable[[], bool]) -> None:
-        """Wait for a thread that was told to end, until the deadline, or until it is hopeless."""
+        """Wait for a thread that was ordered to end, to a deadline, or until it is hopeless."""
 
     def await_gone(self, is_busy: Callable[[], bool], since: float | None = None) -> None:
-        """Wait for a thread that was told to end, until the kernel counts it no more."""
+        """Wait for a thread that was ordered to end, until the kernel counts it no more."""
 
     def end_in_child(self) -> None:
         """In a process forked just now: end the copy of the thread, if it is a greenlet."""
@@ -222,10 +222,10 @@ class Host(Protocol):
         """Return a new hand-over, which all descendants of this process inherit."""
 
     def enlist(self, member: Member) -> None:
-        """Have a pipeline told of the end of this process, and of forks."""
+        """Have a pipeline called at forks and at the end of this process."""
 
     def enlist_exit(self, member: Member) -> None:
-        """Have a pipeline told of the end of this process alone."""
+        """Have a pipeline called at the end of this process alone."""
 
     def after_request(self, member: Any) -> None:
         """Have ``member.flush_request()`` called after each request, where threads are off."""

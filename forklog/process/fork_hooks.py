@@ -28,7 +28,7 @@ _live: weakref.WeakSet[Member] = weakref.WeakSet()
 
 
 def register(forker: Member) -> None:
-    """Have ``forker`` told before and after each ``os.fork`` of this process."""
+    """Have ``forker`` called before and after each ``os.fork`` of this process."""
     _live.add(forker)
 
 

@@ -105,13 +105,13 @@ class FlushThread:
             green.end_in_child(self._green)
 
     def await_ended(self, deadline: float, is_hopeless: Callable[[], bool]) -> None:
-        """Wait for a thread that was told to end, until the deadline, or until it is hopeless."""
+        """Wait for a thread that was ordered to end, to a deadline, or until it is hopeless."""
         while (left := deadline - monotonic()) > 0:
             if self.ended.wait(min(BUSY_SECONDS, left)) or is_hopeless():
                 return
 
     def await_gone(self, is_busy: Callable[[], bool], since: float | None = None) -> None:
-        """Wait for a thread that was told to end, until the kernel counts it no more.
+        """Wait for a thread that was ordered to end, until the kernel counts it no more.
 
         ``os.fork`` of Python 3.12+ counts the kernel's tasks, and one of them outlives the last
         line of Python that it runs. Blocks for at most `BUSY_SECONDS` if the thread turns out to be

@@ -85,7 +85,7 @@ class _Lines:
         self._until = self._deadline
 
     def write(self, data: bytes) -> int:
-        """Write until all is written, nobody reads, or the descriptor fails."""
+        """Write until all is written, the reader stops, or the descriptor fails."""
         done, is_at_start = 0, True
         try:
             while done < len(data) and monotonic() < self._deadline:

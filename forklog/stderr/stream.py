@@ -21,8 +21,8 @@ _is_torn = [False]
 def stream() -> Any:
     """Return the stream to write to: stderr, or the first one if something else took its place.
 
-    celery, and many an application, put an object there whose `write` logs; what is said here must
-    not come back as a record.
+    celery, and many an application, put an object there whose `write` logs. What is written here
+    must not come back as a record.
     """
     is_stream = sys.stderr is None or isinstance(sys.stderr, io.TextIOBase)
     return sys.stderr if is_stream else sys.__stderr__

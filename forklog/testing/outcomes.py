@@ -27,7 +27,7 @@ class Fail:
     """Answer with an HTTP status, for a number of requests or for a time.
 
     Args:
-        status: such as 503 (passes), 400 (the request is wrong), 403 (somebody has to mend it).
+        status: such as 503 (passes), 400 (the request is wrong), 403 (a person has to fix it).
         times: the next so many requests of the process.
         seconds: instead of ``times``: from the first request that meets this, for so long.
         retry_after: seconds in the answer's Retry-After header.

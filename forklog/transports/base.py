@@ -31,7 +31,7 @@ class Kind(enum.Enum):
     HALVE = "halve"
     """The request as a whole was refused: send its halves to find the entry."""
     BLOCKED = "blocked"
-    """Nothing can be delivered until somebody grants or repairs something: retry slowly."""
+    """Nothing can be delivered until a person grants or repairs something: retry slowly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class WireError(ForklogError):
     def __init__(
         self, text: str, *, is_blocked: bool = False, is_stale_connection: bool = False
     ) -> None:
-        """Say what happened; blocked means that only a person can mend it."""
+        """Say what happened; blocked means that only a person can fix it."""
         super().__init__(text)
         self.is_blocked = is_blocked
         self.is_stale_connection = is_stale_connection

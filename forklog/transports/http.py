@@ -53,7 +53,7 @@ class HttpTransport:
     """Open connections to Cloud Logging, or to an emulator. Holds no socket itself."""
 
     def __init__(self, options: Options, on_project: Callable[[str], object]) -> None:
-        """Keep the options; ``on_project`` is told the project once it is known."""
+        """Keep the options; ``on_project`` is called with the project once it is known."""
         load_credentials_code(options)
         self._options = options
         self._on_project = on_project
@@ -189,7 +189,7 @@ class HttpConnection:
         return Place(project=self._access.project, endpoint=self._access.endpoint, **known)
 
     def _wire_error(self, error: BaseException) -> WireError:
-        """Map a foreign error; its text may hold URLs and payloads, so only its type is told."""
+        """Map a foreign error by its type; its text may hold URLs and payloads."""
         name = type(error).__name__
         was_answered, self._answered = self._answered, False
         if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):

@@ -28,7 +28,7 @@ _PARTIAL = "WriteLogEntriesPartialErrors"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an answer comes from and who had asked, for what is said about it."""
+    """Where an answer comes from and who had asked, for the line that reports it."""
 
     project: str = "?"
     account: str = "this account"
@@ -37,7 +37,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server said: HTTP status, body, headers that matter; and where."""
+    """What the server answered: HTTP status, body, headers that matter; and where."""
 
     status: int
     body: bytes = b""

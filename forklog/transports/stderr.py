@@ -61,5 +61,5 @@ class StderrConnection:
 
 
 def _traces() -> object:
-    """Return what changes when somebody logs in or names a file of credentials."""
+    """Return what changes when a person logs in or names a file of credentials."""
     return os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"), login_file().is_file()

@@ -40,7 +40,7 @@ def test_a_row_where_all_arrived_once_is_perfect() -> None:
         (dataclasses.replace(PERFECT, answers=Answers()), "no request was sent"),
         (
             dataclasses.replace(PERFECT, has_ended=False),
-            "the server did not end when told to and was killed",
+            "the server did not end at its stop signal and was killed",
         ),
         (changed(delivered=483), "1 of 484 records lost"),
         (changed(duplicated=2), "2 records duplicated"),

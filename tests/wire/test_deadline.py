@@ -301,7 +301,7 @@ def test_a_retry_after_date_is_counted_from_the_servers_clock() -> None:
     ],
 )
 def test_a_blocked_wire_says_who_where_and_what(status: int, body: Any, said: str) -> None:
-    """The line has project, account or endpoint, and the place to mend it; then it works."""
+    """The line has project, account or endpoint, and the place to fix it; then it works."""
     statuses = [status, status, 200]
 
     def act(connection: socket.socket) -> None:

@@ -92,7 +92,7 @@ def load_credentials_code(options: Options) -> None:
     given = options.credentials
     if _is_anonymous(options) or (given is None and is_plain_machine()):
         return
-    with contextlib.suppress(NoCredentialsError):  # told when it is needed
+    with contextlib.suppress(NoCredentialsError):  # reported when they are needed
         load_google_auth()
 
 
@@ -152,7 +152,7 @@ def find_access(options: Options) -> Access:
 
     Raises:
         NoCredentialsError: there are none, and that will not pass.
-        WireError: not to be found now, or something that somebody has to mend.
+        WireError: not to be found now, or something that a person has to fix.
     """
     try:
         endpoint = endpoint_of(options)

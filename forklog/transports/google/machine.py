@@ -1,8 +1,9 @@
 """As the service account of this machine: tokens that the metadata server gives.
 
-google.auth would do the same with 13 MiB of code: its transport imports cryptography, for keys that
-nobody has here. So forklog asks for the token itself, two requests to the server that it asks for
-the monitored resource anyway, and leaves all other kinds of credentials to google.auth.
+google.auth would do the same with 13 MiB of code, because its transport imports cryptography for
+keys that do not exist here. So forklog asks for the token itself. That takes two requests to the
+server that it asks for the monitored resource anyway. All other kinds of credentials are left to
+google.auth.
 """
 
 from __future__ import annotations
@@ -76,9 +77,9 @@ class MachineAccount:
     def _renew(self, tokens: requests.Session) -> None:
         self.service_account_email = _ask(tokens, "email").decode("utf-8", "replace").strip()
         began = monotonic()
-        told = _ask(tokens, f"token?scopes={_SCOPE}")
+        answer = _ask(tokens, f"token?scopes={_SCOPE}")
         try:
-            fields = json.loads(told)
+            fields = json.loads(answer)
             self._token, life = str(fields["access_token"]), float(fields["expires_in"])
         except (ValueError, KeyError, TypeError) as error:
             raise WireError("the metadata server's token cannot be read") from error
@@ -86,7 +87,7 @@ class MachineAccount:
 
 
 def _ask(tokens: requests.Session, path: str) -> bytes:
-    """Ask the metadata server about the default account; WireError if it does not say."""
+    """Ask the metadata server about the default account; WireError if it does not answer."""
     url = metadata_url(f"instance/service-accounts/default/{path}")
     try:
         with tokens.get(

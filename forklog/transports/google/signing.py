@@ -34,13 +34,13 @@ def signer_of(access: Access, url: str, tokens: requests.Session, timeout: float
         timeout: seconds to connect with it.
     """
     if access.credentials is None:
-        return _Nobody()
+        return _Anonymous()
     if isinstance(access.credentials, MachineAccount):
         return _Machine(access.credentials, tokens)
     return _GoogleAuth(access.credentials, url, tokens, timeout)
 
 
-class _Nobody:
+class _Anonymous:
     """Signs nothing, as for an emulator."""
 
     def headers(self) -> dict[str, str]:
