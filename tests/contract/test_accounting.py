@@ -106,7 +106,7 @@ class Accounts(RuleBasedStateMachine):
 
     @rule(level=st.sampled_from([10, 20, 40]), size=st.sampled_from([0, 10, 30_000]))
     def log(self, level: int, size: int) -> None:
-        """Log a record that can be told from all others."""
+        """Log a record that differs from all others."""
         name = f"{os.getpid()}-{len(self.logged)}"
         self.logged.append(name)
         self._emit(name, level, size)

@@ -86,7 +86,7 @@ def test_all_of_them_arrive_in_few_requests(arrived: Arrived) -> None:
     assert arrived.stats.requests < len(CASES) / 2
 
 
-def test_nothing_is_said_on_stderr(arrived: Arrived) -> None:
+def test_nothing_is_written_to_stderr(arrived: Arrived) -> None:
     """No record, however odd, makes the handler write to the application's stderr."""
     assert arrived.stderr == ""
 

@@ -377,7 +377,7 @@ def _difference(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> str
 
 
 @pytest.mark.parametrize("case", _COMPARED, ids=[case.name for case in _COMPARED])
-def test_an_odd_record_differs_only_as_it_is_said(outcomes: dict[str, str], case: Case) -> None:
+def test_an_odd_record_differs_only_as_documented(outcomes: dict[str, str], case: Case) -> None:
     """Each record of the corpus has the stock handler's entry, or the difference of its row."""
     rows = [row for row in DIFFERENCES if case.name in row.cases]
     assert len(rows) <= 1
@@ -485,7 +485,7 @@ def test_the_diagnostic_entry(
 
 @pytest.mark.parametrize("kind", [SyncTransport, type("Own", (SyncTransport,), {})])
 def test_other_transports_are_refused(kind: Any) -> None:
-    """Another class of google's in transport= is said to be useless, at construction."""
+    """Another class of google's in transport= is refused at construction."""
     with pytest.raises(OptionError, match=r"transport=.*leave it out"):
         CloudLoggingHandler(project="p", transport=kind)
 

@@ -1,4 +1,7 @@
-"""The words of the prose: pages, docstrings and comments speak plain technical English."""
+"""The words of the prose: pages, docstrings, comments, messages and the names of tests.
+
+They speak plain technical English: the actor is named, and the verbs are those of the field.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,13 @@ import pytest
 
 _ROOT = Path(__file__).resolve().parents[2]
 _BANNED = re.compile(
-    r"\b(said|told|somebody|nobody|roads?|weather|mend(?:s|ed|ing)?|heirs?|estates?|unheard)\b",
+    r"(?<![a-z])(said|told|somebody|nobody|roads?|weather|mend(?:s|ed|ing)?|heirs?|estates?|unheard)"
+    r"(?![a-z])",
     re.IGNORECASE,
 )
 _FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+_FOLDERS = ("forklog", "tests", "benchmarks", "examples")
+_OTHERS = ("Makefile", "pyproject.toml", ".ci/run", ".ci/bounded", ".pre-commit-config.yaml")
 
 # Files that still have banned words. The list only shrinks: no file may be added to it.
 _PENDING = frozenset(
@@ -24,30 +30,45 @@ _PENDING = frozenset(
         "forklog/delivery/adoption.py",
         "forklog/delivery/losses.py",
         "forklog/delivery/prebuilt.py",
-        "forklog/emulator/command.py",
-        "forklog/emulator/faults/misbehave.py",
-        "forklog/emulator/process.py",
+        "tests/unit/delivery/test_adoption.py",
+        "tests/unit/delivery/test_in_flight.py",
+        "tests/unit/delivery/test_last_resort.py",
+        "tests/unit/delivery/test_losses.py",
+        "tests/unit/delivery/test_pipeline.py",
+        "tests/unit/delivery/test_prebuilt.py",
+        "tests/unit/delivery/test_sender.py",
+        "tests/unit/delivery/test_wakeup.py",
+        "tests/unit/delivery/test_worker.py",
     ]
 )
 
 
 def _files() -> list[str]:
     pages = [*_ROOT.glob("*.md"), *(_ROOT / "docs").rglob("*.md")]
-    modules = (_ROOT / "forklog").rglob("*.py")
-    return sorted(path.relative_to(_ROOT).as_posix() for path in [*pages, *modules])
+    modules = [path for folder in _FOLDERS for path in (_ROOT / folder).rglob("*.py")]
+    others = [_ROOT / name for name in _OTHERS]
+    found = [*pages, *modules, *others]
+    return sorted(path.relative_to(_ROOT).as_posix() for path in found if path != Path(__file__))
 
 
 def _banned_words(name: str) -> list[str]:
     text = (_ROOT / name).read_text(encoding="utf-8")
-    pieces = _prose_of_module(text) if name.endswith(".py") else [_FENCED.sub("", text)]
+    pieces: Iterator[str] = iter([_FENCED.sub("", text)])
+    if name.endswith(".py"):
+        pieces = _prose_of_module(text, has_messages=name.startswith("forklog/"))
     return sorted({word.lower() for piece in pieces for word in _BANNED.findall(piece)})
 
 
-def _prose_of_module(text: str) -> Iterator[str]:
+def _prose_of_module(text: str, *, has_messages: bool) -> Iterator[str]:
+    """Yield docstrings, comments, names of tests, and the messages of what is shipped."""
     for node in ast.walk(ast.parse(text)):
         # A bare string is prose: the docstring of a module, class, function or attribute.
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             yield str(node.value.value)
+        elif has_messages and isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node.name
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:
             yield token.string
@@ -55,7 +76,7 @@ def _prose_of_module(text: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", sorted(set(_files()) - _PENDING))
 def test_a_file_has_no_banned_word(name: str) -> None:
-    """No page, docstring or comment has a banned word, unless its file is listed as pending."""
+    """No page, docstring, comment, message or name of a test has a banned word."""
     assert _banned_words(name) == []
 
 
@@ -65,10 +86,15 @@ def test_the_list_of_pending_files_only_shrinks() -> None:
     assert sorted(rewritten) == [], "remove these files from _PENDING"
 
 
-def test_code_and_program_output_are_not_prose() -> None:
-    """Names, other strings and fenced code may have any word; prose is read in every place."""
-    own = 'class A:\n    """Road."""\n    b = 1\n    """Heir."""\n'
-    module = '"""Said."""\ntold = "nobody"  # mend\n' + own
-    found = {word for piece in _prose_of_module(module) for word in _BANNED.findall(piece)}
-    assert found == {"Said", "mend", "Road", "Heir"}
+def test_prose_is_found_wherever_it_stands() -> None:
+    """Docstrings, comments, names of functions and messages are read; variables are not."""
+    own = 'class A:\n    """Road."""\n    b = 1\n    """Heir."""\n\ndef test_nobody(): ...\n'
+    module = '"""Said."""\ntold = "weather"  # mend\n' + own
+
+    def found(**options: bool) -> set[str]:
+        pieces = _prose_of_module(module, **options)
+        return {word for piece in pieces for word in _BANNED.findall(piece)}
+
+    assert found(has_messages=False) == {"Said", "mend", "Road", "Heir", "nobody"}
+    assert found(has_messages=True) == {"Said", "mend", "Road", "Heir", "nobody", "weather"}
     assert not _BANNED.search(_FENCED.sub("", "a\n```\nsaid\n```\nb"))

@@ -57,7 +57,7 @@ def start(ini: Path, *options: str) -> Server:
 
 
 @pytest.mark.parametrize("options", [("--master",), ()], ids=["master", "no-master"])
-def test_workers_are_known_and_all_processes_end_when_told(
+def test_workers_are_known_and_all_processes_end_at_the_stop_signal(
     ini: Path, options: tuple[str, ...]
 ) -> None:
     """The workers read from the output answer requests, and none is left after the end."""

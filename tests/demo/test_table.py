@@ -74,6 +74,6 @@ def test_an_imperfect_row_is_explained_below_the_table() -> None:
     )
 
 
-def test_a_row_can_be_said_in_one_line() -> None:
+def test_a_row_fits_in_one_line() -> None:
     """What is no terminal gets a sentence for each row."""
     assert one_line(PERFECT) == "prefork, forklog: 484 of 484 records delivered, 0 workers hung"

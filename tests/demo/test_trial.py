@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_forklog_under_prefork_is_perfect_and_said_so_step_by_step(tmp_path: Path) -> None:
+def test_forklog_under_prefork_is_perfect_and_reported_step_by_step(tmp_path: Path) -> None:
     """All that the app wrote down arrived once, and the words shown lead from start to end."""
     shown: list[str] = []
     with Emulator.start() as emulator:

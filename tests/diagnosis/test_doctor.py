@@ -102,7 +102,7 @@ def test_all_is_well(emulator: Emulator) -> None:
 def test_a_server_that_refuses(
     emulator: Emulator, status: int, body: str, code: str, remedy: str
 ) -> None:
-    """Its status, its own words and what to grant are said; the process is not healthy."""
+    """Its status, its own words and what to grant are shown; the process is not healthy."""
     attach(endpoint=emulator.url)
     error = {"error": {"code": status, "status": body, "message": "said by the server\n\x1b[1m"}}
     emulator.fault("status", status=status, body=json.dumps(error))
@@ -123,7 +123,7 @@ def test_a_server_that_refuses_the_entry(emulator: Emulator) -> None:
 
 
 def test_a_server_that_is_down() -> None:
-    """The system's own words are said, and that an emulator is to be started."""
+    """The system's own words are shown, and that an emulator is to be started."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     os.environ["LOGGING_EMULATOR_HOST"] = f"127.0.0.1:{port}"
@@ -176,7 +176,7 @@ def test_no_credentials() -> None:
 
 
 def test_no_handler() -> None:
-    """A process whose loggers have no handler of ours sends nothing, and is told so first."""
+    """A process whose loggers have no handler of ours sends nothing, which is the first finding."""
     report = forklog.doctor(GENEROUS)
     assert report.findings[0].code == "no-handler"
 
@@ -215,7 +215,7 @@ def tokens() -> Iterator[str]:
 def test_credentials_are_named_and_never_shown(
     emulator: Emulator, tokens: str, tmp_path: Path, path: str
 ) -> None:
-    """Kind, place and account of the credentials are told; key and token are in no form of it."""
+    """Kind, place and account of the credentials are shown; key and token are in no form of it."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -329,7 +329,7 @@ def test_numbers_and_another_transport(forklog_transport: FakeTransport) -> None
 
 @pytest.mark.parametrize("in_child", [False, True], ids=["thread", "child"])
 def test_a_step_that_hangs_is_left(*, in_child: bool) -> None:
-    """What was said before the time was over is kept; a child is gone, a thread is a daemon."""
+    """What came before the time was over is kept; a child is gone, a thread is a daemon."""
     release = threading.Event()
 
     def step(say: Any) -> None:
@@ -350,7 +350,7 @@ def test_a_step_that_hangs_is_left(*, in_child: bool) -> None:
 
 
 @pytest.mark.parametrize("in_child", [False, True], ids=["thread", "child"])
-def test_a_step_that_fails_is_told(*, in_child: bool) -> None:
+def test_a_step_that_fails_is_reported(*, in_child: bool) -> None:
     """Nothing is raised; the kind of the error becomes known."""
 
     def step(say: Any) -> None:

@@ -95,7 +95,7 @@ def codes(
 
 
 def test_a_healthy_process_has_no_problem() -> None:
-    """All is said to be well where all is well."""
+    """All findings are ok where all is well."""
     assert codes(Severity.PROBLEM) == codes(Severity.NOTE) == []
     assert codes(Severity.OK) == ["dry-run", "handler", "exit"]
 

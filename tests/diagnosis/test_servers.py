@@ -130,7 +130,7 @@ def problems(report: Answer) -> list[str]:
 
 
 def firing(report: Answer) -> list[str]:
-    """Return the hooks that are said to run at the end, and to be ours."""
+    """Return the hooks that are shown as running at the end, and as ours."""
     return [h["name"] for h in report["ends"]["hooks"] if h["fires"] and h["is_hooked"]]
 
 
@@ -169,7 +169,7 @@ def test_uwsgi_prefork(site: Doctored) -> None:
 
 
 def test_uwsgi_that_loses_records(site: Doctored) -> None:
-    """Options that lose records are problems, and what is said to be lost at the end is lost."""
+    """Options that lose records are problems, and what is shown as lost at the end is lost."""
     server = site.start_uwsgi("skip-atexit = true\nharakiri = 60\n", DOCTORED_OVERWRITES="1")
     answer = site.ask()
     assert problems(answer["boot"]) == ["fork-hook-overwritten", "skip-atexit", "harakiri"]

@@ -229,7 +229,7 @@ def test_a_fault_that_is_no_object_is_refused(call: Send) -> None:
 def test_connections_are_counted_without_the_control_ones(
     emulator: Emulator, eventually: Eventually
 ) -> None:
-    """Open and accepted connections of the service are told; asking does not change them."""
+    """Open and accepted connections of the service are counted; asking does not change them."""
     connections = [http.client.HTTPConnection(emulator.host, timeout=10) for _ in range(3)]
     for number, connection in enumerate(connections):
         for _ in range(2):

@@ -82,7 +82,7 @@ ENDS = {
 
 
 class Ended:
-    """What became of a process: its status, what it said, and how long its end took."""
+    """What became of a process: its status, its output, and how long its end took."""
 
     def __init__(self, end: str, url: str, latency: float = 60) -> None:
         """Run a process that logs and ends."""
@@ -97,7 +97,7 @@ class Ended:
             env={**os.environ, "PYTHONPATH": python_path()},
         )
         try:
-            out, self.said = process.communicate(timeout=60)
+            out, self.output = process.communicate(timeout=60)
         finally:
             process.kill()
         self.seconds = time.time() - float(out.split()[-1])
@@ -108,16 +108,16 @@ class Ended:
 def test_the_last_record_is_delivered(emulator: Emulator, end: str) -> None:
     """With max_latency far away, the hook that runs at this end delivers; each record once."""
     ended = Ended(end, emulator.url)
-    assert ended.status == ended.wanted, ended.said
+    assert ended.status == ended.wanted, ended.output
     texts = [entry["textPayload"] for entry in emulator.entries()]
-    assert texts == ["first", "last"], ended.said
+    assert texts == ["first", "last"], ended.output
 
 
 @pytest.fixture
 def refusing() -> Iterator[str]:
-    """Return the URL of a port that nobody listens at."""
+    """Return the URL of a port without a listener."""
     with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))  # bound, so that nobody else gets it, but not listening
+        holder.bind(("127.0.0.1", 0))  # bound, so that no other process gets it, but not listening
         yield f"http://127.0.0.1:{holder.getsockname()[1]}"
 
 
@@ -125,7 +125,7 @@ def refusing() -> Iterator[str]:
 def test_a_server_that_is_gone_holds_up_no_end(
     emulator: Emulator, refusing: str, server: str
 ) -> None:
-    """Every end takes at most shutdown_timeout and a second, and drops are said, not hidden."""
+    """Every end takes at most shutdown_timeout and a second, and drops are reported."""
     if server == "never answers":
         emulator.fault("hang")
     url = emulator.url if server == "never answers" else refusing
@@ -133,9 +133,9 @@ def test_a_server_that_is_gone_holds_up_no_end(
         ended = dict(zip(ENDS, pool.map(lambda end: Ended(end, url), ENDS), strict=True))
     emulator.clear_faults()
     for end, one in ended.items():
-        assert one.status == one.wanted, (end, one.said)
-        assert one.seconds < MOST_SECONDS, (end, one.seconds, one.said)
-        assert "log entries (shutdown)" in one.said, (end, one.said)
+        assert one.status == one.wanted, (end, one.output)
+        assert one.seconds < MOST_SECONDS, (end, one.seconds, one.output)
+        assert "log entries (shutdown)" in one.output, (end, one.output)
     print({end: round(one.seconds, 2) for end, one in ended.items()})  # noqa: T201 - with -s
 
 

@@ -138,7 +138,7 @@ for number in range(20):
 
 
 def test_programs_started_beside_it_all() -> None:
-    """posix_spawn, subprocess, and preexec_fn, which runs Python in the child, disturb nobody."""
+    """posix_spawn, subprocess, and preexec_fn, which runs Python in the child, disturb nothing."""
     check("""
 def before_exec():  # in the forked child, where it may log: there is time to send it
     log.info("child %d", number)

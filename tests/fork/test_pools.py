@@ -90,7 +90,7 @@ def test_processes_started_by_another_thread(forks: Forks) -> None:
     forks.check_every_record_once(processes=21)
 
 
-def test_terminated_pools_hang_nobody(forks: Forks) -> None:
+def test_terminated_pools_never_hang(forks: Forks) -> None:
     """Pool.terminate kills its workers at any line; the parent and later pools are unharmed."""
     forks.run("""
         import multiprocessing

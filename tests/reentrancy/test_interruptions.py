@@ -83,22 +83,22 @@ def test_the_first_record(make_logger: Make) -> None:
     assert {"handler.py", "encoder.py", "buffer.py", "pipeline.py", "worker.py"} <= places
 
 
-ROADS: dict[str, dict[str, Any]] = {
+ENCODERS: dict[str, dict[str, Any]] = {
     "plain": {},
     "urgent": {"level": logging.ERROR},
     "full": {"labels": {"a": "b"}, "json_fields": None},
 }
 
 
-@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize("state", ["asleep", "lingering"])
-def test_a_record_while_the_thread_is(make_logger: Make, state: str, road: str) -> None:
+def test_a_record_while_the_thread_is(make_logger: Make, state: str, encoder: str) -> None:
     """At each step of a log call another one interrupts it, whatever the flush thread does."""
     bench = Bench(make_logger, max_latency=0.001 if state == "asleep" else 60)
     bench.log("first")
     assert bench.handler.flush(20)
     steps = every_step(
-        lambda: bench.log("outer", **ROADS[road]), bench.nested, by_opcode=road != "full"
+        lambda: bench.log("outer", **ENCODERS[encoder]), bench.nested, by_opcode=encoder != "full"
     )
     while True:
         if state == "asleep":

@@ -88,33 +88,35 @@ class Worker:
         assert self._process is not None
         return self._process.pid
 
-    def said(self) -> str:
+    def output(self) -> str:
         """Return all that was printed so far."""
         return self.console.read_text(errors="replace")
 
     def wait_for_tasks(self, count: int = TASKS) -> Counter[str]:
         """Wait until so many tasks were done; return how many by the child of which PID."""
-        wait_until(lambda: len(self._done()) >= count, PATIENCE, self.said())
+        wait_until(lambda: len(self._done()) >= count, PATIENCE, self.output())
         return Counter(self._done())
 
     def _done(self) -> list[str]:
-        return re.findall(r"^(\d+) celery.app.trace: Task .* succeeded", self.said(), re.MULTILINE)
+        return re.findall(
+            r"^(\d+) celery.app.trace: Task .* succeeded", self.output(), re.MULTILINE
+        )
 
     def end(self, births: int) -> None:
         """Have the worker shut down warmly, and wait until it has; show its stacks if it hangs.
 
-        It is told to when it has brought up so many children, its last.
+        The signal comes when it has brought up so many children, its last.
         """
         assert self._process is not None
         born = re.compile(r"^child \d+ is up$", re.MULTILINE)
-        wait_until(lambda: len(born.findall(self.said())) >= births, PATIENCE, self.said())
+        wait_until(lambda: len(born.findall(self.output())) >= births, PATIENCE, self.output())
         os.kill(self.pid, signal.SIGTERM)
         try:
             self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             os.killpg(self.pid, signal.SIGABRT)
             self._process.wait(PATIENCE)
-            pytest.fail(f"no end within {PATIENCE} s\n{self.said()}")
+            pytest.fail(f"no end within {PATIENCE} s\n{self.output()}")
 
     def kill(self) -> None:
         """Kill all of its processes."""
@@ -125,7 +127,7 @@ class Worker:
 
     def logged(self) -> Counter[tuple[str, str]]:
         """Return logger and text of each record, by the console."""
-        return Counter(_LINE.findall(self.said()))
+        return Counter(_LINE.findall(self.output()))
 
     def arrived(self) -> Counter[tuple[str, str]]:
         """Return the same of what arrived."""
@@ -133,7 +135,7 @@ class Worker:
 
     def last_resort(self) -> Counter[tuple[str, str]]:
         """Return the same of what was given up and written to stderr."""
-        lines = re.findall(r'^\{"insertId".*', self.said(), re.MULTILINE)
+        lines = re.findall(r'^\{"insertId".*', self.output(), re.MULTILINE)
         return Counter(_name(json.loads(line)) for line in lines)
 
     def check(self) -> None:
@@ -141,8 +143,8 @@ class Worker:
         with contextlib.suppress(AssertionError):
             wait_until(lambda: not self.logged() - self.arrived(), 20)
         logged, arrived = self.logged(), self.arrived()
-        assert not logged - arrived, f"lost: {logged - arrived}\n{self.said()}"
-        assert not arrived - logged, f"too many: {arrived - logged}\n{self.said()}"
+        assert not logged - arrived, f"lost: {logged - arrived}\n{self.output()}"
+        assert not arrived - logged, f"too many: {arrived - logged}\n{self.output()}"
         assert self.emulator.duplicates() == []
 
 
@@ -192,11 +194,11 @@ def test_a_child_that_is_killed(worker: Worker) -> None:
     environ = {"EXAMPLE_LOGGING": "dictConfig", "EXAMPLE_MAX_LATENCY": "60"}
     worker.start("celery_app", "--concurrency=2", **environ)
     worker.wait_for_tasks()
-    wait_until(lambda: "WorkerLostError" in worker.said(), PATIENCE, worker.said())
+    wait_until(lambda: "WorkerLostError" in worker.output(), PATIENCE, worker.output())
     worker.end(3)
     logged, arrived = worker.logged(), worker.arrived()
     assert logged["shop", "delivered before the kill"] == 1
-    assert set(logged - arrived) == {("shop", "at risk")}, worker.said()
+    assert set(logged - arrived) == {("shop", "at risk")}, worker.output()
     assert not arrived - logged
     assert worker.emulator.duplicates() == []
 
@@ -216,5 +218,5 @@ def test_a_dead_server_holds_up_no_end(worker: Worker) -> None:
     before = time.monotonic()
     worker.end(2)
     assert time.monotonic() - before < 2 * (SHUTDOWN + 1) + CELERYS_OWN
-    assert not worker.logged() - worker.last_resort(), worker.said()
-    assert not worker.last_resort() - worker.logged(), worker.said()
+    assert not worker.logged() - worker.last_resort(), worker.output()
+    assert not worker.last_resort() - worker.logged(), worker.output()

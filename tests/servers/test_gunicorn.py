@@ -62,7 +62,7 @@ def test_every_record_arrives_once(site: GunicornSite, kind: str, *, is_preloade
     old = site.ask_until(lambda pids: len(pids) == WORKERS)
     os.kill(site.pid, signal.SIGHUP)
     site.ask_until(lambda pids: len(pids - old) == WORKERS)
-    wait_until(lambda: not any(map(is_running, old)), PATIENCE, site.said())
+    wait_until(lambda: not any(map(is_running, old)), PATIENCE, site.output())
     site.ask()
     site.end(signal.SIGTERM)
     arrived = site.check()
@@ -98,7 +98,7 @@ def test_reloads_leave_nothing_behind_and_a_quick_end_delivers(
     before = _held(site.pid)
     for turn in range(2, 2 + reloads):
         os.kill(site.pid, signal.SIGHUP)
-        wait_until(lambda turn=turn: len(site.workers()) == turn * WORKERS, PATIENCE, site.said())
+        wait_until(lambda turn=turn: len(site.workers()) == turn * WORKERS, PATIENCE, site.output())
         wait_until(lambda: not any(map(is_running, site.workers()[:-WORKERS])), PATIENCE)
     site.check()
     wait_until(lambda: not _held(site.pid) - before, PATIENCE, f"threads and files as {before}")
@@ -118,7 +118,7 @@ def test_no_fork_of_the_arbiter_is_warned_of(site: GunicornSite) -> None:
     site.start("--preload", config=_changed(site.folder, *FAKE))
     for turn in range(2, 2 + HUPS):
         os.kill(site.pid, signal.SIGHUP)
-        wait_until(lambda turn=turn: len(site.workers()) == turn * WORKERS, PATIENCE, site.said())
+        wait_until(lambda turn=turn: len(site.workers()) == turn * WORKERS, PATIENCE, site.output())
     site.ask()
     site.end(signal.SIGTERM)
     site.check_no_fork_warning()
@@ -147,11 +147,11 @@ def test_an_upgrade(site: GunicornSite) -> None:
     site.start("--preload")
     old = site.ask_until(lambda pids: len(pids) == WORKERS)
     os.kill(site.pid, signal.SIGUSR2)
-    wait_until(lambda: len(site.arbiters()) == 2, PATIENCE, site.said())
+    wait_until(lambda: len(site.arbiters()) == 2, PATIENCE, site.output())
     site.ask_until(lambda pids: len(pids - old) == WORKERS and pids & old)
     first, second = site.arbiters()
     site.end(signal.SIGTERM, first)
-    wait_until(lambda: "Master has been promoted" in site.said(), PATIENCE, site.said())
+    wait_until(lambda: "Master has been promoted" in site.output(), PATIENCE, site.output())
     assert site.ask() not in old
     site.end(signal.SIGTERM, second)
     assert boot_records(site.check()) == 2 * BOOT
@@ -178,7 +178,7 @@ def test_a_dead_server_holds_up_no_end(site: GunicornSite) -> None:
     os.kill(site.pid, signal.SIGTERM)
     for pids in (workers, {site.pid}):
         before = time.monotonic()
-        wait_until(lambda pids=pids: not (any(map(is_running, pids))), PATIENCE, site.said())
+        wait_until(lambda pids=pids: not (any(map(is_running, pids))), PATIENCE, site.output())
         # The second that is allowed and some for a busy machine; a deadline used twice takes 8 s.
         assert time.monotonic() - before < SHUTDOWN + 3
     assert not site.logged() - site.last_resort()

@@ -33,7 +33,7 @@ def test_every_record_of_every_worker_arrives_once(site: Site, mode: Mode) -> No
 
 
 def test_a_server_that_is_away_does_not_hold_up_the_end(site: Site) -> None:
-    """With nobody listening every process still ends, and the entries are on stderr as JSON."""
+    """Without a listener every process still ends, and the entries are on stderr as JSON."""
     with Emulator.start() as emulator:
         site.environ["LOGGING_EMULATOR_HOST"] = emulator.host
         server = site.start_example(MODES["prefork"])

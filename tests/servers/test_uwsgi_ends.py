@@ -78,8 +78,8 @@ def test_a_busy_gevent_worker_at_sigterm(site: Site) -> None:
 
 
 @pytest.mark.parametrize("kind", ["all kinds", "gevent"])
-def test_a_dead_server_holds_up_nobody(site: Site, kind: str) -> None:
-    """With nobody answering, each process gives up within shutdown_timeout and a second."""
+def test_a_dead_server_holds_up_no_process(site: Site, kind: str) -> None:
+    """Without an answer, each process gives up within shutdown_timeout and a second."""
     spool = site.folder / "spool"
     spool.mkdir()
     lines = f"spooler = {spool}\nspooler-frequency = 1\nmule = {site.mule}\n"

@@ -77,7 +77,7 @@ def test_a_request_that_raises_ends_its_worker(site: Site, lines: str) -> None:
 
 
 def test_a_dead_server_holds_up_the_end_no_longer_than_any_other(site: Site) -> None:
-    """With nobody answering the worker gives up within shutdown_timeout, and reports the loss."""
+    """Without an answer the worker gives up within shutdown_timeout, and reports the loss."""
     server = site.start_uwsgi(1, MASTER + "reload-on-exception = true\n")
     site.ask("records=1")
     site.check_every_record_once()

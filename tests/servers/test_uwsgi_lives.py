@@ -137,6 +137,6 @@ def test_a_child_that_is_forked_at_import(site: Site, master: str) -> None:
     site.environ["LIVES_AT_IMPORT"] = "fork"
     site.start_uwsgi(WORKERS, f"{master}module = lives\n")
     site.ask("records=2")
-    # Nobody waits for the child but we: on a busy machine the workers answer before it logs.
+    # Only the test waits for the child: on a busy machine the workers answer before it logs.
     wait_until(lambda: site.written().count("forked-") == 3, 20, "the records of the child")
     site.check_every_record_once()

@@ -81,8 +81,8 @@ class GunicornSite:
                 start_new_session=True,
             )
         wait_until(lambda: self.has_ended() or self.arbiters(), PATIENCE)
-        assert self.arbiters(), self.said()
-        self.url = _LISTENS.findall(self.said())[0][0]
+        assert self.arbiters(), self.output()
+        self.url = _LISTENS.findall(self.output())[0][0]
 
     def _environ(self) -> dict[str, str]:
         return {
@@ -99,17 +99,17 @@ class GunicornSite:
         assert self._process is not None
         return self._process.pid
 
-    def said(self) -> str:
+    def output(self) -> str:
         """Return all that the server printed so far."""
         return self.console.read_text(errors="replace")
 
     def arbiters(self) -> list[int]:
         """Return the PIDs of all arbiters that have listened, in their order."""
-        return [int(pid) for _, pid in _LISTENS.findall(self.said())]
+        return [int(pid) for _, pid in _LISTENS.findall(self.output())]
 
     def workers(self) -> list[int]:
         """Return the PIDs of all workers that were ever started, in their order."""
-        return [int(pid) for pid in _BOOTED.findall(self.said())]
+        return [int(pid) for pid in _BOOTED.findall(self.output())]
 
     def has_ended(self) -> bool:
         """Tell whether the first arbiter has ended."""
@@ -148,14 +148,14 @@ class GunicornSite:
                 answered.update(filter(None, pool.map(ask, ["records=3&hold=0.05"] * 4)))
             return condition(answered)
 
-        wait_until(has_enough, PATIENCE, f"more than {answered}\n{self.said()}")
+        wait_until(has_enough, PATIENCE, f"more than {answered}\n{self.output()}")
         return answered
 
     def end(self, number: signal.Signals, pid: int | None = None) -> None:
         """Send a signal to an arbiter and wait until it has ended."""
         arbiter = pid or self.pid
         os.kill(arbiter, number)
-        wait_until(lambda: self.has_ended() and not is_running(arbiter), PATIENCE, self.said())
+        wait_until(lambda: self.has_ended() and not is_running(arbiter), PATIENCE, self.output())
 
     def kill(self) -> None:
         """Kill all of its processes."""
@@ -167,7 +167,9 @@ class GunicornSite:
     def logged(self) -> Counter[tuple[str, str]]:
         """Return logger and text of each record of the servers, "shop" and id of the others."""
         ids = read_ledger(self.ledger.read_text())
-        return Counter(_SERVER_LINE.findall(self.said())) + Counter(("shop", name) for name in ids)
+        return Counter(_SERVER_LINE.findall(self.output())) + Counter(
+            ("shop", name) for name in ids
+        )
 
     def arrived(self) -> Counter[tuple[str, str]]:
         """Return the same of what arrived."""
@@ -175,7 +177,7 @@ class GunicornSite:
 
     def last_resort(self) -> Counter[tuple[str, str]]:
         """Return the same of what was given up and written to stderr."""
-        lines = re.findall(r'^\{"insertId".*', self.said(), re.MULTILINE)
+        lines = re.findall(r'^\{"insertId".*', self.output(), re.MULTILINE)
         return Counter(_name(json.loads(line)) for line in lines)
 
     def check(self) -> Counter[tuple[str, str]]:
@@ -183,15 +185,15 @@ class GunicornSite:
         with contextlib.suppress(AssertionError):
             wait_until(lambda: not self.logged() - self.arrived(), 20)
         wanted, arrived = self.logged(), self.arrived()
-        assert not wanted - arrived, f"lost: {wanted - arrived}\n{self.said()}"
-        assert not arrived - wanted, f"too many: {arrived - wanted}\n{self.said()}"
+        assert not wanted - arrived, f"lost: {wanted - arrived}\n{self.output()}"
+        assert not arrived - wanted, f"too many: {arrived - wanted}\n{self.output()}"
         assert self.emulator.duplicates() == []
-        assert "Exception ignored" not in self.said(), self.said()
+        assert "Exception ignored" not in self.output(), self.output()
         return arrived
 
     def check_no_fork_warning(self) -> None:
         """Check that no thread of ours made Python warn at a fork."""
-        assert _FORK_WARNING not in self.said()
+        assert _FORK_WARNING not in self.output()
 
 
 def _name(entry: dict[str, Any]) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""What the encoder's tests share: records, both of its roads, and the emulator's judgement."""
+"""What the encoder's tests share: records, its three encoders, and the emulator's judgement."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class HostileMapping(collections.UserDict[str, Any]):
     __getitem__ = get = __len__ = keys = items = __iter__  # type: ignore[assignment]
 
 
-class Road:
+class EncoderBench:
     """An encoder on its own, whose entries are judged as Cloud Logging would."""
 
     def __init__(
@@ -70,7 +70,7 @@ class Road:
         )
 
     def raw(self, record: logging.LogRecord) -> list[bytes]:
-        """Return the bytes of a record's entries, by the road that the handler would take."""
+        """Return the bytes of a record's entries, by the encoder that the handler would use."""
         item = None
         try:
             if self._formatter is None:
@@ -90,7 +90,7 @@ class Road:
         return entry
 
     def both(self, record: logging.LogRecord) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the same record's entry by the short road and by the full one, without ids."""
+        """Return the record's entry by the fast path and by the lenient encoder, without ids."""
         short = self.encoder.encode(record, self.ids.opening)
         assert short is not None, "the record is not plain"
         (full,) = self.encoder.encode_lenient(record, self.ids)

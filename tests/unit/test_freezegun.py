@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @freeze_time("2024-02-29 12:00:00.5")
 def test_entries_carry_the_frozen_time(cloud_logging: CloudLog) -> None:
-    """The short road and the full one both write the time of the record."""
+    """The fast path and the lenient encoder both write the time of the record."""
     logging.getLogger("a").info("plain")
     logging.getLogger("a").info("full", extra={"labels": {"x": "y"}})
     stamps = [entry["timestamp"] for entry in cloud_logging.entries]

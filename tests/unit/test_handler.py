@@ -116,7 +116,7 @@ def test_dict_config_with_plain_values(emulator: Emulator) -> None:
 
 @pytest.mark.usefixtures("clean_root")
 def test_dict_config_names_the_wrong_option() -> None:
-    """What is wrong in a dictConfig is said by the cause of its ValueError."""
+    """What is wrong in a dictConfig is the text of its ValueError's cause."""
     config = {"class": "forklog.CloudLoggingHandler", "max_latency": "fast"}
     with pytest.raises(ValueError, match="cloud") as caught:
         logging.config.dictConfig({"version": 1, "handlers": {"cloud": config}})
@@ -356,7 +356,7 @@ def test_records_of_our_own_work_are_swallowed(emulator: Emulator) -> None:
 def test_a_log_call_never_raises(
     make_logger: Make, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A record that breaks even the full encoder is counted and told by logging's own rules."""
+    """A record that breaks even the full encoder is counted and printed by logging's own rules."""
     logger, handler = make_logger()
     monkeypatch.setattr(logging, "raiseExceptions", True)
 
@@ -380,7 +380,7 @@ def test_a_log_call_never_raises(
 def test_a_collected_handler_delivers_and_leaves_no_thread(
     forklog_transport: FakeTransport,
 ) -> None:
-    """A handler that nobody holds any more: its records arrive, its thread ends by itself."""
+    """A handler without references: its records arrive, its thread ends by itself."""
     handler = forklog.CloudLoggingHandler(transport=forklog_transport, max_latency=0.05)
     handler.handle(logging.makeLogRecord({"msg": "last words", "levelno": 20}))
     gone = weakref.ref(handler)

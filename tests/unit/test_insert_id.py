@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from records import Road, record_of
+from records import EncoderBench, record_of
 
 from forklog.insert_id import KEY_BYTES, OPENING, InsertIds, number_of
 
@@ -18,10 +18,10 @@ def _id(entry: bytes) -> str:
 
 
 def test_the_id_comes_first_and_at_a_fixed_place() -> None:
-    """Every entry of either road begins with its insertId of 29 hexadecimal digits."""
-    road = Road()
+    """Every entry of either encoder begins with its insertId of 29 hexadecimal digits."""
+    bench = EncoderBench()
     for record in (record_of(), record_of(labels={"a": "b"}), record_of("x" * 300_000)):
-        for entry in road.raw(record):
+        for entry in bench.raw(record):
             found = _id(entry)
             assert entry[len(OPENING) : KEY_BYTES].decode() == found
             assert len(found) == 29
@@ -29,22 +29,22 @@ def test_the_id_comes_first_and_at_a_fixed_place() -> None:
 
 
 def test_ids_grow_with_every_entry() -> None:
-    """The ids of one process increase, as text too, whichever road makes them."""
-    road = Road()
+    """The ids of one process increase, as text too, whichever encoder makes them."""
+    bench = EncoderBench()
     records = [record_of(), record_of(labels={"a": "b"}), record_of("x" * 300_000)] * 100
-    ids = [_id(entry) for record in records for entry in road.raw(record)]
+    ids = [_id(entry) for record in records for entry in bench.raw(record)]
     assert ids == sorted(set(ids))
 
 
 def test_ids_are_unique_across_threads() -> None:
     """Threads that encode at the same time never make the same id."""
-    road = Road()
+    bench = EncoderBench()
     barrier = threading.Barrier(8)
     made: list[list[str]] = []
 
     def encode() -> None:
         barrier.wait(5)
-        made.append([_id(entry) for _ in range(500) for entry in road.raw(record_of())])
+        made.append([_id(entry) for _ in range(500) for entry in bench.raw(record_of())])
 
     threads = [threading.Thread(target=encode) for _ in range(8)]
     for thread in threads:
@@ -84,8 +84,8 @@ def test_a_later_process_sorts_after_an_earlier_one() -> None:
 
 def test_the_number_can_be_read_back() -> None:
     """An entry's number within its pipeline is read from its bytes, and counts from zero."""
-    road = Road()
-    assert [number_of(road.raw(record_of())[0]) for _ in range(3)] == [0, 1, 2]
+    bench = EncoderBench()
+    assert [number_of(bench.raw(record_of())[0]) for _ in range(3)] == [0, 1, 2]
 
 
 def test_the_count_carries_from_digit_to_digit() -> None:
@@ -100,10 +100,10 @@ def test_the_count_carries_from_digit_to_digit() -> None:
 
 def test_a_key_separates_earlier_entries_from_later_ones() -> None:
     """A key is above every entry made before it, and below every later one."""
-    road = Road()
-    (before,) = road.raw(record_of())
-    key = road.ids.key()
-    (after,) = road.raw(record_of())
+    bench = EncoderBench()
+    (before,) = bench.raw(record_of())
+    key = bench.ids.key()
+    (after,) = bench.raw(record_of())
     assert before < key < after
 
 
@@ -111,7 +111,7 @@ def test_a_key_separates_earlier_entries_from_later_ones() -> None:
 def test_a_successor_sorts_after_whatever_the_clock_says(change: int) -> None:
     """The ids of a pipeline's successor are above all of its own, also if the clock was set.
 
-    Closes: an order that rests on a clock which somebody may set back.
+    Closes: an order that rests on a clock which a person may set back.
     """
     now = [1_800_000_000 * 10**9]
     parent, child, grandchild = (InsertIds(lambda: now[0]) for _ in range(3))

@@ -71,7 +71,7 @@ class _Cloud:
     def hang(self) -> None:
         self.token = lambda _connection: self.server.over.wait(60)
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         self.token = self.give_token
 
 
@@ -119,7 +119,7 @@ def test_a_token_is_fetched_once_and_renewed_when_it_expires(
 def test_a_401_renews_the_token_once_and_then_blocks(
     make_logger: Make, cloud: _Cloud, account: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A token that is revoked is renewed unheard; if the new one is not accepted, one line."""
+    """A token that is revoked is renewed silently; if the new one is refused too, one line."""
     logger, handler = _make(make_logger, cloud, account)
     logger.info("a")
     assert handler.flush(_GRACE)
@@ -172,7 +172,7 @@ def test_a_token_that_cannot_be_had_loses_nothing(  # noqa: PLR0913 - its row, i
     wait_until(lambda: cloud.tokens >= 4, 20)
     assert handler.stats().pending == 50
     took = time.monotonic() - start
-    cloud.mend()
+    cloud.repair()
     assert handler.flush(20)
     assert sorted(map(int, cloud.stored)) == list(range(50))
     _check(handler, 50)
@@ -223,7 +223,7 @@ def test_a_file_that_appears_late_is_used(
 def test_a_file_that_was_replaced_is_read_again(
     make_logger: Make, cloud: _Cloud, account: Path, pem: str
 ) -> None:
-    """A revoked key that somebody replaces on the disk needs no restart."""
+    """A revoked key that is replaced on the disk needs no restart."""
     cloud.fail(400, "invalid_grant")
     logger, handler = _make(make_logger, cloud, account)
     logger.info("a")
@@ -295,7 +295,7 @@ def test_a_metadata_server_in_trouble_loses_nothing(
 
 
 @pytest.mark.parametrize("kind", _KINDS)
-def test_a_metadata_server_that_is_gone_holds_nobody(cloud: _Cloud, kind: str) -> None:
+def test_a_metadata_server_that_is_gone_holds_no_process(cloud: _Cloud, kind: str) -> None:
     """It refuses for good: flush and exit obey their timeouts, the entry is on stderr."""
     metadata = Metadata("gone", 0)
     metadata.server.close()
@@ -331,7 +331,7 @@ def test_the_project_of_the_metadata_server_is_found() -> None:
 
 
 def test_a_login_after_the_start_is_noticed(cloud: _Cloud, tmp_path: Path, pem: str) -> None:
-    """Without credentials entries go to stderr; once somebody logs in, they are delivered."""
+    """Without credentials entries go to stderr; once a person logs in, they are delivered."""
     account = account_file(tmp_path / "key.json", f"{cloud.url}/token", pem)
     clean = {name: "" for name in os.environ if name.startswith(("GOOGLE_", "GCLOUD_"))}
     done = check_python(

@@ -107,7 +107,7 @@ def test_no_server_holds_the_sender_longer_than_the_timeout(
 
 
 def test_connecting_has_a_timeout_of_its_own() -> None:
-    """Where nobody takes the connection, connect_timeout ends the attempt, not answer_timeout."""
+    """If the connection is not taken, connect_timeout ends the attempt, not answer_timeout."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -168,7 +168,7 @@ def test_a_wrong_certificate_blocks(
     certificate: tuple[ssl.SSLContext, Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nobody's word is taken for the server's; the remedy is said, and no byte was sent."""
+    """No other answer is taken for the server's; the remedy is shown, and no byte was sent."""
     context, signer = certificate
     if fault == "another name":
         context, signer = make_certificate(tmp_path, "127.0.0.2")

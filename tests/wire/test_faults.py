@@ -1,4 +1,4 @@
-"""Bad weather, with the emulator's real faults: nothing lost silently, nothing shown twice.
+"""Outages, with the emulator's real faults: nothing lost silently, nothing shown twice.
 
 Each test states its numbers; ``pytest -rP tests/test_faults.py`` shows them.
 """
@@ -36,7 +36,7 @@ _MIB = 2**20
 _QUICK = {"max_retry_delay": 0.2, "answer_timeout": 10.0, "connect_timeout": 2.0}
 
 
-class _Weather:
+class _Trouble:
     """A handler before the emulator, and the accounts of both."""
 
     def __init__(self, make_logger: Make, emulator: Emulator, **options: Any) -> None:
@@ -96,16 +96,16 @@ def _arm(emulator: Emulator, kind: str, **options: Any) -> None:
 
 
 @pytest.fixture
-def weather(make_logger: Make, emulator: Emulator) -> Iterator[Callable[..., _Weather]]:
+def trouble(make_logger: Make, emulator: Emulator) -> Iterator[Callable[..., _Trouble]]:
     """Return a function that makes a handler before the emulator; its faults end with the test."""
-    yield lambda **options: _Weather(make_logger, emulator, **options)
+    yield lambda **options: _Trouble(make_logger, emulator, **options)
     emulator.clear_faults()
 
 
-def test_down_at_the_start(weather: Callable[..., _Weather], emulator: Emulator) -> None:
+def test_down_at_the_start(trouble: Callable[..., _Trouble], emulator: Emulator) -> None:
     """The server comes up a second after the first records: all of them arrive."""
     emulator.fault("outage", seconds=1.0)
-    w = weather()
+    w = trouble()
     for _ in range(500):
         w.log()
     assert not w.handler.flush(0.2)
@@ -115,10 +115,10 @@ def test_down_at_the_start(weather: Callable[..., _Weather], emulator: Emulator)
 
 
 def test_down_for_longer_than_the_buffer_lasts(
-    weather: Callable[..., _Weather], emulator: Emulator
+    trouble: Callable[..., _Trouble], emulator: Emulator
 ) -> None:
     """DEBUG is shed, oldest first, every ERROR arrives, and the log says what it lacks."""
-    w = weather()
+    w = trouble()
     w.log()
     assert w.handler.flush(20)
     emulator.fault("outage", seconds=1.5)
@@ -135,10 +135,10 @@ def test_down_for_longer_than_the_buffer_lasts(
     assert told == stats.dropped["buffer_full"]
 
 
-def test_slow(weather: Callable[..., _Weather], emulator: Emulator) -> None:
+def test_slow(trouble: Callable[..., _Trouble], emulator: Emulator) -> None:
     """A server that takes 0.2 s for each request gets larger batches, not more of them."""
     emulator.fault("delay", seconds=0.2, on="write")
-    w = weather()
+    w = trouble()
     start = time.monotonic()
     while time.monotonic() - start < 1.5:
         w.log(size=50)
@@ -149,10 +149,10 @@ def test_slow(weather: Callable[..., _Weather], emulator: Emulator) -> None:
     assert stats.delivered / stats.requests > 10
 
 
-def test_flapping(weather: Callable[..., _Weather], emulator: Emulator) -> None:
+def test_flapping(trouble: Callable[..., _Trouble], emulator: Emulator) -> None:
     """Errors, broken connections, lost answers, short outages at random, under four threads."""
     choose = random.Random(4)  # noqa: S311 - a repeatable storm
-    w = weather(max_buffer_bytes=16 * _MIB)
+    w = trouble(max_buffer_bytes=16 * _MIB)
     over = threading.Event()
 
     def work() -> None:
@@ -184,9 +184,9 @@ def test_flapping(weather: Callable[..., _Weather], emulator: Emulator) -> None:
     assert not stats.dropped
 
 
-def test_half_open(weather: Callable[..., _Weather], emulator: Emulator) -> None:
+def test_half_open(trouble: Callable[..., _Trouble], emulator: Emulator) -> None:
     """Requests that are taken and never answered, stored or not, cost answer_timeout each."""
-    w = weather(answer_timeout=0.4)
+    w = trouble(answer_timeout=0.4)
     emulator.fault("hang", when="before", count=1, on="write")
     emulator.fault("hang", when="after", count=1, on="write")
     for _ in range(100):
@@ -196,10 +196,10 @@ def test_half_open(weather: Callable[..., _Weather], emulator: Emulator) -> None
     assert emulator.duplicates(), "the second hang had stored the batch"
 
 
-def test_closing_idle_connections(weather: Callable[..., _Weather], emulator: Emulator) -> None:
+def test_closing_idle_connections(trouble: Callable[..., _Trouble], emulator: Emulator) -> None:
     """A server that closes after each answer costs neither records nor waiting."""
     emulator.fault("idle_close", on="write")
-    w = weather(max_retry_delay=60.0)
+    w = trouble(max_retry_delay=60.0)
     for _ in range(30):
         w.log()
         assert w.handler.flush(20)
@@ -208,11 +208,11 @@ def test_closing_idle_connections(weather: Callable[..., _Weather], emulator: Em
     assert stats.retries <= 30
 
 
-def test_partial_refusals(weather: Callable[..., _Weather], emulator: Emulator) -> None:
+def test_partial_refusals(trouble: Callable[..., _Trouble], emulator: Emulator) -> None:
     """Three entries of one request are refused: they are handed over, and the rest arrives."""
     for index in (0, 7, 49):
         emulator.fault("refuse", index=index, count=1)
-    w = weather(max_latency=0.3)
+    w = trouble(max_latency=0.3)
     emulator.fault("delay", seconds=0.1, on="write", count=1)
     for _ in range(200):
         w.log()
@@ -223,10 +223,10 @@ def test_partial_refusals(weather: Callable[..., _Weather], emulator: Emulator) 
     assert shown.isdisjoint(refused)
 
 
-def test_429_with_retry_after(weather: Callable[..., _Weather], emulator: Emulator) -> None:
-    """Told to come back in half a second, three times, it does so then and not before."""
+def test_429_with_retry_after(trouble: Callable[..., _Trouble], emulator: Emulator) -> None:
+    """With a Retry-After of half a second, three times, it comes back then and not before."""
     emulator.fault("status", status=429, retry_after=0.5, count=3, on="write")
-    w = weather()
+    w = trouble()
     start = time.monotonic()
     for _ in range(100):
         w.log()

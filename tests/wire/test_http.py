@@ -242,7 +242,7 @@ def test_a_trickling_answer_is_bounded_too(server: _Server) -> None:
     connection.close()
 
 
-def test_nobody_listens() -> None:
+def test_no_listener() -> None:
     """A refused connection is a passing failure that names no payload."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -378,7 +378,7 @@ def test_given_credentials_are_used_and_renewed(server: _Server) -> None:
     connection.close()
 
 
-def test_nobody_is_not_asked_twice(server: _Server) -> None:
+def test_an_anonymous_sender_is_not_asked_twice(server: _Server) -> None:
     """Without credentials a 401 is the answer: there is nothing to renew."""
     server.act = lambda handler: handler.reply(401)
     connection = _transport(server.url).open()
@@ -402,7 +402,7 @@ def _lower(request: tuple[dict[str, str], Any]) -> tuple[dict[str, str], Any]:
 def test_a_failing_refresh_is_judged(
     server: _Server, error: Exception, *, is_blocked: bool
 ) -> None:
-    """Revoked credentials block; a token server that is away passes; nothing secret is said."""
+    """Revoked credentials block; a token server that is away passes; no line has a secret."""
     connection = _transport(server.url, credentials=_Token(error)).open()
     with pytest.raises(WireError) as caught:
         connection.send([_ENTRY], 5)
@@ -413,7 +413,7 @@ def test_a_failing_refresh_is_judged(
 
 @pytest.mark.parametrize("scheme", ["http", "HTTP", "Http"])
 def test_credentials_do_not_leave_over_plain_http(scheme: str) -> None:
-    """A token for another machine over http is refused, and the remedy is said."""
+    """A token for another machine over http is refused, with the remedy."""
     with pytest.raises(
         WireError, match=r"will not send credentials to example\.com.*https"
     ) as caught:
@@ -422,7 +422,7 @@ def test_credentials_do_not_leave_over_plain_http(scheme: str) -> None:
 
 
 def test_plain_http_gets_no_credentials_of_the_machine() -> None:
-    """An http endpoint on another machine is an emulator: nobody looks for credentials."""
+    """An http endpoint on another machine is an emulator: no credentials are looked for."""
     access = find_access(Options(project="p", endpoint="http://emulator:8085"))
     assert (access.credentials, access.project) == (None, "p")
 
@@ -439,10 +439,10 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_credentials")
-def test_no_credentials_are_told_from_wrong_ones(
+def test_no_credentials_differ_from_wrong_ones(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A laptop has none; a file that is named but missing or broken is a mistake to mend."""
+    """A laptop has none; a file that is named but missing or broken is a mistake to fix."""
     with pytest.raises(NoCredentialsError):
         find_access(Options(project="p"))
     wrong = tmp_path / "key.json"
@@ -458,7 +458,7 @@ def test_no_credentials_are_told_from_wrong_ones(
 
 
 @pytest.mark.usefixtures("no_credentials")
-def test_an_unknown_project_is_said() -> None:
+def test_an_unknown_project_is_reported() -> None:
     """Credentials without a project block, and the option is named."""
     with pytest.raises(WireError, match="option project") as caught:
         find_access(Options(endpoint="https://example.com", credentials=_Token()))

@@ -138,7 +138,7 @@ def _say(status: int, body: object, *headers: str) -> Callable[[socket.socket, s
 def test_a_token_that_cannot_be_had_is_judged(
     machine: Metadata, log: _Log, tell: Any, said: str, *, is_blocked: bool
 ) -> None:
-    """What passes is tried again, what somebody has to mend blocks; nothing secret is said."""
+    """What passes is tried again, what a person has to fix blocks; no line has a secret."""
     machine.tell = tell
     connection = _open(log)
     with pytest.raises(WireError, match=said) as caught:
@@ -190,8 +190,8 @@ def _headers() -> dict[str, str]:
         return signer_of(access, "https://logging.example/", session, 5).headers()
 
 
-def test_who_pays_is_said(machine: Metadata, monkeypatch: pytest.MonkeyPatch) -> None:
-    """GOOGLE_CLOUD_QUOTA_PROJECT is told to the server, as google.auth tells it."""
+def test_who_pays_is_sent(machine: Metadata, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GOOGLE_CLOUD_QUOTA_PROJECT goes to the server, as google.auth sends it."""
     monkeypatch.setenv("GOOGLE_CLOUD_QUOTA_PROJECT", "payer")
     assert _headers()["X-Goog-User-Project"] == "payer"
     assert machine.tokens == 1

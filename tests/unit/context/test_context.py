@@ -11,7 +11,7 @@ import pytest
 from google.cloud.logging_v2.handlers import CloudLoggingFilter
 from google.cloud.logging_v2.handlers.middleware import request as django_middleware
 from opentelemetry import trace
-from records import Road, record_of
+from records import EncoderBench, record_of
 
 from forklog.context.base import NOTHING, Context
 from forklog.context.headers import parse_headers
@@ -63,11 +63,11 @@ def test_headers(traceparent: Any, cloud: Any, expected: tuple[Any, ...]) -> Non
 
 
 def test_outside_of_a_task_there_is_nothing() -> None:
-    """Frameworks that are imported but idle leave plain records on the short road."""
+    """Frameworks that are imported but idle leave plain records on the fast path."""
     context = Context(SOURCES)
     assert context.sources()
     assert context.current() is NOTHING
-    short, full = Road().both(record_of())
+    short, full = EncoderBench().both(record_of())
     assert short == full
     assert "trace" not in short
 
@@ -84,7 +84,7 @@ def flask_request() -> Iterator[None]:
 @pytest.mark.usefixtures("flask_request")
 def test_a_flask_request_is_known() -> None:
     """A record in a Flask request has its trace, span and request."""
-    entry = Road().one(record_of())
+    entry = EncoderBench().one(record_of())
     assert entry["trace"] == f"projects/p/traces/{TRACE}"
     assert entry["spanId"] == SPAN
     assert entry["traceSampled"] is True
@@ -99,7 +99,9 @@ def test_a_flask_request_is_known() -> None:
 @pytest.mark.usefixtures("flask_request")
 def test_extra_wins_over_the_request() -> None:
     """What extra= says replaces what is known of the task, None included."""
-    entry = Road().one(record_of("m", trace="t", span_id=None, http_request={"status": 500}))
+    entry = EncoderBench().one(
+        record_of("m", trace="t", span_id=None, http_request={"status": 500})
+    )
     assert entry["trace"] == "t"
     assert "spanId" not in entry
     assert entry["httpRequest"] == {"status": 500}
@@ -108,7 +110,7 @@ def test_extra_wins_over_the_request() -> None:
 @pytest.mark.usefixtures("flask_request")
 def test_a_trace_without_a_project_is_bare() -> None:
     """Before the project is known, a trace id is sent as it is."""
-    assert Road(project=None).one(record_of())["trace"] == TRACE
+    assert EncoderBench(project=None).one(record_of())["trace"] == TRACE
 
 
 @pytest.mark.usefixtures("flask_request")
@@ -116,7 +118,7 @@ def test_a_live_span_replaces_the_headers() -> None:
     """The trace of an OpenTelemetry span wins; the request stays."""
     live = trace.SpanContext(0xAB, 0xCD, is_remote=False, trace_flags=trace.TraceFlags(0))
     with trace.use_span(trace.NonRecordingSpan(live)):
-        entry = Road().one(record_of())
+        entry = EncoderBench().one(record_of())
     assert entry["trace"] == f"projects/p/traces/{0xAB:032x}"
     assert entry["spanId"] == f"{0xCD:016x}"
     assert "traceSampled" not in entry
@@ -127,7 +129,7 @@ def test_a_span_is_known_without_a_request() -> None:
     """A sampled OpenTelemetry span gives trace, span and sampling."""
     live = trace.SpanContext(0xAB, 0xCD, is_remote=False, trace_flags=trace.TraceFlags(1))
     with trace.use_span(trace.NonRecordingSpan(live)):
-        entry = Road().one(record_of())
+        entry = EncoderBench().one(record_of())
     assert entry["traceSampled"] is True
     assert "httpRequest" not in entry
 
@@ -157,7 +159,7 @@ def test_a_request_that_googles_django_middleware_keeps_is_known(*, is_allowed: 
     """The request of google-cloud-logging's middleware gives trace and request."""
     django_middleware._thread_locals.request = DjangoRequest(is_allowed=is_allowed)
     try:
-        entry = Road().one(record_of())
+        entry = EncoderBench().one(record_of())
     finally:
         del django_middleware._thread_locals.request
     assert entry["trace"] == f"projects/p/traces/{TRACE}"
@@ -174,7 +176,7 @@ def test_django_is_asked_before_flask() -> None:
     """
     django_middleware._thread_locals.request = DjangoRequest()
     try:
-        entry = Road().one(record_of())
+        entry = EncoderBench().one(record_of())
     finally:
         del django_middleware._thread_locals.request
     assert entry["httpRequest"]["requestMethod"] == "PUT"
@@ -203,7 +205,7 @@ def test_googles_filter_is_honoured() -> None:
     """What google's CloudLoggingFilter has found arrives, its default labels too."""
     record = record_of("m", labels={"own": "1"})
     assert CloudLoggingFilter(project="f", default_labels={"team": "t"}).filter(record)
-    entry = Road(project=None).one(record)
+    entry = EncoderBench(project=None).one(record)
     assert entry["trace"] == f"projects/f/traces/{TRACE}"
     assert entry["spanId"] == SPAN
     assert entry["traceSampled"] is True
@@ -216,4 +218,6 @@ def test_a_shared_logger_name_outlasts_googles_filter() -> None:
     """A python_logger among the handler's labels is not replaced by the filter's."""
     record = record_of()
     assert CloudLoggingFilter().filter(record)
-    assert Road({"python_logger": "mine"}).one(record)["labels"] == {"python_logger": "mine"}
+    assert EncoderBench({"python_logger": "mine"}).one(record)["labels"] == {
+        "python_logger": "mine"
+    }

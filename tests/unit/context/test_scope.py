@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from helpers import check_python
 from opentelemetry import trace
-from records import Road, record_of
+from records import EncoderBench, record_of
 
 import forklog
 from forklog import OptionError
@@ -33,17 +33,17 @@ def _own_context() -> Any:
     CURRENT.reset(token)
 
 
-def _payload(road: Road, record: logging.LogRecord) -> Any:
-    entry = road.one(record)
+def _payload(bench: EncoderBench, record: logging.LogRecord) -> Any:
+    entry = bench.one(record)
     return entry.get("jsonPayload", entry.get("textPayload"))
 
 
 def test_a_plain_record_of_a_scope_takes_the_fast_path() -> None:
     """Its entry is that of the lenient encoder, and what the request adds is encoded once."""
-    road = Road()
+    bench = EncoderBench()
     scope = begin(KNOWN, is_request=True)
     for _ in range(3):
-        fast, lenient = road.both(record_of())
+        fast, lenient = bench.both(record_of())
         assert fast == lenient
     assert fast["trace"] == f"projects/p/traces/{TRACE}"
     assert fast["spanId"] == SPAN
@@ -54,35 +54,35 @@ def test_a_plain_record_of_a_scope_takes_the_fast_path() -> None:
 
 def test_each_span_of_a_scope_is_known() -> None:
     """OpenTelemetry's live span wins over the scope's trace; the request stays."""
-    road = Road()
+    bench = EncoderBench()
     begin(KNOWN, is_request=True)
     for number in (1, 2, 1):
         live = trace.SpanContext(0xAB, number, is_remote=False, trace_flags=trace.TraceFlags(0))
         with trace.use_span(trace.NonRecordingSpan(live)):
-            fast, lenient = road.both(record_of())
+            fast, lenient = bench.both(record_of())
         assert fast == lenient
         assert fast["spanId"] == f"{number:016x}"
         assert fast["httpRequest"] == {"requestMethod": "GET"}
-    assert road.one(record_of())["spanId"] == SPAN
+    assert bench.one(record_of())["spanId"] == SPAN
 
 
 def test_the_trace_has_the_project_as_soon_as_it_is_known() -> None:
     """What was encoded before the project was known is not used afterwards."""
     project: list[str | None] = [None]
-    road = Road()
-    road.encoder = type(road.encoder)(logging.Handler().format, {}, lambda: project[0])
+    bench = EncoderBench()
+    bench.encoder = type(bench.encoder)(logging.Handler().format, {}, lambda: project[0])
     begin(KNOWN)
-    assert road.one(record_of())["trace"] == TRACE
+    assert bench.one(record_of())["trace"] == TRACE
     project[0] = "late"
-    assert road.one(record_of())["trace"] == f"projects/late/traces/{TRACE}"
+    assert bench.one(record_of())["trace"] == f"projects/late/traces/{TRACE}"
 
 
 @pytest.mark.parametrize("extra", [{}, {"labels": {"a": "b"}}, {"msg": '{"a": 1}'}], ids=str)
 def test_the_worst_severity_is_known(extra: dict[str, Any]) -> None:
     """Every encoder takes note of the severity of the records of a scope."""
-    road, scope = Road(), begin(KNOWN)
+    bench, scope = EncoderBench(), begin(KNOWN)
     for level, rank in ((logging.INFO, 2), (logging.ERROR, 5), (logging.DEBUG, 5)):
-        road.raw(record_of(**{"levelno": level, **extra}))
+        bench.raw(record_of(**{"levelno": level, **extra}))
         assert scope.worst == rank
 
 
@@ -100,7 +100,7 @@ def test_a_scope_that_ends_gives_back_what_was_before() -> None:
 
 def test_fields_are_bound_to_the_whole_scope() -> None:
     """What a child task or another thread binds is seen by all of it, until it is unbound."""
-    road = Road()
+    bench = EncoderBench()
     begin(KNOWN)
 
     async def dependency() -> None:
@@ -112,23 +112,23 @@ def test_fields_are_bound_to_the_whole_scope() -> None:
     asyncio.run(main())
     with ThreadPoolExecutor(1) as pool:
         pool.submit(contextvars.copy_context().run, forklog.bind, order="x").result()
-    assert _payload(road, record_of()) == {"user": 7, "order": "x", "message": "hello"}
+    assert _payload(bench, record_of()) == {"user": 7, "order": "x", "message": "hello"}
     forklog.unbind("user", "unknown")
-    assert _payload(road, record_of()) == {"order": "x", "message": "hello"}
+    assert _payload(bench, record_of()) == {"order": "x", "message": "hello"}
     forklog.unbind_all()
-    assert _payload(road, record_of()) == "hello"
+    assert _payload(bench, record_of()) == "hello"
 
 
 def test_fields_of_a_block_are_of_its_task() -> None:
     """``with bound()`` concerns its own task; blocks nest, and the inner one wins."""
-    road, seen = Road(), []
+    bench, seen = EncoderBench(), []
     begin(KNOWN)
 
     async def task(item: int) -> None:
         with forklog.bound(item=item, depth=1), forklog.bound(depth=2):
             await asyncio.sleep(0)
-            seen.append(_payload(road, record_of()))
-        assert _payload(road, record_of()) == "hello"
+            seen.append(_payload(bench, record_of()))
+        assert _payload(bench, record_of()) == "hello"
 
     async def main() -> None:
         await asyncio.gather(*(task(item) for item in range(3)))
@@ -139,22 +139,22 @@ def test_fields_of_a_block_are_of_its_task() -> None:
 
 def test_extra_wins_over_a_block_and_a_block_over_bind() -> None:
     """The nearest of the fields of one name counts; the message is always the record's."""
-    road = Road()
+    bench = EncoderBench()
     forklog.bind(a="bind", b="bind", c="bind")
     with forklog.bound(b="bound", c="bound"):
         record = record_of("text", json_fields={"c": "extra"})
         expected = {"a": "bind", "b": "bound", "c": "extra", "message": "text"}
-        assert _payload(road, record) == expected
+        assert _payload(bench, record) == expected
         mapping = record_of({"b": "mapping"})
-        assert _payload(road, mapping) == {"a": "bind", "b": "mapping", "c": "bound"}
+        assert _payload(bench, mapping) == {"a": "bind", "b": "mapping", "c": "bound"}
 
 
 def test_bound_fields_are_the_same_in_all_encoders() -> None:
     """The strict and the lenient encoder make the same entry of a record with bound fields."""
-    road = Road()
+    bench = EncoderBench()
     begin(KNOWN)
     forklog.bind(user=7, nested={"a": [1, 2]})
-    fast, lenient = road.both(record_of(json_fields={"own": 1}, labels={"l": "1"}))
+    fast, lenient = bench.both(record_of(json_fields={"own": 1}, labels={"l": "1"}))
     assert fast == lenient
 
 
@@ -170,11 +170,11 @@ def test_names_that_are_taken_are_refused(name: str) -> None:
 
 def test_bind_after_the_bytes_were_made() -> None:
     """A field that is bound in the middle of a request is in its next record."""
-    road = Road()
+    bench = EncoderBench()
     begin(KNOWN)
-    assert _payload(road, record_of()) == "hello"
+    assert _payload(bench, record_of()) == "hello"
     forklog.bind(user=7)
-    assert _payload(road, record_of()) == {"user": 7, "message": "hello"}
+    assert _payload(bench, record_of()) == {"user": 7, "message": "hello"}
 
 
 B3 = [

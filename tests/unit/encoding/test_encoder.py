@@ -1,4 +1,4 @@
-"""One record becomes one entry: severity, time, labels, source; both roads agree."""
+"""One record becomes one entry: severity, time, labels, source; the encoders agree."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from records import Road, record_of
+from records import EncoderBench, record_of
 
 from forklog.emulator.timestamps import SECOND, parse
 from forklog.encoding.call_site import OWN_LOGGERS
@@ -33,13 +33,13 @@ from forklog.severity import SEVERITIES, rank_of_level
 def test_severities(level: Any, severity: str) -> None:
     """A level maps to the nearest lower standard severity; what is no number to DEFAULT."""
     assert SEVERITIES[rank_of_level(level)] == severity.encode()
-    assert Road().one(record_of(levelno=level))["severity"] == severity
-    assert Road().one(record_of(levelno=level, labels={"a": "b"}))["severity"] == severity
+    assert EncoderBench().one(record_of(levelno=level))["severity"] == severity
+    assert EncoderBench().one(record_of(levelno=level, labels={"a": "b"}))["severity"] == severity
 
 
 def test_a_plain_record() -> None:
     """A plain record has time, severity, logger, source and text, and nothing else."""
-    entry = Road().one(record_of("hello %s", ("you",), created=1_700_000_000.123456))
+    entry = EncoderBench().one(record_of("hello %s", ("you",), created=1_700_000_000.123456))
     for name in ("insertId", "receiveTimestamp", "logName", "resource"):
         del entry[name]
     assert entry == {
@@ -52,44 +52,44 @@ def test_a_plain_record() -> None:
 
 
 def test_the_time_is_the_records_in_nanoseconds() -> None:
-    """The timestamp is the record's own time with nine digits, on both roads."""
+    """The timestamp is the record's own time with nine digits, from each encoder."""
     record = record_of()
-    short, full = Road().both(record)
+    short, full = EncoderBench().both(record)
     assert short["timestamp"] == full["timestamp"]
     assert abs(parse(short["timestamp"]) - record.created * SECOND) < 1000
 
 
 def test_the_cached_second_changes_with_time() -> None:
     """Records of different seconds, in any order, keep their own time."""
-    road = Road()
+    bench = EncoderBench()
     times = [1_700_000_000.5, 1_700_000_001.25, 1_700_000_000.75, 1.5, 0.5, 1_699_999_999.0]
     for created in times:
-        entry = road.one(record_of(created=created))
+        entry = bench.one(record_of(created=created))
         assert parse(entry["timestamp"]) == int(created * 4) * SECOND // 4
 
 
 def test_half_a_second_before_1970_is_no_malformed_time() -> None:
-    """A time just below zero, which truncates to second zero, takes the full road."""
-    road = Road()
-    road.one(record_of(created=0.25))
-    assert road.encoder.encode_lenient(record_of(created=0.25), road.ids)
-    assert road.one(record_of(created=-0.25))["labels"]["forklog_repaired"] == "timestamp"
+    """A time just below zero, which truncates to second zero, needs the lenient encoder."""
+    bench = EncoderBench()
+    bench.one(record_of(created=0.25))
+    assert bench.encoder.encode_lenient(record_of(created=0.25), bench.ids)
+    assert bench.one(record_of(created=-0.25))["labels"]["forklog_repaired"] == "timestamp"
 
 
 def test_call_sites_are_not_mixed_up() -> None:
     """Two loggers, levels, functions, files or lines never share a cached fragment."""
-    road = Road()
-    first = road.one(record_of())
+    bench = EncoderBench()
+    first = bench.one(record_of())
     changes = {"name": "b", "levelno": 40, "funcName": "g", "pathname": "/f", "lineno": 8}
     for field, value in changes.items():
         changed = record_of(**{field: value})
-        entry = road.one(changed)
+        entry = bench.one(changed)
         assert entry["labels"]["python_logger"] == changed.name
         assert entry["severity"] == ("ERROR" if field == "levelno" else "INFO")
         assert entry["sourceLocation"] == {
             "file": changed.pathname, "line": str(changed.lineno), "function": changed.funcName,
         }  # fmt: skip
-    again = road.one(record_of())
+    again = bench.one(record_of())
     for entry in (first, again):
         del entry["insertId"], entry["timestamp"], entry["receiveTimestamp"]
     assert again == first
@@ -97,11 +97,11 @@ def test_call_sites_are_not_mixed_up() -> None:
 
 def test_very_many_call_sites_are_right() -> None:
     """Loggers named by request do not fill the memory, and each entry names its own."""
-    road = Road()
+    bench = EncoderBench()
     for number in range(10_000):
-        (raw,) = road.raw(record_of(name=f"request.{number}"))
+        (raw,) = bench.raw(record_of(name=f"request.{number}"))
         assert json.loads(raw)["labels"]["python_logger"] == f"request.{number}"
-    assert len(road.encoder._sites) <= 4096
+    assert len(bench.encoder._sites) <= 4096
 
 
 @pytest.mark.parametrize(
@@ -120,20 +120,20 @@ def test_the_loggers_name_is_a_label(
     labels: dict[str, str], name: Any, expected: dict[str, str] | None
 ) -> None:
     """The logger's name is the label python_logger, unless it has none or the handler sets it."""
-    entry = Road(labels).one(record_of(name=name))
+    entry = EncoderBench(labels).one(record_of(name=name))
     assert entry.get("labels") == expected
 
 
 def test_labels_of_extra_win() -> None:
     """Labels of extra= replace the handler's, and the logger's name if they say so."""
-    road = Road({"env": "prod", "zone": "z"})
-    entry = road.one(record_of("m", labels={"env": "dev", "python_logger": "other"}))
+    bench = EncoderBench({"env": "prod", "zone": "z"})
+    entry = bench.one(record_of("m", labels={"env": "dev", "python_logger": "other"}))
     assert entry["labels"] == {"env": "dev", "zone": "z", "python_logger": "other"}
 
 
 def test_all_extras_at_once() -> None:
     """Every key of extra= that the stock handler knows reaches its field; others do not."""
-    entry = Road().one(
+    entry = EncoderBench().one(
         record_of(
             "m",
             labels={"a": "b"},
@@ -165,10 +165,10 @@ def test_all_extras_at_once() -> None:
 def test_another_handler_before_changes_nothing() -> None:
     """A record that another handler has formatted gives the same entry."""
     record = record_of("hello %s", ("you",))
-    first = Road().one(record)
+    first = EncoderBench().one(record)
     logging.Formatter("%(asctime)s %(message)s").format(record)
     assert record.message == "hello you"
-    second = Road().one(record)
+    second = EncoderBench().one(record)
     for entry in (first, second):
         del entry["insertId"], entry["receiveTimestamp"]
     assert second == first
@@ -177,9 +177,9 @@ def test_another_handler_before_changes_nothing() -> None:
 def test_other_extras_change_nothing() -> None:
     """An extra that means nothing to Cloud Logging leaves the entry as it is."""
     record = record_of("hello")
-    first = Road().one(record)
+    first = EncoderBench().one(record)
     record.__dict__.update({"user": "u", "request": object(), "ä": 1, "_labels_str": "x"})
-    second = Road().one(record)
+    second = EncoderBench().one(record)
     for entry in (first, second):
         del entry["insertId"], entry["receiveTimestamp"]
     assert second == first
@@ -200,10 +200,10 @@ _SPAN_OF_TIME = st.floats(1, time.time())
 )
 @example("100 %", 1.5, 25, 1, "", "", None)
 @example("Not found", 1.5, 25, 1, "", "", None)
-def test_both_roads_agree(  # noqa: PLR0913 - the fields of a record
+def test_the_fast_path_agrees_with_the_lenient_encoder(  # noqa: PLR0913 - the fields of a record
     msg: str, created: float, level: int, line: int, name: str, path: str, function: str | None
 ) -> None:
-    """A plain record gives the same entry by the short road as by the full one."""
+    """A plain record gives the same entry by the fast path as by the lenient encoder."""
     record = record_of(
         msg, created=created, levelno=level, lineno=line, name=name, pathname=path,
         funcName=function,
@@ -212,4 +212,4 @@ def test_both_roads_agree(  # noqa: PLR0913 - the fields of a record
     assert short == full
 
 
-_SHARED = Road({"env": "test"})
+_SHARED = EncoderBench({"env": "test"})

@@ -120,7 +120,7 @@ def test_keys_become_text() -> None:
     assert _parsed({1: "a", "1": "b"})["1"] == "a"
 
 
-def test_many_equal_keys_are_told_apart() -> None:
+def test_many_equal_keys_get_numbers() -> None:
     """Many keys with one text are many members, in reasonable time."""
 
     class Key:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from records import Hostile, Road, record_of
+from records import EncoderBench, Hostile, record_of
 
 
 def _one(**extra: Any) -> dict[str, Any]:
-    return Road().one(record_of("m", **extra))
+    return EncoderBench().one(record_of("m", **extra))
 
 
 def _mark(entry: dict[str, Any]) -> str:
@@ -40,8 +40,8 @@ def test_the_limits_of_labels() -> None:
 @pytest.mark.parametrize("shared", [0, 1, 61, 62, 63, 64])
 def test_at_most_64_labels(shared: int) -> None:
     """With the handler's labels an entry has at most 64, the mark among them if there is room."""
-    road = Road({f"s{n}": "v" for n in range(shared)})
-    entry = road.one(record_of("m", labels={f"l{n:03d}": "v" for n in range(100)}))
+    bench = EncoderBench({f"s{n}": "v" for n in range(shared)})
+    entry = bench.one(record_of("m", labels={f"l{n:03d}": "v" for n in range(100)}))
     assert len(entry["labels"]) == 64
     assert (_mark(entry) == "labels") == (shared < 64)
     assert ("python_logger" in entry["labels"]) == (shared < 63)
@@ -49,16 +49,16 @@ def test_at_most_64_labels(shared: int) -> None:
 
 @pytest.mark.parametrize("shared", [62, 63, 64])
 def test_a_plain_record_beside_many_shared_labels(shared: int) -> None:
-    """The logger's name is a label only where there is room for it, on both roads."""
-    short, full = Road({f"s{n}": "v" for n in range(shared)}).both(record_of())
+    """The logger's name is a label only where there is room for it, in each encoder."""
+    short, full = EncoderBench({f"s{n}": "v" for n in range(shared)}).both(record_of())
     assert short == full
     assert ("python_logger" in short["labels"]) == (shared < 64)
 
 
 def test_a_label_may_replace_a_shared_one() -> None:
     """A label that the handler has too needs no room of its own, and wins."""
-    road = Road({f"s{n}": "v" for n in range(64)})
-    entry = road.one(record_of("m", labels={"s5": "own"}))
+    bench = EncoderBench({f"s{n}": "v" for n in range(64)})
+    entry = bench.one(record_of("m", labels={"s5": "own"}))
     assert entry["labels"]["s5"] == "own"
     assert len(entry["labels"]) == 64
 
@@ -66,10 +66,10 @@ def test_a_label_may_replace_a_shared_one() -> None:
 @pytest.mark.parametrize("count", [3, 61, 62])
 def test_labels_larger_than_an_entry(count: int) -> None:
     """Many labels of 64 KiB are all there, each cut and marked, and the message arrives whole."""
-    road = Road()
+    bench = EncoderBench()
     text = "x" * 500_000
     labels = {f"l{n}": "v" * 65_536 for n in range(count)} | {"short": "s"}
-    entries = road.all(record_of(text, labels=labels))
+    entries = bench.all(record_of(text, labels=labels))
     assert "".join(entry["textPayload"] for entry in entries) == text
     for entry in entries:
         assert _mark(entry) == "labels"
@@ -90,7 +90,7 @@ def test_everything_at_its_largest_fits() -> None:
     long = "\x01" * 300_000
     names = ("requestMethod", "requestUrl", "userAgent", "remoteIp", "serverIp", "referer",
              "protocol")  # fmt: skip
-    entries = Road().all(
+    entries = EncoderBench().all(
         record_of(
             long,
             labels={f"{n}{long}": long for n in range(100)},

@@ -1,4 +1,4 @@
-"""The full road: whatever a record holds, it becomes entries that the server takes."""
+"""The lenient encoder: whatever a record holds, it becomes entries that the server takes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from records import Hostile, Road, accepted, record_of
+from records import EncoderBench, Hostile, accepted, record_of
 
 from forklog.emulator.timestamps import SECOND, parse
 from forklog.encoding.lenient import drop_notice
@@ -76,7 +76,7 @@ def test_any_record_becomes_valid_entries(
     record.__dict__.update({name: v for name, v in fields.items() if name not in ("msg", "args")})
     for name in missing:
         record.__dict__.pop(name, None)
-    assert Road({f"s{n}": "v" for n in range(shared)}).all(record)
+    assert EncoderBench({f"s{n}": "v" for n in range(shared)}).all(record)
 
 
 @settings(max_examples=250, deadline=None)
@@ -88,21 +88,21 @@ def test_any_record_becomes_valid_entries(
     level=st.integers() | st.floats() | st.booleans(),
     line=st.integers() | st.none(),
 )
-def test_the_short_road_makes_what_the_full_one_makes(  # noqa: PLR0913 - the fields of a record
+def test_the_fast_path_makes_what_the_lenient_encoder_makes(  # noqa: PLR0913 - the fields of a record
     msg: Any, args: Any, fields: dict[str, Any], created: Any, level: Any, line: Any
 ) -> None:
-    """A record that the short road takes, however odd, gives the same entry by the full one."""
+    """A record that the fast path takes, however odd, is the same entry by the lenient encoder."""
     record = record_of(msg, created=created, levelno=level, lineno=line, **fields)
     record.args = args
-    road = _SHARED
+    bench = _SHARED
     try:
-        short = road.encoder.encode(record, road.ids)
+        short = bench.encoder.encode(record, bench.ids)
     except Exception:  # noqa: BLE001 - it is the handler's rule
         short = None
     if short is None:
-        assert road.all(record)
+        assert bench.all(record)
         return
-    (full,) = road.encoder.encode_lenient(record, road.ids)
+    (full,) = bench.encoder.encode_lenient(record, bench.ids)
     assert short[0] == full[0]
     entries = [accepted(raw) for _, raw in (short, full)]
     for entry in entries:
@@ -110,4 +110,4 @@ def test_the_short_road_makes_what_the_full_one_makes(  # noqa: PLR0913 - the fi
     assert entries[0] == entries[1]
 
 
-_SHARED = Road()
+_SHARED = EncoderBench()

@@ -9,7 +9,7 @@ import threading
 from typing import Any
 
 import pytest
-from records import Road, record_of
+from records import EncoderBench, record_of
 
 
 class Raises:
@@ -22,7 +22,7 @@ class Raises:
 
 
 def _text(record: logging.LogRecord, formatter: logging.Formatter | None = None) -> Any:
-    entry = Road(formatter=formatter).one(record)
+    entry = EncoderBench(formatter=formatter).one(record)
     return entry.get("textPayload", entry.get("jsonPayload"))
 
 
@@ -68,7 +68,7 @@ def test_the_payload_of_a_message(msg: Any, args: Any, expected: Any) -> None:
 @pytest.mark.parametrize("msg", ["None", None])
 def test_none_is_no_payload(msg: Any) -> None:
     """A message that reads None makes an entry without a payload, as the stock handler's does."""
-    entry = Road().one(record_of(msg))
+    entry = EncoderBench().one(record_of(msg))
     assert "textPayload" not in entry
     assert "jsonPayload" not in entry
 
@@ -193,13 +193,13 @@ def test_a_record_of_an_own_class_makes_its_own_message() -> None:
 
 def test_arguments_may_change_after_the_call() -> None:
     """What the caller changes after the log call does not change the entry."""
-    road = Road()
+    bench = EncoderBench()
     fields: dict[str, Any] = {"a": [1]}
     labels = {"k": "before"}
     plain = [1, 2]
     raw = [
-        *road.raw(record_of("m", json_fields=fields, labels=labels)),
-        *road.raw(record_of("%s", (plain,))),
+        *bench.raw(record_of("m", json_fields=fields, labels=labels)),
+        *bench.raw(record_of("%s", (plain,))),
     ]
     fields["a"].append(2)
     labels["k"] = "after"
@@ -224,9 +224,9 @@ def test_a_mapping_that_changes_meanwhile_is_harmless() -> None:
     thread = threading.Thread(target=change)
     thread.start()
     try:
-        road = Road()
+        bench = EncoderBench()
         for _ in range(300):
-            assert "n" in road.one(record_of(shared))["jsonPayload"]
+            assert "n" in bench.one(record_of(shared))["jsonPayload"]
     finally:
         done.set()
         thread.join(10)

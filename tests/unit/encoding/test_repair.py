@@ -1,4 +1,4 @@
-"""Time, trace, request, source and resource: mended or left out, never refused."""
+"""Time, trace, request, source and resource: repaired or left out, never refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from records import RESOURCE, Hostile, HostileMapping, Road, record_of
+from records import RESOURCE, EncoderBench, Hostile, HostileMapping, record_of
 
 from forklog.emulator.timestamps import SECOND, parse
 from forklog.encoding.repair import http_request_of, resource_of, source_location_of
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def _one(**extra: Any) -> dict[str, Any]:
-    return Road().one(record_of("m", **extra))
+    return EncoderBench().one(record_of("m", **extra))
 
 
 def _mark(entry: dict[str, Any]) -> str:
@@ -256,7 +256,7 @@ _LONG = "x" * 20_000
         (resource_of, {"type": ""}, True),
     ],
 )
-def test_each_change_is_told(
+def test_each_change_is_reported(
     repair: Callable[[Any], tuple[Any, bool]], value: dict[str, Any], *, is_changed: bool
 ) -> None:
     """A part that had to be cut or left out marks the entry, whatever the other parts are like."""

@@ -1,4 +1,4 @@
-"""The usual road: taken by what applications log, and equal to the full road in what it makes."""
+"""The strict encoder takes what applications log, and makes what the lenient encoder makes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import flask
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from records import Road, accepted, record_of
+from records import EncoderBench, accepted, record_of
 
 from forklog.context.base import NOTHING, Context, LogContext, RequestFields
 from forklog.context.sources import SOURCES
@@ -44,15 +44,15 @@ USUAL: dict[str, dict[str, Any]] = {
 }
 
 
-def _by_usual_road(
-    road: Road, record: logging.LogRecord, task: LogContext = NOTHING
+def _by_strict(
+    bench: EncoderBench, record: logging.LogRecord, task: LogContext = NOTHING
 ) -> dict[str, Any] | None:
     """Return a record's entry without its id; nothing if it is not usual."""
     try:
-        item = road.encoder.encode_strict(record, road.ids.opening, task=task)
+        item = bench.encoder.encode_strict(record, bench.ids.opening, task=task)
     except Exception:  # noqa: BLE001 - it is the handler's rule
         return None
-    return None if item is None else _without_id(accepted(item[1], road.labels))
+    return None if item is None else _without_id(accepted(item[1], bench.labels))
 
 
 def _without_id(entry: dict[str, Any]) -> dict[str, Any]:
@@ -60,18 +60,18 @@ def _without_id(entry: dict[str, Any]) -> dict[str, Any]:
     return entry
 
 
-def _by_full_road(road: Road, record: logging.LogRecord) -> dict[str, Any]:
-    ((_, raw),) = road.encoder.encode_lenient(record, road.ids)
-    return _without_id(accepted(raw, road.labels))
+def _by_lenient(bench: EncoderBench, record: logging.LogRecord) -> dict[str, Any]:
+    ((_, raw),) = bench.encoder.encode_lenient(record, bench.ids)
+    return _without_id(accepted(raw, bench.labels))
 
 
 @pytest.mark.parametrize("extra", USUAL.values(), ids=list(USUAL))
 @pytest.mark.parametrize("labels", [{}, {"env": "prod"}, {"python_logger": "mine"}], ids=str)
 def test_what_applications_log_takes_it(extra: dict[str, Any], labels: dict[str, str]) -> None:
-    """Well-formed extras are encoded by the usual road, to the entry that the full one makes."""
-    road, record = Road(labels), record_of("hello %s", ("you",), **extra)
-    assert road.encoder.encode(record, road.ids.opening) is not None
-    assert _by_usual_road(road, record) == _by_full_road(road, record)
+    """Well-formed extras take the strict encoder, to the entry that the lenient one makes."""
+    bench, record = EncoderBench(labels), record_of("hello %s", ("you",), **extra)
+    assert bench.encoder.encode(record, bench.ids.opening) is not None
+    assert _by_strict(bench, record) == _by_lenient(bench, record)
 
 
 ODD: dict[str, dict[str, Any]] = {
@@ -100,11 +100,11 @@ ODD: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("extra", ODD.values(), ids=list(ODD))
-def test_what_needs_a_repair_takes_the_full_road(extra: dict[str, Any]) -> None:
-    """Whatever is not as usual is left to the road that repairs it; a record arrives either way."""
-    road, record = Road(), record_of(**{"msg": "hello", **extra})
-    assert _by_usual_road(road, record) is None
-    assert road.raw(record)
+def test_what_needs_a_repair_takes_the_lenient_encoder(extra: dict[str, Any]) -> None:
+    """What is not well-formed is left to the lenient encoder; a record arrives either way."""
+    bench, record = EncoderBench(), record_of(**{"msg": "hello", **extra})
+    assert _by_strict(bench, record) is None
+    assert bench.raw(record)
 
 
 _TEXTS = st.text(max_size=8)
@@ -129,27 +129,27 @@ _EXTRAS = st.fixed_dictionaries(
 
 
 @given(_EXTRAS, _TEXTS, st.floats(1, 2e9), st.sampled_from([{}, {"env": "prod"}]))
-def test_both_roads_agree(
+def test_the_strict_encoder_agrees_with_the_lenient_one(
     extra: dict[str, Any], message: str, created: float, labels: dict[str, str]
 ) -> None:
-    """Any record that takes the usual road becomes what the full road makes of it."""
-    road, record = Road(labels), record_of(message, created=created, **extra)
-    entry = _by_usual_road(road, record)
-    assert entry is None or entry == _by_full_road(road, record)
+    """Any record that the strict encoder takes becomes what the lenient one makes of it."""
+    bench, record = EncoderBench(labels), record_of(message, created=created, **extra)
+    entry = _by_strict(bench, record)
+    assert entry is None or entry == _by_lenient(bench, record)
 
 
 def test_the_request_of_a_task_is_encoded_once() -> None:
     """All records of a request share its bytes, and have the trace that its headers give."""
     app = flask.Flask("app")
     headers = {"traceparent": f"00-{TRACE[-32:]}-{SPAN}-01", "User-Agent": "test"}
-    road = Road()
+    bench = EncoderBench()
     with app.test_request_context("/path?a=b", headers=headers):
         tasks = [Context(SOURCES).current() for _ in range(2)]
         items = [
-            road.encoder.encode(record_of("in a request", **extra), road.ids.opening)
+            bench.encoder.encode(record_of("in a request", **extra), bench.ids.opening)
             for extra in ({}, {"labels": {"a": "b"}})
         ]
-        wanted = _by_full_road(road, record_of("in a request"))
+        wanted = _by_lenient(bench, record_of("in a request"))
     assert tasks[0] is tasks[1]
     assert isinstance(tasks[0].http_request, RequestFields)
     assert tasks[0].http_request.encoded
@@ -176,10 +176,10 @@ def test_an_environment_that_was_passed_on_is_read_anew() -> None:
 
 
 def test_a_formatter_makes_the_text() -> None:
-    """With a formatter on the handler the text is its own, on this road too."""
+    """With a formatter on the handler the text is its own, in this encoder too."""
     formatter = logging.Formatter("<%(levelname)s> %(message)s")
-    road = Road(formatter=formatter)
+    bench = EncoderBench(formatter=formatter)
     record = record_of("hello", labels={"a": "b"})
-    item = road.encoder.encode_strict(record, road.ids.opening, is_formatted=True)
+    item = bench.encoder.encode_strict(record, bench.ids.opening, is_formatted=True)
     assert item is not None
     assert json.loads(item[1])["textPayload"] == "<INFO> hello"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from records import Road, record_of
+from records import EncoderBench, record_of
 
 from forklog.emulator.api.size import entry_bytes
 from forklog.encoding.encoder import Encoder
@@ -69,7 +69,7 @@ def test_a_list_tells_what_it_lost_and_only_that() -> None:
 def test_the_longest_strings_are_cut_first() -> None:
     """Structure and short strings survive; the longest ones are cut and say by how much."""
     payload = {"short": "s" * 1000, "long": "l" * 500_000, "list": [1, {"deep": "d" * 300_000}]}
-    entry = Road().one(record_of(payload))
+    entry = EncoderBench().one(record_of(payload))
     kept = entry["jsonPayload"]
     assert kept["short"] == payload["short"]
     for text, whole in ((kept["long"], 500_000), (kept["list"][1]["deep"], 300_000)):
@@ -82,7 +82,7 @@ def test_the_longest_strings_are_cut_first() -> None:
 
 def test_a_hundred_thousand_keys_are_bounded() -> None:
     """An object of 100,000 keys keeps what fits and says how many members are missing."""
-    entry = Road().one(record_of({f"key{n}": n for n in range(100_000)}))
+    entry = EncoderBench().one(record_of({f"key{n}": n for n in range(100_000)}))
     kept = entry["jsonPayload"]
     assert kept["key0"] == 0
     assert kept["forklog_cut"] == f"{100_000 - (len(kept) - 1)} more members"
@@ -91,7 +91,7 @@ def test_a_hundred_thousand_keys_are_bounded() -> None:
 
 def test_a_dense_list_is_measured_inside() -> None:
     """JSON that is short on the wire and long inside Cloud Logging is cut as well."""
-    entry = Road().one(record_of({"list": [1] * 100_000}))
+    entry = EncoderBench().one(record_of({"list": [1] * 100_000}))
     assert entry["jsonPayload"]["list"][-1].endswith(" more items)")
 
 
@@ -99,7 +99,7 @@ def test_a_long_text_is_split() -> None:
     """A 10 MB text arrives in entries marked with split, in order, whole when put together."""
     alphabet = string.ascii_letters + "äöü€😀"
     text = (alphabet * (10_000_000 // len(alphabet.encode()) + 1))[: 10_000_000 // 2]
-    entries = Road().all(record_of(text, created=1_700_000_000.5))
+    entries = EncoderBench().all(record_of(text, created=1_700_000_000.5))
     splits = [entry["split"] for entry in entries]
     assert [split.get("index", 0) for split in splits] == list(range(len(entries)))
     assert {split["totalSplits"] for split in splits} == {len(entries)}
@@ -113,19 +113,19 @@ def test_a_long_text_is_split() -> None:
 
 def test_a_text_at_the_limit_is_one_entry() -> None:
     """A text is split only when it has to be: 240,000 bytes fit, 260,000 do not."""
-    assert len(Road().raw(record_of("x" * 240_000))) == 1
-    assert len(Road().raw(record_of("x" * 260_000))) == 2
+    assert len(EncoderBench().raw(record_of("x" * 240_000))) == 1
+    assert len(EncoderBench().raw(record_of("x" * 260_000))) == 2
 
 
 @pytest.mark.parametrize("unit", ["x", "é", "€", "😀", "\0", "e\u0301"])
 @pytest.mark.parametrize(("taken", "shared"), [(0, 0), (90_000, 0), (50_000, 40_000)])
 def test_the_exact_boundary(unit: str, taken: int, shared: int) -> None:
     """One character beyond the room makes two entries; on either side each is whole and fits."""
-    road = Road({"shared": "s" * shared} if shared else None)
+    bench = EncoderBench({"shared": "s" * shared} if shared else None)
     labels = {f"l{n}": "v" * 10_000 for n in range(taken // 10_000)}
 
     def pieces(count: int) -> int:
-        return len(road.raw(record_of(unit * count, labels=labels)))
+        return len(bench.raw(record_of(unit * count, labels=labels)))
 
     most = 250_000 - taken - shared
     low, high = (most - 12_000) // len(unit.encode()), most // len(unit.encode())
@@ -133,7 +133,7 @@ def test_the_exact_boundary(unit: str, taken: int, shared: int) -> None:
         middle = (low + high) // 2
         low, high = (middle, high) if pieces(middle) == 1 else (low, middle)
     for count, expected in ((low - 1, 1), (low, 1), (high, 2), (2 * low, 2), (2 * low + 2, 3)):
-        entries = road.all(record_of(unit * count, labels=labels))
+        entries = bench.all(record_of(unit * count, labels=labels))
         assert len(entries) == expected
         assert "".join(entry["textPayload"] for entry in entries) == unit * count
 
@@ -154,20 +154,20 @@ def test_a_split_text_leaves_room_for_the_labels() -> None:
     """Pieces are smaller where an entry's other fields are large."""
     labels = {f"label{n}": "v" * 1500 for n in range(60)}
     text = "x" * 500_000
-    entries = Road().all(record_of(text, labels=labels))
+    entries = EncoderBench().all(record_of(text, labels=labels))
     assert "".join(entry["textPayload"] for entry in entries) == text
     assert all(entry["labels"]["label59"] == labels["label59"] for entry in entries)
 
 
 @pytest.mark.parametrize("size", [50_000, 57_000])
 def test_labels_of_the_handler_count(size: int) -> None:
-    """Labels that the request adds to each entry are counted, on both roads."""
+    """Labels that the request adds to each entry are counted, in each encoder."""
     labels = {f"label{n}": "v" * size for n in range(4)}
-    road = Road(labels)
+    bench = EncoderBench(labels)
     for length in (10_000, 40_000, 60_000, 400_000):
-        entries = road.all(record_of("x" * length))
+        entries = bench.all(record_of("x" * length))
         assert "".join(entry["textPayload"] for entry in entries) == "x" * length
-    assert road.one(record_of({"a": "x" * 90_000}))["labels"]["forklog_repaired"] == "jsonPayload"
+    assert bench.one(record_of({"a": "x" * 90_000}))["labels"]["forklog_repaired"] == "jsonPayload"
 
 
 def test_a_long_traceback_arrives_whole() -> None:
@@ -176,7 +176,7 @@ def test_a_long_traceback_arrives_whole() -> None:
         raise ValueError("y" * 1_000_000)
     except ValueError as error:
         record = record_of("failed", exc_info=(ValueError, error, error.__traceback__))
-    text = "".join(entry["textPayload"] for entry in Road().all(record))
+    text = "".join(entry["textPayload"] for entry in EncoderBench().all(record))
     assert text.startswith("failed\nTraceback")
     assert text.endswith("y" * 1_000_000)
     assert len(text) > MAX_ENTRY_BYTES

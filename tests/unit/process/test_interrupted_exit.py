@@ -89,7 +89,7 @@ def test_ctrl_c_while_the_exit_waits(tmp_path: Path, end: str, presses: int) -> 
 def test_a_record_after_logging_shutdown(tmp_path: Path, first: str, outcome: str) -> None:
     """A callback that runs after `logging.shutdown` logs: the record is sent or in the file.
 
-    Closes the class: a pipeline that is built after the last hook, which nobody waits for.
+    Closes the class: a pipeline that is built after the last hook, which no hook waits for.
     """
     lost = tmp_path / "lost"
     before = """

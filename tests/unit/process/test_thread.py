@@ -69,7 +69,7 @@ def test_a_crash_in_the_flush_thread_is_shown() -> None:
     assert "in open" in done.stderr
 
 
-def test_a_broken_pipe_in_the_flush_thread_kills_nobody() -> None:
+def test_a_broken_pipe_in_the_flush_thread_kills_no_process() -> None:
     """Although the application has the signal kill it, as programs in pipes do."""
     in_thread = "r, w = os.pipe(); os.close(r); os.write(w, b'x')"
     before = "signal.signal(signal.SIGPIPE, signal.SIG_DFL)"

@@ -37,7 +37,7 @@ def report(lines: list[str], clock: _Clock) -> StderrReporter:
 
 
 def test_a_line_names_us_and_the_process(report: StderrReporter, lines: list[str]) -> None:
-    """A line begins with forklog and the PID, and whatever is said is one line."""
+    """A line begins with forklog and the PID, and any text is one line."""
     assert report.say("k", "one\n two")
     assert lines == [f"forklog[{os.getpid()}]: one two\n"]
 
@@ -83,14 +83,14 @@ def test_at_the_end_nothing_stays_unsaid(report: StderrReporter, lines: list[str
 
 @pytest.mark.parametrize("broken", [None, io.StringIO(), object()])
 def test_a_broken_stderr_is_borne(monkeypatch: pytest.MonkeyPatch, broken: object) -> None:
-    """Without a usable stderr nothing is said and nothing raised."""
+    """Without a usable stderr nothing is written and nothing raised."""
     if isinstance(broken, io.StringIO):
         broken.close()
     monkeypatch.setattr(sys, "stderr", broken)
     assert StderrReporter().say("k", "text")
 
 
-def test_withheld_drops_are_said_when_their_minute_is_over(
+def test_withheld_drops_are_reported_when_their_minute_is_over(
     report: StderrReporter, lines: list[str], clock: _Clock
 ) -> None:
     """Nothing more has to be dropped for that; ``catch_up`` is called after each pass."""

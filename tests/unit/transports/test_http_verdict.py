@@ -129,7 +129,7 @@ def test_partial_errors_that_pass_are_sent_again(code: int) -> None:
 
 
 @pytest.mark.parametrize(("told", "delay"), [(7.0, 7.0), (0.0, None), (None, None)])
-def test_entries_sent_again_wait_as_told(told: float | None, delay: float | None) -> None:
+def test_entries_sent_again_wait_for_retry_after(told: float | None, delay: float | None) -> None:
     """Retry-After holds for a part of a request as for a whole one."""
     answer = _partial(503, {"0": {"code": 14}})
     answer = Answer(answer.status, answer.body, told)
@@ -227,7 +227,7 @@ def test_a_stale_connection_is_retried_at_once_but_only_once() -> None:
 
 
 def test_a_blocked_error_is_blocked() -> None:
-    """A failure that only a person can mend is not retried like a hiccup."""
+    """A failure that only a person can fix is not retried like a hiccup."""
     assert verdict_of(WireError("no", is_blocked=True), is_first_attempt=True).kind is Kind.BLOCKED
 
 
