@@ -1,4 +1,4 @@
-"""Forklog's requests are seen by nobody's instrumentation, mock or recorder.
+"""No instrumentation, mock or recorder sees forklog's requests.
 
 Real packages patch a fresh interpreter, before or after forklog is imported. The application's own
 request shows that the patch works; then a record is shipped.
