@@ -76,6 +76,10 @@ class Scope:
         """Return the scope of the unit of work."""
         return self if self.parent is None else self.parent
 
+    def is_of_fields(self) -> bool:
+        """Tell whether it holds bound fields alone: the frameworks may know the work."""
+        return self.whole().context is NOTHING
+
     def note(self, rank: int) -> None:
         """Take note of the severity of a record."""
         whole = self.whole()
@@ -144,6 +148,8 @@ class Context:
             scope = scope_of(error)
         if scope is None:
             return _asked(sources, NOTHING)
+        if scope.is_of_fields():
+            return replace(_asked(sources, NOTHING), fields=scope.known().fields)
         return _asked(self._spans, scope.known())
 
     def span_of(self) -> LogContext | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from forklog.context.base import CURRENT, LogContext
 from forklog.context.headers import carried, parse_headers
-from forklog.context.scope import begin, end, new_trace
+from forklog.context.scope import begin, end, new_trace, trace_of_id
 
 MODULE = "celery.signals"
 _HEADER = "forklog_trace"
@@ -46,7 +46,9 @@ def _begin(task_id: Any = None, task: Any = None, **_signal: Any) -> None:
         known = outer.whole().context
         trace, span_id, sampled = known.trace, known.span_id, known.sampled
     labels = {"celery_task_id": str(task_id), "celery_task_name": str(task.name)}
-    scope = begin(LogContext(trace or new_trace(), span_id, sampled, labels=labels))
+    scope = begin(
+        LogContext(trace or trace_of_id(task_id) or new_trace(), span_id, sampled, labels=labels)
+    )
     request.forklog_scope = scope
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from forklog.context.base import CURRENT, LogContext
 from forklog.context.headers import carried, parse_headers
-from forklog.context.scope import begin, end, new_trace
+from forklog.context.scope import begin, end, new_trace, trace_of_id
 
 MODULE = "rq.worker"
 _KEY = "forklog_trace"  # in the meta data of a job
@@ -32,7 +32,7 @@ def context_of_job(job: Any) -> LogContext:
     labels = {"rq_job_id": str(job.id)}
     with contextlib.suppress(Exception):  # what cannot be read back is the worker's to report
         labels["rq_job_name"] = str(job.func_name)
-    return LogContext(trace, span_id, sampled, labels=labels)
+    return LogContext(trace or trace_of_id(job.id), span_id, sampled, labels=labels)
 
 
 def _then_carry(create: Callable[..., Any]) -> Callable[..., Any]:

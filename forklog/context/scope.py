@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from forklog.context.base import CURRENT, LogContext, Scope
+from forklog.context.base import CURRENT, NOTHING, LogContext, Scope
 from forklog.errors import Hidden, OptionError
 
 _OF_FORKLOG = frozenset(
@@ -60,6 +61,14 @@ def new_trace() -> str:
     return os.urandom(16).hex()
 
 
+def trace_of_id(number: object) -> str | None:
+    """Return the trace of a task that came without one: its id, so that retries share it."""
+    try:
+        return uuid.UUID(str(number)).hex
+    except ValueError:
+        return None
+
+
 def bind(**fields: Any) -> None:
     """Add fields to all later records of the present unit of work.
 
@@ -77,7 +86,7 @@ def bind(**fields: Any) -> None:
     """
     _check(fields)
     scope = CURRENT.get()
-    whole = begin(LogContext()) if scope is None else scope.whole()
+    whole = begin(NOTHING) if scope is None else scope.whole()
     whole.fields = {**whole.fields, **fields}
     whole.tails = {}
 
@@ -96,7 +105,7 @@ def bound(**fields: Any) -> Iterator[None]:
     """
     _check(fields)
     before = CURRENT.get()
-    scope = Scope(LogContext() if before is None else before.whole().context)
+    scope = Scope(NOTHING if before is None else before.whole().context)
     if before is not None:
         scope.parent, scope.bound = before.whole(), before.bound
     scope.bound = {**scope.bound, **fields}

@@ -181,7 +181,8 @@ class Encoder:
     def _new_tail(self, scope: Scope, key: object) -> bytes:
         tails = scope.tails  # a later `bind` replaces it
         task = self._context.current()
-        if task.labels or task.fields or not self._full.has_plain_traces:
+        is_varying = scope.is_of_fields()  # what the frameworks know is not the scope's
+        if is_varying or task.labels or task.fields or not self._full.has_plain_traces:
             return b""
         fields = self._usual.task_fields(_UNKNOWN, task)
         if len(fields) > _MAX_TAIL_BYTES:

@@ -9,6 +9,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import flask
 import pytest
 from helpers import check_python
 from opentelemetry import trace
@@ -175,6 +176,28 @@ def test_bind_after_the_bytes_were_made() -> None:
     assert _payload(bench, record_of()) == "hello"
     forklog.bind(user=7)
     assert _payload(bench, record_of()) == {"user": 7, "message": "hello"}
+
+
+def test_fields_do_not_hide_what_a_framework_knows() -> None:
+    """Where only fields are bound, the request that Flask knows is on the record as well.
+
+    Closes: no trace in a Flask request without a middleware, or in an RQ job, after a `bind`.
+    """
+    road, app = Road(), flask.Flask("app")
+    headers = {"traceparent": f"00-{TRACE}-{SPAN}-01"}
+    forklog.bind(order=1)
+    for path, bound in (("/a", 2), ("/b", 3)):
+        with app.test_request_context(path, headers=headers), forklog.bound(item=bound):
+            fast, lenient = road.both(record_of())
+        assert fast == lenient
+        assert fast["trace"].endswith(TRACE)
+        assert fast["httpRequest"]["requestUrl"] == f"http://localhost{path}"
+        assert fast["jsonPayload"] == {"order": 1, "item": bound, "message": "hello"}
+    forklog.unbind_all()
+    for path in ("/a", "/b"):
+        with app.test_request_context(path, headers=headers):
+            assert road.one(record_of())["httpRequest"]["requestUrl"] == f"http://localhost{path}"
+    assert "httpRequest" not in road.one(record_of())
 
 
 B3 = [
