@@ -15,6 +15,7 @@ from forklog.setting_up.everywhere import flush, metrics, stats
 from forklog.setting_up.install import setup
 from forklog.setting_up.structlog import structlog_processor
 from forklog.snapshot import Stats
+from forklog.structured import StructuredLogHandler
 
 if TYPE_CHECKING:
     from forklog.diagnosis.report import Report
@@ -24,6 +25,7 @@ __all__ = [
     "ForklogError",
     "OptionError",
     "Stats",
+    "StructuredLogHandler",
     "__version__",
     "bind",
     "bound",

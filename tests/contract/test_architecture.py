@@ -17,7 +17,7 @@ import forklog
 _PACKAGE = Path(forklog.__file__).parent
 _ROOMS = {"encoding", "context", "delivery", "process", "transports"}
 _TOOLS = {"emulator", "demo", "diagnosis", "testing"}
-_FACE = {"__init__", "__main__", "cli", "handler", "contract", "surface", "compat"}
+_FACE = {"__init__", "__main__", "cli", "handler", "contract", "surface", "compat", "structured"}
 
 
 def _modules() -> dict[str, Path]:
@@ -168,6 +168,7 @@ def test_the_public_names_are_these() -> None:
         "ForklogError",
         "OptionError",
         "Stats",
+        "StructuredLogHandler",
         "__version__",
         "bind",
         "bound",

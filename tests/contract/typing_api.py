@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import forklog
-from forklog import CloudLoggingHandler, ForklogError, OptionError, Stats
+from forklog import CloudLoggingHandler, ForklogError, OptionError, Stats, StructuredLogHandler
 from forklog.diagnosis import Finding, Report, Severity
 from forklog.testing import Deliver, Disconnect, Fail, FakeTransport, Hang, Outcome, Refuse, Request
 from forklog.testing.plugin import CloudLog
@@ -32,6 +32,7 @@ def configure() -> None:
     )
     root.addHandler(CloudLoggingHandler(name="web", transport=FakeTransport(), level=logging.INFO))
     root.addHandler(CloudLoggingHandler(transport=ClientTransport(object)))
+    root.addHandler(StructuredLogHandler(labels={"a": "b"}, project_id="p", level="INFO"))
     logging.config.dictConfig({"handlers": {"c": {"class": "forklog.CloudLoggingHandler"}}})
 
 
