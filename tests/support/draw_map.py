@@ -25,6 +25,7 @@ _FACE = {
     "handler",
     "middleware",
     "setting_up",
+    "structured",
     "surface",
 }
 _TOOLS = {"demo", "diagnosis", "emulator", "testing"}
