@@ -183,12 +183,12 @@ def test_fields_do_not_hide_what_a_framework_knows() -> None:
 
     Closes: no trace in a Flask request without a middleware, or in an RQ job, after a `bind`.
     """
-    road, app = Road(), flask.Flask("app")
+    bench, app = EncoderBench(), flask.Flask("app")
     headers = {"traceparent": f"00-{TRACE}-{SPAN}-01"}
     forklog.bind(order=1)
     for path, bound in (("/a", 2), ("/b", 3)):
         with app.test_request_context(path, headers=headers), forklog.bound(item=bound):
-            fast, lenient = road.both(record_of())
+            fast, lenient = bench.both(record_of())
         assert fast == lenient
         assert fast["trace"].endswith(TRACE)
         assert fast["httpRequest"]["requestUrl"] == f"http://localhost{path}"
@@ -196,8 +196,8 @@ def test_fields_do_not_hide_what_a_framework_knows() -> None:
     forklog.unbind_all()
     for path in ("/a", "/b"):
         with app.test_request_context(path, headers=headers):
-            assert road.one(record_of())["httpRequest"]["requestUrl"] == f"http://localhost{path}"
-    assert "httpRequest" not in road.one(record_of())
+            assert bench.one(record_of())["httpRequest"]["requestUrl"] == f"http://localhost{path}"
+    assert "httpRequest" not in bench.one(record_of())
 
 
 B3 = [
