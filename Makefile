@@ -2,7 +2,7 @@
 PYTHON   ?= python3
 VENV     ?= .venv
 MINUTES  ?= 3
-VERSIONS ?= 3.10 3.11 3.12 3.13
+VERSIONS ?= 3.10 3.11 3.12 3.13 3.14 3.15
 SKIP     ?=
 PYTEST   ?=
 LANES    ?= 2
@@ -81,7 +81,7 @@ wheel: $(VENV)/.dev ## build the wheel into dist/
 	@ls dist/*.whl
 
 clean: ## remove what the other commands made
-	@rm -rf .venv .venv-3.* .venv-bench dist build .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .pythons .venv .venv-3.* .venv-bench dist build .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One virtual environment; each stamp adds one extra to it, again when pyproject.toml changed.

@@ -35,6 +35,9 @@ die-on-term = true
 """
 
 
+pytestmark = pytest.mark.usefixtures("uwsgi")
+
+
 @pytest.fixture
 def ini(tmp_path: Path) -> Path:
     """Write an application that logs nothing, and its configuration."""

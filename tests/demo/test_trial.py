@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from forklog.demo.modes import MODES
 from forklog.demo.trial import Trial
 from forklog.emulator.process import Emulator
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("uwsgi")
 
 
 def test_forklog_under_prefork_is_perfect_and_reported_step_by_step(tmp_path: Path) -> None:

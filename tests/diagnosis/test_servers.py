@@ -19,6 +19,7 @@ import redis
 import rq
 from fakeredis import TcpFakeServer
 from helpers import are_workers_idle, python_path, wait_until
+from packages import need_redis_scripts, need_uwsgi
 
 from forklog.demo.server import Server
 
@@ -61,6 +62,7 @@ class Doctored:
         """Start uWSGI with one worker and these lines in its configuration."""
         ini = self.folder / "server.ini"
         ini.write_text(f"{INI}stats = {self.folder / 'stats'}\n{lines}")
+        need_uwsgi()
         server = Server.start(ini, self.folder, environ={**self.environ, **environ})
         self.open.callback(server.kill)
         self.url = server.url
@@ -237,6 +239,7 @@ def test_uvicorn(site: Doctored) -> None:
 
 def test_work_horse(site: Doctored) -> None:
     """RQ's work horse knows that it ends after its job, without any hook of Python."""
+    need_redis_scripts()
     server = TcpFakeServer(("127.0.0.1", 0))
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from fakeredis import TcpFakeServer
 from helpers import python_path, wait_until
+from packages import need_redis_scripts
 
 from forklog.emulator.process import Emulator
 
@@ -102,6 +103,7 @@ def test_structlog(emulator: Emulator) -> None:
 
 def test_rq(emulator: Emulator, tmp_path: Path) -> None:
     """The jobs' records arrive from the work horses, with the job's labels and bound fields."""
+    need_redis_scripts()
     server = TcpFakeServer(("127.0.0.1", 0))
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()

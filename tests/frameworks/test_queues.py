@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from fakeredis import TcpFakeServer
 from helpers import python_path, wait_until
+from packages import need_redis_scripts
 
 from forklog.emulator.process import Emulator
 
@@ -99,6 +100,7 @@ def test_celery(emulator: Emulator, tmp_path: Path) -> None:
 @pytest.fixture
 def redis_port() -> Iterator[int]:
     """Run a Redis of this test's own; return its port."""
+    need_redis_scripts()
     server = TcpFakeServer(("127.0.0.1", 0))
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from helpers import are_workers_idle, python_path, wait_until
+from packages import need_uwsgi
 
 from forklog.demo.modes import WORKERS, Mode, example_folder
 from forklog.demo.server import Server
@@ -53,6 +54,7 @@ class Site:
 
     def start_uwsgi(self, workers: int, lines: str, loads: int = 1) -> Server:
         """Start uWSGI with so many workers and these lines in its configuration."""
+        need_uwsgi()
         ini = self.folder / "server.ini"
         ini.write_text(
             "[uwsgi]\nneed-app = true\nstrict = true\ndie-on-term = true\ndisable-logging = true\n"
@@ -67,6 +69,7 @@ class Site:
         """Start uWSGI with one of the example's own configurations."""
         options = ("--stats", str(self.folder / "stats"))
         ini = example_folder() / mode.ini
+        need_uwsgi()
         server = Server.start(ini, self.folder, options=options, environ=self.environ)
         self.server = server
         assert server.wait_ready(WORKERS, mode.loads), server.output()

@@ -14,6 +14,7 @@ import redis
 import rq
 from fakeredis import TcpFakeServer
 from helpers import python_path
+from packages import need_redis_scripts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,7 @@ JOBS = 3
 @pytest.fixture
 def queue() -> Iterator[rq.Queue]:
     """Return the queue that the worker takes from, in a Redis of this test's own."""
+    need_redis_scripts()
     server = TcpFakeServer(("127.0.0.1", 0))
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
