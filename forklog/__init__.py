@@ -52,9 +52,9 @@ def doctor(
     """Examine this very process: say what would lose its records, and what to do about it.
 
     Looks at role, forks, exits, handlers and loggers, and has the server check one entry without
-    storing it (a dry run). Never raises; blocks for the network, but at most ``timeout`` seconds;
-    not for signal handlers. Works in a thread, or, in a process that uWSGI is going to fork, in a
-    child process that has ended when the call returns.
+    storing it (a dry run). What fails in it becomes a finding. Blocks for the network, but at most
+    ``timeout`` seconds; not for signal handlers. Works in a thread, or, in a process that uWSGI is
+    going to fork, in a child process that has ended when the call returns.
 
     Args:
         timeout: seconds until the call returns at the latest.
@@ -65,6 +65,9 @@ def doctor(
 
     Returns:
         What was found: ``str()`` of it is for people, ``as_dict()`` for machines.
+
+    Raises:
+        OptionError: ``timeout`` is no number of seconds above 0.
     """
     examine = importlib.import_module("forklog.diagnosis.examine").examine
     report: Report = examine(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 
 from forklog.__about__ import VERSION
 
+_UNREAD = 128 + 13  # SIGPIPE, by the convention of shells
 _COMMANDS = {
     "emulator": ("forklog.emulator.command", "run a local Cloud Logging over HTTP"),
     "doctor": ("forklog.diagnosis.command", "say what would lose records here, and what to do"),
@@ -17,7 +19,25 @@ _COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return its exit status (2 for a wrong call, as argparse does)."""
+    """Run a command; return its exit status.
+
+    That is 2 for a wrong call, as argparse has it, and 141, as of a program that SIGPIPE ends, if
+    whoever reads the output has gone (``forklog doctor | head -1``).
+    """
+    try:
+        try:
+            return _main(arguments)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        # The interpreter flushes once more at its end, and would print what that raises.
+        with open(os.devnull, "wb") as nothing:  # noqa: PTH123 - no path, a device
+            os.dup2(nothing.fileno(), sys.stdout.fileno())
+        return _UNREAD
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="forklog", description=__doc__)
     parser.add_argument("--version", action="version", version=f"forklog {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -49,7 +49,13 @@ def check_project(value: object) -> None:
         remedy = "give the id without the prefix projects/"
     elif isinstance(value, str) and is_project(value.strip().lower()):
         remedy = f"give {value.strip().lower()!r}"
-    raise OptionError("project", value, rule, remedy)
+    raise OptionError("project", as_project(value), rule, remedy)
+
+
+def as_project(value: object) -> object:
+    """Return what a message shows of a value given for a project: of one too long, its type."""
+    is_long = isinstance(value, str) and len(value) > _MAX_PROJECT_CHARS  # a key or a token
+    return Hidden(value) if is_long else value
 
 
 def is_project(value: object) -> bool:

@@ -21,6 +21,7 @@ from forklog.diagnosis.report import Report
 from forklog.diagnosis.routes import NOT_APPLIED, Applied, look_at_routes, our_handlers
 from forklog.diagnosis.wire import go
 from forklog.errors import OptionError
+from forklog.option_checks import check_seconds
 from forklog.options import Options
 from forklog.transports.google.access import endpoint_of, known_project
 
@@ -49,7 +50,11 @@ def examine(
         is_command: it is the command's process and not an application's.
         applied: what became of the configuration that the command was given.
         **overrides: ``project``, ``endpoint``, ``credentials`` in place of the handlers' options.
+
+    Raises:
+        OptionError: ``timeout`` is no number of seconds above 0.
     """
+    check_seconds("timeout", timeout, zero=False)
     deadline = time.monotonic() + timeout
     care = _Care()
     process = care.safely(lambda: look_at_process(is_command=is_command), _UNKNOWN)

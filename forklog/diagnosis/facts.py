@@ -129,6 +129,8 @@ class Routes:
     """The configuration disables the loggers that exist when it is applied."""
     config_error: str = ""
     """Why the given configuration cannot be applied."""
+    has_config: bool = False
+    """The command was given a configuration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

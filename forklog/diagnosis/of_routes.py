@@ -27,7 +27,7 @@ def judge_routes(process: Process, routes: Routes) -> Iterator[Finding]:
             "fix it; the application does not start with it either",
         )
     elif not routes.handlers:
-        yield _none_attached(process)
+        yield _none_attached(process, routes)
     behind = any(n.has_ours_behind for n in routes.neighbours)
     for handler in routes.handlers:
         yield from _judge_handler(handler, is_behind=behind)
@@ -43,7 +43,14 @@ def judge_routes(process: Process, routes: Routes) -> Iterator[Finding]:
     yield from _judge_levels(routes)
 
 
-def _none_attached(process: Process) -> Finding:
+def _none_attached(process: Process, routes: Routes) -> Finding:
+    if routes.has_config:
+        return problem(
+            "no-handler",
+            "the configuration has no handler of forklog: nothing that the application logs is "
+            "sent",
+            'add one with "class": "forklog.CloudLoggingHandler", and name it in the root logger',
+        )
     if process.is_command:
         return note(
             "no-config",

@@ -44,9 +44,10 @@ class Applied(NamedTuple):
     error: str = ""
     """Why it cannot be applied; empty if it was."""
     disables_existing: bool = False
+    is_given: bool = True
 
 
-NOT_APPLIED = Applied()
+NOT_APPLIED = Applied(is_given=False)
 
 
 class Standin(logging.Handler):
@@ -90,6 +91,7 @@ def look_at_routes(applied: Applied) -> Routes:
         disabled_below=logging.getLevelName(disabled) if disabled else "",
         disables_existing=applied.disables_existing,
         config_error=applied.error,
+        has_config=applied.is_given,
     )
 
 

@@ -69,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
         return asyncio.run(_serve(lambda: Server(config), args))
     except StoreError as error:
         return _fail(str(error))
+    except BrokenPipeError:  # its address could not be printed
+        raise
     except OSError as error:
         reason = error.strerror or error
         return _fail(f"cannot listen on {args.host}:{args.port}: {reason}; choose another --port")

@@ -143,3 +143,72 @@ def test_a_wrong_call(
         raise SystemExit(main(["doctor", *arguments]))
     assert ended.value.code == 2
     assert "forklog doctor: " in capsys.readouterr().err
+
+
+def test_a_configuration_without_our_handler_is_a_problem(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    """Nothing of such an application is sent, so the status is 1."""
+    handlers = {"console": {"class": "logging.StreamHandler"}}
+    config = {"version": 1, "handlers": handlers, "root": {"handlers": ["console"]}}
+    (tmp_path / "none.json").write_text(json.dumps(config))
+    done = doctor(tmp_path, "--config", "none.json", emulator=emulator)
+    assert (done.returncode, "[no-handler]" in done.stdout) == (1, True), done.stdout
+    assert "no logging configuration was given" not in done.stdout
+
+
+@pytest.mark.parametrize("command", ["doctor", "doctor --json", "--help"])
+@pytest.mark.parametrize("is_buffered", [True, False])
+def test_a_reader_that_has_gone_causes_no_traceback(
+    emulator: Emulator, tmp_path: Path, command: str, *, is_buffered: bool
+) -> None:
+    """`forklog doctor | head` prints nothing on stderr, whenever the pipe breaks."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    env = {**os.environ, "PYTHONPATH": python_path(), "LOGGING_EMULATOR_HOST": emulator.host}
+    if not is_buffered:
+        env["PYTHONUNBUFFERED"] = "1"
+    call = [sys.executable, "-m", "forklog", *command.split()]
+    done = subprocess.run(
+        call, cwd=tmp_path, env=env, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False
+    )
+    os.close(writer)
+    # argparse swallows what its own printing raises, and ends with 0.
+    assert (done.returncode, done.stderr) in [(141, b""), (0 if command == "--help" else 141, b"")]
+
+
+def test_an_emulator_whose_output_is_not_read_ends_quietly(tmp_path: Path) -> None:
+    """A broken pipe is not taken for an address on which it cannot listen."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    env = {**os.environ, "PYTHONPATH": python_path()}
+    call = [sys.executable, "-m", "forklog", "emulator", "--port", "0"]
+    done = subprocess.run(
+        call, cwd=tmp_path, env=env, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----"
+PASTED = {
+    "a key": KEY,
+    "a key without its lines": KEY.replace("\n", "\\n"),
+    "a file's content": json.dumps({"type": "service_account", "private_key": KEY}),
+    "the middle of a key": "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC" * 20,
+}
+VARIABLES = ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT")
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+@pytest.mark.parametrize("pasted", PASTED.values(), ids=list(PASTED))
+def test_a_key_pasted_into_a_variable_is_not_shown(
+    emulator: Emulator, tmp_path: Path, variable: str, pasted: str
+) -> None:
+    """Neither the report nor a line on stderr has any part of it; the report stands."""
+    for form, target in (((), emulator), (("--json",), None)):
+        done = doctor(tmp_path, *form, emulator=target, **{variable: pasted})
+        assert done.returncode in (0, 1), done.stderr
+        shown = "".join((done.stdout + done.stderr).split())
+        assert "MIIEvQIBADAN" not in shown, shown
+        assert "BEGINPRIVATE" not in shown, shown

@@ -24,6 +24,7 @@ from helpers import python_path
 import forklog
 from forklog.diagnosis import Report, Severity
 from forklog.diagnosis.bounded import gather
+from forklog.errors import OptionError
 from forklog.testing import Refuse
 
 if TYPE_CHECKING:
@@ -406,3 +407,10 @@ def test_processes_without_a_server(tmp_path: Path) -> None:
         "True",
     ], done.stderr
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("timeout", ["x", 0, -1, None, float("nan"), float("inf"), True])
+def test_a_timeout_that_is_none_is_refused(timeout: Any) -> None:
+    """The message names the argument, its value and the rule."""
+    with pytest.raises(OptionError, match=r"option timeout=.* must be a number of seconds > 0"):
+        forklog.doctor(timeout)

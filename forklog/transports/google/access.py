@@ -14,7 +14,7 @@ import google.auth
 import google.auth.exceptions
 
 from forklog.errors import OptionError, shown
-from forklog.option_checks import check_emulator, is_loopback, is_project
+from forklog.option_checks import as_project, check_emulator, is_loopback, is_project
 from forklog.options import Options
 from forklog.transports import pools
 from forklog.transports.base import WireError
@@ -161,7 +161,8 @@ def find_access(options: Options) -> Access:
     project = known_project(options)
     if project and not is_project(project):
         name = _NAME if _NAME in os.environ else _OLD_NAME
-        text = f"the variable {name} is no project id: {shown(project)}; correct it or unset it"
+        value = shown(as_project(project))
+        text = f"the variable {name} is no project id: {value}; correct it or unset it"
         raise WireError(text, is_blocked=True)
     if _is_anonymous(options):
         named = project or getattr(options.credentials, "project_id", None)
