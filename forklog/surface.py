@@ -53,7 +53,7 @@ class StockSurface(OverridableHandler):
         self.client, self.labels = client, labels
         self.project_id = known_project(options)
         self._resource = resource
-        self._transport: StockTransport | None = None
+        self._transport: Any = None
 
     def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]
         """Wait until every record logged before this call is settled (delivered or dropped).
@@ -158,9 +158,11 @@ class StockSurface(OverridableHandler):
     @property
     def transport(self) -> Any:
         """An object with the methods of google's background transport."""
-        if self._transport is None or self._transport.handler is not self:  # of a copy's original
-            self._transport = StockTransport(self)
-        return self._transport
+        known = self._transport
+        is_of_other = isinstance(known, StockTransport) and known.handler is not self  # of a copy
+        if known is None or is_of_other:
+            known = self._transport = StockTransport(self)
+        return known
 
     @transport.setter
     def transport(self, value: Any) -> None:

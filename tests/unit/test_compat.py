@@ -212,6 +212,17 @@ def test_the_stock_handlers_attributes_are_there(client: stock.Client, emulator:
     handler.transport.close()
 
 
+def test_a_transport_that_is_assigned_is_returned(forklog_transport: FakeTransport) -> None:
+    """An object of the application's in place of the transport is given back as it is.
+
+    Closes: an AttributeError at the next look.
+    """
+    handler = CloudLoggingHandler(transport=forklog_transport)
+    own: list[str] = []
+    handler.transport = own
+    assert handler.transport is own
+
+
 def test_what_is_not_known_is_none(
     forklog_transport: FakeTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
