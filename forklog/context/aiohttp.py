@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from forklog.context.base import MIDDLEWARES
 from forklog.context.headers import TRACE_HEADERS, Headers
 from forklog.context.requests import Request, context_of, peer_of, size_of
 
@@ -19,6 +20,7 @@ async def aiohttp_middleware(request: Any, handler: _Handler) -> Any:
     request of the connection begins its own. A request without a trace header has a trace of its
     own. ``remoteIp`` is ``request.remote``.
     """
+    MIDDLEWARES.add("aiohttp")
     begun = _begun(request)
     try:
         response = await handler(request)

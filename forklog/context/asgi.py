@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 from urllib.parse import quote
 
+from forklog.context.base import MIDDLEWARES
 from forklog.context.headers import TRACE_HEADERS, Headers
 from forklog.context.requests import Request, context_of, peer_of, size_of
 
@@ -33,6 +34,7 @@ class ASGIMiddleware:
     def __init__(self, app: Callable[..., Awaitable[None]], *, forwarded: bool = False) -> None:
         """Keep the application."""
         self.app = app
+        MIDDLEWARES.add("asgi")
         self.forwarded = forwarded
 
     async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:

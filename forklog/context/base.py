@@ -190,6 +190,10 @@ def scope_of(error: object) -> Scope | None:
     return found if isinstance(found, Scope) else None
 
 
+MIDDLEWARES: set[str] = set()
+"""The names of forklog's middlewares that this process has made or used; for the doctor."""
+
+
 class FinishedRequest(NamedTuple):
     """A request that is over: what its own entry says, the parent of its records' entries."""
 

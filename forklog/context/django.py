@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from forklog.context.base import MIDDLEWARES
 from forklog.context.requests import Request
 from forklog.context.wsgi import end_at_close, is_known, request_of, url_of
 
@@ -26,6 +27,7 @@ class DjangoMiddleware:
     def __init__(self, get_response: Callable[[Any], Any]) -> None:
         """Take Django's next layer."""
         self.get_response = get_response
+        MIDDLEWARES.add("django")
         # Imported by Django, since this class stands in its MIDDLEWARE.
         sync = sys.modules["asgiref.sync"]
         self._is_async = sync.iscoroutinefunction(get_response)

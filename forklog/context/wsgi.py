@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
 
+from forklog.context.base import MIDDLEWARES
 from forklog.context.headers import TRACE_HEADERS, Headers
 from forklog.context.requests import Request, context_of, peer_of, size_of
 
@@ -31,6 +32,7 @@ class WSGIMiddleware:
     def __init__(self, app: Callable[..., Iterable[bytes]], *, forwarded: bool = False) -> None:
         """Keep the application."""
         self.app = app
+        MIDDLEWARES.add("wsgi")
         self.forwarded = forwarded
 
     def __call__(self, environ: dict[str, Any], start_response: _StartResponse) -> Iterable[bytes]:

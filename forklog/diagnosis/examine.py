@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from forklog.__about__ import VERSION
 from forklog.diagnosis.bounded import gather
 from forklog.diagnosis.ends import look_at_ends
-from forklog.diagnosis.facts import Delivery, Ends, Process, Role, Routes
+from forklog.diagnosis.facts import Delivery, Ends, Frameworks, Process, Role, Routes
 from forklog.diagnosis.finding import Finding, Severity, note, problem
+from forklog.diagnosis.frameworks import judge_frameworks, look_at_frameworks
 from forklog.diagnosis.handlers import transport_name
 from forklog.diagnosis.of_delivery import judge_delivery
 from forklog.diagnosis.of_process import judge_process
@@ -60,6 +61,8 @@ def examine(
     process = care.safely(lambda: look_at_process(is_command=is_command), _UNKNOWN)
     routes = care.safely(lambda: look_at_routes(applied), Routes(config_error=applied.error))
     ends = care.safely(lambda: look_at_ends(process), Ends())
+    frameworks = care.safely(lambda: look_at_frameworks(process), Frameworks())
+    routes = dataclasses.replace(routes, frameworks=frameworks)
     deliveries = care.safely(lambda: _deliveries(process, overrides, deadline), _NO_DELIVERY)
     findings = care.safely(lambda: judge(process, ends, routes, deliveries, accept), _SILENCE)
     return Report(
@@ -104,6 +107,7 @@ def judge(
     """
     found = [finding for delivery in deliveries for finding in judge_delivery(process, delivery)]
     found += [*judge_routes(process, routes), *judge_process(process, ends)]
+    found += judge_frameworks(process, routes.frameworks)
     return tuple(sorted((_accepted(f, accept) for f in dict.fromkeys(found)), key=_rank))
 
 

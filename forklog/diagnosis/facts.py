@@ -111,6 +111,18 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Frameworks:
+    """What frameworks and servers keep to themselves."""
+
+    kept: tuple[str, ...] = ()
+    """Loggers of the server that runs this process whose records do not reach forklog."""
+    is_root_kept: bool = False
+    """celery runs this process and has replaced the root logger's handlers."""
+    without_middleware: str = ""
+    """A web framework that is imported, where no middleware knows its requests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Routes:
     """Which loggers reach which handlers."""
 
@@ -131,6 +143,7 @@ class Routes:
     """Why the given configuration cannot be applied."""
     has_config: bool = False
     """The command was given a configuration."""
+    frameworks: Frameworks = Frameworks()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -130,7 +130,12 @@ def _target(handler: logging.Handler) -> object:
 def _is_unreached(logger: logging.Logger) -> bool:
     if all(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
         return False
-    return not any(isinstance(h, CloudLoggingHandler) or _behind(h, set()) for h in _path(logger))
+    return not reaches_ours(logger)
+
+
+def reaches_ours(logger: logging.Logger) -> bool:
+    """Tell whether the records of a logger reach a handler of forklog."""
+    return any(isinstance(h, CloudLoggingHandler) or _behind(h, set()) for h in _path(logger))
 
 
 def _is_disabled(name: str, logger: logging.Logger) -> bool:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from helpers import python_path
+from helpers import check_python, python_path
 
 import forklog
 from forklog.diagnosis import Report, Severity
@@ -414,3 +414,24 @@ def test_a_timeout_that_is_none_is_refused(timeout: Any) -> None:
     """The message names the argument, its value and the rule."""
     with pytest.raises(OptionError, match=r"option timeout=.* must be a number of seconds > 0"):
         forklog.doctor(timeout)
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "plain"])
+def test_a_framework_without_a_middleware_is_noted(server: str) -> None:
+    """In a web server an imported framework is named until a middleware of forklog is made."""
+    done = check_python(f"""
+        import flask
+        from forklog.diagnosis.facts import Process, Role
+        from forklog.diagnosis.frameworks import judge_frameworks, look_at_frameworks
+        from forklog.middleware import WSGIMiddleware
+        process = Process(pid=1, role=Role(server={server!r}), python="", has_threads=True)
+        def codes():
+            found = look_at_frameworks(process)
+            return [f"{{f.code}}: {{f.remedy}}" for f in judge_frameworks(process, found)]
+        print(codes())
+        WSGIMiddleware(None)
+        print(codes())
+    """)
+    first, second = done.stdout.splitlines()
+    assert ("no-middleware: app.wsgi_app" in first) == (server == "gunicorn")
+    assert second == "[]"

@@ -10,7 +10,16 @@ import pytest
 
 from forklog.diagnosis.ends import ends_of
 from forklog.diagnosis.examine import judge
-from forklog.diagnosis.facts import Delivery, Ends, Handler, Neighbour, Process, Role, Routes
+from forklog.diagnosis.facts import (
+    Delivery,
+    Ends,
+    Frameworks,
+    Handler,
+    Neighbour,
+    Process,
+    Role,
+    Routes,
+)
 from forklog.diagnosis.finding import Severity
 from forklog.diagnosis.handlers import plain_options
 from forklog.diagnosis.report import Report
@@ -128,6 +137,8 @@ PROBLEMS = {
     },
     "second-shipper": {"reached": beside(STOCK, "ships")},
     "doubled": {"reached": routes(doubled=("shop",))},
+    "celery-root": {"reached": routes(frameworks=Frameworks(is_root_kept=True))},
+    "kept-loggers": {"reached": routes(frameworks=Frameworks(kept=("uvicorn.error",)))},
     "emulator-in-production": {
         "subject": process(**KUBERNETES),
         "way": delivery(endpoint="http://127.0.0.1:8085", endpoint_from="LOGGING_EMULATOR_HOST"),
