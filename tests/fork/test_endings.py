@@ -259,3 +259,18 @@ for number in range(10**6):
     print(json.dumps([len(logged), len(lost), max(lost.values(), default=0.0)]))  # noqa: T201 - with -s
     # A pass that waits for the processor on a busy machine comes on top of the latency.
     assert max(lost.values(), default=0.0) < latency + 0.8
+
+
+@pytest.mark.parametrize("flush", ["", "handler.flush()"], ids=["as it is", "flushed"])
+def test_exec_loses_what_no_flush_has_delivered(emulator: Emulator, flush: str) -> None:
+    """No hook runs before ``os.exec*``; a flush before it delivers, and the program has no thread.
+
+    The class of faults: an end that Python cannot see.
+    """
+    setup = SETUP.format(url=emulator.url, latency=60, timeout=SHUTDOWN_SECONDS)
+    program = f"import os; assert len(os.listdir('/proc/self/task')) == 1; os._exit({DONE})"
+    call = f"os.execv(sys.executable, [sys.executable, '-S', '-c', {program!r}])"
+    done = run_python(f"{setup}\nlogging.info('last')\n{flush}\n{call}", is_covered=False)
+    assert done.returncode == DONE, done.stderr
+    texts = [entry["textPayload"] for entry in emulator.entries()]
+    assert texts == (["first", "last"] if flush else ["first"])
