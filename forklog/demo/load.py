@@ -1,4 +1,4 @@
-"""Demo step 3, the load: requests to the server of step 2 until every worker has answered."""
+"""The load of the demo: requests to a server until every worker has answered."""
 
 from __future__ import annotations
 

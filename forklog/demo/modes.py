@@ -1,4 +1,4 @@
-"""Demo step 1, what is compared: the server modes, the handlers and where the example lies."""
+"""What the demo compares: the server modes, the handlers and where the example lies."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Demo step 2, a real uWSGI server: started from an ini file, asked for its workers, ended.
+"""A real uWSGI server: started from an ini file, asked for its workers, ended.
 
-The load of step 3 goes to its `url`. The tests of `tests/servers` start their servers with it too.
+The load goes to its `url`. The tests of `tests/servers` start their servers with it too.
 What a server is doing is read from what it prints, which is flushed line by line.
 """
 

@@ -1,4 +1,4 @@
-"""Demo step 6, the table: rows of step 5 as lines of text; pure."""
+"""The table of the demo: rows as lines of text; pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Demo step 4, the comparison: the app's own ledger against what the emulator shows; pure."""
+"""Compares the app's own ledger with what the emulator shows; pure."""
 
 from __future__ import annotations
 

@@ -186,6 +186,26 @@ def test_the_public_names_are_these() -> None:
     assert (_PACKAGE / "py.typed").exists()
 
 
+def test_only_public_packages_list_their_names() -> None:
+    """``__all__`` stands where users import from, and nowhere else."""
+    public = {"__init__", "testing/__init__", "middleware/__init__", "transports/base"}
+    public |= {"transports/google/__init__", "diagnosis/__init__", "emulator/__init__"}
+    listing = {
+        path.relative_to(_PACKAGE).with_suffix("").as_posix()
+        for path in _PACKAGE.rglob("*.py")
+        if re.search(r"^__all__\b", path.read_text(), re.MULTILINE)
+    }
+    assert listing == public
+
+
+def test_no_module_is_a_numbered_step() -> None:
+    """A module is called by what it does, not by its place in an order."""
+    heads = {path: ast.get_docstring(ast.parse(path.read_text())) for path in _MODULES.values()}
+    tools = [path for tool in _TOOLS for path in (_PACKAGE / tool).rglob("*.py")]
+    heads |= {path: ast.get_docstring(ast.parse(path.read_text())) for path in tools}
+    assert not [path for path, head in heads.items() if re.search(r"\bstep \d", head or "", re.I)]
+
+
 def test_an_import_costs_nothing_that_is_not_used() -> None:
     """Importing forklog loads neither Google's logging library nor a server; no thread starts."""
     done = check_python("""
