@@ -184,8 +184,8 @@ def test_a_dead_server_holds_up_no_end(site: GunicornSite) -> None:
     assert not site.logged() - site.last_resort()
 
 
-def test_the_readme_shows_the_example() -> None:
-    """The configuration in the README is that of the example, which the tests run."""
+def test_the_page_shows_the_example() -> None:
+    """The configuration on the page is that of the example, which the tests run."""
     example = (EXAMPLES / "gunicorn" / "gunicorn.conf.py").read_text()
     shown = example[example.index("logconfig_dict") :]
-    assert f"```python\n{shown}```" in (EXAMPLES.parent / "README.md").read_text()
+    assert f"```python\n{shown}```" in (EXAMPLES.parent / "docs" / "frameworks.md").read_text()
