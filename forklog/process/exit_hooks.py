@@ -45,6 +45,16 @@ def _leave_last() -> None:
             leaver.retire()
 
 
+class _AtExit:
+    """`_leave_last`, kept alive by `atexit` alone: Airflow has its tasks forget such callbacks."""
+
+    def __call__(self) -> None:
+        _leave_last()
+
+
+_at_exit: list[weakref.ref[_AtExit]] = []
+
+
 def _leave_threads() -> None:
     """Do so when the main thread has returned, unless other threads keep the process alive.
 
@@ -194,13 +204,17 @@ def register(leaver: Member) -> None:
         leaver.stop_when_idle()
     renew()
     server_hooks.connect(_leave)
-    if _is_hooked[0]:
+    if _is_hooked[0] and _at_exit[-1]() is not None:
         return
     main = threading.main_thread()
     if threading.current_thread() is main and not main.is_alive():
         # Exit callbacks run already; a new one would not. `logging.shutdown` is still to come.
         exit_deadline().is_ending = exit_deadline().is_over = True
-    atexit.register(_leave_last)
+    last = _AtExit()
+    _at_exit[:] = [weakref.ref(last)]
+    atexit.register(last)
+    if _is_hooked[0]:
+        return
     # Children of multiprocessing skip atexit, but they end the threading module. It is CPython's
     # own hook for concurrent.futures, present since 3.9.
     hook = getattr(threading, "_register_atexit", None)

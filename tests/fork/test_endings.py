@@ -70,6 +70,15 @@ ENDS = {
         ),
         DONE,
     ),
+    "a child that forgets its atexit callbacks, as Airflow's tasks": (
+        (
+            "child = os.fork()\n"
+            "if not child:\n"
+            "    atexit._clear(); logging.info('last'); atexit._run_exitfuncs(); os._exit(0)\n"
+            f"os.waitpid(child, 0); os._exit({DONE})"
+        ),
+        DONE,
+    ),
     "a daemon thread that goes on logging": (
         (
             "def chatter():\n"
