@@ -159,6 +159,18 @@ class OverridableHandler(logging.Handler, metaclass=Watched):
         _watched[id(copy)] = copy
         return copy
 
+    def __reduce_ex__(self, _protocol: object) -> Any:
+        """Refuse to be pickled, as each handler of logging does, and say what works.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(
+            f"a {type(self).__name__} cannot be pickled, because its thread and its entries belong "
+            "to this process; pass the logger, which is pickled by its name, and configure "
+            "logging in the other process as here"
+        )
+
     def createLock(self) -> None:  # noqa: N802 - the name logging gives it
         """Have a lock that is taken for an overridden ``emit`` alone: `handle` needs none."""
         self.lock = HandlerLock()  # type: ignore[assignment]

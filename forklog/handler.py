@@ -125,6 +125,10 @@ class CloudLoggingHandler(StockSurface):
         copy._encoder = copy._new_encoder(lambda: self.project_id)
         return copy
 
+    def __deepcopy__(self, _memo: object) -> CloudLoggingHandler:
+        """Return what `copy.copy` does: a pipeline belongs to its process, and is not copied."""
+        return self.__copy__()
+
     flushOnClose = False  # noqa: N815 - logging's name: close delivers, so it need not flush before
 
     def handle(self, record: logging.LogRecord) -> Any:

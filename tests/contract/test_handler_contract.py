@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import copy
 import logging
+import pickle
 import threading
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -223,6 +224,23 @@ def test_a_lock_of_a_subclass_is_left_alone(forklog_transport: FakeTransport) ->
     handler.handle(_record())
     assert held == [True]
     assert _texts(handler, forklog_transport) == ["hello"]
+    handler.close()
+
+
+def test_a_deep_copy_delivers_and_a_pickle_is_refused(forklog_transport: FakeTransport) -> None:
+    """`copy.deepcopy` shares the pipeline; `pickle` is refused by a text that names the remedy."""
+    handler = CloudLoggingHandler(project="p", transport=forklog_transport)
+    twin = copy.deepcopy({"handlers": [handler]})["handlers"][0]
+    assert twin is not handler
+    twin.handle(_record("by the copy"))
+    assert _texts(handler, forklog_transport) == ["by the copy"]
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(TypeError, match=r"cannot be pickled.*pass the logger"):
+            pickle.dumps(handler, protocol)
+    logger = logging.getLogger("pickled")
+    logger.addHandler(handler)
+    assert pickle.loads(pickle.dumps(logger)) is logger  # noqa: S301 - ours
+    logger.removeHandler(handler)
     handler.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -60,6 +61,64 @@ def test_pools(forks: Forks, method: str) -> None:
         latency=30,
     )
     forks.check_every_record_once()
+
+
+def test_the_default_start_method(forks: Forks) -> None:
+    """Processes deliver by the method that a Python has by default: forkserver from 3.14 on."""
+    forks.run(
+        """
+        import multiprocessing, sys
+        from concurrent.futures import ProcessPoolExecutor
+        from stage import log, work
+
+        log()
+        children = [multiprocessing.Process(target=work, args=(2,)) for _ in range(4)]
+        for child in children:
+            child.start()
+        for child in children:
+            child.join(30)
+            assert child.exitcode == 0, child
+        with ProcessPoolExecutor(2) as executor:
+            list(executor.map(work, [1] * 20))
+        wanted = "forkserver" if sys.version_info >= (3, 14) else "fork"
+        assert multiprocessing.get_start_method() == wanted
+        log()
+    """,
+        latency=30,
+    )
+    forks.check_every_record_once()
+
+
+@pytest.mark.skipif(
+    sys.version_info < (3, 14), reason="Python 3.14 brought InterpreterPoolExecutor"
+)
+def test_a_pool_of_interpreters(forks: Forks) -> None:
+    """Its interpreters log by a queue, as they cannot import forklog; every record arrives once."""
+    forks.run(
+        """
+        import uuid
+        from concurrent import interpreters
+        from concurrent.futures import InterpreterPoolExecutor
+        from logging.handlers import QueueListener
+        from in_interpreter import configure, work
+        from stage import handler, log, write_down
+
+        log()
+        queue = interpreters.create_queue()
+        listener = QueueListener(queue, handler)
+        listener.start()
+        names = [uuid.uuid4().hex for _ in range(20)]
+        with InterpreterPoolExecutor(2, initializer=configure, initargs=(queue,)) as executor:
+            answers = set(executor.map(work, names))
+        listener.stop()
+        for name in names:
+            write_down(name)
+        (answer,) = answers
+        assert answer == "module orjson.orjson does not support loading in subinterpreters", answer
+        log()
+    """
+    )
+    forks.check_every_record_once(processes=1)
 
 
 def test_processes_started_by_another_thread(forks: Forks) -> None:
