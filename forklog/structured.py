@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import orjson
 
@@ -50,7 +50,8 @@ _TAKEN = frozenset([
     *_NAMES.values(), _LABELS, "timestamp", "timestampSeconds", "timestampNanos",
     f"{_OF_GOOGLE}insertId", f"{_OF_GOOGLE}operation",
 ])  # fmt: skip
-_REMEDY = "known are: json_encoder_cls, labels, level, project_id, stream"
+_SHARED = frozenset(["extra_fields", "process_labels", "service"])
+_REMEDY = f"known are: json_encoder_cls, labels, level, project_id, stream, {', '.join(_SHARED)}"
 
 
 class StructuredLogHandler(logging.StreamHandler):  # type: ignore[type-arg]
@@ -69,6 +70,7 @@ class StructuredLogHandler(logging.StreamHandler):  # type: ignore[type-arg]
         project_id: completes the traces of requests; ``GOOGLE_CLOUD_PROJECT`` if None.
         json_encoder_cls: a `json.JSONEncoder`, for payloads that are mappings.
         level: as in `logging.Handler`; a name in any letters.
+        **options: ``extra_fields``, ``process_labels``, ``service`` of `CloudLoggingHandler`.
 
     Raises:
         OptionError: an option is unknown or has a value that cannot work.
@@ -84,11 +86,11 @@ class StructuredLogHandler(logging.StreamHandler):  # type: ignore[type-arg]
         project_id: str | None = None,
         json_encoder_cls: type[json.JSONEncoder] | None = None,
         level: int | str = logging.NOTSET,
-        **unknown: NoReturn,
+        **options: Any,
     ) -> None:
         """Check the options; opens nothing."""
-        for name, value in dict[str, object](unknown).items():
-            raise OptionError(name, Hidden(value), "is not an option", _REMEDY)
+        for name in options.keys() - _SHARED:
+            raise OptionError(name, Hidden(options[name]), "is not an option", _REMEDY)
         check_project(project_id)
         super().__init__(sys.__stdout__ if stream is None else stream)
         self.setLevel(check_level("level", level))
@@ -104,7 +106,7 @@ class StructuredLogHandler(logging.StreamHandler):  # type: ignore[type-arg]
             self._given_labels,
             lambda: self.project_id,
             context=Context(SOURCES),
-            additions=additions_of(Options()),
+            additions=additions_of(Options(labels=self._given_labels, **options)),
         )
 
     def createLock(self) -> None:  # noqa: N802 - the name logging gives it
@@ -177,6 +179,9 @@ class StructuredLogHandler(logging.StreamHandler):  # type: ignore[type-arg]
         return copy
 
     def _entries_of(self, record: logging.LogRecord) -> list[bytes]:
+        if self._pid != pid():  # forked: ids and labels of its own
+            self._ids, self._pid = InsertIds(), pid()
+            self._encoder.forget_process()
         with contextlib.suppress(Exception):
             item = self._encoder.encode_strict(record, self._opening, is_formatted=True)
             if item is not None:
@@ -186,8 +191,6 @@ class StructuredLogHandler(logging.StreamHandler):  # type: ignore[type-arg]
 
     def _opening(self) -> bytes:
         """Return the start of an entry; the ids tell the pieces of a split text apart."""
-        if self._pid != pid():
-            self._ids, self._pid = InsertIds(), pid()
         return self._ids.opening()
 
     def _line_of(self, entry: bytes) -> str:
@@ -220,9 +223,7 @@ class StructuredLogHandler(logging.StreamHandler):  # type: ignore[type-arg]
         written = write_lines(descriptor, data, _PATIENCE_SECONDS)
         self._is_torn = 0 < written < len(data) or (self._is_torn and not written)
         if written < len(data):
-            raise OSError(
-                f"{written} of {len(data)} bytes of a line could be written to the stream"
-            )
+            raise OSError(f"{written} of {len(data)} bytes of a line could be written")
 
     def _withhold(
         self, record: logging.LogRecord, shown: logging.LogRecord, stage: str, error: Exception

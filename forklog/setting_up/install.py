@@ -11,7 +11,9 @@ from forklog.errors import Hidden, OptionError
 from forklog.handler import CloudLoggingHandler
 from forklog.option_checks import check_level
 from forklog.setting_up.known_loggers import KEPT_OUT, attach, connect_celery, keep_out
+from forklog.setting_up.outputs import check_output, is_printed, options_of_lines, unknown_of
 from forklog.setting_up.uncaught import log_uncaught
+from forklog.structured import StructuredLogHandler
 
 
 @dataclass(frozen=True)
@@ -37,24 +39,29 @@ _last: list[Setup] = []  # at most one
 
 
 def setup(
-    *, level: int | str = "INFO", replace: bool = False, uncaught: bool = False, **options: Any
+    *,
+    level: int | str = "INFO",
+    output: str = "auto",
+    replace: bool = False,
+    uncaught: bool = False,
+    **options: Any,
 ) -> Setup:
     """Send what this process logs to Cloud Logging, by one handler on the root logger.
 
     Call it once, after the imports of frameworks and before the first record. It also adds the
-    handler to the loggers of uvicorn, gunicorn, Django, Flask, aiohttp, RQ and celery that do not
-    reach the root logger, has celery leave it there, and keeps the loggers of Google's clients out,
-    as the stock handler's ``setup_logging`` does. Does no network and starts no thread. Not for
-    signal handlers.
+    handler to the loggers of uvicorn, gunicorn, Django, aiohttp, RQ and celery that do not reach
+    the root logger, and keeps the loggers of Google's clients out, as the stock handler's
+    ``setup_logging`` does. Does no network, starts no thread. Not for signal handlers.
 
     A second call with equal arguments returns the same result. After ``dictConfig`` has removed the
     handler, a call sets up anew.
 
     Args:
         level: of the root logger.
+        output: ``api``; ``stdout``, lines of JSON for an agent; or ``auto``: stdout on Cloud Run,
+            Cloud Functions and GKE, the API elsewhere (docs/setup.md has the exceptions).
         replace: whether the handlers that the root logger has are removed from it; else they stay.
-        uncaught: whether exceptions that nothing catches are logged, in the main thread and others,
-            before they are printed.
+        uncaught: whether exceptions that nothing catches are logged, of all threads.
         **options: those of `CloudLoggingHandler`.
 
     Returns:
@@ -64,27 +71,46 @@ def setup(
         OptionError: an option cannot work; an earlier call had other arguments; or the root logger
             has a handler of forklog already, by which each record would be sent twice.
     """
-    given = {"level": level, "replace": replace, "uncaught": uncaught, **options}
+    given = {"level": level, "output": output, "replace": replace, "uncaught": uncaught, **options}
     if _last and _last[0].is_in_effect():
         _check_equal(_last[0].given, given)
-        return _last[0]
-    number, root = check_level("level", level), logging.getLogger()
-    _check_single(root, replace=replace)
-    handler = CloudLoggingHandler(**options)
-    lines = _install(root, handler, number, replace=replace)
-    if uncaught:
-        lines.append(log_uncaught())
-    _last[:] = [Setup(handler, tuple(lines), given)]
+    else:
+        _last[:] = [_set_up(given, options)]
     return _last[0]
 
 
+def _set_up(given: Mapping[str, Any], options: Mapping[str, Any]) -> Setup:
+    level, output, replace = given["level"], given["output"], given["replace"]
+    number, root = check_level("level", level), logging.getLogger()
+    check_output(output)
+    _check_single(root, replace=replace)
+    handler, where = _built(output, options)
+    lines = _install(root, handler, number, where, replace=replace)
+    if given["uncaught"]:
+        lines.append(log_uncaught())
+    return Setup(handler, tuple(lines), given)
+
+
+def _built(output: str, options: Mapping[str, Any]) -> tuple[logging.Handler, str]:
+    """Build the handler; return it with where it sends records, for people."""
+    if not is_printed(output, options):
+        handler = CloudLoggingHandler(**options)
+        return handler, f"to log {handler.name}"
+    if unknown_of(options):
+        CloudLoggingHandler(**options)  # which refuses it by its name
+    used, unused = options_of_lines(options)
+    text = "to stdout as lines of JSON, which the platform's agent collects"
+    more = f"; not used there: {', '.join(unused)}" if unused else ""
+    return StructuredLogHandler(**used), text + more
+
+
 def _install(
-    root: logging.Logger, handler: CloudLoggingHandler, level: int, *, replace: bool
+    root: logging.Logger, handler: logging.Handler, level: int, where: str, *, replace: bool
 ) -> list[str]:
     removed = list(root.handlers) if replace else []
     root.handlers[:] = [*(h for h in root.handlers if h not in removed), handler]
     root.setLevel(level)
-    lines = [f"root logger: {logging.getLevelName(level)} and above to log {handler.name}"]
+    lines = [f"root logger: {logging.getLevelName(level)} and above {where}"]
     if removed:
         lines.append(f"removed from the root logger: {', '.join(map(repr, removed))}")
     attached = attach(handler)
@@ -99,7 +125,8 @@ def _install(
 
 def _check_single(root: logging.Logger, *, replace: bool) -> None:
     for handler in root.handlers:
-        if isinstance(handler, CloudLoggingHandler) and not replace:
+        is_ours = isinstance(handler, (CloudLoggingHandler, StructuredLogHandler))
+        if is_ours and not replace:
             rule = f"the root logger has a handler of forklog already: {handler!r}"
             raise OptionError("replace", replace, rule, "configure only once, or give replace=True")
 

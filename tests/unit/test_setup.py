@@ -13,6 +13,7 @@ from helpers import check_python
 
 import forklog
 from forklog.setting_up.everywhere import DROP_REASONS, GAUGES
+from forklog.setting_up.outputs import _is_googles_machine
 from forklog.testing import FakeTransport, Hang
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -223,3 +224,78 @@ def test_a_wrong_option_changes_nothing(option: str) -> None:
     with pytest.raises(forklog.OptionError):
         forklog.setup(transport=transport, project="p", **{option: "nonsense"})
     assert logging.getLogger().handlers == before
+
+
+_PLATFORMS: dict[str, dict[str, str]] = {
+    "Cloud Run": {"K_SERVICE": "s", "K_REVISION": "r", "K_CONFIGURATION": "c"},
+    "Functions": {"FUNCTION_TARGET": "t", "FUNCTION_SIGNATURE_TYPE": "http", "K_SERVICE": "s"},
+}
+_KINDS = """
+    done = forklog.setup(project="p"{more})
+    print(json.dumps([type(done.handler).__name__, str(done)]))
+"""
+
+
+@pytest.mark.parametrize("platform", _PLATFORMS)
+def test_lines_where_an_agent_collects_them(platform: str) -> None:
+    """On Cloud Run and Functions records are printed, unless something asks for the API."""
+    environ = {"LOGGING_EMULATOR_HOST": "", **_PLATFORMS[platform]}
+    wants_api = (', endpoint="http://127.0.0.1:1"', ', output="api"', ", transport=wire")
+    for more in ("", ', output="stdout"', *wants_api):
+        done = check_python(_HEAD + _KINDS.replace("{more}", more), env=environ)
+        kind, text = json.loads(done.stdout.splitlines()[-1])
+        assert kind == ("CloudLoggingHandler" if more in wants_api else "StructuredLogHandler")
+        assert ("lines of JSON" in text) == (kind == "StructuredLogHandler")
+    environ["LOGGING_EMULATOR_HOST"] = "127.0.0.1:1"
+    done = check_python(_HEAD + _KINDS.replace("{more}", ""), env=environ)
+    assert "CloudLoggingHandler" in done.stdout
+
+
+def test_no_lines_elsewhere() -> None:
+    """A pod of a cluster that is not Google's sends to the API."""
+    environ = {"LOGGING_EMULATOR_HOST": "", "KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+    done = check_python(_HEAD + _KINDS.replace("{more}", ""), env=environ)
+    assert ("StructuredLogHandler" in done.stdout) == _is_googles_machine()
+
+
+def test_lines_have_what_the_options_add() -> None:
+    """Fields, labels of the process and the service are in the lines, a child's own in its own."""
+    done = check_python(
+        _HEAD
+        + """
+    import os
+    done = forklog.setup(output="stdout", project="p", extra_fields=True, process_labels=True,
+                         service="shop", max_latency=1, log_name="unused")
+    assert "not used there: log_name, max_latency" in str(done), str(done)
+    def log():
+        logging.info("one", extra={"user": 7})
+        try:
+            raise ValueError
+        except ValueError:
+            logging.exception("two")
+    log()
+    if not os.fork():
+        log()
+        os._exit(DONE)
+    os.wait()
+    print(os.getpid())
+    assert forklog.flush() and not forklog.stats()
+    """
+    )
+    *lines, pid = done.stdout.splitlines()
+    rows = [json.loads(line) for line in lines]
+    labels = [row["logging.googleapis.com/labels"] for row in rows]
+    assert [label["process_id"] == pid for label in labels] == [True, True, False, False]
+    assert [row.get("user") for row in rows] == [7, None] * 2
+    assert [row.get("serviceContext") for row in rows] == [None, {"service": "shop"}] * 2
+
+
+@pytest.mark.parametrize(
+    "options", [{"output": "file"}, {"output": "stdout", "max_latency": "x"},
+                {"output": "stdout", "unknown": 1}],
+    ids=str,
+)  # fmt: skip
+def test_wrong_options_of_an_output_are_refused(options: dict[str, Any]) -> None:
+    """Options that stdout does not use are checked all the same."""
+    with pytest.raises(forklog.OptionError):
+        forklog.setup(**options)
