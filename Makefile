@@ -15,7 +15,7 @@ find_python = { python$(1) -c 'import sys; print(sys.executable)' 2>/dev/null ||
     ls "$$(pyenv root)"/versions/$(1).*/bin/python 2>/dev/null | sort -V | tail -n 1 | grep .; }; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-all versions soak bench run-bench bench-check run-bench-check lint format wheel clean
+.PHONY: help demo test test-long test-all versions docs release-check soak bench run-bench bench-check run-bench-check lint format wheel clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,13 @@ format: $(VENV)/.dev ## format the code and sort the imports
 	@$(BIN)/ruff check --select I --fix .
 	@$(BIN)/ruff format .
 
+docs: $(VENV)/.docs ## build the documentation site into site/, offline, with all links checked
+	@echo "==> building the documentation"
+	@$(BIN)/zensical build --strict --clean
+
+release-check: $(VENV)/.dev ## build sdist and wheel, check their metadata, install each alone, run the demo
+	@.ci/release-check $(BIN)/python
+
 wheel: $(VENV)/.dev ## build the wheel into dist/
 	@echo "==> building the wheel"
 	@rm -rf dist
@@ -81,7 +88,7 @@ wheel: $(VENV)/.dev ## build the wheel into dist/
 	@ls dist/*.whl
 
 clean: ## remove what the other commands made
-	@rm -rf .pythons .venv .venv-3.* .venv-bench dist build .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .pythons .venv .venv-3.* .venv-bench dist build site .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One virtual environment; each stamp adds one extra to it, again when pyproject.toml changed.
