@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 INVALID_ARGUMENT: Final = 3
 NOT_FOUND: Final = 5
 PERMISSION_DENIED: Final = 7
+RESOURCE_EXHAUSTED: Final = 8
 
 # google.rpc.Code: number -> (HTTP status, name), as google/rpc/code.proto maps them.
 _CODES: Final[Mapping[int, tuple[int, str]]] = {
@@ -84,6 +85,43 @@ def partial_errors(failed: Mapping[int, ApiError]) -> ApiError:
         },
     }
     return ApiError(first.message, first.code, [detail])
+
+
+# unit -> metric and limit by the names of the console, then by those of `ErrorInfo`.
+_QUOTAS: Final[Mapping[str, tuple[str, str, str, str]]] = {
+    "requests": (
+        "Write requests",
+        "Write requests per minute",
+        "logging.googleapis.com/write_requests",
+        "WriteRequestsPerMinutePerProject",
+    ),
+    "bytes": (
+        "Log write bytes",
+        "Log write bytes per minute per region",
+        "logging.googleapis.com/log_write_bytes",
+        "LogWriteBytesPerMinutePerProjectPerRegion",
+    ),
+}
+
+
+def quota_error(unit: str, per_minute: int) -> ApiError:
+    """Return the error for a write above a quota of the project, by "requests" or "bytes"."""
+    metric, limit, metric_id, limit_id = _QUOTAS[unit]
+    service, consumer = "logging.googleapis.com", "project_number:1"
+    text = f"Quota exceeded for quota metric '{metric}' and limit '{limit}' of service '{service}'"
+    detail = {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": "RATE_LIMIT_EXCEEDED",
+        "domain": "googleapis.com",
+        "metadata": {
+            "consumer": "projects/1",
+            "service": service,
+            "quota_metric": metric_id,
+            "quota_limit": limit_id,
+            "quota_limit_value": str(per_minute),
+        },
+    }
+    return ApiError(f"{text} for consumer '{consumer}'.", RESOURCE_EXHAUSTED, [detail])
 
 
 def status_body(

@@ -26,14 +26,15 @@ Control (never hit by faults)
   POST   /emulator/faults         arm a fault (JSON, below)
   DELETE /emulator/faults         disarm all, let hanging calls go
 
-Faults hit calls below /v2/; without "count" they stay until cleared. All but "outage" and "refuse"
-take "on": "any" (default), "write" or "list".
+Faults hit calls below /v2/; without "count" they stay until cleared. All but "outage", "quota" and
+"refuse" take "on": "any" (default), "write" or "list".
   {{"kind": "delay", "seconds": 0.5, "count": 3}}
   {{"kind": "status", "status": 503, "count": 3, "retry_after": 1, "body": "text or JSON object"}}
   {{"kind": "drop", "count": 1, "when": "before" or "after" it is stored}}
   {{"kind": "hang", "count": 1, "when": "before" or "after" it is stored}}
   {{"kind": "idle_close"}}         close each connection right after its answer, unannounced
   {{"kind": "refuse", "index": 0, "count": 1, "code": 3 or 7}}
+  {{"kind": "quota", "per_second": 50, "unit": "requests" or "bytes"}}   429 to writes above it
   {{"kind": "outage", "seconds": 2}}   refuse and break connections for so long
 """
 

@@ -14,6 +14,7 @@ __all__ = [
     "Envelope",
     "EnvelopeConnection",
     "Kind",
+    "Quota",
     "Transport",
     "Verdict",
     "WireError",
@@ -32,6 +33,16 @@ class Kind(enum.Enum):
     """The request as a whole was refused: send its halves to find the entry."""
     BLOCKED = "blocked"
     """Nothing can be delivered until a person grants or repairs something: retry slowly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """A quota of the project that refused a request for now."""
+
+    name: str = ""
+    """As the server calls it, such as ``Write requests per minute``; empty where it names none."""
+    is_of_bytes: bool = False
+    """It counts bytes: smaller requests may pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +65,8 @@ class Verdict:
     """The entries were written to stderr in place of the server."""
     repeats: int = 0
     """Further requests that the attempt took, such as one with a renewed token."""
+    quota: Quota | None = None
+    """The quota that refused the request, where the answer was 429."""
 
 
 class WireError(ForklogError):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from forklog.stderr.printable import printable
 from forklog.transports.base import Kind, Verdict
+from forklog.transports.quota import quota_of
 
 # Statuses that pass by themselves: 408, 409 (ABORTED), 429 (quota) and those of the server.
 _PASSING = frozenset({408, 409, 429, 499})
@@ -59,7 +60,15 @@ def judge(answer: Answer, count: int) -> Verdict:
     if answer.status in _PASSING or answer.status >= 500:  # noqa: PLR2004
         # Zero seconds is no order to hammer: the backoff decides then.
         delay, is_of_content = answer.retry_after or None, answer.status != _TOO_MANY
-        return Verdict(Kind.RETRY, reason, delay=delay, answer=reason, is_of_content=is_of_content)
+        quota = quota_of(error) if answer.status == _TOO_MANY else None
+        return Verdict(
+            Kind.RETRY,
+            reason,
+            delay=delay,
+            answer=reason,
+            is_of_content=is_of_content,
+            quota=quota,
+        )
     if answer.status in (_BAD_REQUEST, _TOO_LARGE) and not _is_of_envelope(error.get("message")):
         if count > 1:
             return Verdict(Kind.HALVE, reason, answer=reason)

@@ -208,6 +208,9 @@ def test_faults_hit_the_calls_they_are_for(emulator: Emulator, write: Send, call
         ("refuse", {"index": "x"}, "index='x': must be an index"),
         ("hang", {"seconds": 1}, "seconds=1: hang has no such option"),
         ("idle_close", {"on": "all"}, "on='all': must be 'any', 'write' or 'list'"),
+        ("quota", {}, "per_second is missing: quota needs it, a number above 0"),
+        ("quota", {"per_second": 0}, "per_second=0: must be a number above 0"),
+        ("quota", {"per_second": 1, "unit": "entries"}, "unit='entries': must be 'requests' or"),
     ],
 )
 def test_a_wrong_fault_is_refused(
@@ -218,6 +221,48 @@ def test_a_wrong_fault_is_refused(
         emulator.fault(kind, **options)
     assert str(caught.value).startswith(text)
     assert emulator.faults() == []
+
+
+def test_a_quota_of_requests_refuses_what_is_above_it(emulator: Emulator, write: Send) -> None:
+    """Writes above the quota get 429 with its name, as the API words it; clearing it ends that."""
+    emulator.fault("quota", per_second=0.01)
+    assert write(ENTRY)[0] == 200
+    status, answer = write(ENTRY)
+    error = answer["error"]
+    assert (status, error["status"]) == (429, "RESOURCE_EXHAUSTED")
+    assert "quota metric 'Write requests' and limit 'Write requests per minute'" in error["message"]
+    assert error["details"][0]["reason"] == "RATE_LIMIT_EXCEEDED"
+    assert error["details"][0]["metadata"]["quota_limit_value"] == "1"
+    assert emulator.stats()["entries_stored"] == 1
+    emulator.clear_faults()
+    assert write(ENTRY)[0] == 200
+
+
+def test_a_quota_of_bytes_counts_the_body(emulator: Emulator, write: Send) -> None:
+    """A write larger than a second's bytes passes a full bucket, and then none does for long."""
+    emulator.fault("quota", per_second=20, unit="bytes")
+    assert write(ENTRY)[0] == 200
+    status, answer = write(ENTRY)
+    assert status == 429
+    assert "Log write bytes per minute per region" in answer["error"]["message"]
+
+
+def test_a_quota_comes_back_with_time(
+    emulator: Emulator, write: Send, eventually: Eventually
+) -> None:
+    """After a refusal the same write is taken once there are tokens again."""
+    emulator.fault("quota", per_second=2)
+    statuses = [write(ENTRY)[0] for _ in range(4)]
+    assert 429 in statuses
+    eventually(lambda: write(ENTRY)[0] == 200)
+
+
+def test_a_quota_refuses_no_listing(emulator: Emulator, write: Send) -> None:
+    """Only writes count; reading has its own quota, which the emulator does not have."""
+    emulator.fault("quota", per_second=0.01)
+    assert write(ENTRY)[0] == 200
+    assert write(ENTRY)[0] == 429
+    assert len(list(emulator.entries())) == 1
 
 
 def test_a_fault_that_is_no_object_is_refused(call: Send) -> None:

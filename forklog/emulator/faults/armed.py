@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from forklog.emulator.faults.tokens import Tokens
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -30,12 +32,14 @@ class Fault:
         kind: one of the keys of `KINDS`.
         options: its options, all checked.
         left: how many calls it will still hit; None is until cleared.
+        tokens: what is left of a quota.
 
     """
 
     kind: str
     options: dict[str, Any]
     left: int | None
+    tokens: Tokens | None = None
 
     def shown(self) -> dict[str, Any]:
         """Return the fault as it was asked for, with what is left of its count."""
@@ -73,6 +77,11 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "retry_after": _SECONDS,
     "body": ("a text or a JSON object", lambda v: isinstance(v, (str, dict))),
     "index": ("an index of an entry, from 0", lambda v: type(v) is int and v >= 0),
+    "per_second": (
+        "a number above 0",
+        lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and 0 < v < 10**12,
+    ),
+    "unit": ("'requests' or 'bytes'", _one_of("requests", "bytes")),
     "code": ("3 (INVALID_ARGUMENT) or 7 (PERMISSION_DENIED)", _one_of(3, 7)),
 }
 
@@ -85,6 +94,7 @@ KINDS: Final[Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]]] = {
     "idle_close": ((), {"on": "any"}),
     "refuse": (("index",), {"on": WRITE, "code": 3}),
     "outage": (("seconds",), {}),
+    "quota": (("per_second",), {"unit": "requests"}),
 }
 
 
@@ -113,6 +123,17 @@ class Faults:
     def take_all(self, call: str, kind: str) -> list[Fault]:
         """Return every fault of the kind that hits such a call, using each up by one."""
         return [self._use(fault) for fault in [*self._armed] if _hits(fault, call, (kind,))]
+
+    def over_quota(self, size: int) -> Fault | None:
+        """Return the quota that refuses a write of so many bytes; else book it at all of them."""
+        quotas = [(f, f.tokens) for f in self._armed if f.tokens is not None]
+        needs = [(f, t, size if f.options["unit"] == "bytes" else 1) for f, t in quotas]
+        refusing = next((f for f, tokens, need in needs if not tokens.has(need)), None)
+        if refusing is not None:
+            return self._use(refusing)
+        for _, tokens, need in needs:
+            tokens.take(need)
+        return None
 
     def shown(self) -> list[dict[str, Any]]:
         """Return all armed faults."""
@@ -151,7 +172,8 @@ def _read(spec: object) -> Fault:
             msg = f"{name} is missing: {kind} needs it, {_RULES[name][0]}"
             raise WrongFaultError(msg)
     left = given.pop("count", None)
-    return Fault(kind, {**optional, **given}, left)
+    tokens = Tokens(given["per_second"]) if kind == "quota" else None
+    return Fault(kind, {**optional, **given}, left, tokens)
 
 
 def _shown(value: object) -> str:

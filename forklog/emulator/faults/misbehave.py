@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 import orjson
 from aiohttp import web
 
-from forklog.emulator.errors import ApiError, status_body
+from forklog.emulator.errors import ApiError, quota_error, status_body
+from forklog.emulator.faults.armed import WRITE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -50,7 +51,7 @@ class Misbehaviour:
             await self._wait(delay.options["seconds"])
         ending = self._take(call, *_ENDINGS)
         if ending is None:
-            response = await answer()
+            response = await self._over_quota(request, call) or await answer()
         elif ending.kind == "status":
             response = _status(ending)
         else:
@@ -58,6 +59,16 @@ class Misbehaviour:
         if self._take(call, "idle_close"):
             await _send_and_close(request, response)
         return response
+
+    async def _over_quota(self, request: web.Request, call: str) -> web.Response | None:
+        """Return the answer of the quota that refuses this write, if one does."""
+        if call != WRITE:
+            return None
+        fault = self._faults.over_quota(len(await request.read()))
+        if fault is None:
+            return None
+        self._counts.faults += 1
+        return _refused_by_quota(fault)
 
     def refusals(self, call: str) -> dict[int, ApiError]:
         """Return the entries of this write that are to be refused, by index."""
@@ -94,6 +105,16 @@ class Misbehaviour:
         # A caller that gave up while the call hung has sent it again since: to handle it, too,
         # would be a fault that was not armed.
         return response if is_gone or fault.options["when"] == "after" else await answer()
+
+
+def _refused_by_quota(fault: Fault) -> web.Response:
+    error = quota_error(fault.options["unit"], round(fault.options["per_second"] * 60))
+    return web.Response(
+        status=error.http_status,
+        body=error.body(),
+        content_type="application/json",
+        charset="utf-8",
+    )
 
 
 def _status(fault: Fault) -> web.Response:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from forklog.delivery.sending.backoff import backoff
-from forklog.transports.base import Kind, WireError, verdict_of
+from forklog.transports.base import Kind, Quota, WireError, verdict_of
 from forklog.transports.http_verdict import Answer, Place, judge
 
 _TYPE = "type.googleapis.com/google.logging.v2.WriteLogEntriesPartialErrors"
@@ -54,6 +54,46 @@ def test_passing_statuses_are_retried(status: int) -> None:
     verdict = judge(Answer(status), 3)
     assert verdict.kind is Kind.RETRY
     assert str(status) in verdict.reason
+
+
+_INFO = {
+    "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+    "metadata": {
+        "quota_limit": "LogWriteBytesPerMinute",
+        "quota_metric": "logging.googleapis.com/log_write_bytes",
+    },
+}
+_TEXT = "Quota exceeded for quota metric 'Write requests' and limit 'Write requests per minute' of"
+
+
+@pytest.mark.parametrize(
+    ("error", "quota"),
+    [
+        ({"message": _TEXT}, Quota("Write requests per minute")),
+        (
+            {"message": "no", "details": [None, {}, _INFO]},
+            Quota("LogWriteBytesPerMinute", is_of_bytes=True),
+        ),
+        (
+            {"message": _TEXT, "details": [_INFO]},
+            Quota("Write requests per minute", is_of_bytes=True),
+        ),
+        ({"details": [{**_INFO, "metadata": 7}]}, Quota()),
+        ({"message": 7, "details": 7}, Quota()),
+        ({}, Quota()),
+    ],
+)
+def test_a_429_names_the_quota(error: dict[str, object], quota: Quota) -> None:
+    """By its text, as the console calls it, else by `ErrorInfo`; whatever the body is."""
+    answer = Answer(429, json.dumps({"error": error}).encode())
+    assert judge(answer, 3).quota == quota
+
+
+def test_only_a_429_speaks_of_a_quota() -> None:
+    """Another failure has none, even if its text is that of a quota."""
+    body = json.dumps({"error": {"message": _TEXT}}).encode()
+    assert judge(Answer(503, body), 3).quota is None
+    assert judge(Answer(429, b"<html>"), 3).quota == Quota()
 
 
 def test_retry_after_is_obeyed() -> None:
