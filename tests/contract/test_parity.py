@@ -483,6 +483,16 @@ def test_the_diagnostic_entry(
     assert len(theirs) == 2
 
 
+def test_the_handler_is_no_stream_handler(make_pair: Callable[..., Pair]) -> None:
+    """The stock handler has a stream that it never writes to, and a filter of its own."""
+    ours, theirs = make_pair().handlers
+    assert isinstance(theirs, logging.StreamHandler)
+    assert not isinstance(ours, logging.StreamHandler)
+    assert not hasattr(ours, "stream")
+    assert [type(f) for f in theirs.filters] == [CloudLoggingFilter]
+    assert ours.filters == []
+
+
 @pytest.mark.parametrize("kind", [SyncTransport, type("Own", (SyncTransport,), {})])
 def test_other_transports_are_refused(kind: Any) -> None:
     """Another class of google's in transport= is refused at construction."""

@@ -308,6 +308,13 @@ DIFFERENCES = (
         shown_by="test_the_diagnostic_entry",
     ),
     Difference(
+        "what the handler is",
+        "a `logging.StreamHandler` with `stream`, and a `CloudLoggingFilter` among its filters",
+        "a `logging.Handler` without a stream and without a filter",
+        "it writes to no stream, and finds out by itself what the filter finds",
+        shown_by="test_the_handler_is_no_stream_handler",
+    ),
+    Difference(
         "`transport=` of another class than `BackgroundThreadTransport`",
         "makes one",
         "`OptionError`",
