@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import ipaddress
 import os
 import re
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -81,7 +83,7 @@ async def _serve(make: Callable[[], Server], args: argparse.Namespace) -> int:
     parent = os.getppid()  # read before we print that we listen, after which it may end
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
+        _on_signal(loop, number, stopped)
     server = make()
     try:
         port = await server.start()
@@ -93,6 +95,15 @@ async def _serve(make: Callable[[], Server], args: argparse.Namespace) -> int:
     finally:
         await server.stop()
     return 0
+
+
+def _on_signal(
+    loop: asyncio.AbstractEventLoop, number: signal.Signals, stopped: asyncio.Event
+) -> None:
+    try:
+        loop.add_signal_handler(number, stopped.set)
+    except NotImplementedError:  # Windows
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopped.set))
 
 
 def _announce(args: argparse.Namespace, port: int) -> None:
@@ -108,7 +119,11 @@ async def _parent_or(stopped: asyncio.Event, parent: int) -> None:
 
     Either sign alone can miss: a forked child of the parent may hold the pipe open.
     """
-    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _read_input, stopped)
+    loop = asyncio.get_running_loop()
+    try:
+        loop.add_reader(sys.stdin.fileno(), _read_input, stopped)
+    except NotImplementedError:  # Windows, where the parent's number says nothing either
+        threading.Thread(target=_await_input, args=(loop, stopped), daemon=True).start()
     end = asyncio.ensure_future(stopped.wait())
     while not stopped.is_set() and os.getppid() == parent:
         await asyncio.wait([end], timeout=_PARENT_CHECK_SECONDS)
@@ -119,6 +134,13 @@ def _read_input(stopped: asyncio.Event) -> None:
     if not os.read(sys.stdin.fileno(), 4096):
         asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
         stopped.set()
+
+
+def _await_input(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    with contextlib.suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(stopped.set)
 
 
 def _fail(text: str) -> int:

@@ -6,10 +6,10 @@ import http.client
 import json
 import os
 import selectors
-import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -206,16 +206,31 @@ def _listening(process: subprocess.Popen[str], deadline: float) -> str:
     """Return the address the process says it listens on, "" if it ends or says nothing."""
     if process.stdout is None:
         return ""
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        if not selector.select(max(0.0, deadline - time.monotonic())):
-            return ""
+    left = max(0.0, deadline - time.monotonic())
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            if not selector.select(left):
+                return ""
+    except OSError:  # Windows waits for sockets alone
+        return _listening_by_timer(process, process.stdout, left)
     return process.stdout.readline().strip().rpartition(" ")[2]
 
 
+def _listening_by_timer(process: subprocess.Popen[str], stdout: IO[str], seconds: float) -> str:
+    """Read the line with its address; a process that prints none in time is killed."""
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    try:
+        return stdout.readline().strip().rpartition(" ")[2]
+    finally:
+        timer.cancel()
+        timer.join()
+
+
 def _end(process: subprocess.Popen[str]) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        process.send_signal(number)
+    for end in (process.terminate, process.kill):
+        end()
         try:
             process.wait(_STOP_SECONDS)
             break

@@ -50,8 +50,12 @@ class Journal:
         """Make the file; it is gone when the last process that has it open ends."""
         descriptor, path = tempfile.mkstemp(prefix="forklog-testing-")
         os.close(descriptor)
-        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-        Path(path).unlink()
+        flags = os.O_RDWR | os.O_APPEND
+        for name in ("O_CLOEXEC", "O_BINARY", "O_TEMPORARY"):
+            flags |= getattr(os, name, 0)
+        self._file = os.open(path, flags)
+        if not hasattr(os, "O_TEMPORARY"):  # Windows removes it with the last descriptor
+            Path(path).unlink()
         self._identity = _identity(self._file)
         self.close = weakref.finalize(self, os.close, self._file)
         self.close.atexit = False
@@ -75,9 +79,16 @@ class Journal:
 
     def read(self) -> list[Request]:
         """Return the requests of all processes, in the order in which they were made."""
-        data = os.pread(self._file, os.fstat(self._file).st_size, 0)
+        data = _read(self._file, os.fstat(self._file).st_size)
         whole = data[: data.rfind(b"\n") + 1].splitlines()
         return [_request(orjson.loads(line)) for line in whole]
+
+
+def _read(descriptor: int, size: int) -> bytes:
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, size, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)  # on Windows, where one thread at a time may ask
+    return os.read(descriptor, size)
 
 
 def _identity(descriptor: int) -> tuple[int, int]:

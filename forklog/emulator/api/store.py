@@ -163,7 +163,9 @@ def _claim(path: Path) -> None:
 
     A link, or a file of another user, could make the emulator overwrite something else.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    flags = os.O_RDWR | os.O_CREAT
+    for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK"):
+        flags |= getattr(os, name, 0)
     try:
         number = os.open(path, flags, 0o600)
     except OSError as error:
@@ -174,6 +176,10 @@ def _claim(path: Path) -> None:
     finally:
         os.close(number)
     is_plain = stat.S_ISREG(found.st_mode) and found.st_nlink == 1
-    if not is_plain or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+    # Windows has neither owner nor mode here.
+    is_own = not hasattr(os, "geteuid") or (
+        found.st_uid == os.geteuid() and not found.st_mode & 0o077
+    )
+    if not is_plain or not is_own:
         msg = f"the database {str(path)!r} must be a plain file of this user with mode 0600"
         raise StoreError(msg)
