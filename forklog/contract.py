@@ -14,12 +14,14 @@ from abc import ABCMeta
 from collections.abc import Callable
 from functools import partial
 from types import FunctionType, MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from forklog.encoding.encoder import Encoder
 from forklog.encoding.payload import WithheldError
 from forklog.process.base import new_mark
 from forklog.process.per_process import PerProcess
+
+if TYPE_CHECKING:
+    from forklog.encoding.encoder import Encoder
 
 _Encode = Callable[[logging.LogRecord, Callable[[], bytes]], tuple[int, bytes] | None]
 

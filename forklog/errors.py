@@ -6,6 +6,10 @@ _MAX_CHARS = 500  # of a value in a message
 _SIGNS = ("-----BEGIN", "private_key", "Bearer ")  # of a secret that was given to another option
 
 
+class NoCredentialsError(Exception):
+    """There cannot be credentials here, as on a laptop; the message says why and what to do."""
+
+
 class ForklogError(Exception):
     """Root of everything that forklog raises on purpose."""
 

@@ -19,7 +19,7 @@ from forklog.context.base import Context
 from forklog.context.sources import SOURCES
 from forklog.contract import nothing
 from forklog.delivery.pipeline import Pipeline, let_go
-from forklog.delivery.prebuilt import Parts, Spare
+from forklog.delivery.prebuilt import Prebuilt
 from forklog.encoding.encoder import Encoder
 from forklog.encoding.lenient import drop_notice
 from forklog.encoding.own_records import is_own_record
@@ -231,14 +231,19 @@ def _gate(
         gate.current().adopt()
 
     def build(inherited: Pipeline | None) -> Pipeline:
-        hold = partial(uwsgi.after_fork, adopt)
         forget_process()
-        new = Pipeline(options, spare.take(), inherited, on_hold=hold, on_start=spare.renew)
+        new = spare.take()
+        new.begin(inherited)
         pipelines.add(new)
         return new
 
-    notice = partial(drop_notice, shared=options.labels)
-    spare = Spare(partial(Parts, options, transport, notice, ThisProcess()))
+    def build_ahead() -> Pipeline:
+        notice = partial(drop_notice, shared=options.labels)
+        hold = partial(uwsgi.after_fork, adopt)
+        process = ThisProcess()
+        return Pipeline(options, transport, notice, process, on_hold=hold, on_start=spare.renew)
+
+    spare = Prebuilt(build_ahead)
     gate = PerProcess(build)
     spare.renew()
     # Weak references again: the options hold `on_drop`, which may hold the handler.

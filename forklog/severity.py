@@ -9,6 +9,8 @@ SEVERITIES = (
     b"DEFAULT", b"DEBUG", b"INFO", b"NOTICE", b"WARNING",
     b"ERROR", b"CRITICAL", b"ALERT", b"EMERGENCY",
 )  # fmt: skip
+RANKS = len(SEVERITIES)
+NEVER = RANKS  # as the rank of a wake-up: no entry is urgent enough
 _LEVELS = ((logging.CRITICAL, 6), (logging.ERROR, 5), (logging.WARNING, 4), (logging.INFO, 2),
            (logging.DEBUG, 1))  # fmt: skip
 

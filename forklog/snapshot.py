@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import enum
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 _EMPTY: Mapping[str, int] = MappingProxyType({})
 
 
-class State(enum.Enum):
-    """What drives the pipeline."""
-
-    INERT = "inert"
-    HOLDING = "holding"
-    RUNNING = "running"
-    INLINE = "inline"
-    CLOSED = "closed"
+def summed(one: Mapping[str, int], other: Mapping[str, int]) -> Mapping[str, int]:
+    """Return the sums of two sets of counters, which are never changed."""
+    if not one or not other:
+        return one or other
+    total = Counter(one)
+    total.update(other)
+    return MappingProxyType(dict(total))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,8 @@ class Stats:
     every snapshot. The unit is the entry: a record is one entry, or several where it was too long
     and had to be split.
 
-    Counters only grow; they start at zero in every process. Gauges are read at the call.
+    Counters only grow, also where the handler is closed and starts again; they start at zero in
+    every process. Gauges are read at the call.
     """
 
     pid: int
@@ -40,7 +41,7 @@ class Stats:
     delivered: int = 0
     """Counter: entries that the server has confirmed."""
     diverted: Mapping[str, int] = field(default_factory=lambda: _EMPTY)
-    """Counter: entries written elsewhere in place of the server, by place (``stderr``)."""
+    """Counter: entries written elsewhere in place of the server, by place: ``stderr``, ``file``."""
     dropped: Mapping[str, int] = field(default_factory=lambda: _EMPTY)
     """Counter: entries given up, by reason (docs/delivery.md lists the reasons)."""
     adopted: int = 0
@@ -55,6 +56,16 @@ class Stats:
     """Gauge: entries that wait or are under way."""
     pending_bytes: int = 0
     """Gauge: wire bytes of the pending entries."""
+
+    def plus(self, earlier: Stats | None) -> Stats:
+        """Return the sums of this and of an earlier pipeline of the same process."""
+        if earlier is None:
+            return self
+        changes: dict[str, Any] = {}
+        for name in set(self.__slots__) - {"pid", "state"}:
+            mine, other = getattr(self, name), getattr(earlier, name)
+            changes[name] = mine + other if isinstance(mine, int) else summed(mine, other)
+        return replace(self, **changes)
 
     def as_dict(self) -> dict[str, int | str | dict[str, int]]:
         """Return the numbers as plain values, for JSON or a metrics library."""

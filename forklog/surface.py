@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from forklog.contract import OverridableHandler
+from forklog.delivery.lifecycle import State
 from forklog.options import Options
 from forklog.process.base import PidMark, pid
-from forklog.snapshot import State, Stats
+from forklog.snapshot import Stats
 from forklog.transports.google.access import known_project
 from forklog.transports.google.metadata import NoAnswerError
 from forklog.transports.google.resource import detect_resource
@@ -56,7 +57,7 @@ class StockSurface(OverridableHandler):
         self._transport: Any = None
 
     def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]
-        """Wait until every record logged before this call is settled (delivered or dropped).
+        """Wait until every record logged before this call is delivered, diverted or dropped.
 
         Blocks; not for signal handlers. `logging.shutdown` calls it.
 
@@ -64,8 +65,9 @@ class StockSurface(OverridableHandler):
             timeout: seconds to wait at most; the option ``shutdown_timeout`` if None.
 
         Returns:
-            Whether all of them are settled. False at once in a uWSGI process that only holds its
-            records for the workers to come.
+            Whether the server has confirmed all of them. False if not all are settled, or if any
+            was dropped or diverted since the last flush of this process that returned. False at
+            once in a uWSGI process that only holds its records for the workers to come.
         """
         return self._flush_pipeline(timeout)
 

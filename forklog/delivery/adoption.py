@@ -5,6 +5,7 @@ Used by the pipeline; the hand-over's token decides who takes what.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -31,15 +32,18 @@ class HeldEntries:
         """Touch nothing; ``inheritance`` is that of an ancestor, as the fork copied it."""
         self._buffer = buffer
         self._new_token = new_token
-        self._estate = inheritance
+        self._inheritance = inheritance
         self._handover: Token | None = None
         self._end = 0
+        self._claimed: Ranges = []
+        self.adopted = 0
+        """How many entries of an ancestor's are this process's now."""
 
     def inheritance(self) -> Inheritance | None:
         """Return what a child forked now may adopt: own held entries, or an ancestor's."""
         if self._handover is not None:
             return Inheritance(self._buffer, self._handover)
-        return self._estate
+        return self._inheritance
 
     def hold(self) -> None:
         """Offer to the descendants all entries that came since the last call. Never blocks."""
@@ -55,26 +59,40 @@ class HeldEntries:
         return self._buffer.newest_number() >= self._end
 
     def stop_holding(self) -> None:
-        """Take back what no descendant has adopted, forget the rest."""
+        """Take back what no descendant has adopted, forget the rest. May be repeated."""
         if self._handover is None:
             return
+        mine = self._handover.claim(self._end, self._claimed)
+        for rank, entry in self._buffer.snapshot():
+            if number_of(entry) < self._end and not _is_in(entry, mine):
+                self._buffer.forget(rank, entry)
         handover, self._handover = self._handover, None
-        ranges = handover.claim(self._end)
-        for rank, entry in self._buffer.clear():
-            if number_of(entry) >= self._end or _is_in(entry, ranges):
-                self._buffer.offer(rank, entry)
+        self._end = 0
+        self._claimed = []
         handover.close()
 
     def adopt(self) -> int:
-        """Take over what an ancestor held and nobody else has taken; return how many entries."""
-        inheritance, self._estate = self._estate, None
+        """Take over what an ancestor held and no other process has taken. May be repeated.
+
+        Returns:
+            How many entries are taken over.
+        """
+        inheritance = self._inheritance
         if inheritance is None:
             return 0
-        ranges = inheritance.handover.claim(1 + inheritance.buffer.newest_number())
-        mine = [(r, e) for r, e in inheritance.buffer.snapshot() if ranges and _is_in(e, ranges)]
-        for rank, entry in mine:
-            self._buffer.offer(rank, entry)
-        return len(mine)
+        end = 1 + inheritance.buffer.newest_number()
+        ranges = inheritance.handover.claim(end, self._claimed)
+        mine: dict[int, deque[bytes]] = {}
+        for rank, entry in inheritance.buffer.snapshot():
+            if _is_in(entry, ranges):
+                mine.setdefault(rank, deque()).append(entry)
+        self.adopted = sum(map(len, mine.values()))
+        known = {entry for _, entry in self._buffer.snapshot()} if mine else set()
+        for rank, entries in mine.items():
+            if entries[0] not in known:
+                self._buffer.adopt(rank, entries)
+        self._inheritance, self._claimed = None, []
+        return self.adopted
 
 
 def _is_in(entry: bytes, ranges: Ranges) -> bool:

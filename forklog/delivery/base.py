@@ -1,8 +1,80 @@
-"""The seams of delivery: where lines for people go."""
+"""The seams of delivery: where entries wait, where they go instead, where lines for people go."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
+
+
+class Store(Protocol):
+    """Takes entries from log calls, gives them to the sender: the buffer, or a spool before it.
+
+    `offer` is for any thread, in signal handlers and finalizers too, and blocks for nothing; the
+    rest is for whoever runs passes, one at a time. Entries begin with their insertId, and come out
+    oldest first. An entry moves in one step of C: an exception finds it here or in the list of the
+    caller, never in neither.
+    """
+
+    max_bytes: int
+    unencoded: int
+    """Records that became no entry; counted by whoever could not encode them."""
+
+    def offer(self, rank: int, entry: bytes) -> None:
+        """Append an entry of this severity rank (0-8); drop others, by severity, for room.
+
+        Raises:
+            RecursionError, MemoryError: the entry is not appended.
+        """
+
+    def arm(self, wake_rank: int, alarm_bytes: int | None = None) -> None:
+        """Ask for a wake-up at an entry of this rank, or beyond this many bytes."""
+
+    def take(self, into: list[bytes], max_entries: int, max_bytes: int) -> None:
+        """Move the oldest entries to the end of a list; their bytes count until `settle`."""
+
+    def settle(self, size: int, *, is_last: bool = False) -> None:
+        """Forget the bytes of entries that were taken and are settled; if last, none is out."""
+
+    def drain(self, into: list[bytes]) -> None:
+        """Move all entries to a list, those put aside included, as `take` does."""
+
+    def __len__(self) -> int:
+        """Return the number of entries that wait."""
+
+    def is_urgent(self, rank: int) -> bool:
+        """Tell whether an entry of this rank or a higher one waits."""
+
+    def oldest(self) -> bytes:
+        """Return the oldest entry that waits, or bytes above every entry."""
+
+    def put_aside(self, rank: int, entries: list[bytes]) -> None:
+        """Move the first entry of a list here: it does not wait, but an overflow may drop it."""
+
+    def take_aside(self, into: list[bytes], rank: int = 0) -> None:
+        """Move one entry that was put aside to a list, of this rank or the next that has one."""
+
+    def count_aside(self) -> int:
+        """Return the number of entries that were put aside."""
+
+    def oldest_aside(self) -> bytes:
+        """Return the oldest entry that was put aside, or bytes above every entry."""
+
+    def count_shed(self) -> int:
+        """Return the number of entries that overflows have dropped so far."""
+
+    bytes: int  # the last, since it hides the type
+    """Wire bytes of the entries that wait, that are put aside, or were taken and not settled."""
+
+
+class Sink(Protocol):
+    """Takes entries that are not to be delivered any more. No lock is held; no call raises."""
+
+    def write(self, entries: Sequence[bytes], reason: str) -> Mapping[str, int]:
+        """Take entries, for a reason of docs/delivery.md. May wait, a bounded time.
+
+        Returns:
+            How many of them were written, by place, such as ``stderr``; none by ``on_drop``.
+        """
 
 
 class Reporter(Protocol):

@@ -9,43 +9,30 @@ grows, so comparing bytes merges the lanes back into the order of the log calls.
 from __future__ import annotations
 
 import contextlib
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable
-from itertools import accumulate, chain, count, repeat, starmap
+from itertools import accumulate, chain, count, islice, repeat, starmap
 
 from forklog.insert_id import number_of
+from forklog.severity import NEVER, RANKS
 
-RANKS = 9
-NEVER = RANKS  # as a wake rank: no entry is urgent enough
 _LAST = b"\xff"  # after every entry
-
-
-class Tally:
-    """Count without a lock; `itertools.count` steps atomically, in signal handlers too."""
-
-    __slots__ = ("_count", "_reads", "tick")
-
-    def __init__(self) -> None:
-        """Start at zero."""
-        self._count = count()
-        self._reads = 0
-        self.tick = self._count.__next__
-
-    def value(self) -> int:
-        """Return the number of ticks so far. One reader at a time."""
-        value = self.tick() - self._reads
-        self._reads += 1
-        return value
+_ONCE = ((),)  # for `starmap`: one call, without arguments
+_FIRST = ((0,),)  # ...with the index of the first
 
 
 class Buffer:
     """Hold entries, bounded by bytes. `offer` is for any thread; the rest for the sender.
 
+    A `Store`. An entry changes its place in one call of C, where no signal handler runs: an
+    exception finds it in a lane or in the list of the caller, never in neither.
+
     Args:
         max_bytes: bound of the wire bytes held, those that are being sent included. Threads in the
             middle of an offer can exceed it by one entry each.
-        on_wake: called by `offer` when the sender has asked to be woken (see `arm`).
+        on_wake: called by `offer` when the sender has asked to be woken (see `arm`). Where it
+            raises, the next offer calls it again.
         on_full: called by `offer` before it sheds; may wait for room.
         on_shed: called with each entry that an overflow dropped, or None.
     """
@@ -56,12 +43,12 @@ class Buffer:
         "_lanes",
         "_on_full",
         "_on_shed",
+        "_shed",
         "_shed_order",
         "alarm_bytes",
         "bytes",
         "max_bytes",
         "on_wake",
-        "shed",
         "unencoded",
         "wake_rank",
     )
@@ -84,7 +71,7 @@ class Buffer:
         self._on_shed = on_shed
         self.max_bytes = max_bytes
         self.bytes = 0
-        self.shed = Tally()
+        self._shed = count()
         self.unencoded = 0
         """Records that became no entry: counted in one step, since nothing may be called there."""
         self.wake_rank = 0
@@ -106,9 +93,13 @@ class Buffer:
             if self.bytes > self.alarm_bytes:
                 self._alarm()
             if rank >= self.wake_rank:
+                self.wake_rank = NEVER  # until the sender arms it again
                 self.on_wake()
         except (RecursionError, MemoryError):
-            return
+            self.wake_rank = 0
+        except BaseException:
+            self.wake_rank = 0  # no call, where the next exception could come
+            raise
 
     def arm(self, wake_rank: int, alarm_bytes: int | None = None) -> None:
         """Ask for a wake-up at an entry of this rank, or beyond this many bytes."""
@@ -132,53 +123,54 @@ class Buffer:
     def _shed_one(self) -> bool:
         for lane in self._shed_order:
             try:
-                entry = lane.popleft()
+                entry, _ = next(zip(starmap(lane.popleft, _ONCE), self._shed, strict=False))
             except IndexError:
                 continue
-            size = len(entry)
-            self.bytes -= size
-            self.shed.tick()
+            self.bytes -= len(entry)
             if self._on_shed is not None:
                 self._on_shed(entry)
             return True
         return False
 
+    def count_shed(self) -> int:
+        """Return the number of entries that overflows have dropped so far."""
+        return int(repr(self._shed)[len("count(") : -1])  # nothing else tells without a step
+
     def __len__(self) -> int:
         """Return the number of entries that wait."""
         return sum(map(len, self._lanes))
 
-    def take(self, max_entries: int, max_bytes: int) -> list[bytes]:
-        """Remove and return the oldest entries; their bytes count until `release`.
+    def take(self, into: list[bytes], max_entries: int, max_bytes: int) -> None:
+        """Move the oldest entries to the end of a list; their bytes count until `settle`.
 
-        Returns at least one entry if there is any, whatever its size. Entries that did not fit are
-        out of their lanes for a moment: whoever looks for the oldest one has to be kept out.
+        Moves at least one entry if there is any, whatever its size. An overflow meanwhile may have
+        newer ones moved, and so a few more bytes.
         """
-        runs = [(lane, _popped(lane, max_entries)) for lane in self._lanes if lane]
-        entries = runs[0][1] if len(runs) == 1 else sorted(chain.from_iterable(r for _, r in runs))
+        runs = [sorted(islice(lane, max_entries)) for lane in self._lanes]
+        entries = sorted(chain.from_iterable(runs))
         fitting = _fitting(entries, max_entries, max_bytes)
-        if fitting < len(entries):
-            limit = entries[fitting]
-            for lane, run in runs:
-                lane.extendleft(reversed(run[bisect_left(run, limit) :]))
-            entries = entries[:fitting]
-        return entries
+        limit = entries[fitting] if fitting < len(entries) else _LAST
+        for lane, run in zip(self._lanes, runs, strict=True):
+            if run:
+                _move(lane, into, bisect_left(run, limit))
+        into.sort()
 
-    def release(self, size: int, *, is_last: bool = False) -> None:
+    def settle(self, size: int, *, is_last: bool = False) -> None:
         """Forget the bytes of entries that were taken and are settled now; none is out if last."""
         self.bytes -= size
         if is_last and self.bytes and not len(self) and not self.count_aside():
             self.bytes = 0
 
-    def put_aside(self, rank: int, entry: bytes) -> None:
-        """Keep an entry that was taken; it does not wait, but an overflow may drop it."""
-        self._aside[rank].append(entry)
+    def put_aside(self, rank: int, entries: list[bytes]) -> None:
+        """Move the first of some entries that were taken here, where none but an overflow looks."""
+        self._aside[rank].extend(starmap(entries.pop, _FIRST))
 
-    def take_aside(self, rank: int = 0) -> list[bytes]:
-        """Remove and return one entry that was put aside, of this rank or the next that has one."""
+    def take_aside(self, into: list[bytes], rank: int = 0) -> None:
+        """Move one entry that was put aside to a list, of this rank or the next that has one."""
         for lane in self._aside[rank:] + self._aside[:rank]:
-            with contextlib.suppress(IndexError):  # an overflow may empty it meanwhile
-                return [lane.popleft()]
-        return []
+            _move(lane, into, 1)
+            if into:
+                return
 
     def count_aside(self) -> int:
         """Return the number of entries that were put aside."""
@@ -206,34 +198,33 @@ class Buffer:
                 continue
         return min(heads, default=_LAST)
 
-    def drain(self) -> list[bytes]:
-        """Remove and return all entries, those put aside included, oldest first."""
-        entries = self.take(2**62, 2**62)
-        while aside := self.take_aside():
-            insort(entries, aside[0])
-        self.release(sum(map(len, entries)))
-        return entries
+    def drain(self, into: list[bytes]) -> None:
+        """Move all entries to a list, oldest first, those put aside included, as `take` does."""
+        for lane in (*self._aside, *self._lanes):
+            _move(lane, into, len(lane))
+        into.sort()
 
-    def clear(self) -> list[tuple[int, bytes]]:
-        """Remove and return all (rank, entry)."""
-        entries = self.snapshot()
-        for lane in self._lanes:
-            lane.clear()
-        self.release(sum(len(entry) for _, entry in entries))
-        return entries
+    def adopt(self, rank: int, entries: deque[bytes]) -> None:
+        """Take over entries of this rank from another process's buffer; no wake-up."""
+        size = sum(map(len, entries))
+        _move(entries, self._lanes[rank], len(entries))
+        self.bytes += size
+
+    def forget(self, rank: int, entry: bytes) -> None:
+        """Remove an entry that is another process's now."""
+        with contextlib.suppress(ValueError):
+            self._lanes[rank].remove(entry)
+            self.bytes -= len(entry)
 
     def snapshot(self) -> list[tuple[int, bytes]]:
         """Return copies of all (rank, entry), without removing any."""
         return [(rank, entry) for rank, lane in enumerate(self._lanes) for entry in list(lane)]
 
 
-def _popped(lane: deque[bytes], most: int) -> list[bytes]:
-    """Remove and return the first entries of a lane in order, with no line of Python for each."""
-    run: list[bytes] = []
-    with contextlib.suppress(IndexError):  # an overflow emptied it meanwhile; `run` has the others
-        run.extend(starmap(lane.popleft, repeat((), min(most, len(lane)))))
-    run.sort()  # nearly so already: of two threads the later number may have come first
-    return run
+def _move(lane: deque[bytes], into: list[bytes] | deque[bytes], most: int) -> None:
+    """Move the first entries of a lane in one step, with no line of Python for each."""
+    with contextlib.suppress(IndexError):  # an overflow emptied it meanwhile; `into` has the others
+        into.extend(starmap(lane.popleft, repeat((), most)))
 
 
 def _fitting(entries: list[bytes], max_entries: int, max_bytes: int) -> int:

@@ -1,27 +1,75 @@
-"""The ledger of one pipeline: every counter of its entries, and the lock that covers them.
+"""The ledger of one pipeline: where each entry is that has left the buffer, and the lock of that.
 
-For a reader who holds the lock each entry is in one place: taken and not settled, or settled.
+All of it stands in one account, which is replaced whole, in one step: an exception of a signal
+handler leaves the old one or the new one, and an entry is neither lost nor counted twice.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
-from forklog.delivery.buffer import Buffer
-from forklog.snapshot import Stats
+from forklog.delivery.base import Store
+from forklog.snapshot import Stats, summed
+
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 
-class Overflow(Protocol):
-    """What the logging threads dropped, as far as the ledger has booked it."""
+class Slip(NamedTuple):
+    """What became of some entries."""
 
-    told: int
-    """Entries that the buffer has shed."""
-    told_unencoded: int
-    """Records that became no entry."""
+    delivered: int = 0
+    diverted: Mapping[str, int] = _NONE
+    """Written elsewhere, by place."""
+    dropped: Mapping[str, int] = _NONE
+    """Given up, by reason."""
+    missing: Mapping[str, int] = _NONE
+    """What the log will lack, by reason; some of it may have been diverted."""
+
+
+NOTHING = Slip()
+
+
+def slip_of(number: int, reason: str, written: Mapping[str, int]) -> Slip:
+    """Return the slip of entries that were given up, so many of which were written elsewhere."""
+    lost = number - sum(written.values())
+    dropped = {reason: lost} if lost else {}
+    return Slip(0, written, dropped, {reason: number} if number else {})
+
+
+class Account(NamedTuple):
+    """The entries that left the buffer. Never changed but by the deque's own steps."""
+
+    batches: deque[Any]
+    """In flight: taken and not settled; each a `Batch`, the first is sent next."""
+    leaving: tuple[list[bytes], ...] = ()
+    """Given up, and being written to the last resort."""
+    delivered: int = 0
+    diverted: Mapping[str, int] = _NONE
+    dropped: Mapping[str, int] = _NONE
+    unreported: Mapping[str, int] = _NONE
+    """What no notice in the log has named, by reason."""
+    shed: int = 0
+    """Entries that the buffer has shed, as far as they stand under ``dropped``."""
+    unencoded: int = 0
+    """Records that became no entry, as far as they stand under ``dropped``."""
+
+    def after(self, slip: Slip, **changes: Any) -> Account:
+        """Return the account with a slip added and these fields changed."""
+        sums = {
+            "delivered": self.delivered + slip.delivered,
+            "diverted": summed(self.diverted, slip.diverted),
+            "dropped": summed(self.dropped, slip.dropped),
+            "unreported": summed(self.unreported, slip.missing or slip.dropped),
+        }
+        return self._replace(**{**sums, **changes})
+
+    def number(self) -> int:
+        """Return the number of entries that left the buffer and are not settled."""
+        return sum(len(b.entries) for b in self.batches) + sum(map(len, self.leaving))
 
 
 class Ledger:
@@ -30,37 +78,39 @@ class Ledger:
     def __init__(self) -> None:
         """Begin with zero."""
         self.lock = threading.RLock()
-        self.taken = 0
-        """Entries that left the buffer, those in hand included."""
-        self.delivered = 0
+        self.account = Account(deque())
         self.requests = 0
         self.retries = 0
-        self.diverted: Counter[str] = Counter()
-        """Entries that were written elsewhere, by place."""
-        self.dropped: Counter[str] = Counter()
-        """Entries that were given up, by reason."""
-        self._unreported: Counter[str] = Counter()
 
-    def take(self, number: int) -> None:
-        """Count entries that left the buffer; a negative number gives them back."""
+    @property
+    def delivered(self) -> int:
+        """Return the number of entries that the server has confirmed."""
+        return self.account.delivered
+
+    @property
+    def diverted(self) -> Mapping[str, int]:
+        """Return the numbers of entries that were written elsewhere, by place."""
+        return self.account.diverted
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """Return the numbers of entries that were given up, by reason."""
+        return self.account.dropped
+
+    def book(self, slip: Slip, **changes: Any) -> None:
+        """Add a slip and change fields of the account, in one step."""
         with self.lock:
-            self.taken += number
+            self.account = self.account.after(slip, **changes)
 
-    def settle(self, number: int, *, is_diverted: bool = False) -> None:
-        """Count entries that the server has confirmed, or that were written to stderr."""
+    def book_overflow(self, store: Store) -> tuple[int, int]:
+        """Book what the logging threads dropped; return what is new: shed, and not encoded."""
         with self.lock:
-            if is_diverted:
-                self.diverted["stderr"] += number
-            else:
-                self.delivered += number
-
-    def drop(self, reason: str, number: int, *, is_new: bool = False) -> None:
-        """Count dropped entries; new ones are counted as taken, too, since no buffer held them."""
-        if number:
-            with self.lock:
-                self.taken += number if is_new else 0
-                self.dropped[reason] += number
-                self._unreported[reason] += number
+            shed, unencoded = store.count_shed(), store.unencoded
+            news, lost = shed - self.account.shed, unencoded - self.account.unencoded
+            dropped = {"buffer_full": news, "encode": lost}
+            dropped = {reason: number for reason, number in dropped.items() if number}
+            self.book(Slip(dropped=dropped), shed=shed, unencoded=unencoded)
+        return news, lost
 
     def count_request(self, number: int = 1, *, is_retry: bool = False) -> None:
         """Count requests; a retry is counted in both sums."""
@@ -70,42 +120,41 @@ class Ledger:
 
     def has_unreported(self) -> bool:
         """Tell whether the log itself lacks a notice of drops."""
-        return bool(self._unreported)
+        return bool(self.account.unreported)
 
-    def take_unreported(self) -> Counter[str]:
+    def take_unreported(self) -> Mapping[str, int]:
         """Return, once, the drops that no notice in the log has named."""
         with self.lock:
-            lost, self._unreported = self._unreported, Counter()
+            lost = self.account.unreported
+            self.book(NOTHING, unreported=_NONE)
         return lost
 
-    def snapshot(
-        self, buffer: Buffer, in_flight: Callable[[], int], overflow: Overflow, **fields: Any
-    ) -> Stats:
+    def snapshot(self, store: Store, **fields: Any) -> Stats:
         """Return the numbers of one instant. Blocks for memory work only.
 
         Args:
-            buffer: what waits.
-            in_flight: returns the number of entries in flight.
-            overflow: tells how much of what the logging threads dropped is booked here.
+            store: what waits.
             **fields: the other fields of `Stats`.
         """
         with self.lock:
-            shed, waiting = buffer.shed.value(), len(buffer) + buffer.count_aside()
-            dropped = dict(self.dropped)
-            if shed > overflow.told:
-                untold = shed - overflow.told
-                dropped["buffer_full"] = dropped.get("buffer_full", 0) + untold
-            unencoded = buffer.unencoded - overflow.told_unencoded
-            if unencoded:
-                dropped["encode"] = dropped.get("encode", 0) + unencoded
+            account = self.account
+            untold = {
+                "buffer_full": store.count_shed() - account.shed,
+                "encode": store.unencoded - account.unencoded,
+            }
+            waiting = len(store) + store.count_aside()
+            dropped = summed(account.dropped, {k: v for k, v in untold.items() if v})
+            pending = waiting + account.number()
+            diverted = account.diverted
+            settled = account.delivered + sum(diverted.values()) + sum(dropped.values())
             return Stats(
-                accepted=self.taken + unencoded + shed + waiting,
-                delivered=self.delivered,
-                diverted=MappingProxyType(dict(self.diverted)),
-                dropped=MappingProxyType(dropped),
+                accepted=settled + pending,
+                delivered=account.delivered,
+                diverted=MappingProxyType(dict(diverted)),
+                dropped=MappingProxyType(dict(dropped)),
                 requests=self.requests,
                 retries=self.retries,
-                pending=waiting + in_flight(),
-                pending_bytes=buffer.bytes,
+                pending=pending,
+                pending_bytes=store.bytes,
                 **fields,
             )

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from forklog.delivery.base import Reporter
-from forklog.delivery.buffer import Buffer
+from forklog.delivery.base import Reporter, Sink, Store
 from forklog.delivery.ledger import Ledger
-from forklog.options import Options
 from forklog.transports.base import Kind, Verdict
 
 _HICCUPS = 2  # so many failures of one batch are no news
@@ -24,7 +22,8 @@ class Told:
     """What is told of one pass once no lock is held any more."""
 
     losses: list[tuple[str, list[bytes]]] = field(default_factory=list)
-    aside: list[bytes] = field(default_factory=list)
+    has_aside: bool = False
+    """Whether entries were set aside."""
     is_news: bool = True
     """Whether the attempt says something of the wire."""
     error: BaseException | None = None
@@ -33,20 +32,18 @@ class Told:
 class Losses:
     """Report what became of batches and of dropped entries. For whoever runs passes."""
 
-    def __init__(self, options: Options, report: Reporter) -> None:
+    def __init__(self, report: Reporter, on_drop: Sink) -> None:
         """Say nothing yet."""
-        self._on_drop = options.on_drop
+        self._on_drop = on_drop
         self._report = report
         self._is_trouble_said = False
-        self.is_calling = False
-        """``on_drop`` runs."""
 
     def of_pass(self, attempts: int, verdict: Verdict, told: Told, aside: int) -> None:
         """Say what became of a batch; ``aside`` entries are set aside by now."""
         why = verdict.answer or verdict.reason
         for reason, victims in told.losses:
             self.of_drop(reason, len(victims), victims, why)
-        if told.aside:
+        if told.has_aside:
             self.of_aside(aside, why)
         if told.is_news:
             self.of_attempt(attempts, verdict)
@@ -68,32 +65,30 @@ class Losses:
         text = f"the server refuses {number} log entries again and again while it takes others"
         self._report.say("aside", f"{text} ({why}); they are set aside and retried alone")
 
+    def of_given_up(
+        self, reason: str, entries: Sequence[bytes], written: Mapping[str, int]
+    ) -> None:
+        """Say where entries are that nothing delivers, and give them to the application."""
+        for place, number in written.items():
+            where = "the last resort's file" if place == "file" else place
+            text = f"wrote {number} undelivered log entries to {where} ({reason})"
+            self._report.say(f"diverted:{place}:{reason}", text)
+        self.of_drop(reason, len(entries) - sum(written.values()), entries)
+
     def of_drop(
         self, reason: str, number: int, entries: Sequence[bytes] = (), why: str = ""
     ) -> None:
         """Say that entries were dropped, and hand them to the application."""
         self._report.drop(reason, number, why)
-        if self._on_drop is None or not entries:
-            return
-        self.is_calling = True
-        try:
-            self._on_drop(list(entries), reason)
-        except Exception as error:  # noqa: BLE001 - the application's callback, our thread
-            self._report.say("on_drop", f"on_drop raised {type(error).__name__}")
-        finally:
-            self.is_calling = False
+        self._on_drop.write(entries, reason)
 
 
 class Overflow:
     """The overflows of one pipeline. `keep` is for any thread; the rest for whoever runs passes."""
 
-    def __init__(self, options: Options, buffer: Buffer, ledger: Ledger, losses: Losses) -> None:
+    def __init__(self, max_bytes: int, buffer: Store, ledger: Ledger, losses: Losses) -> None:
         """Keep nothing yet."""
-        self.told = 0
-        """Entries that the buffer has shed and the ledger has booked."""
-        self.told_unencoded = 0
-        """Records that became no entry and that the ledger has booked."""
-        self._max_bytes = options.max_buffer_bytes
+        self._max_bytes = max_bytes
         self._buffer = buffer
         self._ledger = ledger
         self._losses = losses
@@ -112,13 +107,7 @@ class Overflow:
 
     def tell(self) -> None:
         """Book, say and hand over what was shed since the last time."""
-        with self._ledger.lock:
-            total = self._buffer.shed.value()
-            news, self.told = total - self.told, total
-            self._ledger.drop("buffer_full", news)
-            unencoded = self._buffer.unencoded - self.told_unencoded
-            self.told_unencoded += unencoded
-            self._ledger.drop("encode", unencoded, is_new=True)
+        news, unencoded = self._ledger.book_overflow(self._buffer)
         # A logging thread counts first and keeps the entry then: it may come without news.
         victims: list[bytes] = []
         with contextlib.suppress(IndexError):  # another thread may be here as well

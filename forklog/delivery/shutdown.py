@@ -6,57 +6,67 @@ Whoever calls waits here, against a deadline; the flush thread works meanwhile, 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING, cast
 
 from forklog.clock import monotonic
+from forklog.delivery.base import Reporter
 from forklog.delivery.buffer import Buffer
-from forklog.delivery.ending import Ending
-from forklog.delivery.sending.sender import Sender
-from forklog.delivery.worker import Worker
+from forklog.delivery.lifecycle import Action, Event, Staged, State
 from forklog.insert_id import InsertIds
 from forklog.options import Options
 from forklog.process.base import Host, Mark, Member
-from forklog.snapshot import State
+from forklog.snapshot import Stats
+
+if TYPE_CHECKING:
+    from forklog.delivery.sending.sender import Sender
+    from forklog.delivery.worker import Worker
 
 
-class Leaving:
+class Leaving(Staged):
     """What `Pipeline` inherits; it has the attributes and the states."""
 
     mark: Mark
-    state: State
-    is_closing: bool
     buffer: Buffer
     sender: Sender
     worker: Worker
-    ending: Ending
     insert_ids: InsertIds
     _options: Options
     _host: Host
+    _report: Reporter
+
+    def __init__(self) -> None:
+        """Leave nothing yet."""
+        super().__init__()
+        self.is_closing = False
+        self._known_lost = 0  # lost entries that an earlier flush has reported
 
     def _woken(self) -> None:
         raise NotImplementedError
 
-    def _wake_if_pending(self) -> None:
+    def _look(self) -> None:
         raise NotImplementedError
 
-    def stop_when_idle(self) -> None:
+    def stats(self) -> Stats:
         """See `Pipeline`."""
-        raise NotImplementedError
-
-    def as_member(self) -> Member:
-        """Return the pipeline as the process sees it."""
         raise NotImplementedError
 
     def flush(self, timeout: float | None) -> bool:
         """Wait until all that was accepted before the call is settled, or the timeout is over.
 
         Returns:
-            Whether it is. False at once where this process only holds (a uWSGI master).
+            Whether the server has confirmed all of it: False, too, if entries were diverted or
+            dropped since the last call that returned; and at once where this process only holds
+            (a uWSGI master).
         """
-        outcome = []
+        outcome: list[bool] = []
+        known_lost = self._known_lost
         with self._host.waiting(self.shutdown_timeout) as until:
             deadline = until if timeout is None else monotonic() + timeout
             outcome.append(self.flush_until(deadline))
-        return any(outcome)  # none, if a signal handler has raised while the process ends
+        stats = self.stats()
+        self._known_lost = sum(stats.diverted.values()) + sum(stats.dropped.values())
+        # No outcome, if a signal handler has raised while the process ends.
+        return any(outcome) and self._known_lost == known_lost
 
     def flush_until(self, deadline: float) -> bool:
         """Do so, with a deadline on the monotonic clock."""
@@ -73,7 +83,7 @@ class Leaving:
                     self._woken()
                 self.worker.await_settled(mark, deadline)
             elif self.state is State.INERT:  # the thread rests for a fork, or died
-                self._wake_if_pending()
+                self._look()
             else:
                 break
         return self.sender.oldest_unsettled() > mark
@@ -84,53 +94,52 @@ class Leaving:
         Idempotent. In a process that holds, the held entries stay for its descendants.
 
         Raises:
-            BaseException: what a signal handler has raised meanwhile; the rest is given up then.
+            BaseException: what a signal handler has raised meanwhile. The rest is given up then.
         """
-        if self.state in (State.HOLDING, State.CLOSED):
-            self.worker.stops_when_idle = True
+        action = self._take(Event.CLOSE)
+        if action is not Action.FLUSH:
+            if action is Action.END_WHEN_IDLE:
+                self.worker.end_when_idle()
             return
         seconds = self.shutdown_timeout if timeout is None else timeout
         # Before the waiting: what other threads log meanwhile starts a successor.
         self.is_closing = True
         self.mark[0] = 0
-        self.worker.is_leaving = True
+        self.worker.drain()
         with self._host.waiting(seconds) as deadline:
             try:
                 is_settled = self.flush_until(deadline)
             except BaseException:
-                self._end_closing(monotonic(), is_settled=False)
+                self._finish(monotonic(), is_settled=False)
                 raise
-            self._end_closing(deadline, is_settled=is_settled)
+            self._finish(deadline, is_settled=is_settled)
 
-    def _end_closing(self, deadline: float, *, is_settled: bool) -> None:
+    def _finish(self, deadline: float, *, is_settled: bool) -> None:
         with self._host.without_signals():
             if not is_settled:
-                self.ending.give_up("shutdown")
+                self.sender.give_up("shutdown")
             is_running = self.state is State.RUNNING or not self.worker.thread.ended.is_set()
-            self.state = State.CLOSED
-            self.ending.end_thread(self.insert_ids.key, deadline, is_running=is_running)
+            self._take(Event.CLOSED)
+            self.worker.end_thread(self.insert_ids.key, deadline, is_running=is_running)
             self.buffer.arm(0)
-            self.ending.give_up("closed")
-            self.ending.say_all()
+            self.sender.give_up("closed")
+            self._say_all()
             self.sender.close()
+
+    def _say_all(self) -> None:
+        """Account for what was shed, and say what the rate limit has withheld so far."""
+        self.worker.overflow.tell()
+        self._report.finish()
 
     def hurry(self) -> None:
         """Have the thread send now what was logged so far. Never blocks."""
         if self.mark[0] and self.state is State.RUNNING:
-            self.worker.flush_until = max(self.worker.flush_until, self.insert_ids.key())
-            self.worker.wakeup.set()
+            self.worker.send_until(self.insert_ids.key())
 
-    def _drain(self) -> None:
-        """Have the thread send, without lingering, what was logged so far. Never blocks."""
-        worker = self.worker
-        worker.is_leaving = True
-        worker.flush_until = max(worker.flush_until, self.insert_ids.key())
-        worker.wakeup.set()
-
-    def at_exit(self) -> None:
+    def _flush_here(self) -> None:
         """Deliver what is pending before the process ends, as the hooks of this process do."""
         if not self.worker.is_own_thread():
-            self._host.flush_at_exit([self.as_member()])
+            self._host.flush_at_exit([cast("Member", self)])
 
     @property
     def shutdown_timeout(self) -> float:
@@ -144,12 +153,15 @@ class Leaving:
 
     def begin_exit(self) -> bool:
         """Have the pipeline drain; tell whether it is this process's and has anything to drain."""
-        if not self.mark[0] or self.state is State.CLOSED:
+        if not self.mark[0]:
             return False
         if self.state is State.INERT and not self.sender.is_pending():
             return False
-        self._drain()
-        if self.state in (State.HOLDING, State.INERT):
+        action = self._take(Event.EXIT)
+        if action is Action.NONE:
+            return False
+        self.worker.drain(self.insert_ids.key())
+        if action is Action.DRAIN_AND_LOOK:
             self._woken()
         return True
 
@@ -160,8 +172,8 @@ class Leaving:
     def end_exit(self, *, is_settled: bool) -> None:
         """Give up what is not settled."""
         if not is_settled:
-            self.ending.give_up("shutdown")
-        self.ending.say_all()
+            self.sender.give_up("shutdown")
+        self._say_all()
 
     def retire(self) -> bool:
         """Have the logging threads send from now on: after the last hook none waits for ours.
@@ -169,9 +181,7 @@ class Leaving:
         Returns:
             Whether the thread has ended, or is about to.
         """
-        if self.state is State.RUNNING and self.mark[0]:
-            self.state = State.INLINE
-            self.worker.is_stopping = True
-            self.worker.wakeup.set()
+        if self.mark[0] and self._take(Event.RETIRE) is Action.STOP:
+            self.worker.stop()
             self.buffer.arm(0)
         return not self.mark[0] or not self.sender.is_busy() or self.worker.is_own_thread()

@@ -24,7 +24,7 @@ def describe(handler: CloudLoggingHandler, loggers: list[str]) -> Handler:
     numbers: dict[str, str | int] = {}
     for name, value in stats.as_dict().items():
         if isinstance(value, dict):
-            numbers.update({f"dropped.{reason}": count for reason, count in value.items()})
+            numbers.update({f"{name}.{reason}": count for reason, count in value.items()})
         else:
             numbers[name] = value
     return Handler(

@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 import google.auth.environment_vars
 import requests.utils
 
+from forklog.errors import NoCredentialsError
 from forklog.option_checks import is_loopback
 from forklog.options import Options
 from forklog.transports.base import Kind, Verdict, WireError, verdict_of
 from forklog.transports.google.access import (
     Access,
-    NoCredentialsError,
     endpoint_of,
     find_access,
     known_project,

@@ -9,9 +9,10 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from forklog.turn import Turn
+if TYPE_CHECKING:
+    from forklog.turn import Turn
 
 _MADV_WIPEONFORK = 18  # linux/mman-common.h; the mmap module does not name it
 
@@ -199,8 +200,8 @@ class Token(Protocol):
     def hold(self, low: int, high: int) -> None:
         """Offer the entries with sequence numbers from ``low`` up to, without, ``high``."""
 
-    def claim(self, end: int) -> list[tuple[int, int]]:
-        """Take all that is offered below ``end``, as half-open ranges."""
+    def claim(self, end: int, into: list[tuple[int, int]] | None = None) -> list[tuple[int, int]]:
+        """Take all that is offered below ``end``, as half-open ranges; add them to ``into``."""
 
     def close(self) -> None:
         """Close this process's ends."""

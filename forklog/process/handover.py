@@ -9,6 +9,7 @@ held has no copy of those, and writes their range back.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import struct
 
@@ -24,6 +25,9 @@ class HandoverToken:
         self._identity = _identity(self._reader)
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
+        # An exception of a signal handler may come after any call: what was read from the pipe
+        # stays here until it is claimed or written back.
+        self._read: list[bytes] = []
 
     def hold(self, low: int, high: int) -> None:
         """Offer more records: those with sequence numbers from ``low`` up to, without, ``high``."""
@@ -33,17 +37,25 @@ class HandoverToken:
         else:
             ranges.append((low, high))
         self._write_all(ranges)
+        self._read.clear()
 
-    def claim(self, end: int) -> list[tuple[int, int]]:
-        """Take all that is offered below ``end``, as half-open ranges; leave the rest to others."""
+    def claim(self, end: int, into: list[tuple[int, int]] | None = None) -> list[tuple[int, int]]:
+        """Take all that is offered below ``end``, as half-open ranges; leave the rest to others.
+
+        Returns:
+            The list ``into``, where they are added in one step, or a new one.
+        """
         mine, others = [], []
         for low, high in self._read_all():
             if low < end:
                 mine.append((low, min(high, end)))
             if high > end:
                 others.append((max(low, end), high))
+        claimed = [] if into is None else into
+        claimed.extend(mine)
         self._write_all(others)
-        return mine
+        self._read.clear()
+        return claimed
 
     def close(self) -> None:
         """Close this process's ends; other processes keep theirs."""
@@ -54,10 +66,10 @@ class HandoverToken:
         self._reader = self._writer = -1
 
     def _read_all(self) -> list[tuple[int, int]]:
-        data = b""
         with contextlib.suppress(OSError):  # empty, or closed by a daemon that closes everything
             if _identity(self._reader) == self._identity:  # else its number is another file's now
-                data = os.read(self._reader, 4096)
+                self._read.extend(itertools.starmap(os.read, ((self._reader, 4096),)))  # one step
+        data = b"".join(self._read)
         return list(_RANGE.iter_unpack(data[: len(data) // _RANGE.size * _RANGE.size]))
 
     def _write_all(self, ranges: list[tuple[int, int]]) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forklog.context.base import ACCESS_LOGS, FinishedRequest
-from forklog.encoding.encoder import Encoder
 from forklog.encoding.extra import Additions
 from forklog.options import Options
 from forklog.setting_up.identity import ProcessLabels
 from forklog.transports.google.resource import resource_of_environment
+
+if TYPE_CHECKING:
+    from forklog.encoding.encoder import Encoder
 
 _WRITE_REQUESTS = ("cloud_run_revision", "cloud_function", "gae_app")
 """Monitored resources whose platform writes an entry for each request itself."""

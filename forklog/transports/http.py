@@ -14,16 +14,21 @@ import requests
 import urllib3.exceptions
 
 from forklog import __about__
+from forklog.errors import NoCredentialsError
 from forklog.limits import PROJECTLESS_LOG
 from forklog.option_checks import is_loopback
 from forklog.options import Options
 from forklog.process.base import keep_in_children
 from forklog.transports import pools
-from forklog.transports.base import Connection, Envelope, Verdict, WireError
+from forklog.transports.base import (
+    Connection,
+    Envelope,
+    Verdict,
+    WireError,
+)
 from forklog.transports.deadline import Deadline, DeadlineAdapter, TokenAdapter
 from forklog.transports.google.access import (
     Access,
-    NoCredentialsError,
     find_access,
     load_credentials_code,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
+from forklog.errors import NoCredentialsError
 from forklog.stderr.reporter import StderrReporter
 from forklog.stderr.stream import write_to_stderr
 from forklog.transports.base import (
@@ -14,7 +15,6 @@ from forklog.transports.base import (
     Kind,
     Verdict,
 )
-from forklog.transports.google.access import NoCredentialsError
 from forklog.transports.google.machine import login_file
 
 

@@ -80,7 +80,7 @@ def test_the_first_record(make_logger: Make) -> None:
         bench.transport.close()
         places.add(place.partition(":")[0])
         bench = Bench(make_logger)
-    assert {"handler.py", "encoder.py", "buffer.py", "pipeline.py", "worker.py"} <= places
+    assert {"handler.py", "encoder.py", "buffer.py", "starting.py", "worker.py"} <= places
 
 
 ENCODERS: dict[str, dict[str, Any]] = {

@@ -60,7 +60,8 @@ def test_a_call_near_the_limit_raises_nowhere_that_another_handler_would_not() -
             transport.wait_until(
                 lambda: any(e.get("textPayload") == "after" for e in transport.entries), 10
             )
-            assert handler.flush(10)
+            lost = handler.stats().dropped.get("encode", 0)  # what raised with any handler
+            assert handler.flush(10) is not bool(lost)
             stats = handler.stats()
             assert stats.state == "running", stats
             assert stats.accepted == stats.delivered + sum(stats.dropped.values()), stats

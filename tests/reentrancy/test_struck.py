@@ -106,7 +106,7 @@ def test_the_first_record(make_logger: Make, kind: type[BaseException]) -> None:
         struck.append(Struck(make_logger, kind, max_latency=0.001))
     struck[-1].close()  # CPython may leak a reference where a trace function raises
     assert len(struck) > 200
-    assert {"handler.py", "encoder.py", "buffer.py", "pipeline.py", "thread.py"} <= places
+    assert {"handler.py", "encoder.py", "buffer.py", "starting.py", "thread.py"} <= places
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -134,4 +134,4 @@ def test_the_wake_up(make_logger: Make, kind: type[BaseException]) -> None:
         places.append(place)
         struck.check(place)
     assert len(places) > 20
-    assert {"buffer.py", "pipeline.py", "wakeup.py"} <= {p.partition(":")[0] for p in places}
+    assert {"buffer.py", "starting.py", "wakeup.py"} <= {p.partition(":")[0] for p in places}

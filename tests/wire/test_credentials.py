@@ -198,7 +198,7 @@ def test_an_exit_does_not_wait_for_a_token(cloud: _Cloud, account: Path) -> None
         atexit.register(lambda: print(time.monotonic() - start))
     """)
     assert '"textPayload":"kept"' in done.stderr
-    assert "dropped 1 log entries (shutdown)" in done.stderr
+    assert "wrote 1 undelivered log entries to stderr (shutdown)" in done.stderr
     took = float(done.stdout) if done.stdout.strip() else 0.0
     state_numbers(f"exit took {took:.2f} s at a shutdown_timeout of 0.5 s")
     assert took < _GRACE

@@ -306,7 +306,7 @@ def test_an_outage_of_ten_minutes() -> None:
     buffer = Buffer(options.max_buffer_bytes, lambda: None)
     report = StderrReporter(lines.append, lambda: wire.now)
     sender = Sender(options, buffer, wire, report, random.Random(4).random)  # noqa: S311
-    overflow = Overflow(options, buffer, sender.ledger, sender.losses)
+    overflow = Overflow(options.max_buffer_bytes, buffer, sender.ledger, sender.losses)
     born: dict[bytes, float] = {}
     logged, errors, most, next_attempt, tick = 0, set(), 0, 0.0, 0.0
     while tick < 780.0:

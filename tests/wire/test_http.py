@@ -16,9 +16,10 @@ import pytest
 from helpers import check_python
 from wire import RawServer, answer, make_certificate, read_request
 
+from forklog.errors import NoCredentialsError
 from forklog.options import Options
 from forklog.transports.base import Envelope, EnvelopeConnection, Kind, WireError
-from forklog.transports.google.access import NoCredentialsError, find_access
+from forklog.transports.google.access import find_access
 from forklog.transports.http import HttpTransport
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable
 
 from forklog.clock import monotonic
-from forklog.delivery.buffer import RANKS, Buffer
-from forklog.severity import SEVERITIES
+from forklog.delivery.base import Store
+from forklog.severity import RANKS, SEVERITIES
 
 _SEVERITY = re.compile(rb'"severity":"([A-Z]+)"')
 _HEAD_BYTES = 200  # of an entry; the severity is one of its first fields
@@ -23,7 +23,7 @@ class Aside:
 
     def __init__(
         self,
-        buffer: Buffer,
+        buffer: Store,
         ceiling: float,
         random: Callable[[], float],
         now: Callable[[], float] = monotonic,
@@ -38,14 +38,14 @@ class Aside:
         self._sending = 0
 
     def put(self, entries: list[bytes]) -> None:
-        """Keep entries; none is tried before a delay."""
-        for entry in entries:
-            self._buffer.put_aside(_rank_of(entry), entry)
+        """Move all entries of a list here; none is tried before a delay."""
+        while entries:
+            self._buffer.put_aside(_rank_of(entries[0]), entries)
         share = self._ceiling * (0.5 + 0.5 * self._random())
         self._due = self._now() + share * 2 ** min(self._refusals, _MOST_DOUBLINGS)
 
     def put_back(self, entries: list[bytes]) -> None:
-        """Keep what was tried and refused; the next one is tried after a longer delay."""
+        """Do so with what was tried and refused; the next one is tried after a longer delay."""
         self._refusals += 1
         self.put(entries)
 
@@ -54,12 +54,10 @@ class Aside:
         self._refusals = 0
         self._due = 0.0
 
-    def take(self) -> list[bytes]:
-        """Remove and return the entry to try now, if there is one."""
-        if self.seconds() != 0:
-            return []
+    def take(self, into: list[bytes]) -> None:
+        """Move the entry to try now to a list."""
         self._sending = (self._sending + 1) % RANKS
-        return self._buffer.take_aside(self._sending)
+        self._buffer.take_aside(into, self._sending)
 
     def seconds(self) -> float | None:
         """Return the seconds until an entry is to be tried, None if there is none."""

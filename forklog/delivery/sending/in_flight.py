@@ -1,21 +1,25 @@
-"""The hand: the batches that were taken and are not settled, and which one is sent next.
+"""In flight: the batches that were taken and are not settled, and which one is sent next.
 
 A server, or a firewall before it, may refuse a request for what one of its entries holds, with an
 answer that an outage gives as well. A batch that was refused three times is split, and an entry
-that is refused alone while others are delivered is set aside. Pure: no wire, clock, thread or lock.
+that is refused alone while others are delivered is set aside. The batches stand in the ledger's
+account: here is the judgement, without wire, clock or thread.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from forklog.delivery.ledger import NOTHING, Ledger, Slip
 
 PATIENCE = 3  # refusals of the same bytes before they are split, or set aside
 
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """Entries that travel together, unchanged, until they are settled or split."""
+    """Entries that travel together, unchanged once taken, until they are settled or split."""
 
     entries: list[bytes]
     attempts: int = 0
@@ -30,24 +34,26 @@ class Batch:
     """Taken from the buffer while others were in hand, or a part of that."""
     is_aside: bool = False
     """An entry that was set aside, tried alone."""
-    size: int = field(init=False)
 
-    def __post_init__(self) -> None:
-        """Add up the wire bytes once."""
-        self.size = sum(map(len, self.entries))
+    @property
+    def size(self) -> int:
+        """Return the wire bytes."""
+        return sum(map(len, self.entries))
 
 
 class InFlight:
-    """The batches in hand; the one that is being sent is the first. For one thread at a time.
+    """The batches in flight; the one that is being sent is the first. For one thread at a time.
+
+    Where batches are settled or split, the deque is replaced, in one step, see `Ledger`.
 
     After a refusal that splits, what no request has held yet goes first: whether it is delivered
     tells a fault of the content from a fault of the wire. The parts follow, each split further
     when it is refused. Once requests pass again, parts are joined: one, then two, four and so on.
     """
 
-    def __init__(self, max_entries: int, max_bytes: int) -> None:
+    def __init__(self, max_entries: int, max_bytes: int, ledger: Ledger) -> None:
         """Hold nothing; the bounds are those of a request."""
-        self.batches: deque[Batch] = deque()
+        self._ledger = ledger
         self.passes = 0
         """Requests of which something was delivered."""
         self.refusals = 0
@@ -57,12 +63,27 @@ class InFlight:
         self._row = 0  # passes in a row
         self._wants_other = False
 
-    def add(self, entries: list[bytes], *, is_aside: bool = False) -> None:
-        """Put new entries first."""
+    @property
+    def batches(self) -> deque[Batch]:
+        """Return the batches; the first is sent next."""
+        return self._ledger.account.batches
+
+    def _replace(self, batches: Iterable[Batch], slip: Slip = NOTHING) -> None:
+        """Have other batches in flight, and book what became of entries, in one step."""
+        self._ledger.book(slip, batches=deque(batches))
+
+    def begin(self, *, is_aside: bool = False) -> Batch:
+        """Put a new batch first and return it, empty, to be filled."""
         is_probe = bool(self.batches)
         self._wants_other = False
-        batch = Batch(entries, is_probe=is_probe, is_part=is_probe, is_aside=is_aside)
+        batch = Batch([], is_probe=is_probe, is_part=is_probe, is_aside=is_aside)
         self.batches.appendleft(batch)
+        return batch
+
+    def drop_empty(self) -> None:
+        """Remove what was begun and not filled."""
+        while self.batches and not self.batches[0].entries:
+            self.batches.popleft()
 
     def wants_other(self) -> bool:
         """Tell whether entries that were never refused are to go next; one such batch at a time."""
@@ -78,38 +99,47 @@ class InFlight:
         """Tell whether others were delivered since the batch was refused first."""
         return batch.since is not None and self.passes > batch.since
 
-    def passed(self) -> None:
-        """Take note that the first batch is settled; remove it."""
+    def passed(self, slip: Slip = NOTHING) -> None:
+        """Take note that the first batch is settled; remove it and book it."""
+        self._take_note()
+        self._replace(self._rest(), slip)
+
+    def passed_in_part(self, again: list[bytes], slip: Slip = NOTHING) -> bool:
+        """Keep of the first batch what is to be sent again; tell whether to set that aside."""
+        batch, before = self.batches[0], self.passes
+        self._take_note()
+        self._row = 0
+        since = before if batch.since is None else batch.since
+        refusals, strikes = batch.refusals + 1, batch.strikes + 1
+        kept = Batch(again, batch.attempts, refusals, strikes, since)
+        self._replace((kept, *self._rest()), slip)
+        return strikes >= PATIENCE
+
+    def keep(self, again: list[bytes], slip: Slip = NOTHING) -> None:
+        """Keep of the first batch what is to be sent again; its content is not to blame."""
+        batch = self.batches[0]
+        self._replace((Batch(again, batch.attempts, since=batch.since), *self._rest()), slip)
+
+    def remove(self) -> None:
+        """Remove the first batch, which is in another place now."""
         self.batches.popleft()
+
+    def _take_note(self) -> None:
         self.passes += 1
         self._row += 1
         self.refusals = 0
         self._wants_other = False
 
-    def passed_in_part(self, again: list[bytes]) -> list[bytes]:
-        """Keep of the first batch what is to be sent again; return what is to be set aside."""
-        batch, before = self.batches[0], self.passes
-        self.passed()
-        self._row = 0
-        since = before if batch.since is None else batch.since
-        refusals, strikes = batch.refusals + 1, batch.strikes + 1
-        if strikes >= PATIENCE:
-            return again
-        self.batches.appendleft(Batch(again, batch.attempts, refusals, strikes, since))
-        return []
-
-    def keep(self, again: list[bytes]) -> None:
-        """Keep of the first batch what is to be sent again; its content is not to blame."""
-        batch = self.batches.popleft()
-        self.batches.appendleft(Batch(again, batch.attempts, since=batch.since))
+    def _rest(self) -> list[Batch]:
+        return list(self.batches)[1:]
 
     def put_off(self) -> None:
         """Take note of a refusal that has nothing to do with the content."""
         self.refusals += 1
         self._row = 0
 
-    def refused(self, *, is_named: bool = False) -> list[bytes]:
-        """Take note that the first batch was refused; return what is to be set aside.
+    def refused(self, *, is_named: bool = False) -> bool:
+        """Take note that the first batch was refused; tell whether to set it aside.
 
         Args:
             is_named: the server named each of its entries.
@@ -122,24 +152,23 @@ class InFlight:
         is_alone = is_named or len(batch.entries) == 1
         batch.strikes += is_alone and self.is_suspect(batch)
         if batch.refusals < (1 if batch.is_part else PATIENCE):
-            return []
+            return False
         self._wants_other = True
         if batch.strikes >= PATIENCE:
-            self.batches.popleft()
-            return batch.entries
+            return True
         if len(batch.entries) > 1 and not batch.strikes:
-            self.batches.extend(self._halves(is_part=True))
+            self._replace((*self._rest(), *self._halves(is_part=True)))
         else:
             batch.is_part = True
             self.batches.rotate(-1)
-        return []
+        return False
 
     def halve(self) -> None:
         """Send the halves of the first batch next: the server says that its content is wrong."""
-        self.batches.extendleft(reversed(self._halves(is_part=self.batches[0].is_part)))
+        self._replace((*self._halves(is_part=self.batches[0].is_part), *self._rest()))
 
     def _halves(self, *, is_part: bool) -> tuple[Batch, Batch]:
-        batch = self.batches.popleft()
+        batch = self.batches[0]
         middle = len(batch.entries) // 2
         first, second = (
             Batch(half, since=batch.since, is_part=is_part, is_probe=batch.is_probe)
@@ -158,31 +187,41 @@ class InFlight:
                 break
             run.append(batch)
         if len(run) > 1:
-            for _ in run:
-                self.batches.popleft()
             joined = Batch(
                 sorted(entry for batch in run for entry in batch.entries),
                 since=min((b.since for b in run if b.since is not None), default=None),
                 is_part=True,
                 is_probe=any(batch.is_probe for batch in run),
             )
-            self.batches.appendleft(joined)
+            self._replace((joined, *list(self.batches)[len(run) :]))
 
     def size(self) -> int:
-        """Return the wire bytes in hand."""
+        """Return the wire bytes in flight."""
         return sum(batch.size for batch in self.batches)
-
-    def count(self) -> int:
-        """Return the number of entries in hand."""
-        return sum(len(batch.entries) for batch in self.batches)
 
     def oldest(self) -> list[bytes]:
         """Return the oldest entry of each batch."""
-        return [min(batch.entries) for batch in self.batches]
+        return [min(batch.entries) for batch in self.batches if batch.entries]
 
-    def give_up(self) -> list[bytes]:
-        """Remove and return all entries, oldest first."""
-        entries = sorted(entry for batch in self.batches for entry in batch.entries)
-        self.batches.clear()
+    def leave(self, into: list[bytes]) -> None:
+        """Move all entries to a list, oldest first; the account has the list among what leaves."""
+        into.extend(sorted(entry for batch in self.batches for entry in batch.entries))
         self._wants_other = False
-        return entries
+        leaving = (*self._ledger.account.leaving, into)
+        self._ledger.book(NOTHING, batches=deque(), leaving=leaving)
+
+    def left(self, entries: list[bytes], slip: Slip) -> bool:
+        """Book a list that leaves; tell whether none is in flight and none leaves any more."""
+        leaving = self._leaving_without(entries)
+        self._ledger.book(slip, leaving=leaving)
+        return not leaving and not self.batches
+
+    def stay(self, entries: list[bytes]) -> None:
+        """Have a list in flight again, if it has not left."""
+        leaving = self._leaving_without(entries)
+        if len(leaving) < len(self._ledger.account.leaving):
+            batches = deque((Batch(entries), *self.batches))
+            self._ledger.book(NOTHING, leaving=leaving, batches=batches)
+
+    def _leaving_without(self, entries: list[bytes]) -> tuple[list[bytes], ...]:
+        return tuple(group for group in self._ledger.account.leaving if group is not entries)

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import SystemRandom
 
-from forklog.delivery.base import Reporter
-from forklog.delivery.buffer import Buffer
-from forklog.delivery.ledger import Ledger
+from forklog.delivery.base import Reporter, Sink, Store
+from forklog.delivery.ledger import Ledger, Slip, slip_of
 from forklog.delivery.losses import Losses, Told
 from forklog.delivery.sending.aside import Aside
 from forklog.delivery.sending.backoff import delay_after
 from forklog.delivery.sending.in_flight import Batch, InFlight
 from forklog.delivery.sending.wire import Wire
+from forklog.delivery.sinks.on_drop import OnDrop
 from forklog.options import Options
 from forklog.transports.base import Kind, Transport, Verdict
 from forklog.turn import TURN, Turn
@@ -37,26 +37,31 @@ class SendResult(enum.Enum):
 class Sender:
     """Move entries from one process's buffer to the wire. One pass at a time, in any thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a pipeline gives
         self,
         options: Options,
-        buffer: Buffer,
+        buffer: Store,
         transport: Transport,
         report: Reporter,
         random: Callable[[], float] = _RANDOM,
+        *,
+        last_resort: Sink | None = None,
     ) -> None:
-        """Start nothing; the connection is opened by the first pass that has something to send."""
+        """Start nothing: the first pass opens the connection; ``last_resort`` may be nowhere."""
         self._options = options
         self._buffer = buffer
-        self.losses = Losses(options, report)
+        self.on_drop = OnDrop(options.on_drop, report)
+        self.losses = Losses(report, self.on_drop)
+        self._last_resort = last_resort
         self._random = random
-        self._in_flight = InFlight(options.max_batch_entries, options.max_batch_bytes)
         self.aside = Aside(buffer, options.max_retry_delay, random)
         # So that an overflow finds enough to choose from by severity, whatever the options are.
         self._share_bytes = options.max_buffer_bytes // 4
         self._sending = Turn()  # of whoever runs a pass
         # Its lock protects _in_flight, too: a reader would see an entry twice or not at all.
         self.ledger = Ledger()
+        bounds = options.max_batch_entries, options.max_batch_bytes
+        self._in_flight = InFlight(*bounds, self.ledger)
         self.transport = transport
         self._wire = Wire(transport, self.ledger.count_request)
         self._is_closed = False
@@ -98,17 +103,18 @@ class Sender:
     def _next_batch(self) -> Batch | None:
         with self.ledger.lock:
             in_flight = self._in_flight
-            if not in_flight.batches and (tried := self.aside.take()):
-                self.ledger.take(1)
-                in_flight.add(tried, is_aside=True)
-            elif not in_flight.batches or in_flight.wants_other():
+            in_flight.drop_empty()
+            if not in_flight.batches and self.aside.seconds() == 0:
+                self.aside.take(in_flight.begin(is_aside=True).entries)
+            if not self.has_in_flight() or in_flight.wants_other():
+                in_flight.drop_empty()
                 room = max(1, self._share_bytes - in_flight.size())
-                entries = self._buffer.take(
-                    self._options.max_batch_entries, min(self._options.max_batch_bytes, room)
+                self._buffer.take(
+                    in_flight.begin().entries,
+                    self._options.max_batch_entries,
+                    min(self._options.max_batch_bytes, room),
                 )
-                self.ledger.take(len(entries))
-                if entries:
-                    in_flight.add(entries)
+            in_flight.drop_empty()
             return in_flight.first() if in_flight.batches else None
 
     def _settle(self, batch: Batch, verdict: Verdict, told: Told) -> SendResult:
@@ -134,14 +140,13 @@ class Sender:
     ) -> SendResult:
         if batch.is_aside:
             told.is_news = False
-            self.ledger.take(-len(batch.entries))
-            self._in_flight.batches.popleft()
             self.aside.put_back(batch.entries)
+            self._in_flight.drop_empty()
             return SendResult.IDLE
         if not verdict.is_of_content:
             self._in_flight.put_off()
-        else:
-            self._set_aside(self._in_flight.refused(is_named=is_named), told)
+        elif self._in_flight.refused(is_named=is_named):
+            self._set_first_aside(told)
         is_suspect = self._in_flight.is_suspect(batch)
         told.is_news = not is_suspect
         self._put_off(verdict, 0 if is_suspect else batch.attempts)
@@ -153,46 +158,62 @@ class Sender:
         ceiling = self._options.max_retry_delay
         self.delay = delay_after(verdict, most, ceiling, self._random, is_slow=is_slow)
 
-    def _set_aside(self, entries: list[bytes], told: Told) -> None:
+    def _set_first_aside(self, told: Told) -> None:
         """Give entries back to the buffer, where they wait apart and an overflow finds them."""
-        if entries:
-            self.ledger.take(-len(entries))
-            self.aside.put(entries)
-            told.aside += entries
+        told.has_aside = True
+        self.aside.put(self._in_flight.batches[0].entries)
+        self._in_flight.drop_empty()
 
     def _book(self, batch: Batch, verdict: Verdict, told: Told) -> SendResult:
         again = [batch.entries[i] for i in sorted(verdict.again)]
         settled = len(batch.entries) - len(verdict.refused) - len(again)
-        self.ledger.settle(settled, is_diverted=verdict.is_diverted)
-        if batch.is_aside:
-            self.aside.passed()
-        if again:
-            if verdict.is_of_content:
-                self._set_aside(self._in_flight.passed_in_part(again), told)
-            else:
-                self._in_flight.keep(again)
-            self._buffer.release(batch.size - sum(map(len, again)))
-        else:
-            self._in_flight.passed()
-            self._buffer.release(batch.size, is_last=not self._in_flight.batches)
         for reason in sorted(set(verdict.refused.values())):
             victims = [batch.entries[i] for i, why in verdict.refused.items() if why == reason]
-            self.ledger.drop(reason, len(victims))
             told.losses.append((reason, victims))
+        dropped = {reason: len(victims) for reason, victims in told.losses}
+        slip = Slip(delivered=settled, dropped=dropped)
+        if verdict.is_diverted:
+            slip = Slip(diverted={"stderr": settled}, dropped=dropped)
+        if batch.is_aside:
+            self.aside.passed()
         if not again:
+            size = batch.size
+            self._in_flight.passed(slip)
+            self._buffer.settle(size, is_last=not self._in_flight.batches)
             return SendResult.SENT
+        size = batch.size - sum(map(len, again))
+        if not verdict.is_of_content:
+            self._in_flight.keep(again, slip)
+        elif self._in_flight.passed_in_part(again, slip):
+            self._set_first_aside(told)
+        self._buffer.settle(size)
         self._put_off(verdict, batch.attempts)
         return SendResult.LATER
 
-    def give_up(self, reason: str) -> list[bytes]:
-        """Book everything that is not settled as dropped, and return it, oldest first."""
-        with self.ledger.lock:
-            waiting = self._buffer.drain()
-            self.ledger.take(len(waiting))
-            self._buffer.release(self._in_flight.size(), is_last=True)
-            entries = sorted(self._in_flight.give_up() + waiting)
-            self.ledger.drop(reason, len(entries))
-        return entries
+    def give_up(self, reason: str) -> None:
+        """Write everything that is not settled to the last resort, and book it. Blocks for that.
+
+        Meanwhile it is pending: writing may take its time.
+
+        Raises:
+            BaseException: what a signal handler raises; the entries are in flight again then.
+        """
+        entries: list[bytes] = []
+        written: dict[str, int] = {}
+        try:
+            with self.ledger.lock:
+                self._in_flight.leave(entries)
+                self._buffer.drain(entries)
+            if entries and self._last_resort is not None:
+                written.update(self._last_resort.write(entries, reason))
+            with self.ledger.lock:
+                is_last = self._in_flight.left(entries, slip_of(len(entries), reason, written))
+                self._buffer.settle(sum(map(len, entries)), is_last=is_last)
+        finally:
+            with self.ledger.lock:
+                self._in_flight.stay(entries)
+        if entries:
+            self.losses.of_given_up(reason, entries, written)
 
     def oldest_unsettled(self) -> bytes:
         """Return the oldest entry that is not settled, or bytes above every entry."""
@@ -202,7 +223,8 @@ class Sender:
     def oldest_to_send(self) -> bytes:
         """Return the same, without what is set aside: no flush waits for that."""
         with self.ledger.lock:
-            return min([self._buffer.oldest(), *self._in_flight.oldest()])
+            leaving = [min(group) for group in self.ledger.account.leaving if group]
+            return min([self._buffer.oldest(), *self._in_flight.oldest(), *leaving])
 
     def has_in_flight(self) -> bool:
         """Tell whether a batch is in hand, to be sent (again) before anything new."""
@@ -214,12 +236,7 @@ class Sender:
 
     def is_busy(self) -> bool:
         """Tell whether a pass, or ``on_drop``, is under way in some thread."""
-        return TURN in self._sending or self.losses.is_calling
-
-    def in_flight(self) -> int:
-        """Return the number of entries in hand."""
-        with self.ledger.lock:
-            return self._in_flight.count()
+        return TURN in self._sending or self.on_drop.is_calling
 
     def close(self) -> None:
         """Close the connection: now, or, if a pass is under way, at its end."""

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import google.auth
 import google.auth.exceptions
 
-from forklog.errors import OptionError, shown
+from forklog.errors import NoCredentialsError, OptionError, shown
 from forklog.option_checks import as_project, check_emulator, is_loopback, is_project
 from forklog.options import Options
 from forklog.transports import pools
@@ -48,10 +48,6 @@ _NONE_FOUND = (
 )
 
 
-class NoCredentialsError(Exception):
-    """There cannot be credentials here, as on a laptop; the message says why and what to do."""
-
-
 @dataclass(frozen=True, slots=True)
 class Access:
     """Where to send, as whom, into which project."""
@@ -60,6 +56,11 @@ class Access:
     credentials: Any = field(repr=False)
     """Of google.auth, or those of this machine, or None where no token is sent."""
     project: str
+
+    @staticmethod
+    def request_on(session: requests.Session) -> Any:
+        """Return what google.auth fetches tokens with, on a session; see `request_on`."""
+        return request_on(session)
 
 
 def known_project(options: Options) -> str | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from forklog.transports.google.access import Access, request_on
 from forklog.transports.google.machine import MachineAccount
 
 if TYPE_CHECKING:
     import requests
+
+    from forklog.transports.google.access import Access
 
 
 class Signer(Protocol):
@@ -37,7 +38,7 @@ def signer_of(access: Access, url: str, tokens: requests.Session, timeout: float
         return _Anonymous()
     if isinstance(access.credentials, MachineAccount):
         return _Machine(access.credentials, tokens)
-    return _GoogleAuth(access.credentials, url, tokens, timeout)
+    return _GoogleAuth(access, url, tokens, timeout)
 
 
 class _Anonymous:
@@ -65,13 +66,11 @@ class _Machine:
 
 
 class _GoogleAuth:
-    def __init__(
-        self, credentials: Any, url: str, tokens: requests.Session, timeout: float
-    ) -> None:
+    def __init__(self, access: Access, url: str, tokens: requests.Session, timeout: float) -> None:
         tokens.max_redirects = 0  # another host gets nothing that is worth a token
-        self._credentials = credentials
+        self._credentials = access.credentials
         self._url = url
-        self._fetch = functools.partial(request_on(tokens), timeout=timeout)
+        self._fetch = functools.partial(access.request_on(tokens), timeout=timeout)
 
     def headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}

@@ -58,13 +58,13 @@ def test_what_is_held_later_is_for_others() -> None:
     master.log(2)
     master.boot.hold()
     early = _Process(master)
-    early.boot._estate = None
+    early.boot._inheritance = None
     copy = Buffer(10_000, lambda: None)
     for rank, entry in master.buffer.snapshot():
         copy.offer(rank, entry)
     inheritance = master.boot.inheritance()
     assert inheritance is not None
-    early.boot._estate = inheritance._replace(buffer=copy)
+    early.boot._inheritance = inheritance._replace(buffer=copy)
     master.log(3)
     assert master.boot.has_unheld()
     master.boot.hold()

@@ -9,12 +9,11 @@ import pytest
 from helpers import wait_until
 from host import FakeHost
 
+from forklog.delivery.lifecycle import State
 from forklog.delivery.pipeline import Pipeline
-from forklog.delivery.prebuilt import Parts
 from forklog.encoding.lenient import drop_notice
 from forklog.options import Options
 from forklog.process.thread import FlushThread
-from forklog.snapshot import State
 from forklog.testing import Fail, FakeTransport
 
 if TYPE_CHECKING:
@@ -35,7 +34,8 @@ def build(host: FakeHost, forklog_transport: FakeTransport) -> Iterator[Callable
     def make(inherited: Pipeline | None = None, **options: Any) -> Pipeline:
         given = Options(**{"project": "p", "last_resort": "none", "max_latency": 0.01, **options})
         notice = partial(drop_notice, shared={})
-        pipeline = Pipeline(given, Parts(given, forklog_transport, notice, host), inherited)
+        pipeline = Pipeline(given, forklog_transport, notice, host)
+        pipeline.begin(inherited)
         made.append(pipeline)
         return pipeline
 

@@ -1,4 +1,4 @@
-"""The hand: which batch is sent next, how a refusal splits it, and what is set aside."""
+"""In flight: which batch is sent next, how a refusal splits it, and what is set aside."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forklog.delivery.ledger import Ledger
 from forklog.delivery.sending.in_flight import PATIENCE, InFlight
 
 if TYPE_CHECKING:
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class _Server:
-    """Refuses requests by their entries; plays the sender with a hand and what waits behind."""
+    """Refuses requests by their entries; plays the sender with what waits behind."""
 
     def __init__(self, refuses: Callable[[list[int]], bool], *waiting: list[int]) -> None:
-        self.in_flight = InFlight(10_000, 10**9)
+        self.in_flight = InFlight(10_000, 10**9, Ledger())
         self.refuses = refuses
         self.waiting = [[b"%06d" % n for n in batch] for batch in waiting]
         self.sent: list[list[int]] = []
@@ -30,7 +31,7 @@ class _Server:
     def step(self) -> bool:
         in_flight = self.in_flight
         if (not in_flight.batches or in_flight.wants_other()) and self.waiting:
-            in_flight.add(self.waiting.pop(0))
+            in_flight.begin().entries.extend(self.waiting.pop(0))
         if not in_flight.batches:
             return False
         batch = in_flight.first()
@@ -38,7 +39,9 @@ class _Server:
         self.sent.append(entries)
         if self.refuses(entries):
             self.refused += 1
-            self.aside += [int(entry) for entry in in_flight.refused()]
+            if in_flight.refused():
+                self.aside += [int(entry) for entry in in_flight.batches[0].entries]
+                in_flight.remove()
         else:
             self.stored += entries
             in_flight.passed()
@@ -99,7 +102,7 @@ def test_where_everything_is_refused_nothing_is_set_aside() -> None:
         server.step()
     assert server.aside == server.stored == []
     assert server.waiting == [[b"000500"]]
-    assert server.in_flight.count() == 128
+    assert sum(len(batch.entries) for batch in server.in_flight.batches) == 128
     assert server.sent[:PATIENCE] == [list(range(64))] * PATIENCE
 
 
@@ -129,8 +132,8 @@ def test_lone_entries_refused_in_an_outage_are_no_culprits() -> None:
 
 def test_a_quota_splits_nothing() -> None:
     """A refusal that is not about the content leaves the batch as it is."""
-    in_flight = InFlight(100, 10**6)
-    in_flight.add([b"a", b"b"])
+    in_flight = InFlight(100, 10**6, Ledger())
+    in_flight.begin().entries.extend([b"a", b"b"])
     for _ in range(50):
         in_flight.put_off()
     assert in_flight.first().entries == [b"a", b"b"]
@@ -140,19 +143,19 @@ def test_a_quota_splits_nothing() -> None:
 
 def test_what_the_server_names_again_and_again_is_set_aside_at_once() -> None:
     """Entries named with a passing code, time after time while others pass, need no search."""
-    in_flight = InFlight(100, 10**6)
-    in_flight.add([b"a", b"b", b"c"])
-    assert in_flight.passed_in_part([b"a", b"c"]) == []
-    assert in_flight.refused(is_named=True) == []
-    assert in_flight.refused(is_named=True) == [b"a", b"c"]
-    assert not in_flight.batches
+    in_flight = InFlight(100, 10**6, Ledger())
+    in_flight.begin().entries.extend([b"a", b"b", b"c"])
+    assert not in_flight.passed_in_part([b"a", b"c"])
+    assert not in_flight.refused(is_named=True)
+    assert in_flight.refused(is_named=True)
+    assert in_flight.batches[0].entries == [b"a", b"c"]
 
 
 def test_joined_parts_fit_into_a_request() -> None:
     """Parts of different batches are joined within the bounds of a request only."""
     is_down = True
     server = _Server(lambda _entries: is_down, list(range(10)), list(range(10, 20)))
-    server.in_flight = InFlight(10, 60)
+    server.in_flight = InFlight(10, 60, Ledger())
     for _ in range(30):
         server.step()
     is_down = False

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from helpers import check_python, python_path
 
-from forklog.delivery.last_resort import write_last_resort
-from forklog.delivery.private_file import append_lines
+from forklog.delivery.sinks.last_resort import write_last_resort
+from forklog.delivery.sinks.private_file import append_lines
 from forklog.stderr.reporter import StderrReporter
 
 _OPEN = Path("/proc/self/fd")
@@ -217,7 +217,7 @@ def test_what_stands_in_for_stderr_and_logs_is_passed_by() -> None:
         assert handler.stats().accepted == 1, handler.stats()
     """)
     assert '"textPayload":"lost"' in done.stderr
-    assert "dropped 1 log entries (shutdown)" in done.stderr
+    assert "wrote 1 undelivered log entries to stderr (shutdown)" in done.stderr
 
 
 def test_a_slow_reader_gets_whole_lines(tmp_path: Path, report: StderrReporter) -> None:
@@ -292,7 +292,7 @@ def test_a_folder_of_another_user_is_refused(
     assert not path.exists()
     assert "another user" in complaints[0]
     assert "eins" in capsys.readouterr().err
-    assert written == {"file": 0, "stderr": 2}
+    assert written == {"stderr": 2}
 
 
 def test_a_folder_that_is_swapped_meanwhile_is_not_followed(
@@ -356,7 +356,7 @@ def test_what_a_full_disk_does_not_take_goes_to_stderr() -> None:
     done = check_python(
         """
         import os, resource, tempfile
-        from forklog.delivery.last_resort import write_last_resort
+        from forklog.delivery.sinks.last_resort import write_last_resort
         from forklog.stderr.reporter import StderrReporter
         path = os.path.join(tempfile.mkdtemp(), "lost.json")
         resource.setrlimit(resource.RLIMIT_FSIZE, (250, 250))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from forklog.delivery.losses import Losses
-from forklog.options import Options
+from forklog.delivery.sinks.on_drop import OnDrop
 from forklog.stderr.reporter import StderrReporter
 from forklog.transports.base import Kind, Verdict
 
@@ -20,9 +20,8 @@ _STORED = Verdict(Kind.DELIVERED)
 
 def _news(on_drop: Callable[[list[bytes], str], object] | None = None) -> tuple[Losses, list[str]]:
     lines: list[str] = []
-    return Losses(
-        Options(on_drop=on_drop), StderrReporter(lambda line: lines.append(line[:-1]))
-    ), lines
+    report = StderrReporter(lambda line: lines.append(line[:-1]))
+    return Losses(report, OnDrop(on_drop, report)), lines
 
 
 def _said(lines: list[str]) -> list[str]:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 def _check(handler: CloudLoggingHandler) -> Any:
     stats = handler.stats()
-    assert stats.accepted == stats.delivered + sum(stats.dropped.values()) + stats.pending
+    settled = stats.delivered + sum(stats.diverted.values()) + sum(stats.dropped.values())
+    assert stats.accepted == settled + stats.pending
     return stats
 
 
@@ -166,7 +167,7 @@ def test_an_error_outlives_a_flood(make_logger: Make, forklog_transport: FakeTra
         logger.debug("%d %s", n, "x" * 500)
         assert handler.stats().pending_bytes <= 2**20
     forklog_transport.release()
-    assert handler.flush(20)
+    assert not handler.flush(20), "some were dropped"
     texts = _texts(forklog_transport)
     assert texts[:2] == ["first", "keep me"]
     assert texts[-2].startswith("3999 ") or texts[-1].startswith("3999 ")
@@ -184,7 +185,7 @@ def test_the_log_itself_says_what_it_lacks(
     logger, handler = make_logger(max_latency=0)
     for _ in range(2):
         logger.info("secret payload")
-        assert handler.flush()
+        handler.flush()
     forklog_transport.wait_until(
         lambda: sum(n["dropped"] for n in _notices(forklog_transport)) == 1
     )
@@ -210,7 +211,7 @@ def test_on_drop_sees_what_an_overflow_dropped(
     for _ in range(1500):
         logger.info("x" * 1000)
     forklog_transport.release()
-    assert handler.flush(20)
+    assert not handler.flush(20)
     wait_until(lambda: sum(n for _, n in got) == handler.stats().dropped["buffer_full"])
     assert {reason for reason, _ in got} == {"buffer_full"}
 
@@ -227,7 +228,7 @@ def test_what_on_drop_gets_is_bounded_too(
     for _ in range(4000):
         logger.info("x" * 1000)
     forklog_transport.release()
-    assert handler.flush(20)
+    assert not handler.flush(20)
     wait_until(lambda: kept)
     assert 0.9 * 2**20 < sum(map(len, kept)) < 1.1 * 2**20
     assert len(kept) < _check(handler).dropped["buffer_full"]
@@ -356,7 +357,8 @@ def test_close_is_bounded(
         True
     ] * 5
     stats = _check(handler)
-    assert (stats.dropped, stats.pending, stats.pending_bytes) == ({"shutdown": 5}, 0, 0)
+    assert (stats.diverted, stats.dropped) == ({"file": 5}, {})
+    assert (stats.pending, stats.pending_bytes) == (0, 0)
 
 
 def test_close_while_retrying_tries_once_more(
@@ -484,7 +486,7 @@ def test_the_counts_of_a_closed_handler_stay(make_logger: Make) -> None:
 def test_the_accounts_hold_while_the_last_resort_is_written(
     make_logger: Make, forklog_transport: FakeTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is given up is counted as dropped before it is written, which may take its time."""
+    """What is given up is pending until it is written, which may take its time, then diverted."""
     seen: list[Any] = []
 
     class Slow:
@@ -504,7 +506,8 @@ def test_the_accounts_hold_while_the_last_resort_is_written(
     monkeypatch.setattr("sys.stderr", Slow())
     handler.close()
     assert seen
-    assert all((s.accepted, s.pending, s.dropped) == (10, 0, {"shutdown": 10}) for s in seen)
+    assert all((s.accepted, s.pending, s.diverted, s.dropped) == (10, 10, {}, {}) for s in seen[:1])
+    assert (_check(handler).diverted, handler.stats().pending) == ({"stderr": 10}, 0)
 
 
 def test_a_record_that_cannot_be_encoded_is_accounted_for(
@@ -521,7 +524,7 @@ def test_a_record_that_cannot_be_encoded_is_accounted_for(
     monkeypatch.setattr(logging, "raiseExceptions", False)
     handler._encode, handler._encoder = (lambda *_: None), Broken()  # type: ignore[assignment]
     logger.info("bad")
-    assert handler.flush()
+    assert not handler.flush()
     stats = _check(handler)
     assert dict(stats.dropped) == {"encode": 1}
     assert stats.delivered in (1, 2)  # the second is the notice of the drop

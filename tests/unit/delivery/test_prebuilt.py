@@ -1,4 +1,4 @@
-"""The spare parts: what a child's first record needs is built before the fork."""
+"""The prebuilt pipeline: what a child's first record needs is built before the fork."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 from helpers import check_python
 
 from forklog import CloudLoggingHandler
-from forklog.delivery.prebuilt import Parts, Spare
+from forklog.delivery.prebuilt import Prebuilt
 from forklog.testing import FakeTransport
 
 if TYPE_CHECKING:
     import pytest
 
 
-def _spare() -> tuple[Spare, list[Parts]]:
-    built: list[Parts] = []
+def _spare() -> tuple[Prebuilt[object], list[object]]:
+    built: list[object] = []
 
-    def build() -> Parts:
-        built.append(object())  # type: ignore[arg-type] - nobody looks into it
+    def build() -> object:
+        built.append(object())
         return built[-1]
 
-    spare = Spare(build)
+    spare = Prebuilt(build)
     spare.renew()
     return spare, built
 
@@ -61,17 +61,17 @@ def test_a_first_record_takes_the_short_road(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_first_record_builds_nothing() -> None:
-    """The logging thread of a child builds no parts; nor does that of its child, after a flush."""
+    """The logging thread of a child builds no pipeline, nor does that of its child."""
     check_python(
         """
         import logging, os, threading
         from forklog import CloudLoggingHandler
-        from forklog.delivery.prebuilt import Parts
+        from forklog.delivery.pipeline import Pipeline
         from forklog.testing import FakeTransport
 
-        def counted(self, *args):
+        def counted(self, *args, **options):
             builders.append(threading.get_ident())
-            build(self, *args)
+            build(self, *args, **options)
 
         def generation(left):
             before = builders.count(threading.get_ident())
@@ -91,7 +91,7 @@ def test_a_first_record_builds_nothing() -> None:
                 os._exit(47)
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 47
 
-        builders, build, Parts.__init__ = [], Parts.__init__, counted
+        builders, build, Pipeline.__init__ = [], Pipeline.__init__, counted
         handler = CloudLoggingHandler(transport=FakeTransport(), max_latency=0.01)
         logger = logging.getLogger("app")
         logger.addHandler(handler)

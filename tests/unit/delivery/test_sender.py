@@ -10,6 +10,7 @@ from helpers import wait_until
 
 from forklog.delivery.buffer import Buffer
 from forklog.delivery.sending.sender import Sender, SendResult
+from forklog.delivery.sinks.last_resort import LastResort
 from forklog.insert_id import InsertIds
 from forklog.options import Options
 from forklog.stderr.reporter import StderrReporter
@@ -19,6 +20,7 @@ from forklog.transports.http_verdict import Answer, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 
 class _Bench:
@@ -34,14 +36,17 @@ class _Bench:
             transport,
             StderrReporter(self.lines.append),
             lambda: 1.0,
+            last_resort=LastResort(options.get("last_resort", "stderr"), StderrReporter()),
         )
         self.ids = InsertIds()
+        self.logged = 0
 
     def log(self, *texts: str) -> None:
         for text in texts:
             entry = b'%b%010x","textPayload":"%b"}'
             number = self.ids.number()
             self.buffer.offer(2, entry % (self.ids.head, number, text.encode()))
+            self.logged += 1
 
     def run(self) -> list[SendResult]:
         """Run passes until nothing is left or a delay is asked for."""
@@ -54,9 +59,10 @@ class _Bench:
         return [entry["textPayload"] for entry in self.transport.entries]
 
     def check_accounts(self) -> None:
-        sender = self.sender
-        settled = sender.ledger.delivered + sum(sender.ledger.dropped.values())
-        assert sender.ledger.taken == settled + sender.in_flight()
+        stats = self.sender.ledger.snapshot(self.buffer, pid=0, state="")
+        assert stats.accepted == self.logged
+        settled = stats.delivered + sum(stats.diverted.values()) + sum(stats.dropped.values())
+        assert stats.accepted == settled + stats.pending
 
 
 @pytest.fixture
@@ -165,7 +171,7 @@ def test_what_is_settled_gives_its_bytes_back_at_once() -> None:
     assert bench.buffer.bytes == size
     assert bench.sender.send_once() is SendResult.SENT, "halved"
     assert bench.sender.send_once() is SendResult.SENT
-    assert (bench.buffer.bytes, bench.sender.in_flight()) == (size / 2, 1)
+    assert (bench.buffer.bytes, bench.sender.ledger.account.number()) == (size / 2, 1)
     assert bench.sender.send_once() is SendResult.SENT
     assert bench.buffer.bytes == 0
 
@@ -243,7 +249,7 @@ def test_a_hang_ends_with_the_given_timeout(bench: _Bench) -> None:
     _script(bench, Hang())
     bench.log("a")
     assert bench.sender.send_once(0.05) is SendResult.LATER
-    assert bench.sender.in_flight() == 1
+    assert bench.sender.ledger.account.number() == 1
     assert bench.run() == [SendResult.SENT, SendResult.IDLE]
 
 
@@ -294,16 +300,18 @@ def test_only_one_pass_at_a_time() -> None:
     assert transport.inner is SendResult.BUSY
 
 
-def test_give_up_returns_everything_in_order(bench: _Bench) -> None:
-    """What is in hand and what waits comes back, oldest first, and is pending no more."""
+def test_give_up_writes_everything_in_order(tmp_path: Path) -> None:
+    """What is in flight and what waits is written, oldest first, and is pending no more."""
+    bench = _Bench(FakeTransport(), last_resort=str(tmp_path / "lost"))
     _script(bench, Fail(503))
     bench.log("a")
     assert bench.sender.send_once() is SendResult.LATER
     bench.log("b")
-    entries = bench.sender.give_up("shutdown")
+    bench.sender.give_up("shutdown")
+    entries = (tmp_path / "lost").read_bytes().splitlines()
     assert [entry.count(b'"a"') for entry in entries] == [1, 0]
-    assert (bench.sender.in_flight(), len(bench.buffer), bench.buffer.bytes) == (0, 0, 0)
-    assert bench.sender.ledger.dropped == {"shutdown": 2}
+    assert (bench.sender.is_pending(), bench.buffer.bytes) == (False, 0)
+    assert (bench.sender.ledger.diverted, bench.sender.ledger.dropped) == ({"file": 2}, {})
     bench.check_accounts()
 
 
@@ -327,7 +335,7 @@ def test_a_failure_that_comes_after_giving_up_is_no_sign_of_a_server() -> None:
     transport.gives_up = transport.fails = True
     bench.log("a")
     assert bench.sender.send_once() is SendResult.IDLE
-    assert bench.sender.ledger.dropped == {"shutdown": 1}
+    assert bench.sender.ledger.diverted == {"stderr": 1}
     bench.check_accounts()
 
 
@@ -492,10 +500,12 @@ _WAYS = [403, 404, 451, 500, 503, 200, WireError("no connection to the server (C
 
 @pytest.mark.parametrize("way", _WAYS)
 @pytest.mark.parametrize("is_alone", [False, True])
-def test_one_bad_record_stops_nobody(way: int | WireError, *, is_alone: bool) -> None:
+def test_one_bad_record_stops_nobody(
+    tmp_path: Path, way: int | WireError, *, is_alone: bool
+) -> None:
     """What is refused for its content is set aside and stays pending; all others arrive, soon."""
     wire = _Firewall(way)
-    bench = _Bench(wire)
+    bench = _Bench(wire, last_resort=str(tmp_path / "lost"))
     bench.log("poison")
     if is_alone:
         bench.sender.send_once()
@@ -506,14 +516,15 @@ def test_one_bad_record_stops_nobody(way: int | WireError, *, is_alone: bool) ->
             waited += bench.sender.delay
     sender = bench.sender
     assert sender.ledger.delivered == len(wire.stored) == 201
-    assert (sender.in_flight(), bench.buffer.count_aside()) == (0, 1)
-    assert sender.ledger.taken + bench.buffer.count_aside() == 202
+    assert (sender.has_in_flight(), bench.buffer.count_aside()) == (False, 1)
+    bench.check_accounts()
     assert sender.oldest_unsettled() < bench.ids.key() < sender.oldest_to_send()
     assert wire.requests < 45
     assert waited < 30.0 * 10
     assert sum("set aside" in line for line in bench.lines) == 1
     assert any(str(way)[:13] in line for line in bench.lines if "set aside" in line)
-    (entry,) = sender.give_up("shutdown")
+    sender.give_up("shutdown")
+    (entry,) = (tmp_path / "lost").read_bytes().splitlines()
     assert b"poison" in entry
     assert bench.buffer.bytes == 0
     bench.check_accounts()
@@ -563,8 +574,8 @@ def test_an_overflow_drops_what_is_set_aside_by_its_severity() -> None:
     while len(shed) < 20:
         log(2, "INFO", "new")
     assert buffer.count_aside() == 1
-    settled = sender.ledger.delivered + sum(sender.ledger.dropped.values())
-    assert sender.ledger.taken == settled + sender.in_flight()
+    stats = sender.ledger.snapshot(buffer, pid=0, state="")
+    assert ids.number() == stats.accepted == stats.pending + sum(stats.dropped.values()) + 1
 
 
 def test_a_server_that_refuses_everything_is_not_hammered() -> None:

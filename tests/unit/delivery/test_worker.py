@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from functools import partial
 from typing import Any
 
 import pytest
+from helpers import wait_until
 
 from forklog.clock import monotonic
 from forklog.delivery.buffer import Buffer
+from forklog.delivery.lifecycle import Ended
+from forklog.delivery.passes import NO_THREAD
 from forklog.delivery.sending.sender import Sender, SendResult
-from forklog.delivery.worker import NO_THREAD, Worker
+from forklog.delivery.worker import Worker
 from forklog.encoding.lenient import drop_notice
 from forklog.insert_id import InsertIds
 from forklog.options import Options
@@ -22,6 +24,10 @@ from forklog.stderr.reporter import StderrReporter
 from forklog.testing import Fail, FakeTransport, Hang
 
 INFO, ERROR = 2, 5
+
+
+def _nothing() -> None:
+    return
 
 
 class _Bench:
@@ -115,10 +121,10 @@ def test_an_inline_pass_is_not_taken_for_an_application(bench: _Bench) -> None:
 
 def test_a_thread_that_cannot_start_is_told(bench: _Bench) -> None:
     """The thread ends when it is to stop, says so, and its end can be waited for."""
-    ended = threading.Event()
-    bench.worker.is_stopping = True
-    bench.worker.start_thread("forklog-flush-test", ended.set, ended.set)
-    assert ended.wait(10)
+    ended: list[Ended] = []
+    bench.worker.stop()
+    bench.worker.start_thread("forklog-flush-test", _nothing, ended.append, _nothing)
+    wait_until(lambda: ended == [Ended.STOPPED])
     assert bench.worker.thread.ended.wait(10)
     assert bench.worker.thread_ident == NO_THREAD
 
@@ -126,11 +132,13 @@ def test_a_thread_that_cannot_start_is_told(bench: _Bench) -> None:
 def test_a_resting_thread_ends_between_two_passes(
     bench: _Bench, forklog_transport: FakeTransport
 ) -> None:
-    """`rest` has an idle thread end at once, and leaves entries where they are."""
-    bench.worker.start_thread("forklog-flush-test", lambda: None, lambda: None)
+    """A pause has an idle thread end at once, and leaves entries where they are."""
+    ended: list[Ended] = []
+    bench.worker.start_thread("forklog-flush-test", _nothing, ended.append, _nothing)
     bench.log()
     forklog_transport.wait_for(1)
-    bench.worker.rest()
+    bench.worker.await_paused()
+    wait_until(lambda: ended == [Ended.PAUSED])
     assert bench.worker.thread.ended.is_set()
     bench.log()
     assert len(bench.buffer) == 1

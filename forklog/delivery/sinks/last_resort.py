@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from forklog.delivery.base import Reporter
-from forklog.delivery.private_file import append_lines
+from forklog.delivery.sinks.private_file import append_lines
 from forklog.stderr.stream import write_to_stderr
+
+
+class LastResort:
+    """Where entries go that cannot be delivered; a `Sink`."""
+
+    def __init__(self, where: str, report: Reporter) -> None:
+        """Open nothing; see `write_last_resort`."""
+        self._where = where
+        self._report = report
+
+    def write(self, entries: Sequence[bytes], _reason: str) -> Counter[str]:
+        """Write entries, one a line, wherever it can; return how many, by place."""
+        return write_last_resort(self._where, entries, self._report)
 
 
 def write_last_resort(where: str, entries: Iterable[bytes], report: Reporter) -> Counter[str]:
@@ -40,7 +53,7 @@ def write_last_resort(where: str, entries: Iterable[bytes], report: Reporter) ->
         lines = lines[end:]
     if lines:
         written["stderr"] = write_to_stderr(lines)
-    return written
+    return +written
 
 
 def _reason(error: BaseException) -> object:

@@ -1,0 +1,180 @@
+"""When a pass of the sender runs, in whatever thread, and what follows from how it ended.
+
+`schedule.next_step` decides. The worker's thread is in `worker`; here are the passes that the
+calling thread runs itself, where no thread can run or none is left.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from forklog.clock import monotonic
+from forklog.delivery.base import Reporter, Store
+from forklog.delivery.lifecycle import Order, Orders
+from forklog.delivery.losses import Overflow
+from forklog.delivery.schedule import Look, Send, Wait, next_step
+from forklog.delivery.sending.sender import Sender, SendResult
+from forklog.delivery.wakeup import Wakeup, Wakeups
+from forklog.insert_id import InsertIds
+from forklog.options import Options
+from forklog.process.base import Host
+from forklog.severity import rank_of_level
+
+Notice = Callable[[InsertIds, int, str], tuple[int, bytes]]
+NO_THREAD = -1
+_LINGER_BYTES = 1024 * 1024  # a batch of this size is worth a request of its own
+_URGENT_SECONDS = 0.02  # between takes, so that a burst of errors is no request for each
+_FIRST_SHORT_WAIT, _LONGEST_SHORT_WAIT = 0.05, 0.8  # between attempts while the process leaves
+
+
+class Passes:
+    """The passes of one pipeline; what `Worker` inherits."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of a pipeline
+        self,
+        options: Options,
+        buffer: Store,
+        sender: Sender,
+        ids: InsertIds,
+        report: Reporter,
+        notice: Notice,
+        host: Host,
+    ) -> None:
+        """Start nothing; ``notice`` makes the entry by which the log itself reports drops."""
+        self.wakeup = Wakeup()
+        self.thread = host.new_thread()
+        self.thread_ident = NO_THREAD
+        self.orders = Orders()
+        self.flush_rank = rank_of_level(options.flush_level)
+        quarter = options.max_buffer_bytes // 4
+        self.trigger_bytes = min(_LINGER_BYTES, options.max_batch_bytes, quarter)
+        self.overflow = Overflow(options.max_buffer_bytes, buffer, sender.ledger, sender.losses)
+        self._options = options
+        self._buffer = buffer
+        self._sender = sender
+        self._ids = ids
+        self._report = report
+        self._notice = notice
+        self._host = host
+        self._settled = Wakeups()  # rung after each pass
+        self._flush_until = b""  # a flush waits for all entries below this key
+        self._retry_at = self._last_take = 0.0
+        self._waiting_since: float | None = None  # the first entry of the batch that grows
+        self._noticed_at = -1  # the number delivered then
+        self._is_retry_short, self._short_wait = False, _FIRST_SHORT_WAIT
+
+    def _look(self) -> Look:
+        now, buffer, orders = monotonic(), self._buffer, self.orders
+        aside = self._sender.aside.seconds()
+        has_waiting = bool(len(buffer)) or aside == 0
+        if not has_waiting:
+            self._waiting_since = None
+        elif self._waiting_since is None:
+            self._waiting_since = now
+        return Look(
+            now=now,
+            order=orders.highest,
+            is_paused=orders.is_paused,
+            ends_when_idle=orders.ends_when_idle,
+            retry_at=self._retry_at,
+            is_retry_short=self._is_retry_short,
+            has_in_flight=self._sender.has_in_flight(),
+            has_waiting=has_waiting,
+            aside_seconds=aside,
+            linger_until=(self._waiting_since or now) + self._options.max_latency,
+            is_urgent=buffer.is_urgent(self.flush_rank),
+            urgent_until=self._last_take + _URGENT_SECONDS,
+            is_full=buffer.bytes > self.trigger_bytes,
+            is_flushing=self._is_flushing(),
+            flush_rank=self.flush_rank,
+            trigger_bytes=self.trigger_bytes,
+        )
+
+    def _is_flushing(self) -> bool:
+        until = self._flush_until
+        return bool(until) and self._sender.oldest_to_send() <= until
+
+    def _look_inline(self, *, is_wanted: bool) -> Look:
+        """Look for a pass in the calling thread: none lingers by time, no thread is to end."""
+        look = self._look()
+        return replace(
+            look,
+            order=min(look.order, Order.DRAIN),
+            is_paused=False,
+            has_in_flight=False,
+            has_waiting=True,
+            linger_until=math.inf,
+            urgent_until=look.now,
+            is_flushing=is_wanted,
+        )
+
+    def is_own_thread(self) -> bool:
+        """Tell whether the calling thread is the one that runs passes, as in a callback of one."""
+        return threading.get_ident() == self.thread_ident
+
+    def run_inline(self, *, is_wanted: bool = False) -> None:
+        """Send in the calling thread if something urgent or a full batch waits, or if wanted.
+
+        Blocks for the answer, for ``shutdown_timeout`` at most, but not while a failure passes: a
+        server that is gone must not hold up each request of the application.
+        """
+        if isinstance(next_step(self._look_inline(is_wanted=is_wanted)), Send):
+            self.pass_inline(min(self._options.answer_timeout, self._options.shutdown_timeout))
+
+    def pass_inline(self, timeout: float) -> SendResult:
+        """Run one pass in the calling thread, waiting ``timeout`` seconds for the answer."""
+        before, self.thread_ident = self.thread_ident, threading.get_ident()
+        try:
+            return self._one_pass(max(0.05, timeout))
+        finally:
+            self.thread_ident = before
+
+    def flush_inline(self, mark: bytes, deadline: float) -> None:
+        """Run passes in the calling thread until all below the mark is settled, or the deadline."""
+        while self._sender.oldest_to_send() <= mark and (left := deadline - monotonic()) > 0:
+            step = next_step(self._look_inline(is_wanted=True))
+            if isinstance(step, Wait):
+                self.wakeup.wait(left if step.seconds is None else min(step.seconds, left))
+            elif self.pass_inline(min(left, self._options.answer_timeout)) is not SendResult.SENT:
+                self.wakeup.wait(min(0.05, left))
+
+    def _one_pass(self, timeout: float | None) -> SendResult:
+        outcome = SendResult.LATER  # where it raises, too, so that no loop is busy
+        try:
+            outcome = self._sender.send_once(timeout)
+        finally:
+            if outcome is SendResult.LATER:
+                self._put_off(self._sender.delay)
+        self.overflow.tell()
+        if outcome is SendResult.SENT:
+            self._short_wait = _FIRST_SHORT_WAIT
+            self._report_drops()
+        self._report.catch_up()
+        self._settled.set()
+        return outcome
+
+    def _put_off(self, delay: float) -> None:
+        """Keep the next attempt back; little, but more each time, where the process leaves."""
+        self._is_retry_short = is_draining = self.orders.is_draining
+        if is_draining:
+            delay = min(delay, self._short_wait)
+            self._short_wait = min(2 * self._short_wait, _LONGEST_SHORT_WAIT)
+        self._retry_at = monotonic() + delay
+
+    def _report_drops(self) -> None:
+        """Once the wire is back, let the log itself say what it lacks."""
+        sender, ledger = self._sender, self._sender.ledger
+        # One notice for each delivery: where everything is refused, a notice would be refused, too,
+        # and that noticed again, for ever.
+        if (
+            sender.has_in_flight()
+            or not ledger.has_unreported()
+            or ledger.account.delivered == self._noticed_at
+        ):
+            return
+        self._noticed_at = ledger.account.delivered
+        for reason, number in ledger.take_unreported().items():
+            self._buffer.offer(*self._notice(self._ids, number, reason))

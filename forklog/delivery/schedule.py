@@ -1,0 +1,95 @@
+"""When the next request is due: the one decision of flush thread, inline passes, flush and exit.
+
+Pure: the worker looks, asks here, and acts. What comes after the look rings, since a `Wait` is
+armed first and asked for once more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from forklog.delivery.lifecycle import Ended, Order
+from forklog.severity import NEVER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What the worker saw. Times in seconds on the monotonic clock."""
+
+    now: float
+    order: Order = Order.RUN
+    is_paused: bool = False
+    ends_when_idle: bool = False
+    retry_at: float = 0.0
+    """After a failure: no attempt before this."""
+    is_retry_short: bool = False
+    """That wait is one of a worker that drains."""
+    has_in_flight: bool = False
+    has_waiting: bool = False
+    """Entries wait in the buffer, or one that was set aside is due."""
+    aside_seconds: float | None = None
+    """Until an entry that was set aside is due."""
+    linger_until: float = 0.0
+    """A batch may grow as long."""
+    is_urgent: bool = False
+    """An entry of ``flush_rank`` waits."""
+    urgent_until: float = 0.0
+    """An urgent one may wait as long, so that a burst of errors is no request for each."""
+    is_full: bool = False
+    """A batch's worth of bytes waits."""
+    is_flushing: bool = False
+    """A flush waits for entries that are not settled."""
+    flush_rank: int = NEVER
+    trigger_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Make one pass; nothing has to wake the worker meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Sleep: until an entry of this rank, beyond so many bytes, or for so many seconds."""
+
+    seconds: float | None
+    wake_rank: int = NEVER
+    alarm_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """End the thread."""
+
+    how: Ended
+
+
+SEND = Send()
+_ENDS = {how: End(how) for how in Ended}
+
+
+def next_step(look: Look) -> Send | Wait | End:
+    """Return what the worker does next."""
+    if look.order is Order.STOP or look.is_paused:
+        return _ENDS[Ended.STOPPED if look.order is Order.STOP else Ended.PAUSED]
+    is_draining = look.order >= Order.DRAIN
+    left = look.retry_at - look.now
+    if left > 0 and (look.is_retry_short or not is_draining):
+        return Wait(left)
+    if look.has_in_flight:
+        return SEND
+    if look.has_waiting:
+        return SEND if is_draining or look.is_full or look.is_flushing else _linger(look)
+    if look.ends_when_idle and look.aside_seconds is None:
+        return _ENDS[Ended.IDLE]
+    return Wait(look.aside_seconds, wake_rank=0)
+
+
+def _linger(look: Look) -> Send | Wait:
+    until = look.linger_until
+    wake_rank = look.flush_rank
+    if look.is_urgent:
+        until, wake_rank = min(until, look.urgent_until), NEVER
+    if until <= look.now:
+        return SEND
+    return Wait(until - look.now, wake_rank, look.trigger_bytes)

@@ -1,0 +1,81 @@
+"""Gives entries that were dropped to the application's ``on_drop``; a `Sink`.
+
+What the callback logs is delivered as any record is. Where it is dropped itself it is counted, and
+not given to the callback, which would log again, for ever.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+
+from forklog.delivery.base import Reporter
+from forklog.insert_id import KEY_BYTES
+
+_MOST_OWN = 10_000  # entries of the callback's that are remembered
+_NONE: Mapping[str, int] = {}
+
+Offer = Callable[[int, bytes], object]
+
+
+class OnDrop:
+    """The application's callback. Called in the flush thread, or in that which sends or closes."""
+
+    def __init__(
+        self, callback: Callable[[list[bytes], str], object] | None, report: Reporter
+    ) -> None:
+        """Call nothing yet."""
+        self._callback = callback
+        self._report = report
+        self._own: deque[bytes] = deque(maxlen=_MOST_OWN)
+        self._threads: set[int] = set()
+        self._watch: Callable[[Callable[[Offer], Offer] | None], object] = lambda _wrap: None
+
+    @property
+    def is_calling(self) -> bool:
+        """Tell whether the callback runs in some thread."""
+        return bool(self._threads)
+
+    def watch_with(self, watch: Callable[[Callable[[Offer], Offer] | None], object]) -> None:
+        """Have ``watch(wrap)`` called when the callback begins, ``watch(None)`` when it is over.
+
+        It puts what ``wrap`` makes of it in the place of the function that takes entries.
+        """
+        self._watch = watch
+
+    def write(self, entries: Sequence[bytes], reason: str) -> Mapping[str, int]:
+        """Call ``on_drop``; it may do anything, and take its time.
+
+        Raises:
+            BaseException: in the main thread, where it may be a signal handler's.
+        """
+        given = self._not_own(entries)
+        if self._callback is None or not given:
+            return _NONE
+        ident = threading.get_ident()
+        try:
+            self._threads.add(ident)
+            self._watch(self._watched)
+            self._callback(given, reason)
+        except BaseException as error:
+            if not isinstance(error, Exception) and ident == threading.main_thread().ident:
+                raise
+            self._report.say("on_drop", f"on_drop raised {type(error).__name__}")
+        finally:
+            self._threads.discard(ident)
+            if not self._threads:
+                self._watch(None)
+        return _NONE
+
+    def _not_own(self, entries: Sequence[bytes]) -> list[bytes]:
+        own = set(self._own)
+        return [entry for entry in entries if entry[:KEY_BYTES] not in own] if own else [*entries]
+
+    def _watched(self, offer: Offer) -> Offer:
+        def watched(rank: int, entry: bytes) -> None:
+            if threading.get_ident() in self._threads:
+                self._own.append(entry[:KEY_BYTES])
+            offer(rank, entry)
+
+        return watched

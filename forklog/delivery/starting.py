@@ -1,0 +1,198 @@
+"""The beginning half of a pipeline: what a record leads to, by the table of `lifecycle`.
+
+The first entry starts the flush thread, or, in a uWSGI process that will fork its workers, makes
+the pipeline hold: no thread, no socket, the entries wait for a descendant that adopts them. Where
+no thread can run, the same passes run inline.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, cast
+
+from forklog.clock import monotonic
+from forklog.delivery.adoption import HeldEntries
+from forklog.delivery.base import Reporter
+from forklog.delivery.buffer import Buffer
+from forklog.delivery.lifecycle import ENDED, Action, Ended, Event, Staged, State
+from forklog.process.base import Host, Member
+from forklog.turn import TURN, Turn
+
+if TYPE_CHECKING:
+    from forklog.delivery.sending.sender import Sender
+    from forklog.delivery.worker import Worker
+
+_FIRST_RETRY, _LONGEST_RETRY = 0.25, 1.0  # seconds between two tries to start a thread
+
+
+class Starting(Staged):
+    """What `Pipeline` inherits; it has the attributes."""
+
+    pid: int
+    buffer: Buffer
+    sender: Sender
+    worker: Worker
+    _host: Host
+    _report: Reporter
+    boot: HeldEntries
+    _on_hold: Callable[[], object]
+    _on_start: Callable[[], object]
+
+    def __init__(self) -> None:
+        """Start nothing."""
+        super().__init__()
+        self._start_turn = Turn()
+        self._retry_at, self._retry_wait = math.inf, 0.0  # of a thread that could not be started
+
+    def _woken(self) -> None:
+        """Take a wake-up from an offer that the buffer was armed for; any thread, any context.
+
+        An exception may strike at every call below and leave the work half done. Then the buffer
+        rings again at the next entry, which does it anew: each step may be repeated.
+        """
+        runner = self.worker.thread.runner
+        if self.state is not State.RUNNING or TURN not in runner or _are_imports_over():
+            self._advance()
+        self.worker.wakeup.set()
+
+    def _advance(self) -> None:
+        """Do what the state asks for after an offer; where another frame does it already, leave."""
+        turn, token = self._start_turn, object()
+        while True:
+            try:
+                if turn.setdefault(TURN, token) is not token:
+                    return
+                event = self._event()
+                if event is not None:
+                    self._perform(event)
+            finally:
+                if TURN in turn and turn[TURN] is token:
+                    del turn[TURN]
+            # Armed after the turn is given back: an offer that came meanwhile found the turn taken.
+            if self.state is State.INLINE and self._retry_at == math.inf:
+                rank = 0 if self.worker.orders.is_draining else self.worker.flush_rank
+                self.buffer.arm(rank, self.worker.trigger_bytes)
+            elif self.state is not State.RUNNING or TURN not in self.worker.thread.runner:
+                self.buffer.arm(0)  # a thread that has begun arms by itself; it may never begin
+            if self.state is not State.HOLDING or not self.boot.has_unheld():
+                return
+
+    def _event(self) -> Event | None:
+        """Return what a record means in this process now, None where its thread runs."""
+        if _are_imports_over():
+            return Event.RECORD_AT_LAST
+        is_draining = self.worker.orders.is_draining
+        if self.state is State.RUNNING and self.worker.thread.is_up():
+            return None
+        if self.state is State.INLINE:
+            if is_draining:
+                return Event.RECORD_AT_EXIT
+            if monotonic() < self._retry_at:
+                return Event.RECORD_WITHOUT_THREADS
+        if self._host.is_loader() and not is_draining:
+            return Event.RECORD_IN_LOADER
+        return Event.RECORD if self._host.may_run_threads() else Event.RECORD_WITHOUT_THREADS
+
+    def _perform(self, event: Event) -> None:
+        name = METHODS.get(self._take(event))
+        if name is not None:
+            getattr(self, name)()
+
+    def _give_up_late(self) -> None:
+        self.sender.give_up("closed")
+
+    def _send_here(self) -> None:
+        self.worker.run_inline()
+
+    def _start(self) -> None:
+        self._take_over()
+        if self.worker.thread.is_up():
+            return
+        name = f"forklog-flush-{self.pid}"
+        try:
+            self.worker.start_thread(name, self._on_start, self._thread_ended, self._thread_failed)
+        except RecursionError:  # a RuntimeError as well; the next record is less deep
+            raise
+        except RuntimeError as error:
+            # From 3.12 on none starts while the interpreter shuts down: the exit hooks deliver.
+            self._thread_failed(is_wanted="interpreter shutdown" not in str(error))
+
+    def _take_over(self) -> None:
+        """Register with forks and exits; have what this process held, and what it may adopt."""
+        self._host.enlist(cast("Member", self))
+        self.boot.stop_holding()
+        self.boot.adopt()
+
+    def _thread_ended(self, ended: Ended) -> None:
+        """Take note, in the flush thread, that it ends: the next entry starts another one."""
+        self._retry_wait = 0.0
+        self._perform(ENDED[ended])
+
+    def _look(self) -> None:
+        """Start again what is wanted."""
+        self.buffer.arm(0)
+        if self.sender.is_pending():
+            self._woken()
+
+    def _rest(self) -> None:
+        self.buffer.arm(0)
+        if not self.worker.orders.is_paused:  # the fork is over, and `restart` saw us running
+            self._look()
+
+    def _thread_failed(self, *, is_wanted: bool = True) -> None:
+        """Send here what waits; the next record tries again, later ones once a second at most."""
+        self._retry_at = monotonic() + self._retry_wait
+        self._retry_wait = min(2 * self._retry_wait or _FIRST_RETRY, _LONGEST_RETRY)
+        if self._take(Event.NO_THREAD) is Action.GO_INLINE:
+            self._send_inline("the flush thread cannot run", is_wanted=is_wanted)
+
+    def _go_inline(self) -> None:
+        self._take_over()
+        self._retry_at = math.inf
+        self._send_inline("threads are off in this uWSGI server (set enable-threads)")
+
+    def _send_inline(self, why: str, *, is_wanted: bool = False) -> None:
+        if not self.worker.orders.is_draining:
+            text = f"{why}: logs are sent by the logging threads themselves, in batches"
+            self._report.say("inline", text)
+        self._host.after_request(self)
+        self.worker.run_inline(is_wanted=is_wanted)
+
+    def _hold(self) -> None:
+        """Keep this process's entries for a descendant; it is decided anew at every entry."""
+        self._host.enlist_exit(cast("Member", self))
+        self._on_hold()
+        self.boot.hold()
+
+    def adopt(self) -> None:
+        """Stop holding, adopt, deliver: what a process that uWSGI forked does early."""
+        if self.boot.inheritance() is not None:
+            self._perform(Event.ADOPT)
+
+    def _adopt(self) -> None:
+        if self.boot.adopt():
+            self._woken()
+
+
+METHODS: Mapping[Action, str] = {
+    Action.HOLD: "_hold",
+    Action.START: "_start",
+    Action.GO_INLINE: "_go_inline",
+    Action.SEND_HERE: "_send_here",
+    Action.FLUSH_HERE: "_flush_here",
+    Action.GIVE_UP: "_give_up_late",
+    Action.ADOPT: "_adopt",
+    Action.LOOK: "_look",
+    Action.REST: "_rest",
+}
+"""By action: the method of `Pipeline`. The other actions are those of `shutdown`."""
+
+
+def _are_imports_over() -> bool:
+    """Tell whether the interpreter takes its modules down: no thread runs, urllib3 cannot work.
+
+    What finalizers log then goes to the last resort.
+    """
+    return getattr(sys, "meta_path", None) is None
