@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from forklog.delivery.sending.in_flight import Batch
 from forklog.transports.base import Connection, Kind, Transport, Verdict, WireError, verdict_of
+
+if TYPE_CHECKING:
+    from forklog.delivery.sending.in_flight import Batch
 
 
 class Wire:

@@ -110,7 +110,7 @@ def test_a_child_started_in_on_drop_has_the_signals_that_it_would_have(
         log = logging.getLogger("signals"); log.addHandler(handler); log.setLevel(20)
         for _ in range(2):
             log.info("is refused")
-            assert handler.flush(10)
+            handler.flush(10)  # False where it was refused
         (thread,) = {{t for t in threading.enumerate()}} - {{threading.main_thread()}}
         status = Path(f"/proc/self/task/{{thread.native_id}}/status").read_text()
         blocked = int(status.partition("SigBlk:")[2].split()[0], 16)
