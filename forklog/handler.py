@@ -238,8 +238,7 @@ def _gate(
         return new
 
     def build_ahead() -> Pipeline:
-        notice = partial(drop_notice, shared=options.labels)
-        hold = partial(uwsgi.after_fork, adopt)
+        hold, notice = partial(uwsgi.after_fork, adopt), partial(drop_notice, shared=options.labels)
         process = ThisProcess()
         return Pipeline(options, transport, notice, process, on_hold=hold, on_start=spare.renew)
 

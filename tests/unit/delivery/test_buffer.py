@@ -289,7 +289,7 @@ def test_what_many_threads_shed_is_counted() -> None:
 
 
 def test_a_wake_up_that_raises_is_repeated() -> None:
-    """Whatever the wake-up raises, the next entry makes it again; depth and memory are not told.
+    """Whatever the wake-up raises, the next entry makes it again; depth and memory stay inside.
 
     It closes the fault of a handler that an exception left without a thread, and unarmed.
     """

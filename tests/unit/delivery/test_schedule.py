@@ -1,0 +1,113 @@
+"""When the next request is due: the rules, and that they decide as the loops before them did."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from forklog.delivery.lifecycle import Ended, Order
+from forklog.delivery.schedule import SEND, End, Look, Send, Wait, next_step
+from forklog.severity import NEVER
+
+_SECONDS = st.sampled_from([0.0, 0.01, 0.2, 1.0, 1.5, 30.0])
+_LOOKS = st.builds(
+    Look,
+    now=st.just(1.0),
+    order=st.sampled_from(Order),
+    is_paused=st.booleans(),
+    ends_when_idle=st.booleans(),
+    retry_at=_SECONDS,
+    is_retry_short=st.booleans(),
+    has_in_flight=st.booleans(),
+    has_waiting=st.booleans(),
+    aside_seconds=st.none() | _SECONDS,
+    linger_until=_SECONDS,
+    is_urgent=st.booleans(),
+    urgent_until=_SECONDS,
+    is_full=st.booleans(),
+    is_flushing=st.booleans(),
+    flush_rank=st.integers(0, NEVER),
+    trigger_bytes=st.just(100),
+)
+
+
+def _as_the_loops(look: Look) -> Send | Wait | End:  # noqa: PLR0911 - as it was
+    """Decide as the three nested loops of the worker did that `next_step` replaced."""
+    is_leaving, is_stopping = look.order >= Order.DRAIN, look.order is Order.STOP
+    if is_stopping:  # the head of the thread's loop
+        return End(Ended.STOPPED)
+    left = look.retry_at - look.now  # while a failure passes
+    if left > 0 and not (is_leaving and not look.is_retry_short) and not look.is_paused:
+        return Wait(left)
+    if look.is_paused:
+        return End(Ended.PAUSED)
+    if look.has_in_flight:
+        return SEND
+    if not look.has_waiting:  # asleep
+        if look.ends_when_idle and look.aside_seconds is None:
+            return End(Ended.IDLE)
+        return Wait(look.aside_seconds, 0)
+    until, rank = look.linger_until, look.flush_rank  # while a batch grows
+    if look.is_urgent:
+        until, rank = min(until, look.urgent_until), NEVER
+    if until - look.now <= 0 or look.is_full or is_leaving or look.is_flushing:
+        return SEND
+    return Wait(until - look.now, rank, look.trigger_bytes)
+
+
+@given(_LOOKS)
+def test_it_decides_as_the_loops_did(look: Look) -> None:
+    """Whatever the worker sees, it does what it did before the decision stood in one place."""
+    assert next_step(look) == _as_the_loops(look)
+
+
+@given(_LOOKS)
+def test_stop_ends_whatever_else_is_seen(look: Look) -> None:
+    """The highest order counts first; a pause is next."""
+    assert next_step(replace(look, order=Order.STOP)) == End(Ended.STOPPED)
+    assume(look.order is not Order.STOP)
+    assert next_step(replace(look, is_paused=True)) == End(Ended.PAUSED)
+
+
+@given(_LOOKS)
+def test_no_wait_is_without_an_end(look: Look) -> None:
+    """It waits for a time, or for any entry; never for nothing, and never for no time."""
+    step = next_step(look)
+    if isinstance(step, Wait):
+        assert step.seconds is not None or step.wake_rank == 0
+        assert step.seconds is None or step.seconds >= 0
+
+
+@given(_LOOKS)
+def test_a_wait_is_over_when_its_time_is(look: Look) -> None:
+    """At its end the same look sends, so no loop is busy; while a failure passes it may not yet."""
+    step = next_step(replace(look, retry_at=0.0))
+    if isinstance(step, Wait) and step.seconds is not None and look.has_waiting:
+        later = replace(look, retry_at=0.0, now=look.now + step.seconds + 1e-9)
+        assert next_step(later) == SEND
+
+
+@given(_LOOKS)
+def test_draining_lingers_for_nothing(look: Look) -> None:
+    """With the order to drain entries go at once; only a short wait after a failure is waited."""
+    step = next_step(replace(look, order=Order.DRAIN, is_paused=False, has_waiting=True))
+    is_waited = look.is_retry_short and look.retry_at > look.now
+    assert step == (Wait(look.retry_at - look.now) if is_waited else SEND)
+
+
+@given(_LOOKS)
+def test_nothing_ends_the_thread_while_entries_wait(look: Look) -> None:
+    """An order to end when idle waits for them, those that were set aside included."""
+    assume(look.has_waiting or look.has_in_flight or look.aside_seconds is not None)
+    assert next_step(look) != End(Ended.IDLE)
+
+
+def test_inline_passes_linger_for_ever() -> None:
+    """Without a timer only what is urgent, full or wanted is sent."""
+    look = Look(now=5.0, has_waiting=True, linger_until=math.inf, urgent_until=5.0)
+    assert isinstance(next_step(look), Wait)
+    for seen in ({"is_urgent": True}, {"is_full": True}, {"is_flushing": True}):
+        assert next_step(replace(look, **seen)) == SEND  # type: ignore[arg-type]
