@@ -19,7 +19,7 @@ try:
     from forklog.errors import ForklogError, OptionError
     from forklog.handler import CloudLoggingHandler
     from forklog.setting_up.everywhere import flush, metrics, stats
-    from forklog.setting_up.install import setup
+    from forklog.setting_up.install import Setup, setup
     from forklog.setting_up.structlog import structlog_processor
     from forklog.snapshot import Stats
     from forklog.structured import StructuredLogHandler
@@ -34,6 +34,7 @@ __all__ = [
     "CloudLoggingHandler",
     "ForklogError",
     "OptionError",
+    "Setup",
     "Stats",
     "StructuredLogHandler",
     "__version__",

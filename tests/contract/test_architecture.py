@@ -181,6 +181,7 @@ def test_the_public_names_are_these() -> None:
         "CloudLoggingHandler",
         "ForklogError",
         "OptionError",
+        "Setup",
         "Stats",
         "StructuredLogHandler",
         "__version__",

@@ -10,6 +10,12 @@ from typing import Any
 import forklog
 from forklog import CloudLoggingHandler, ForklogError, OptionError, Stats, StructuredLogHandler
 from forklog.diagnosis import Finding, Report, Severity
+from forklog.middleware import (
+    ASGIMiddleware,
+    DjangoMiddleware,
+    WSGIMiddleware,
+    aiohttp_middleware,
+)
 from forklog.testing import Deliver, Disconnect, Fail, FakeTransport, Hang, Outcome, Refuse, Request
 from forklog.testing.plugin import CloudLog
 from forklog.transports.google import ClientTransport
@@ -69,6 +75,28 @@ def examine() -> list[str]:
     plain: dict[str, Any] = report.as_dict()
     texts = [f"{f.code}: {f.text} -> {f.remedy}" for f in bad]
     return [*texts, str(report), str(healthy), *plain]
+
+
+def set_up() -> forklog.Setup:
+    """Set up a process, and ask for all of its handlers."""
+    done = forklog.setup(level="INFO", output="api", replace=True, uncaught=True, log_name="web")
+    forklog.carry_threads()
+    forklog.bind(user=7)
+    with forklog.bound(item="x"):
+        forklog.unbind("user")
+    forklog.unbind_all()
+    settled: bool = forklog.flush(timeout=1.5)
+    numbers: tuple[Stats, ...] = forklog.stats()
+    text: str = forklog.metrics()
+    arguments: dict[str, Any] = forklog.structlog_processor(None, "info", {"event": text})
+    assert settled == bool(numbers) == bool(arguments)
+    return done
+
+
+def wrap(app: Any) -> list[object]:
+    """Use the middlewares."""
+    web = WSGIMiddleware(app, forwarded=True)
+    return [web, ASGIMiddleware(app, forwarded=False), DjangoMiddleware(app), aiohttp_middleware]
 
 
 def use_fixtures(cloud_logging: CloudLog, forklog_transport: FakeTransport) -> None:
