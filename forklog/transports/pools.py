@@ -15,14 +15,14 @@ import requests
 import urllib3
 
 from forklog.process.base import home
-from forklog.transports.untouched import untouched
+from forklog.transports.untouched import genuine, untouched
 
 _POOLS: dict[str, Any] = {
     "http": untouched(urllib3.HTTPConnectionPool),
     "https": untouched(urllib3.HTTPSConnectionPool),
 }
-HttpConnection: Any = untouched(urllib3.connection.HTTPConnection)
-HttpsConnection: Any = untouched(urllib3.connection.HTTPSConnection)
+HttpConnection: Any = untouched(genuine(urllib3.connection, "HTTPConnection"))
+HttpsConnection: Any = untouched(genuine(urllib3.connection, "HTTPSConnection"))
 _CONNECTIONS = {"http": HttpConnection, "https": HttpsConnection}
 _Session = untouched(requests.Session)
 

@@ -33,6 +33,23 @@ def untouched(kind: type[T]) -> type[T]:
     return copy
 
 
+def genuine(module: ModuleType, name: str) -> Any:
+    """Return a module's own class, also where a recorder has put another one in its place."""
+    found = getattr(module, name)
+    if found.__module__ == module.__name__:
+        return found
+    wanted = (module.__name__, name)
+    classes: list[type] = [object]
+    seen: set[int] = set()
+    for cls in classes:  # grows: all classes that there are, each after what it derives from
+        if (cls.__module__, cls.__name__) == wanted:
+            return cls
+        new = [each for each in type.__subclasses__(cls) if id(each) not in seen]
+        classes.extend(new)
+        seen.update(map(id, new))
+    return found
+
+
 def _originals(cls: type) -> dict[str, FunctionType]:
     """Return all methods of a class as defined, the inherited ones too: a patch may add them."""
     found: dict[str, FunctionType] = {}

@@ -163,9 +163,7 @@ def was_stopped(error):
     return "mocked" in str(error)
 """,
 }
-# A cassette that is open while forklog is imported puts its own classes in place of urllib3's.
 _CASES = [(tool, order) for tool in _TOOLS for order in ("after", "before")]
-_CASES.remove(("vcr", "before"))
 
 
 def _needs(tool: str) -> None:
