@@ -44,7 +44,8 @@ def genuine(module: ModuleType, name: str) -> Any:
     for cls in classes:  # grows: all classes that there are, each after what it derives from
         if (cls.__module__, cls.__name__) == wanted:
             return cls
-        new = [each for each in type.__subclasses__(cls) if id(each) not in seen]
+        below: list[type] = type.__subclasses__(cls)
+        new = [each for each in below if id(each) not in seen]
         classes.extend(new)
         seen.update(map(id, new))
     return found
