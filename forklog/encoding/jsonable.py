@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import decimal
+import enum
 import math
 import re
 import uuid
@@ -131,7 +132,7 @@ def _plain(value: object) -> Any:
     as_list = getattr(value, "tolist", None)  # a numpy type that orjson does not know
     if callable(as_list) and isinstance(getattr(value, "shape", None), tuple):
         return as_list()
-    return safe_text(value)
+    return value.value if isinstance(value, enum.Enum) else safe_text(value)
 
 
 def _bytes_text(value: bytes) -> str:

@@ -18,7 +18,7 @@ from forklog.encoding.builder import EntryBuilder, log_of_requests, request_entr
 from forklog.encoding.extra import NO_ADDITIONS, Additions
 from forklog.encoding.jsonable import attribute_of, encoded_or_copied, safe_text, to_json
 from forklog.encoding.labels import labels_of, names_logger
-from forklog.encoding.payload import payload_of
+from forklog.encoding.payload import is_left_out, payload_of
 from forklog.encoding.repair import (
     flag_of,
     http_request_of,
@@ -72,6 +72,8 @@ class LenientEncoder:
         """Return the entries of a record, each with its rank."""
         rank, task = rank_of_level(attribute_of(record, "levelno")), self._task(record)
         builder = self._draft(record, rank, task)
+        if is_left_out(record):
+            builder.repaired.add("jsonPayload")
         payload = payload_of(record, self._format, task.fields or {}, self._added_to(record))
         return self._finished(builder, rank, ids, payload)
 

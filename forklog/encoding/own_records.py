@@ -6,7 +6,7 @@ import logging
 import threading
 
 from forklog.encoding.call_site import OWN_LOGGERS
-from forklog.encoding.jsonable import safe_text
+from forklog.encoding.jsonable import attribute_of, safe_text
 
 
 def is_own_record(record: logging.LogRecord, worker_ident: int) -> bool:
@@ -18,7 +18,7 @@ def is_own_record(record: logging.LogRecord, worker_ident: int) -> bool:
         record: any record.
         worker_ident: the ident of the flush thread.
     """
-    thread = getattr(record, "thread", None)
+    thread = attribute_of(record, "thread")
     if (threading.get_ident() if thread is None else thread) != worker_ident:
         return False
-    return safe_text(getattr(record, "name", "")).startswith(OWN_LOGGERS)
+    return safe_text(attribute_of(record, "name")).startswith(OWN_LOGGERS)

@@ -88,6 +88,12 @@ def bare(record: logging.LogRecord) -> logging.LogRecord:
     return copy
 
 
+def is_left_out(record: logging.LogRecord) -> bool:
+    """Tell whether the ``json_fields`` of a record are no mapping, so that none arrives."""
+    fields = attribute_of(record, "json_fields")
+    return _is_given(fields) and _mapping(fields) is None
+
+
 def _mapping(value: object) -> dict[str, Any] | None:
     try:
         return dict(value) if isinstance(value, Mapping) else None

@@ -25,6 +25,7 @@ MAX_TRACE_BYTES = 1_024
 
 MAX_SPAN_BYTES = 1_024
 _DURATION = re.compile(r"\d{1,12}(\.\d{1,9})?s\Z", re.ASCII)
+_MAX_SECONDS = 315_576_000_000  # of a protobuf.Duration: 10,000 years
 _INT64_MAX = 2**63
 _INT32_MAX = 2**31
 _HTTP_TEXT = (
@@ -148,7 +149,8 @@ def _whole(value: object) -> int | None:
 
 def _latency(value: object) -> str | None:
     if isinstance(value, str):
-        return value if _DURATION.match(value) else None
+        is_one = _DURATION.match(value) and float(value[:-1]) <= _MAX_SECONDS
+        return value if is_one else None
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 10**9:
         return f"{value:.9f}".rstrip("0").rstrip(".") + "s"
     seconds = getattr(value, "total_seconds", None)

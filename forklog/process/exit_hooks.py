@@ -20,6 +20,7 @@ from forklog.clock import monotonic
 from forklog.process import server_hooks, thread_end
 from forklog.process.base import Member, pid, register_at_fork
 from forklog.process.deadlines import exit_deadline, shutdown_deadline
+from forklog.process.members import Members
 from forklog.process.servers import uwsgi
 from forklog.process.signals import HeldBack
 
@@ -27,7 +28,7 @@ _PAUSE = 0.3  # less than which is no time for an attempt
 _TRIES = 3  # a signal handler may raise between two lines that protect against it
 
 
-_live: weakref.WeakSet[Member] = weakref.WeakSet()
+_live: Members[Member] = Members()
 _is_hooked = [False]  # a forked child inherits the hooks together with this mark
 
 
@@ -178,10 +179,7 @@ def _hurry() -> None:
 
 
 def _members() -> list[Member]:
-    """Return the pipelines; another thread may add one meanwhile."""
-    while True:
-        with contextlib.suppress(RuntimeError):
-            return list(_live)
+    return _live.all()
 
 
 def renew() -> None:

@@ -12,19 +12,19 @@ import contextlib
 import functools
 import sys
 import threading
-import weakref
 from collections.abc import Callable
 from typing import TypeVar
 
 from forklog.clock import monotonic
 from forklog.process.base import Member, register_at_fork
 from forklog.process.green import are_green
+from forklog.process.members import Members
 
 T = TypeVar("T")
 _VERSION = sys.version_info[:2]
 
 
-_live: weakref.WeakSet[Member] = weakref.WeakSet()
+_live: Members[Member] = Members()
 
 
 def register(forker: Member) -> None:
@@ -34,7 +34,7 @@ def register(forker: Member) -> None:
 
 def _each(call: Callable[[Member], T]) -> list[T]:
     answers = []
-    for forker in list(_live):
+    for forker in _live.all():
         with contextlib.suppress(Exception):  # it would be printed to the application's stderr
             answers.append(call(forker))
     return answers

@@ -14,6 +14,7 @@ import os
 import struct
 
 _RANGE = struct.Struct("=QQ")
+_NO_PIPE = (-1, -1)
 
 
 class HandoverToken:
@@ -21,22 +22,37 @@ class HandoverToken:
 
     def __init__(self) -> None:
         """Open the pipe; both ends are closed by exec and never inherited by subprocesses."""
-        self._reader, self._writer = os.pipe()
-        self._identity = _identity(self._reader)
-        os.set_blocking(self._reader, False)
-        os.set_blocking(self._writer, False)
+        self._reader = self._writer = -1
+        self._identity = _NO_PIPE
+        self._unoffered: list[tuple[int, int]] = []
         # An exception of a signal handler may come after any call: what was read from the pipe
         # stays here until it is claimed or written back.
         self._read: list[bytes] = []
+        self._open()
+
+    def _open(self) -> None:
+        """Open the pipe unless it is; without a free descriptor `hold` tries again later."""
+        with contextlib.suppress(OSError):
+            if self._identity == _NO_PIPE:
+                self._reader, self._writer = os.pipe()
+                self._identity = _identity(self._reader)
+                os.set_blocking(self._reader, False)
+                os.set_blocking(self._writer, False)
 
     def hold(self, low: int, high: int) -> None:
         """Offer more records: those with sequence numbers from ``low`` up to, without, ``high``."""
-        ranges = self._read_all()
-        if ranges and ranges[-1][1] == low:
-            ranges[-1] = (ranges[-1][0], high)
-        else:
-            ranges.append((low, high))
+        self._open()
+        self._unoffered.append((low, high))
+        if self._identity == _NO_PIPE:
+            return
+        ranges: list[tuple[int, int]] = []
+        for begin, end in sorted((*self._read_all(), *self._unoffered)):
+            if ranges and begin <= ranges[-1][1]:  # less, if an exception had it held again
+                ranges[-1] = (ranges[-1][0], max(end, ranges[-1][1]))
+            else:
+                ranges.append((begin, end))
         self._write_all(ranges)
+        self._unoffered.clear()
         self._read.clear()
 
     def claim(self, end: int, into: list[tuple[int, int]] | None = None) -> list[tuple[int, int]]:

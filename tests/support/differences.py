@@ -269,6 +269,7 @@ DIFFERENCES = (
                 "record: time nan",
                 "record: time now",
                 "record: without a time",
+                "value: fields of another type",
             ]
         ),
     ),

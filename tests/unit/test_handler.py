@@ -462,3 +462,29 @@ def test_a_wrong_project_of_the_environment_blocks(
     handler.close()
     err = capsys.readouterr().err
     assert "the variable GOOGLE_CLOUD_PROJECT is no project id: 'My Project!'" in err
+
+
+class _OfNoThread(logging.LogRecord):
+    """A record of which the attribute `thread` raises, as a property of an agent's may."""
+
+    @property
+    def thread(self) -> Any:
+        raise ValueError("no thread")
+
+    @thread.setter
+    def thread(self, value: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize("name", ["shop", "urllib3.connectionpool"])
+def test_a_record_whose_thread_raises_is_delivered(
+    forklog_transport: FakeTransport, name: str
+) -> None:
+    """Nothing is raised into the application; the calling thread stands in."""
+    handler = forklog.CloudLoggingHandler(transport=forklog_transport, max_latency=0.01)
+    record = _OfNoThread(name, logging.INFO, "p", 1, "hello %s", ("you",), None)
+    handler.handle(record)
+    handler.emit(record)
+    assert handler.flush(10)
+    assert [entry["textPayload"] for entry in forklog_transport.entries] == ["hello you"] * 2
+    handler.close()

@@ -245,3 +245,31 @@ def test_any_value_becomes_json(value: Any) -> None:
         return dict(pairs)
 
     json.loads(to_json(value), parse_constant=pytest.fail, object_pairs_hook=once)
+
+
+class Odd(enum.Enum):
+    """Values whose JSON has the letters of null in it, or is null."""
+
+    TEXT = "nullable"
+    NOTHING = None
+    NESTED = types.MappingProxyType({"a": None, "b": ["null"]})
+    NAN = float("nan")
+    BYTES = b"null"
+
+
+@pytest.mark.parametrize(
+    ("member", "expected"),
+    [
+        (Odd.TEXT, "nullable"),
+        (Odd.NOTHING, None),
+        (Odd.NESTED, {"a": None, "b": ["null"]}),
+        (Odd.NAN, "NaN"),
+        (Odd.BYTES, "null"),
+        ([Odd.TEXT, float("nan")], ["nullable", "NaN"]),
+        (Point(float("nan"), {1: "null"}), {"x": "NaN", "names": {"1": "null"}}),
+    ],
+    ids=repr,
+)
+def test_an_enumeration_is_its_value_whatever_that_is(member: Any, expected: Any) -> None:
+    """The letters of null in a value are no sign that it has no JSON."""
+    assert json.loads(to_json({"v": member})) == {"v": expected}

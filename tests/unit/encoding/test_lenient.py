@@ -6,6 +6,7 @@ import json
 import time
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from records import EncoderBench, Hostile, accepted, record_of
@@ -111,3 +112,17 @@ def test_the_fast_path_makes_what_the_lenient_encoder_makes(  # noqa: PLR0913 - 
 
 
 _SHARED = EncoderBench()
+
+
+@pytest.mark.parametrize("fields", ["wrong", 5, ["a"], Hostile()], ids=lambda f: type(f).__name__)
+def test_json_fields_that_are_no_mapping_are_named(fields: Any) -> None:
+    """Nothing is left out silently."""
+    entry = EncoderBench().one(record_of(json_fields=fields))
+    assert entry["labels"]["forklog_repaired"] == "jsonPayload"
+
+
+@pytest.mark.parametrize("fields", [None, "", {}, {"a": 1}], ids=repr)
+def test_json_fields_that_leave_nothing_out_are_not_named(fields: Any) -> None:
+    """Neither fields that arrive, nor none."""
+    entry = EncoderBench().one(record_of(json_fields=fields))
+    assert "forklog_repaired" not in entry.get("labels", {})

@@ -130,6 +130,13 @@ def test_a_status_that_is_none_is_left_out(status: Any) -> None:
         (100, "100s"),
         (0.000001, "0.000001s"),
         (dt.timedelta(milliseconds=1500), "1.5s"),
+        ("315576000000s", "315576000000s"),
+        ("315576000000.5s", None),  # beyond the bound of protobuf's Duration
+        ("999999999999s", None),
+        (999_999_999.5, "999999999.5s"),
+        (10**9, None),
+        (10**400, None),
+        (dt.timedelta.max, None),
         ("1.5", None),
         ("٣s", None),
         (-1, None),

@@ -94,3 +94,46 @@ def test_of_many_children_exactly_one_claims() -> None:
     """,
         is_covered=False,
     )
+
+
+def test_no_free_descriptor_raises_nothing_and_loses_nothing() -> None:
+    """A log call in a uWSGI master meets the limit of open files; a later one offers all.
+
+    The class of faults: a system call in the way of a log call that fails for want of a resource.
+    """
+    check_python(
+        """
+        import os, resource
+        from forklog.process.handover import HandoverToken
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (32, hard))
+        taken = []
+        try:
+            while True:
+                taken.append(os.dup(0))
+        except OSError:
+            pass
+        token = HandoverToken()
+        token.hold(0, 3)
+        assert token.claim(3) == []
+        os.close(taken.pop())
+        token.hold(3, 5)  # one is free, and a pipe has two ends
+        assert token.claim(5) == []
+        for descriptor in taken:
+            os.close(descriptor)
+        token.hold(5, 7)
+        assert token.claim(7) == [(0, 7)], "what was held meanwhile too"
+        token.close()
+    """,
+        is_covered=False,
+    )
+
+
+def test_ranges_of_any_order_are_offered_whole(handover: HandoverToken) -> None:
+    """A range that is held again, after an exception, is offered once; an earlier one is kept."""
+    handover.hold(5, 7)
+    handover.hold(0, 3)
+    handover.hold(0, 3)
+    handover.hold(7, 9)
+    assert handover.claim(9) == [(0, 3), (5, 9)]
+    handover.close()

@@ -1,0 +1,27 @@
+"""The pipelines that the hooks of this process serve, held weakly. Used by both kinds of hooks."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Members(Generic[T]):
+    """A set that keeps nothing alive; any thread may add to it, no lock is taken."""
+
+    def __init__(self) -> None:
+        """Be empty."""
+        self._live: weakref.WeakSet[T] = weakref.WeakSet()
+
+    def add(self, member: T) -> None:
+        """Add a member, for as long as it lives. Never blocks."""
+        self._live.add(member)
+
+    def all(self) -> list[T]:
+        """Return those that live, while other threads may add some. Never raises."""
+        while True:
+            with contextlib.suppress(RuntimeError):  # one was added meanwhile
+                return list(self._live)
