@@ -22,7 +22,7 @@ from site_of_framework import APPS, SPAN, Entry, text_of, trace_of
 
 COUNT = 100
 JOBS = 50  # of RQ, which forks for each
-SECONDS = 90
+SECONDS = 150
 
 
 def _environ(emulator: Emulator, folder: Path, **more: str) -> dict[str, str]:
@@ -69,6 +69,7 @@ def _check(entries: list[Entry], count: int, prefix: str, name: str) -> None:
     assert {e["trace"] for e in tracebacks} == {f"projects/queues/traces/{trace_of(0)}"}
 
 
+@pytest.mark.timeout(300)
 def test_celery(emulator: Emulator, tmp_path: Path) -> None:
     """A task has the trace of the request that sent it, and its id and name as labels."""
     environ = _environ(emulator, tmp_path)
@@ -110,6 +111,7 @@ def redis_port() -> Iterator[int]:
     thread.join()
 
 
+@pytest.mark.timeout(300)
 def test_rq(emulator: Emulator, tmp_path: Path, redis_port: int) -> None:
     """A job has the trace of the request that sent it, and its id and name as labels."""
     environ = _environ(emulator, tmp_path, REDIS_PORT=str(redis_port))

@@ -164,7 +164,7 @@ def test_flush_has_one_deadline_for_all_handlers() -> None:
     for handler in handlers:
         handler.handle(logging.makeLogRecord({"msg": "x", "levelno": 40}))
     begin = time.monotonic()
-    settled = forklog.flush(1)
+    settled = forklog.flush(2)
     took = time.monotonic() - begin
     for w in wires:
         w.release()
@@ -172,7 +172,7 @@ def test_flush_has_one_deadline_for_all_handlers() -> None:
                       [s.delivered for s in forklog.stats()]]))
     """)
     assert found[0] is False
-    assert 0.9 < found[1] < 2.5
+    assert 1.9 < found[1] < 5.5  # one after the other would take six seconds
     assert found[2:] == [True, 3, [1, 1, 1]]
 
 
