@@ -324,6 +324,13 @@ _COMPARED = [
 ]
 
 
+_DEEP = {
+    "arguments: a deep argument": "",
+    "value: depth 10,000 of dicts": "refused",
+    "value: depth 10,000 of lists": "refused",
+}
+
+
 @pytest.fixture(scope="module")
 def outcomes(running_emulator: Emulator) -> dict[str, str]:
     """Log each odd record with either handler, and see what the stock one's entry differs in."""
@@ -381,7 +388,10 @@ def test_an_odd_record_differs_only_as_documented(outcomes: dict[str, str], case
     """Each record of the corpus has the stock handler's entry, or the difference of its row."""
     rows = [row for row in DIFFERENCES if case.name in row.cases]
     assert len(rows) <= 1
-    assert outcomes[case.name] == (rows[0].outcome if rows else "")
+    wanted = rows[0].outcome if rows else ""
+    if sys.version_info >= (3, 15):  # which goes deeper before it raises RecursionError
+        wanted = _DEEP.get(case.name, wanted)
+    assert outcomes[case.name] == wanted
 
 
 def test_each_difference_is_shown_and_documented() -> None:

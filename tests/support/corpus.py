@@ -420,8 +420,8 @@ ARGUMENTS = [
     Case("10 MB of width", says("%10000000d", 7), " " * 9_999_999 + "7"),
     Case("arguments but no message", says(None, 1), "None (1,)"),
     Case("a generator", says("%s", (n for n in "a")), starts("<generator object")),
-    Case("a deep argument", says("%.33s", _deep(10_000)),
-         "<list whose str() raised Recursion"[:33]),
+    Case("a deep argument", says("%.33s", _deep(10_000)),  # of any depth has a text from 3.15 on
+         lambda text: text in ("<list whose str() raised Recursion"[:33], "[" * 33)),
 ]  # fmt: skip
 
 TEXTS = [

@@ -51,8 +51,9 @@ class Interruption:
         """Count nothing yet."""
         self._left = step
         self._call = call
-        # Python 3.13.0 reports hardly any opcode of a frame that asks for them when it is called.
-        self._by_opcode = by_opcode and sys.version_info[:2] != (3, 13)
+        # From 3.13 on Python reports hardly any opcode of a frame that asks for them when it is
+        # called; one that ran traced before is reported in part.
+        self._by_opcode = by_opcode and sys.version_info < (3, 13)
         self._for_signals = for_signals and self._by_opcode and not _LOOKS_ANYWHERE
         self._last: dict[FrameType, int] = {}  # by frame, the bytecode that it is at
         self.place = ""
