@@ -51,3 +51,14 @@ def _main(arguments: Sequence[str] | None) -> int:
             run = command.run
     args = parser.parse_args(given)
     return run(args) if run is not None else 2
+
+
+def seconds(text: str) -> float:
+    """Read a number of seconds above 0; for the arguments of commands."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0, as 5")
+    return number

@@ -12,7 +12,7 @@ from typing import Any
 from forklog.context.base import CURRENT, NOTHING, LogContext, Scope
 from forklog.errors import Hidden, OptionError
 
-_OF_FORKLOG = frozenset(
+ENTRY_EXTRAS = frozenset(
     {
         "http_request",
         "json_fields",
@@ -29,7 +29,7 @@ _OF_LOGGING = frozenset(logging.LogRecord("", 0, "", 0, "", None, None).__dict__
     "message",
     "taskName",
 }
-RESERVED = _OF_FORKLOG | _OF_LOGGING
+RESERVED = ENTRY_EXTRAS | _OF_LOGGING
 """Names that no bound field may have."""
 
 

@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forklog.cli import seconds
 from forklog.demo.modes import HANDLERS, MODES
 from forklog.demo.progress import Progress
 from forklog.demo.server import ServerError
@@ -48,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--patience",
-        type=_seconds,
+        type=seconds,
         default=10.0,
         metavar="SECONDS",
         help="a worker that has not answered by then is hung (10)",
@@ -142,16 +143,6 @@ def _chosen(text: str, known: Sequence[str]) -> tuple[str, ...]:
             f"{(wrong or [text])[0]!r} is none of {', '.join(known)}; give some, with commas"
         )
     return names
-
-
-def _seconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0, as 10")
-    return number
 
 
 def _fail(text: str, status: int = _NOT_RUN) -> int:

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 
+from forklog.cli import seconds
 from forklog.diagnosis.config import ConfigError, apply, load
 from forklog.diagnosis.examine import examine
 from forklog.diagnosis.routes import NOT_APPLIED
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--credentials", metavar="FILE", help="in place of those configured")
     parser.add_argument(
         "--timeout",
-        type=_seconds,
+        type=seconds,
         default=5.0,
         metavar="SECONDS",
         help="for the whole examination (5)",
@@ -62,13 +63,3 @@ def run(args: argparse.Namespace) -> int:
     report = examine(args.timeout, accept=args.accept, is_command=True, applied=applied, **given)
     print(json.dumps(report.as_dict(), indent=2) if args.json else report)
     return 0 if report.is_healthy else _UNHEALTHY
-
-
-def _seconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0, as 5")
-    return number

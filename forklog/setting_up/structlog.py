@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import Any
 
+from forklog.context.scope import ENTRY_EXTRAS
+
 _ARGUMENTS = ("exc_info", "stack_info", "stacklevel")
-_OF_THE_ENTRY = (
-    "http_request",
-    "labels",
-    "resource",
-    "source_location",
-    "span_id",
-    "trace",
-    "trace_sampled",
-)
+_OF_THE_ENTRY = ENTRY_EXTRAS - {"json_fields"}  # the other fields become json_fields
 
 
 def structlog_processor(

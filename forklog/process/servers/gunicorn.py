@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
+
+from forklog.process.servers.wrapping import then_flush
 
 MODULE = "gunicorn.dirty.worker"
 HOOK = "the end of gunicorn's dirty worker"
@@ -19,15 +20,4 @@ def connect(module: Any, flush: Callable[[], object]) -> None:
     `_cleanup`, the last that it calls, has to do.
     """
     for name in ("run", "_cleanup"):
-        setattr(module.DirtyWorker, name, _then_flush(getattr(module.DirtyWorker, name), flush))
-
-
-def _then_flush(run: Callable[..., Any], flush: Callable[[], object]) -> Callable[..., Any]:
-    @functools.wraps(run)
-    def run_and_flush(self: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return run(self, *args, **kwargs)
-        finally:
-            flush()
-
-    return run_and_flush
+        setattr(module.DirtyWorker, name, then_flush(getattr(module.DirtyWorker, name), flush))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
+
+from forklog.process.servers.wrapping import then_flush
 
 MODULE = "rq.worker"
 HOOK = "the end of RQ's job"
@@ -21,16 +22,5 @@ def connect(module: Any, flush: Callable[[], object]) -> None:
     for name in ("perform_job", "handle_job_success", "handle_job_failure", "handle_job_retry"):
         owner = next((c for c in module.Worker.__mro__ if name in vars(c)), None)
         if owner is not None:
-            setattr(owner, name, _then_flush(getattr(owner, name), flush))
-
-
-def _then_flush(run: Callable[..., Any], flush: Callable[[], object]) -> Callable[..., Any]:
-    @functools.wraps(run)
-    def run_and_flush(self: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return run(self, *args, **kwargs)
-        finally:
-            if self.is_horse:
-                flush()
-
-    return run_and_flush
+            method = then_flush(getattr(owner, name), flush, lambda horse: bool(horse.is_horse))
+            setattr(owner, name, method)
