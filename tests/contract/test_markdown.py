@@ -29,7 +29,7 @@ def _pages() -> list[str]:
 def _faults(text: str) -> Iterator[str]:
     prose = _NO_PROSE.sub(lambda found: "\n" * found.group(0).count("\n"), text)
     for number, line in enumerate(prose.splitlines(), 1):
-        words = _LIST_MARK.sub("", line)
+        words = _LIST_MARK.sub("", line).strip()
         if words.startswith(("|", "#")):
             continue
         if len(_URL.sub("", line)) > _MAX_COLUMNS:
@@ -49,7 +49,11 @@ def test_faults_are_found() -> None:
     assert len(list(_faults("One. Two.\n"))) == 1
     assert len(list(_faults("x" * 101 + "\n"))) == 1
     assert len(list(_faults("`a`. `b` is code.\n1. One. Two.\n"))) == 2
-    fine = "1. One.\n- Two.\n| a. B. | c |\n```\nx. Y.\n```\n[x](https://" + "y" * 120 + ")\n"
+    fine = (
+        "1. One.\n- Two.\n| a. B. | c |\n   | d. E. |\n```\nx. Y.\n```\n[x](https://"
+        + "y" * 120
+        + ")\n"
+    )
     assert list(_faults(fine)) == []
 
 
