@@ -100,7 +100,11 @@ def test_a_dead_server_holds_up_no_process(site: Site, kind: str) -> None:
     hooked = WORKERS + (kind != "gevent")  # spoolers run no hook, see there
     began = time.monotonic()
     os.kill(server.pid, signal.SIGTERM)
-    wait_until(lambda: server.output().count("log entries (shutdown)") >= hooked, 60, "the losses")
+    wait_until(
+        lambda: server.output().count("log entries to stderr (shutdown)") >= hooked,
+        60,
+        "the losses",
+    )
     assert time.monotonic() - began < SHUTDOWN_SECONDS + 1 + 1, "a second for a busy machine"
     wait_until(lambda: not any(map(is_running, forked)), 60, "the ends")
     # Python's own teardown took two seconds on a busy machine; a second timeout would add five.

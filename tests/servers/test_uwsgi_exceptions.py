@@ -86,7 +86,7 @@ def test_a_dead_server_holds_up_the_end_no_longer_than_any_other(site: Site) -> 
     raise_in_requests(site, 1)
     wait_until(lambda: len(pids_of_workers(server)) > 1, 30, "a new worker")
     assert time.monotonic() - began < SHUTDOWN_SECONDS + 3
-    assert "3 log entries (shutdown)" in server.output()
+    assert "wrote 3 undelivered log entries to stderr (shutdown)" in server.output()
 
 
 def test_an_exception_that_ends_no_worker_waits_for_nothing(site: Site) -> None:
