@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import flask
 import pytest
 from google.cloud.logging_v2.handlers import CloudLoggingFilter
 from google.cloud.logging_v2.handlers.middleware import request as django_middleware
+from helpers import check_python
 from opentelemetry import trace
 from records import EncoderBench, record_of
 
@@ -221,3 +223,37 @@ def test_a_shared_logger_name_outlasts_googles_filter() -> None:
     assert EncoderBench({"python_logger": "mine"}).one(record)["labels"] == {
         "python_logger": "mine"
     }
+
+
+def test_a_request_that_googles_django_middleware_keeps_is_forgotten() -> None:
+    """What a thread logs after a Django request belongs to no request.
+
+    Closes: records after the request had its trace and its URL, since nothing cleared them.
+    """
+    done = check_python("""
+        import json, logging
+        import django
+        from django.conf import settings
+        from django.http import HttpResponse
+        from django.test import Client
+        from django.urls import path
+        import forklog
+        from forklog.testing import FakeTransport
+        wire = FakeTransport()
+        def view(request):
+            logging.warning("in")
+            return HttpResponse("ok")
+        urlpatterns = [path("", view)]
+        google = "google.cloud.logging_v2.handlers.middleware.request.RequestMiddleware"
+        settings.configure(ROOT_URLCONF=__name__, MIDDLEWARE=[google], ALLOWED_HOSTS=["*"])
+        django.setup()
+        handler = forklog.CloudLoggingHandler(transport=wire, project="p")
+        logging.root.addHandler(handler)
+        trace = "00-%s-%s-01" % ("a" * 32, "b" * 16)
+        assert Client().get("/", headers={"traceparent": trace}).status_code == 200
+        logging.warning("after")
+        handler.flush(10)
+        print(json.dumps([[e["textPayload"], "trace" in e, "httpRequest" in e]
+                          for e in wire.entries]))
+    """)
+    assert json.loads(done.stdout) == [["in", True, True], ["after", False, False]]
