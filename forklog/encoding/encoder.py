@@ -62,7 +62,7 @@ class Encoder:
     ) -> None:
         """Start with empty caches."""
         self._context = context or Context()
-        self._full = LenientEncoder(
+        self._lenient = LenientEncoder(
             format_record, labels, project, self._context, resource, additions
         )
         self._sites = CallSiteCache(
@@ -70,13 +70,15 @@ class Encoder:
         )
         self.forget_process = self._sites.forget
         self._plain_of = self._sites.plain_of
-        self._max_bytes = min(SURELY_SMALL_BYTES, self._full.room)
+        self._max_bytes = min(SURELY_SMALL_BYTES, self._lenient.room)
         # On App Engine the trace becomes a label as well.
-        room = self._max_bytes if self._full.has_plain_traces else 0
-        self._usual = StrictEncoder(format_record, labels, self._full.full_trace, room, additions)
+        room = self._max_bytes if self._lenient.has_plain_traces else 0
+        self._strict = StrictEncoder(
+            format_record, labels, self._lenient.full_trace, room, additions
+        )
         self._second = (math.nan, b"")  # equal to no second
         # What tells the tails of a scope apart; where a trace is a label too, none is ever found.
-        self._tail_key: Callable[[], object] = project if self._full.has_plain_traces else object
+        self._tail_key: Callable[[], object] = project if self._lenient.has_plain_traces else object
 
     def encode(
         self, record: logging.LogRecord, opening: Callable[[], bytes]
@@ -143,14 +145,14 @@ class Encoder:
         exc_info, scope = record.exc_info, _scope_now()
         if task is None:
             task = self._context.current(exc_info[1] if exc_info else None)
-        rest = self._usual.fields_of(record, site, task, is_formatted=is_formatted)
+        rest = self._strict.fields_of(record, site, task, is_formatted=is_formatted)
         if scope is not None:
             scope.note(site.rank)
         return site.rank, b"".join((opening(), self._time_of(record.created), rest))
 
     def encode_lenient(self, record: logging.LogRecord, ids: InsertIds) -> list[tuple[int, bytes]]:
         """Encode any record, as faithfully as the API allows; several entries if it is long."""
-        entries, scope = self._full.encode(record, ids), _scope_now()
+        entries, scope = self._lenient.encode(record, ids), _scope_now()
         if scope is not None:
             scope.note(entries[0][0])
         return entries
@@ -159,13 +161,13 @@ class Encoder:
         self, record: logging.LogRecord, ids: InsertIds, payload: Any, *, is_repaired: bool = False
     ) -> list[tuple[int, bytes]]:
         """Encode a record with this payload in place of its own, marked as repaired or not."""
-        return self._full.encode_given(record, ids, payload, is_repaired=is_repaired)
+        return self._lenient.encode_given(record, ids, payload, is_repaired=is_repaired)
 
     def encode_request(
         self, done: FinishedRequest, ids: InsertIds, *, query: bool
     ) -> tuple[int, bytes]:
         """Return severity rank and entry of a request itself; see `LenientEncoder`."""
-        return self._full.encode_request(done, ids, query=query)
+        return self._lenient.encode_request(done, ids, query=query)
 
     def _tail_of(self, scope: Scope) -> bytes:
         """Return what ends a plain record's entry in a scope; nothing if that is not so simple.
@@ -182,9 +184,9 @@ class Encoder:
         tails = scope.tails  # a later `bind` replaces it
         task = self._context.current()
         is_varying = scope.is_of_fields()  # what the frameworks know is not the scope's
-        if is_varying or task.labels or task.fields or not self._full.has_plain_traces:
+        if is_varying or task.labels or task.fields or not self._lenient.has_plain_traces:
             return b""
-        fields = self._usual.task_fields(_UNKNOWN, task)
+        fields = self._strict.task_fields(_UNKNOWN, task)
         if len(fields) > _MAX_TAIL_BYTES:
             return b""
         tail = tails[key] = b",%b}" % fields[:-1] if fields else b"}"
