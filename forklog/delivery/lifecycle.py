@@ -50,6 +50,10 @@ class Orders:
         """Add an order."""
         self._given[order] = 1
 
+    def withdraw(self, order: Order) -> None:
+        """Take an order back, as of a close that was interrupted."""
+        self._given[order] = 0
+
     def pause(self, *, is_paused: bool) -> None:
         """Have the thread end between two passes, because the process is about to fork."""
         self.is_paused = is_paused

@@ -126,8 +126,9 @@ class Passes:
 
     def pass_inline(self, timeout: float) -> SendResult:
         """Run one pass in the calling thread, waiting ``timeout`` seconds for the answer."""
-        before, self.thread_ident = self.thread_ident, threading.get_ident()
+        before, ident = self.thread_ident, threading.get_ident()
         try:
+            self.thread_ident = ident
             return self._one_pass(max(0.05, timeout))
         finally:
             self.thread_ident = before

@@ -94,7 +94,8 @@ class Leaving(Staged):
         Idempotent. In a process that holds, the held entries stay for its descendants.
 
         Raises:
-            BaseException: what a signal handler has raised meanwhile. The rest is given up then.
+            BaseException: what a signal handler has raised meanwhile. The handler stays open then,
+                and what is pending is left to the next close, or to the exit.
         """
         action = self._take(Event.CLOSE)
         if action is not Action.FLUSH:
@@ -102,17 +103,27 @@ class Leaving(Staged):
                 self.worker.end_when_idle()
             return
         seconds = self.shutdown_timeout if timeout is None else timeout
-        # Before the waiting: what other threads log meanwhile starts a successor.
-        self.is_closing = True
-        self.mark[0] = 0
-        self.worker.drain()
-        with self._host.waiting(seconds) as deadline:
-            try:
-                is_settled = self.flush_until(deadline)
-            except BaseException:
+        try:
+            # Before the waiting: what other threads log meanwhile starts a successor.
+            self.is_closing = True
+            self.mark[0] = 0
+            self.worker.drain()
+            with self._host.waiting(seconds) as deadline:
+                self._flush_and_finish(deadline)
+        finally:
+            if self.state is not State.CLOSED:
+                self.is_closing = False
+                self.mark[0] = 1
+                self.worker.drain_no_more()
+
+    def _flush_and_finish(self, deadline: float) -> None:
+        try:
+            is_settled = self.flush_until(deadline)
+        except BaseException:
+            if self._host.is_ending():  # it is the exit that the user does not want to wait for
                 self._finish(monotonic(), is_settled=False)
-                raise
-            self._finish(deadline, is_settled=is_settled)
+            raise
+        self._finish(deadline, is_settled=is_settled)
 
     def _finish(self, deadline: float, *, is_settled: bool) -> None:
         with self._host.without_signals():

@@ -93,6 +93,10 @@ class Worker(Passes):
         self.orders.give(Order.DRAIN)
         self.send_until(mark)
 
+    def drain_no_more(self) -> None:
+        """Linger again, since what asked for the drain was interrupted."""
+        self.orders.withdraw(Order.DRAIN)
+
     def stop(self) -> None:
         """Have the thread end now. Never blocks."""
         self.orders.give(Order.STOP)

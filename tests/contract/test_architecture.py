@@ -236,3 +236,33 @@ def test_an_import_costs_nothing_that_is_not_used() -> None:
     assert loaded & heavy == set()
     outside = tuple(f"forklog.{name}" for name in _TOOLS)
     assert not [name for name in loaded if name.startswith(outside)]
+
+
+def _writes_elsewhere(name: str) -> list[str]:
+    """Return the attributes that a module sets on what is neither ``self`` nor made right there."""
+    found = []
+    for function in ast.walk(ast.parse(_MODULES[name].read_text())):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        for node in ast.walk(function):
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            if isinstance(node, (ast.AugAssign, ast.AnnAssign)):
+                targets = [node.target]
+            flat = [one for t in targets for one in (t.elts if isinstance(t, ast.Tuple) else [t])]
+            found += [
+                ast.unparse(one)
+                for one in flat
+                if isinstance(one, ast.Attribute) and ast.unparse(one.value) != "self"
+            ]
+    return found
+
+
+_JUDGED = {"delivery.sending.in_flight": "batch.", "delivery.sending.sender": "told."}
+"""Values that a file may set, as the only one: its batches; what one pass reports."""
+
+
+@pytest.mark.parametrize("name", sorted(name for name in _MODULES if _room(name) == "delivery"))
+def test_no_object_of_delivery_sets_the_attributes_of_another(name: str) -> None:
+    """It calls a method instead, so that each attribute has one file that writes it."""
+    own = _JUDGED.get(name, "-")
+    assert [target for target in _writes_elsewhere(name) if not target.startswith(own)] == []

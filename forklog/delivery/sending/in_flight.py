@@ -35,6 +35,10 @@ class Batch:
     is_aside: bool = False
     """An entry that was set aside, tried alone."""
 
+    def count_attempt(self) -> None:
+        """Count one more request that holds these entries."""
+        self.attempts += 1
+
     @property
     def size(self) -> int:
         """Return the wire bytes."""

@@ -23,7 +23,7 @@ class Wire:
 
     def attempt(self, batch: Batch, timeout: float) -> tuple[Verdict, BaseException | None]:
         """Send a batch. Return the verdict, and an error that is not a program's but a thread's."""
-        batch.attempts += 1
+        batch.count_attempt()
         is_retry = batch.attempts > 1 or batch.since is not None or batch.is_aside
         self._count(is_retry=is_retry)
         is_open = False
