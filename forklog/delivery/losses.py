@@ -18,8 +18,8 @@ _HICCUPS = 2  # so many failures of one batch are no news
 
 
 @dataclass(slots=True)
-class Told:
-    """What is told of one pass once no lock is held any more."""
+class PassNews:
+    """What is reported of one pass once no lock is held any more."""
 
     losses: list[tuple[str, list[bytes]]] = field(default_factory=list)
     has_aside: bool = False
@@ -38,7 +38,7 @@ class Losses:
         self._report = report
         self._is_trouble_said = False
 
-    def of_pass(self, attempts: int, verdict: Verdict, told: Told, aside: int) -> None:
+    def of_pass(self, attempts: int, verdict: Verdict, told: PassNews, aside: int) -> None:
         """Say what became of a batch; ``aside`` entries are set aside by now."""
         why = verdict.answer or verdict.reason
         for reason, victims in told.losses:
@@ -49,7 +49,7 @@ class Losses:
             self.of_attempt(attempts, verdict)
 
     def of_attempt(self, attempts: int, verdict: Verdict) -> None:
-        """Say that nothing can be delivered, and, if that was said, that it can again."""
+        """Say that nothing can be delivered, and, if that was reported, that it can again."""
         if verdict.kind is Kind.BLOCKED:
             text = f"cannot deliver logs: {verdict.reason}"
             self._is_trouble_said |= self._report.say("blocked", text)

@@ -34,6 +34,6 @@ class Prebuilt(Generic[T]):
         return built if lock is threading.Lock else self._build()
 
     def renew(self) -> None:
-        """Build one if none is ready; for a thread that nobody waits for."""
+        """Build one if none is ready; for a thread that is not waited for."""
         if not self._ready:
             self._ready.append((threading.Lock, self._build()))

@@ -12,7 +12,7 @@ from random import SystemRandom
 
 from forklog.delivery.base import Reporter, Sink, Store
 from forklog.delivery.ledger import Ledger, Slip, slip_of
-from forklog.delivery.losses import Losses, Told
+from forklog.delivery.losses import Losses, PassNews
 from forklog.delivery.sending.aside import Aside
 from forklog.delivery.sending.backoff import delay_after
 from forklog.delivery.sending.in_flight import Batch, InFlight
@@ -81,7 +81,7 @@ class Sender:
             batch = self._next_batch()
             if batch is None:
                 return SendResult.IDLE
-            told = Told()
+            told = PassNews()
             seconds = timeout or self._options.answer_timeout
             verdict, error = self._wire.attempt(batch, seconds)
             # The flush thread lives on; others get what ends them once it is booked.
@@ -117,7 +117,7 @@ class Sender:
             in_flight.drop_empty()
             return in_flight.first() if in_flight.batches else None
 
-    def _settle(self, batch: Batch, verdict: Verdict, told: Told) -> SendResult:
+    def _settle(self, batch: Batch, verdict: Verdict, told: PassNews) -> SendResult:
         """Book the outcome; entries that are not settled stay in hand."""
         with self.ledger.lock:
             in_flight = self._in_flight
@@ -136,7 +136,7 @@ class Sender:
             return self._book(batch, verdict, told)
 
     def _later(
-        self, batch: Batch, verdict: Verdict, told: Told, *, is_named: bool = False
+        self, batch: Batch, verdict: Verdict, told: PassNews, *, is_named: bool = False
     ) -> SendResult:
         if batch.is_aside:
             told.is_news = False
@@ -158,13 +158,13 @@ class Sender:
         ceiling = self._options.max_retry_delay
         self.delay = delay_after(verdict, most, ceiling, self._random, is_slow=is_slow)
 
-    def _set_first_aside(self, told: Told) -> None:
+    def _set_first_aside(self, told: PassNews) -> None:
         """Give entries back to the buffer, where they wait apart and an overflow finds them."""
         told.has_aside = True
         self.aside.put(self._in_flight.batches[0].entries)
         self._in_flight.drop_empty()
 
-    def _book(self, batch: Batch, verdict: Verdict, told: Told) -> SendResult:
+    def _book(self, batch: Batch, verdict: Verdict, told: PassNews) -> SendResult:
         again = [batch.entries[i] for i in sorted(verdict.again)]
         settled = len(batch.entries) - len(verdict.refused) - len(again)
         for reason in sorted(set(verdict.refused.values())):

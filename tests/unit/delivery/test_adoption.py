@@ -23,7 +23,7 @@ class _Process:
             self.buffer.offer(2, b'%b%010x"}' % (self.ids.head, self.ids.number()))
 
 
-def test_one_of_two_heirs_adopts() -> None:
+def test_one_of_two_successors_adopts() -> None:
     """The first successor gets all held entries unchanged, the second none."""
     master = _Process()
     master.log(3)
@@ -36,14 +36,14 @@ def test_one_of_two_heirs_adopts() -> None:
     master.boot.stop_holding()
 
 
-def test_an_heir_without_estate_adopts_nothing() -> None:
+def test_a_successor_without_inheritance_adopts_nothing() -> None:
     """A process whose ancestor never held has nothing to adopt, and nothing to leave."""
     process = _Process(_Process())
     assert process.boot.adopt() == 0
     assert process.boot.inheritance() is None
 
 
-def test_an_heir_that_never_logged_passes_the_estate_on() -> None:
+def test_a_successor_that_never_logged_passes_the_inheritance_on() -> None:
     """A grandchild may adopt what its parent left untouched."""
     master = _Process()
     master.log(2)

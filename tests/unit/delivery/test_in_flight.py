@@ -88,7 +88,7 @@ def test_every_culprit_is_set_aside_and_nothing_else(sizes: list[int], bad: set[
         assert len(server.sent) < 60 + 60 * len(culprits)
     assert sorted(server.stored) == sorted(everything - culprits)
     assert set(server.aside) <= culprits
-    # The last of them are told from an outage by what comes later.
+    # What comes later shows that the last of them were no outage.
     server.waiting += [[b"%06d" % (1000 + n)] for n in range(8 * len(culprits) + 1)]
     server.run()
     assert set(server.aside) == culprits

@@ -24,7 +24,7 @@ _ENTRIES = [b'{"textPayload":"eins"}', '{"textPayload":"zwölf"}'.encode()]
 
 @pytest.fixture
 def complaints() -> list[str]:
-    """Return what was said on stderr besides the entries."""
+    """Return what was written to stderr besides the entries."""
     return []
 
 
@@ -136,7 +136,7 @@ def test_what_was_planted_is_not_written(
 
 
 def test_a_stuck_reader_of_stderr_does_not_stop_the_exit() -> None:
-    """With stderr a full pipe that nobody reads, a process with much to say ends all the same."""
+    """With stderr a full pipe without a reader, a process with much to write ends all the same."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     with contextlib.suppress(BlockingIOError):

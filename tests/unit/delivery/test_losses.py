@@ -1,4 +1,4 @@
-"""What is said of batches and drops: trouble that lasts, its end, and what on_drop gets."""
+"""What is reported of batches and drops: trouble that lasts, its end, and what on_drop gets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _news(on_drop: Callable[[list[bytes], str], object] | None = None) -> tuple[
     return Losses(report, OnDrop(on_drop, report)), lines
 
 
-def _said(lines: list[str]) -> list[str]:
+def _reported(lines: list[str]) -> list[str]:
     return [line.partition(": ")[2] for line in lines]
 
 
@@ -38,52 +38,52 @@ def test_hiccups_are_no_news() -> None:
     assert lines == []
 
 
-def test_trouble_that_lasts_is_said_and_so_is_its_end() -> None:
-    """The third failure of a batch is told with its reason; once it is over that is told, once."""
+def test_trouble_that_lasts_is_reported_and_so_is_its_end() -> None:
+    """The third failure of a batch is reported with its reason, and its end is reported once."""
     news, lines = _news()
     news.of_attempt(3, _LATER)
     news.of_attempt(4, _LATER)
     news.of_attempt(5, _STORED)
     news.of_attempt(1, _STORED)
-    assert _said(lines) == ["cannot deliver logs yet, retrying: 503", "delivers logs again"]
+    assert _reported(lines) == ["cannot deliver logs yet, retrying: 503", "delivers logs again"]
 
 
 def test_a_part_that_is_never_stored_is_trouble() -> None:
-    """A server that stores all but some entries, time after time, is told like one that fails."""
+    """A server that stores all but some entries, time after time, counts as one that fails."""
     news, lines = _news()
     news.of_attempt(3, _PARTLY)
-    assert _said(lines) == ["cannot deliver logs yet, retrying: 503"]
+    assert _reported(lines) == ["cannot deliver logs yet, retrying: 503"]
     news.of_attempt(4, Verdict(Kind.HALVE, "413"))
     assert len(lines) == 1, "nothing is stored yet"
 
 
-def test_what_a_person_must_mend_is_said_at_once() -> None:
+def test_what_a_person_must_fix_is_reported_at_once() -> None:
     """The first answer of that kind says what to do."""
     news, lines = _news()
     news.of_attempt(1, _BLOCKED)
     news.of_attempt(2, _STORED)
-    assert _said(lines) == ["cannot deliver logs: 403: grant a role", "delivers logs again"]
+    assert _reported(lines) == ["cannot deliver logs: 403: grant a role", "delivers logs again"]
 
 
 def test_the_application_gets_what_was_dropped() -> None:
-    """on_drop gets entries and reason; drops without entries are said, not handed over."""
+    """on_drop gets entries and reason; drops without entries are reported alone."""
     got: list[tuple[list[bytes], str]] = []
     news, lines = _news(lambda entries, reason: got.append((entries, reason)))
     news.of_drop("encode", 1)
     news.of_drop("refused", 2, (b"a", b"b"), "400 INVALID_ARGUMENT")
     assert got == [([b"a", b"b"], "refused")]
-    assert _said(lines) == [
+    assert _reported(lines) == [
         "dropped 1 log entries (encode)",
         "dropped 2 log entries (refused: 400 INVALID_ARGUMENT)",
     ]
 
 
 def test_a_callback_that_raises_is_named() -> None:
-    """The error's type is told, not its text, which may hold what was logged."""
+    """The error's type is reported, not its text, which may hold what was logged."""
 
     def fail(_entries: list[bytes], _reason: str) -> None:
         raise ValueError("secret")
 
     news, lines = _news(fail)
     news.of_drop("refused", 1, (b"a",))
-    assert _said(lines)[1:] == ["on_drop raised ValueError"]
+    assert _reported(lines)[1:] == ["on_drop raised ValueError"]

@@ -51,7 +51,7 @@ def test_an_inert_pipeline_starts_nothing(make_logger: Make) -> None:
 def test_a_record_waits_for_max_latency_at_most(
     make_logger: Make, forklog_transport: FakeTransport
 ) -> None:
-    """Nobody flushes: a record arrives after max_latency, and those of one moment together."""
+    """Without a flush a record arrives after max_latency, and those of one moment together."""
     logger, handler = make_logger(max_latency=0.3)
     logger.info("the first one starts the thread and goes at once")
     assert handler.flush()
@@ -262,7 +262,7 @@ def test_a_pipeline_that_ended_when_idle_starts_again(
     _check(handler)
 
 
-def test_a_slow_on_drop_holds_up_nobody(
+def test_a_slow_on_drop_holds_up_no_thread(
     make_logger: Make, forklog_transport: FakeTransport
 ) -> None:
     """While the callback takes its time, stats and flush obey their deadlines; it may log."""
@@ -530,7 +530,7 @@ def test_a_record_that_cannot_be_encoded_is_accounted_for(
     assert stats.delivered in (1, 2)  # the second is the notice of the drop
 
 
-def test_what_was_dropped_last_is_still_told_to_the_log(
+def test_what_was_dropped_last_is_still_reported_to_the_log(
     make_logger: Make, forklog_transport: FakeTransport
 ) -> None:
     """A drop right before close: its notice is delivered within the deadline of close."""

@@ -48,8 +48,8 @@ def test_locks_of_another_kind_are_not_taken(monkeypatch: pytest.MonkeyPatch) ->
     assert spare.take() is built[1]
 
 
-def test_a_first_record_takes_the_short_road(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plain record that finds the pipeline of another process takes no full road."""
+def test_a_first_record_takes_the_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plain record that finds the pipeline of another process stays on the fast path."""
     handler = CloudLoggingHandler(transport=FakeTransport())
     stale = handler._gate.product
     stale.mark[0] = 0

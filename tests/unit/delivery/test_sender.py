@@ -245,7 +245,7 @@ def test_batches_obey_the_limits(forklog_transport: FakeTransport) -> None:
 
 
 def test_a_hang_ends_with_the_given_timeout(bench: _Bench) -> None:
-    """The pass waits for the answer as long as it was told, and keeps the batch."""
+    """The pass waits for the answer as long as it may, and keeps the batch."""
     _script(bench, Hang())
     bench.log("a")
     assert bench.sender.send_once(0.05) is SendResult.LATER
@@ -274,7 +274,7 @@ def test_a_failure_to_open_is_retried() -> None:
 
 
 def test_on_drop_gets_the_entries_and_may_fail(forklog_transport: FakeTransport) -> None:
-    """The callback sees what was dropped and why; what it raises harms nobody."""
+    """The callback sees what was dropped and why; what it raises does no harm."""
     got: list[tuple[list[bytes], str]] = []
 
     def on_drop(entries: Sequence[bytes], reason: str) -> None:
@@ -458,7 +458,7 @@ def test_closing_under_a_request_closes_the_connection_after_it() -> None:
 
 
 def test_a_blocked_wire_is_opened_anew() -> None:
-    """What somebody mends, such as a file of credentials, is read with the next attempt."""
+    """What a person fixes, such as a file of credentials, is read with the next attempt."""
     wire = _Counted(403, 503, 200)
     bench = _Bench(wire)
     bench.log("a")
@@ -500,7 +500,7 @@ _WAYS = [403, 404, 451, 500, 503, 200, WireError("no connection to the server (C
 
 @pytest.mark.parametrize("way", _WAYS)
 @pytest.mark.parametrize("is_alone", [False, True])
-def test_one_bad_record_stops_nobody(
+def test_one_bad_record_stops_no_other(
     tmp_path: Path, way: int | WireError, *, is_alone: bool
 ) -> None:
     """What is refused for its content is set aside and stays pending; all others arrive, soon."""

@@ -17,7 +17,7 @@ def test_a_ring_before_the_wait_is_not_lost() -> None:
 
 
 def test_many_rings_are_one() -> None:
-    """Rings while nobody waits are kept as one."""
+    """Rings without a waiter are kept as one."""
     wakeup = Wakeup()
     for _ in range(5):
         wakeup.set()
@@ -26,7 +26,7 @@ def test_many_rings_are_one() -> None:
 
 
 def test_a_wait_ends_at_its_timeout() -> None:
-    """Nobody rings: the wait is over after its time, with False; a negative time is none."""
+    """Without a ring the wait is over after its time, with False; a negative time is none."""
     wakeup = Wakeup()
     start = time.monotonic()
     assert not wakeup.wait(0.05)

@@ -119,7 +119,7 @@ def test_an_inline_pass_is_not_taken_for_an_application(bench: _Bench) -> None:
     assert bench.worker.thread_ident == NO_THREAD
 
 
-def test_a_thread_that_cannot_start_is_told(bench: _Bench) -> None:
+def test_a_thread_that_cannot_start_is_reported(bench: _Bench) -> None:
     """The thread ends when it is to stop, says so, and its end can be waited for."""
     ended: list[Ended] = []
     bench.worker.stop()
@@ -155,7 +155,7 @@ def test_a_drop_is_noticed_once(bench: _Bench) -> None:
     assert bench.sender.ledger.dropped == {}
 
 
-def test_a_drop_told_before_its_entry_was_kept_is_handed_over_later() -> None:
+def test_a_drop_counted_before_its_entry_was_kept_is_passed_on_later() -> None:
     """The flush thread may count an overflow before the logging thread has kept the entry."""
     got: list[bytes] = []
     small = _Bench(
