@@ -47,7 +47,10 @@ class Stats:
     adopted: int = 0
     """Counter: boot records taken over from the process that forked this one."""
     requests: int = 0
-    """Counter: requests that were sent, whatever became of them."""
+    """Counter: requests that were sent, whatever became of them.
+
+    The repetition that a renewed token allows, after a 401, counts with the request it repeats.
+    """
     retries: int = 0
     """Counter: requests that repeat an earlier one after a passing failure."""
     swallowed: int = 0
