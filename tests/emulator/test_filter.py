@@ -191,7 +191,7 @@ def test_or_binds_tighter_than_and(source: str, *, expected: bool) -> None:
         ("a AND severity=LOUD", 16),
         ('timestamp>"soon"', 11),
         ('textPayload=~"("', 14),
-        ('SEARCH("a")', 1),
+        ('FETCH("a")', 1),
         ("log_id(", 8),
         ("log_id(a b", 10),
         ("~", 1),

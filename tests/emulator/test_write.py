@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 PARTIAL = "type.googleapis.com/google.logging.v2.WriteLogEntriesPartialErrors"
 
 
+GLOBAL = {"type": "global", "labels": {"project_id": "p"}}
+
+
 def _ahead(**delta: float) -> str:
     return (datetime.now(timezone.utc) + timedelta(**delta)).isoformat()
 
@@ -32,16 +35,16 @@ def test_defaults_of_the_request_reach_the_entries(write: Send, emulator: Emulat
     assert first["labels"] == {"env": "prod", "zone": "x"}
     assert second["logName"] == "projects/p/logs/own"
     assert second["labels"] == {"env": "dev", "zone": "x"}
-    assert first["resource"] == second["resource"] == {"type": "global"}
+    assert first["resource"] == second["resource"] == GLOBAL
 
 
 def test_missing_fields_are_supplied(write: Send, emulator: Emulator) -> None:
-    """Time, insertId and severity are supplied, and entries without them keep their order."""
+    """Time and insertId are supplied, DEFAULT is left out; without them the order is kept."""
     assert write(*[{"textPayload": str(n)} for n in range(20)])[0] == 200
     entries = emulator.entries()
     assert [entry["textPayload"] for entry in entries] == [str(n) for n in range(20)]
     assert len({entry["insertId"] for entry in entries}) == 20
-    assert {entry["severity"] for entry in entries} == {"DEFAULT"}
+    assert not any("severity" in entry for entry in entries)
     assert all(entry["timestamp"] >= entry["receiveTimestamp"][:19] for entry in entries)
 
 

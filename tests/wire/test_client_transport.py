@@ -78,7 +78,7 @@ handler.close()
     assert first["jsonPayload"] == {"message": "in the parent", "n": 1}
     assert (first["trace"], first["spanId"], first["severity"]) == ("t", "456", "WARNING")
     assert first["labels"] == {"env": "test", "python_logger": "app"}
-    assert first["resource"] == {"type": "global", "labels": {"a": "b"}}
+    assert first["resource"] == {"type": "global", "labels": {"project_id": "p", "a": "b"}}
     texts = [entry["textPayload"] for entry in entries[1:]]
     assert sorted(texts) == ["in child 0", "in child 1", "in child 2"]
 

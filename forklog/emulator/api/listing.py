@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
 DEFAULT_PAGE: Final = 50
 MAX_PAGE: Final = 1000
 MAX_RESOURCES: Final = 100
-_PARENTS: Final = ("projects", "organizations", "billingAccounts", "folders")
+_PARENT: Final = re.compile(
+    r"((?:projects|organizations|billingAccounts|folders)/[a-z0-9_.:-]{1,200})"
+    r"(?:/locations/[\w-]{1,100}/buckets/[\w.-]{1,100}(?:/views/[\w.-]{1,100})?)?",
+    re.ASCII | re.IGNORECASE,
+)
 _ORDERS: Final = {"": False, "timestamp": False, "timestamp asc": False, "timestamp desc": True}
 
 _FIELDS: Final = table(
@@ -137,21 +142,21 @@ def _parents(request: Mapping[str, Any], *, is_required: bool) -> list[str]:
     if len(names) > MAX_RESOURCES:
         msg = f"{len(names)} resource_names, more than the limit of {MAX_RESOURCES}"
         raise ApiError(msg)
-    return [_parent(name) for name in names]
+    return [parent_of(name) for name in names]
 
 
 def _project(project_id: object) -> object:
     return f"projects/{project_id}" if isinstance(project_id, str) else project_id
 
 
-def _parent(name: object) -> str:
-    kind, _, rest = name.partition("/") if isinstance(name, str) else ("", "", "")
-    parent_id = rest.partition("/")[0]
-    if kind not in _PARENTS or not parent_id:
+def parent_of(name: object) -> str:
+    """Return the parent that a resource name begins with; ApiError if it is malformed."""
+    found = _PARENT.fullmatch(name) if isinstance(name, str) else None
+    if found is None:
         shown = repr(name)[:200] if isinstance(name, str) else "of another type than text"
         msg = f"resource name {shown} is not of the form projects/[PROJECT_ID]"
         raise ApiError(msg)
-    return f"{kind}/{parent_id}"
+    return found[1]
 
 
 def _is_newest_first(request: Mapping[str, Any]) -> bool:

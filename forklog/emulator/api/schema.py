@@ -27,6 +27,17 @@ from forklog.emulator.fields import (
     unknown_name,
 )
 
+# Output only: the service takes them in a write and ignores them.
+OUTPUT_ONLY: Final = frozenset(
+    (
+        "receiveTimestamp",
+        "metadata",
+        "errorGroups",
+        "apphub",
+        "apphubDestination",
+        "apphubSource",
+    )
+)
 PAYLOADS: Final = ("textPayload", "jsonPayload", "protoPayload")
 
 read_resource: Final = message("google.api.MonitoredResource", type=string, labels=string_map)
@@ -97,7 +108,7 @@ def read_entry(raw: object, where: str, violations: list[tuple[str, str]]) -> di
             except WrongValue as wrong:
                 violations.append(wrong.at(f"{where}.{field.snake}"))
                 continue
-            if normal or field.name in PAYLOADS:
+            if (normal and field.name not in OUTPUT_ONLY) or field.name in PAYLOADS:
                 entry[field.name] = normal
     _check_one_payload(entry, where, violations)
     return entry

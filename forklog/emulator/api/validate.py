@@ -21,6 +21,7 @@ MAX_LABELS: Final = 64
 MAX_LABEL_KEY_BYTES: Final = 512
 MAX_LABEL_VALUE_BYTES: Final = 65_536
 MAX_LOG_ID_CHARACTERS: Final = 511
+_EXACT: Final = 2**53  # up to here a double holds every integer
 MAX_DEPTH: Final = 100  # protobuf's own limit for nested JSON
 
 _LOG_NAME: Final = re.compile(
@@ -63,15 +64,18 @@ def settle(entry: dict[str, Any], defaults: Defaults, order: int, new_id: str) -
     entry["logName"] = log_name
     if not entry.get("resource", defaults.resource).get("type"):
         raise ApiError("A monitored resource must be specified for each log entry")
-    entry.setdefault("resource", defaults.resource)
+    entry["resource"] = _with_project(entry.get("resource", defaults.resource), parent)
     _settle_labels(entry, defaults.labels)
     when = entry.get("timestamp", defaults.received + order)
     if when > defaults.received + timestamps.DAY:
         raise ApiError("Timestamp is over a day in the future")
     entry["timestamp"] = timestamps.render(when)
     entry["receiveTimestamp"] = timestamps.render(defaults.received)
-    level = entry.get("severity", 0)
-    entry["severity"] = SEVERITY_NAMES.get(level, level)
+    level = entry.pop("severity", 0)
+    if level:  # JSON leaves zero values out, and DEFAULT is one
+        entry["severity"] = SEVERITY_NAMES.get(level, level)
+    if "jsonPayload" in entry:
+        entry["jsonPayload"] = _as_doubles(entry["jsonPayload"])
     insert_id = entry.setdefault("insertId", new_id)
     return Row(parent, log_name, when, insert_id, level, _encode(entry))
 
@@ -93,6 +97,31 @@ def check_log_name(name: str) -> tuple[str, str]:
         msg = f"Log name exceeds the limit of {MAX_LOG_ID_CHARACTERS} characters"
         raise ApiError(msg)
     return name.removeprefix("/"), parent
+
+
+def _with_project(resource: dict[str, Any], parent: str) -> dict[str, Any]:
+    """Fill the label project_id in, as the service does for resources of a project."""
+    kind, _, parent_id = parent.partition("/")
+    if kind != "projects":
+        return resource
+    return {**resource, "labels": {"project_id": parent_id, **resource.get("labels", {})}}
+
+
+def _as_doubles(value: Any, depth: int = 0) -> Any:
+    """Return the value as a protobuf Struct keeps it, whose numbers are all doubles.
+
+    An integer above 2**53 is rounded, and 1.0 comes back as 1. What is too deep stays: it is
+    refused later.
+    """
+    if type(value) is int:
+        return value if -_EXACT <= value <= _EXACT else float(value)
+    if type(value) is float:
+        return int(value) if value.is_integer() and abs(value) < _EXACT else value
+    if depth > MAX_DEPTH or type(value) not in (dict, list):
+        return value
+    if type(value) is list:
+        return [_as_doubles(inner, depth + 1) for inner in value]
+    return {key: _as_doubles(inner, depth + 1) for key, inner in value.items()}
 
 
 def _settle_labels(entry: dict[str, Any], defaults: dict[str, str]) -> None:

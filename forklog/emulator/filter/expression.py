@@ -44,21 +44,47 @@ def searcher(pattern: str, position: int, budget: Budget) -> Callable[[str], boo
         FilterError: it is not an expression of RE2; the test raises it when the time is over.
 
     """
+    search = _search(pattern, position, budget)
+    return lambda text: search(text) is not None
+
+
+def extractor(pattern: str, position: int, budget: Budget) -> Callable[[str], str | None]:
+    """Return what takes a pattern's group, or its whole match without one, out of a text.
+
+    Raises:
+        FilterError: as of `searcher`, and for a pattern with more than one group.
+
+    """
+    search = _search(pattern, position, budget)
+    groups = regex.compile(_checked(pattern)).groups
+    if groups > 1:
+        msg = f"{pattern[:_SHOWN]!r} has {groups} groups; regexp_extract takes one at most"
+        raise FilterError(msg, position)
+
+    def extract(text: str) -> str | None:
+        found = search(text)
+        return None if found is None else found.group(groups)
+
+    return extract
+
+
+def _search(
+    pattern: str, position: int, budget: Budget
+) -> Callable[[str], regex.Match[str] | None]:
     try:
         search = regex.compile(_checked(pattern)).search
     except (regex.error, ValueError, OverflowError, RecursionError) as error:
         msg = f"{pattern[:_SHOWN]!r} is not a regular expression: {error}"
         raise FilterError(msg, position) from error
 
-    def test(text: str) -> bool:
+    def find(text: str) -> regex.Match[str] | None:
         try:
-            found = search(text, timeout=budget.for_search(), concurrent=True)
+            return search(text, timeout=budget.for_search(), concurrent=True)
         except (TimeoutError, MemoryError) as error:
             msg = f"the regular expression {pattern[:_SHOWN]!r} takes too long on an entry"
             raise FilterError(msg, position) from error
-        return found is not None
 
-    return test
+    return find
 
 
 def _checked(pattern: str) -> str:

@@ -10,18 +10,19 @@ from __future__ import annotations
 import operator
 import re
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote
 
 from forklog.emulator import timestamps
 from forklog.emulator.fields import SEVERITIES
 from forklog.emulator.filter.budget import Budget
 from forklog.emulator.filter.expression import searcher
+from forklog.emulator.filter.functions import Computed, computed, condition
 from forklog.emulator.filter.lex import FilterError
 from forklog.emulator.filter.names import MISSING, Path, resolve
 from forklog.emulator.filter.parse import PATTERN_OPERATORS, All, Call, Comparison, Node, Not
+from forklog.emulator.filter.values import is_number, leaves, nanoseconds_of, texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     Predicate = Callable[[dict[str, Any]], bool]
     Test = Callable[[Any], bool]
@@ -47,7 +48,7 @@ def predicate(node: Node, budget: Budget | None = None) -> Predicate:
     if isinstance(node, Comparison):
         return _comparison(node, budget)
     if isinstance(node, Call):
-        return _call(node)
+        return condition(node)
     if isinstance(node, Not):
         inner = predicate(node.part, budget)
         return lambda entry: not inner(entry)
@@ -77,16 +78,28 @@ def severity_of(node: Comparison) -> int:
     return number
 
 
+def duration_of(node: Comparison) -> int:
+    """Return the nanoseconds that a comparison names, as in "1.5s" or "200ms"."""
+    try:
+        return nanoseconds_of(node.value)
+    except ValueError as error:
+        raise FilterError(str(error), node.value_position) from error
+
+
 def _comparison(node: Comparison, budget: Budget) -> Predicate:
-    if not node.path:
+    path: Path | Computed
+    if node.call is not None:
+        path = computed(node.call, budget)
+    elif node.path:
+        path = resolve(node.path, node.position)
+    else:
         needle = node.value.lower()
-        return lambda entry: any(needle in text for text in _texts(entry))
-    path = resolve(node.path, node.position)
+        return lambda entry: any(needle in text for text in texts(entry))
     test = _test(path, node, budget)
     return lambda entry: test(path.value_in(entry))
 
 
-def _test(path: Path, node: Comparison, budget: Budget) -> Test:
+def _test(path: Path | Computed, node: Comparison, budget: Budget) -> Test:
     if node.operator == ":" and node.value == "*" and not node.is_quoted:
         return path.is_present
     if node.operator in PATTERN_OPERATORS:
@@ -95,19 +108,21 @@ def _test(path: Path, node: Comparison, budget: Budget) -> Test:
         return _ordered(node, timestamp_of(node), _nanoseconds)
     if path.kind == "severity":
         return _ordered(node, severity_of(node), _level)
+    if path.kind == "duration" and node.operator != ":":
+        return _ordered(node, duration_of(node), nanoseconds_of)
     return _has(node) if node.operator == ":" else _plain(node)
 
 
 def _ordered(node: Comparison, wanted: int, measure: Callable[[Any], int]) -> Test:
     compare = ORDERINGS["=" if node.operator == ":" else node.operator]
-    return lambda value: compare(measure(value), wanted)
+    return lambda value: value is not MISSING and compare(measure(value), wanted)
 
 
 def _expression_test(node: Comparison, budget: Budget) -> Test:
     search = searcher(node.value, node.value_position, budget)
     if node.operator == "=~":
-        return lambda value: any(search(text) for text in _leaves(value))
-    return lambda value: value is not MISSING and not any(map(search, _leaves(value)))
+        return lambda value: any(search(text) for text in leaves(value))
+    return lambda value: value is not MISSING and not any(map(search, leaves(value)))
 
 
 def _has(node: Comparison) -> Test:
@@ -134,7 +149,7 @@ def _plain(node: Comparison) -> Test:
             return any(map(test, value))
         if isinstance(value, str):
             return compare(value.lower(), text)
-        if _is_number(value) and number is not None:
+        if is_number(value) and number is not None:
             return compare(value, number)
         if value is MISSING or node.operator not in ("=", "!="):
             return False
@@ -151,25 +166,13 @@ def _equality(node: Comparison) -> Test:
             return value is constant
         if value is None:
             return node.value == "NULL_VALUE" and not node.is_quoted
-        return _is_number(value) and value == number
+        return is_number(value) and value == number
 
     return is_equal
 
 
-def _call(node: Call) -> Predicate:
-    if node.name != "log_id":
-        msg = f"the function {node.name[:100]!r} is not known here; use a comparison"
-        raise FilterError(msg, node.position)
-    wanted = node.argument.lower()
-    return lambda entry: unquote(entry["logName"].partition("/logs/")[2]).lower() == wanted
-
-
 def _number(text: str) -> float | None:
     return float(text) if _NUMBER.fullmatch(text) else None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _nanoseconds(value: Any) -> int:
@@ -178,23 +181,3 @@ def _nanoseconds(value: Any) -> int:
 
 def _level(value: Any) -> int:
     return value if isinstance(value, int) else SEVERITIES.get(value, 0)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Yield all text in an entry in lower case, keys of payloads and labels left out."""
-    return (text.lower() for text in _leaves(value))
-
-
-def _leaves(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for inner in value.values():
-            yield from _leaves(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _leaves(inner)
-    elif isinstance(value, bool):
-        yield "true" if value else "false"
-    elif _is_number(value):
-        yield str(value)

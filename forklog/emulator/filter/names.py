@@ -19,7 +19,16 @@ class _Missing:
 MISSING: Final = _Missing()
 
 # Fields whose inside is free; the others are messages with the zero values given here.
-_FREE: Final = ("jsonPayload", "protoPayload", "labels", "metadata", "apphub")
+_FREE: Final = (
+    "jsonPayload",
+    "protoPayload",
+    "labels",
+    "metadata",
+    "errorGroups",
+    "apphub",
+    "apphubDestination",
+    "apphubSource",
+)
 _ZEROS: Final[Mapping[str, object]] = {
     "logName": "",
     "timestamp": "",
@@ -30,7 +39,6 @@ _ZEROS: Final[Mapping[str, object]] = {
     "trace": "",
     "spanId": "",
     "traceSampled": False,
-    "errorGroups": "",
     "resource": {"type": "", "labels": None},
     "httpRequest": {
         "requestMethod": "",
@@ -54,7 +62,12 @@ _ZEROS: Final[Mapping[str, object]] = {
     "split": {"uid": "", "index": 0, "totalSplits": 0},
 }
 _NAMES: Final = {name.lower(): name for name in (*_FREE, *_ZEROS)}
-_KINDS: Final = {"timestamp": "timestamp", "receiveTimestamp": "timestamp", "severity": "severity"}
+_KINDS: Final = {
+    "timestamp": "timestamp",
+    "receiveTimestamp": "timestamp",
+    "severity": "severity",
+    "httpRequest.latency": "duration",
+}
 _NUMBERS_AS_TEXT: Final = ("requestSize", "responseSize", "cacheFillBytes", "line")
 
 
@@ -72,7 +85,7 @@ class Path:
         self._parts = parts
         self._zero = zero
         self._is_number = isinstance(zero, int) and parts[-1] in _NUMBERS_AS_TEXT
-        self.kind = _KINDS.get(parts[0], "")
+        self.kind = _KINDS.get(".".join(parts), "")
 
     def value_in(self, entry: dict[str, Any]) -> Any:
         """Return the value at the path, the zero value if the field is not set."""
@@ -93,7 +106,7 @@ def resolve(parts: tuple[str, ...], position: int) -> Path:
     first = _NAMES.get(parts[0].replace("_", "").lower())
     if first is None:
         raise _unknown(parts, position)
-    if first in _FREE:
+    if first not in _ZEROS:
         return Path((first, *parts[1:]), MISSING)
     zero = _ZEROS[first]
     if len(parts) == 1:

@@ -23,6 +23,7 @@ class Comparison(NamedTuple):
     """A field against a value; with no path, the value is looked for anywhere in the entry.
 
     `position` is where the field stands in the filter, `value_position` where the value does.
+    With a call, what the function returns is compared, and the path is empty.
     """
 
     path: tuple[str, ...]
@@ -31,13 +32,32 @@ class Comparison(NamedTuple):
     is_quoted: bool
     position: int
     value_position: int
+    call: Call | None = None
+
+
+class Argument(NamedTuple):
+    """What stands between the parentheses of a function: a field, a literal or another call.
+
+    `pattern` is a quoted text as a regular expression.
+    """
+
+    parts: tuple[str, ...]
+    is_quoted: bool
+    pattern: str
+    position: int
+    call: Call | None = None
+
+    @property
+    def text(self) -> str:
+        """Return the argument as a literal."""
+        return ".".join(self.parts)
 
 
 class Call(NamedTuple):
-    """A function of the language with its one argument."""
+    """A function of the language, its name in lower case, with its arguments."""
 
     name: str
-    argument: str
+    arguments: tuple[Argument, ...]
     position: int
 
 
@@ -138,11 +158,7 @@ class _Parser:
         return leaf()
 
     def _parenthesised(self, leaf: Callable[[], Node]) -> Node:
-        opening = self._take()
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            msg = f"more than {MAX_DEPTH} levels of parentheses"
-            raise FilterError(msg, opening.position)
+        self._deeper(self._take())
         tree = self._expression(leaf)
         if not self._at(Kind.CLOSE):
             raise self._unexpected()
@@ -150,24 +166,31 @@ class _Parser:
         self._depth -= 1
         return tree
 
+    def _deeper(self, opening: Token) -> None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            msg = f"more than {MAX_DEPTH} levels of parentheses"
+            raise FilterError(msg, opening.position)
+
     def _term(self) -> Node:
         start = self._token
         path, is_quoted = self._path()
         if self._at(Kind.OPERATOR):
             return self._comparison(tuple(path), start.position)
         if self._at(Kind.OPEN) and self._token.glued and not is_quoted:
-            return self._call(".".join(path), start.position)
+            call = self._call(".".join(path), start.position)
+            return self._comparison((), call.position, call) if self._at(Kind.OPERATOR) else call
         at = start.position
         return Comparison((), ":", ".".join(path), is_quoted, at, at)
 
-    def _comparison(self, path: tuple[str, ...], position: int) -> Node:
+    def _comparison(self, path: tuple[str, ...], position: int, call: Call | None = None) -> Node:
         operator = self._take().text
 
         def value() -> Node:
             at, pattern = self._token.position, self._token.pattern
             text, is_quoted = self._value()
             text = pattern if is_quoted and operator in PATTERN_OPERATORS else text
-            return Comparison(path, operator, text, is_quoted, position, at)
+            return Comparison(path, operator, text, is_quoted, position, at, call)
 
         return self._parenthesised(value) if self._at(Kind.OPEN) else value()
 
@@ -179,14 +202,25 @@ class _Parser:
         return sign + ".".join(parts), is_quoted and not sign
 
     def _call(self, name: str, position: int) -> Call:
-        self._take()
-        if not self._at(Kind.TEXT, Kind.QUOTED):
-            raise self._unexpected()
-        argument = self._take().text
+        opening = self._take()
+        self._deeper(opening)
+        arguments = [self._argument()]
+        while self._at(Kind.COMMA):
+            self._take()
+            arguments.append(self._argument())
         if not self._at(Kind.CLOSE):
             raise self._unexpected()
         self._take()
-        return Call(name, argument, position)
+        self._depth -= 1
+        return Call(name.lower(), tuple(arguments), position)
+
+    def _argument(self) -> Argument:
+        start = self._token
+        parts, is_quoted = self._path()
+        call = None
+        if self._at(Kind.OPEN) and self._token.glued and not is_quoted:
+            call = self._call(".".join(parts), start.position)
+        return Argument(tuple(parts), is_quoted, start.pattern, start.position, call)
 
     def _path(self) -> tuple[list[str], bool]:
         """Take text, quoted text, and what is joined to it by dots."""
