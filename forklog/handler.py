@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import weakref
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, NoReturn
 
 from forklog.compat import checked_transport, enlist, known_resource, options_of
@@ -18,17 +16,13 @@ from forklog.context import connections
 from forklog.context.base import Context
 from forklog.context.sources import SOURCES
 from forklog.contract import nothing
-from forklog.delivery.pipeline import Pipeline, let_go
-from forklog.delivery.prebuilt import Prebuilt
+from forklog.delivery.pipeline import Pipeline
 from forklog.encoding.encoder import Encoder
-from forklog.encoding.lenient import drop_notice
 from forklog.encoding.own_records import is_own_record
 from forklog.encoding.payload import WithheldError, bare, withheld
 from forklog.option_checks import check_level
-from forklog.options import Options
-from forklog.process.host import ThisProcess
-from forklog.process.per_process import PerProcess
 from forklog.process.servers import uwsgi
+from forklog.setting_up.gate import gate_of
 from forklog.setting_up.request_log import RequestLog, additions_of
 from forklog.surface import StockSurface
 from forklog.transports.base import Transport
@@ -85,6 +79,9 @@ class CloudLoggingHandler(StockSurface):
         max_retry_delay: float = 30.0,
         shutdown_timeout: float = 5.0,
         last_resort: str = "stderr",
+        spool: str | None = None,
+        spool_max_bytes: int = 64 * 1024 * 1024,
+        spool_max_folder_bytes: int = 1024 * 1024 * 1024,
         on_drop: Callable[[Sequence[bytes], str], object] | None = None,
         access_log: bool | str = False,
         process_labels: bool = False,
@@ -106,7 +103,7 @@ class CloudLoggingHandler(StockSurface):
         bind = getattr(wire, "with_options", None)
         wire = bind(self._options, self._learn_project()) if bind else wire
         self._encoder = self._new_encoder(lambda: self.project_id)
-        self._gate = _gate(self._options, wire, self)
+        self._gate = gate_of(self._options, wire, self._encoder, self)
         self._requests = RequestLog(self._options, self._gate, self._encoder)
         connections.connect()
         uwsgi.prepare_requests()
@@ -218,33 +215,3 @@ class CloudLoggingHandler(StockSurface):
         with contextlib.suppress(RecursionError, MemoryError):
             is_flush_thread = pipeline.worker.is_own_thread()
             self._call_handle_error(record, error, is_flush_thread=is_flush_thread)
-
-
-def _gate(
-    options: Options, transport: Transport, handler: CloudLoggingHandler
-) -> PerProcess[Pipeline]:
-    """Build the fork gate of a handler; a pipeline that holds has the workers adopt from it."""
-    pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
-    forget_process = handler._encoder.forget_process  # noqa: SLF001 - of our own class
-
-    def adopt() -> None:
-        gate.current().adopt()
-
-    def build(inherited: Pipeline | None) -> Pipeline:
-        forget_process()
-        new = spare.take()
-        new.begin(inherited)
-        pipelines.add(new)
-        return new
-
-    def build_ahead() -> Pipeline:
-        hold, notice = partial(uwsgi.after_fork, adopt), partial(drop_notice, shared=options.labels)
-        process = ThisProcess()
-        return Pipeline(options, transport, notice, process, on_hold=hold, on_start=spare.renew)
-
-    spare = Prebuilt(build_ahead)
-    gate = PerProcess(build)
-    spare.renew()
-    # Weak references again: the options hold `on_drop`, which may hold the handler.
-    weakref.finalize(handler, let_go, pipelines).atexit = False
-    return gate

@@ -53,6 +53,10 @@ class InsertIds:
         self.opening = map(b"".join, parts).__next__
         """Return the start of the next entry: its insertId, without the quote that ends it."""
 
+    def prefix(self) -> str:
+        """Return the 19 digits with which all of them begin."""
+        return self.head[len(OPENING) :].decode()
+
     def microsecond(self) -> int:
         """Return the first part of the prefix: when the pipeline was built, or a little later."""
         return int(self.head[len(OPENING) :][:_MICROSECOND], 16)

@@ -237,3 +237,14 @@ def check_last_resort(value: object) -> str:
         return text
     rule = 'must be "stderr", "none" or an absolute path'
     raise OptionError("last_resort", value, rule, "choose one of them")
+
+
+def check_spool(value: object) -> str | None:
+    """Return the folder as text, or "auto"; refuse what is neither."""
+    if value is None:
+        return None
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if isinstance(text, str) and (text == "auto" or Path(text).is_absolute()) and "\0" not in text:
+        return text
+    rule = 'must be "auto" (shared memory) or the absolute path of a folder'
+    raise OptionError("spool", value, rule, "choose one of them, or leave it out for no spool")

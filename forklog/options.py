@@ -19,6 +19,7 @@ from forklog.option_checks import (
     check_project,
     check_resource,
     check_seconds,
+    check_spool,
     is_log_id,
     is_text,
 )
@@ -52,6 +53,9 @@ class Options:
     max_retry_delay: float = 30.0
     shutdown_timeout: float = 5.0
     last_resort: str = "stderr"
+    spool: str | None = None
+    spool_max_bytes: int = 64 * 1024 * 1024
+    spool_max_folder_bytes: int = 1024 * 1024 * 1024
     on_drop: Callable[[Sequence[bytes], str], object] | None = None
     access_log: bool | str = False
     process_labels: bool = False
@@ -74,6 +78,9 @@ class Options:
         object.__setattr__(self, "endpoint", check_endpoint(self.endpoint))
         object.__setattr__(self, "labels", check_labels(self.labels))
         object.__setattr__(self, "resource", check_resource(self.resource))
+        object.__setattr__(self, "spool", check_spool(self.spool))
+        check_count("spool_max_bytes", self.spool_max_bytes, MIN_BUFFER_BYTES, 2**40)
+        check_count("spool_max_folder_bytes", self.spool_max_folder_bytes, MIN_BUFFER_BYTES, 2**50)
         object.__setattr__(self, "last_resort", check_last_resort(self.last_resort))
         _check_access_log(self.access_log, self.log_name)
         for name in ("process_labels", "extra_fields"):

@@ -59,13 +59,25 @@ class Stats:
     """Gauge: entries that wait or are under way."""
     pending_bytes: int = 0
     """Gauge: wire bytes of the pending entries."""
+    spool: str = "off"
+    """Where entries are spooled: a folder, or ``off`` and why."""
+    spooled_bytes: int = 0
+    """Gauge: those of the pending bytes that outlive the process in the spool."""
+    unspooled: int = 0
+    """Counter: entries that memory took, because the spool was full or could not be written."""
+    inline_segments: int = 0
+    """Counter: segments of the spool that a log call had to make."""
+    recovered: int = 0
+    """Counter: entries of dead processes that were delivered; ``delivered`` has them, too."""
+    torn: int = 0
+    """Counter: entries of dead processes that a kill had cut off in the middle of a log call."""
 
     def plus(self, earlier: Stats | None) -> Stats:
         """Return the sums of this and of an earlier pipeline of the same process."""
         if earlier is None:
             return self
         changes: dict[str, Any] = {}
-        for name in set(self.__slots__) - {"pid", "state"}:
+        for name in set(self.__slots__) - {"pid", "state", "spool"}:
             mine, other = getattr(self, name), getattr(earlier, name)
             changes[name] = mine + other if isinstance(mine, int) else summed(mine, other)
         return replace(self, **changes)

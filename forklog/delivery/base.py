@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from forklog.transports.base import Envelope, Verdict
+
+SendOther = Callable[[Sequence[bytes], "Envelope"], "Verdict | None"]
+"""Sends entries of another process; None where the wire is in use."""
 
 
 class Store(Protocol):
@@ -15,9 +21,13 @@ class Store(Protocol):
     caller, never in neither.
     """
 
-    max_bytes: int
-    unencoded: int
-    """Records that became no entry; counted by whoever could not encode them."""
+    @property
+    def max_bytes(self) -> int:
+        """Bound of the wire bytes in memory."""
+
+    @property
+    def unencoded(self) -> int:
+        """Records that became no entry; counted by whoever could not encode them."""
 
     def offer(self, rank: int, entry: bytes) -> None:
         """Append an entry of this severity rank (0-8); drop others, by severity, for room.
@@ -41,6 +51,9 @@ class Store(Protocol):
     def __len__(self) -> int:
         """Return the number of entries that wait."""
 
+    def has_waiting(self) -> bool:
+        """Tell whether an entry waits, without counting."""
+
     def is_urgent(self, rank: int) -> bool:
         """Tell whether an entry of this rank or a higher one waits."""
 
@@ -62,8 +75,50 @@ class Store(Protocol):
     def count_shed(self) -> int:
         """Return the number of entries that overflows have dropped so far."""
 
-    bytes: int  # the last, since it hides the type
-    """Wire bytes of the entries that wait, that are put aside, or were taken and not settled."""
+    def keep(self, entries: list[bytes]) -> None:
+        """Remove from a list of entries that were taken those that outlive this process."""
+
+    @property
+    def bytes(self) -> int:  # the last, since it hides the type
+        """Wire bytes of the entries that wait, that are put aside, or were taken, not settled."""
+
+
+class Spooler(Protocol):
+    """What keeps a pipeline's entries where they outlive the process, and adopts those of others.
+
+    No call raises, but for what a signal handler does. `numbers` is for any thread.
+    """
+
+    @property
+    def store(self) -> Store:
+        """Return the store in front of the buffer."""
+
+    def take_in(self) -> None:
+        """Spool what waits in memory; before the flush thread runs."""
+
+    def has_orphans(self) -> bool:
+        """Tell whether a dead process has left anything to adopt."""
+
+    def seconds(self) -> float | None:
+        """Return the seconds until `adopt` is due, None if it is not."""
+
+    def after_pass(self) -> None:
+        """Take note that a batch of this process was sent."""
+
+    def adopt(self, send: SendOther) -> Mapping[str, int]:
+        """Send one batch that a dead process left; return what became of it, as sums.
+
+        The keys are ``delivered`` and ``refused``.
+        """
+
+    def report_left(self) -> None:
+        """Report how many entries wait here for another process."""
+
+    def leave(self) -> None:
+        """Stop spooling, and report what is left; remove the files where nothing is."""
+
+    def numbers(self) -> Mapping[str, Any]:
+        """Return the fields of `Stats` that are the spool's."""
 
 
 class Sink(Protocol):

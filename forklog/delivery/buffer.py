@@ -140,6 +140,17 @@ class Buffer:
         """Return the number of entries that wait."""
         return sum(map(len, self._lanes))
 
+    def has_waiting(self) -> bool:
+        """Tell whether an entry waits."""
+        return any(self._lanes)
+
+    def count_taken(self, size: int) -> None:
+        """Count bytes that were taken from elsewhere, until `settle`."""
+        self.bytes += size
+
+    def keep(self, entries: list[bytes]) -> None:
+        """Keep none: the buffer is memory."""
+
     def take(self, into: list[bytes], max_entries: int, max_bytes: int) -> None:
         """Move the oldest entries to the end of a list; their bytes count until `settle`.
 

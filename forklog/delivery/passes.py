@@ -10,18 +10,22 @@ import math
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from forklog.clock import monotonic
-from forklog.delivery.base import Reporter, Store
+from forklog.delivery.base import Reporter, Spooler, Store
+from forklog.delivery.ledger import Slip
 from forklog.delivery.lifecycle import Order, Orders
 from forklog.delivery.losses import Overflow
-from forklog.delivery.schedule import Look, Send, Wait, next_step
-from forklog.delivery.sending.sender import Sender, SendResult
+from forklog.delivery.schedule import Look, Send, SendResult, Wait, next_step
 from forklog.delivery.wakeup import Wakeup, Wakeups
 from forklog.insert_id import InsertIds
 from forklog.options import Options
 from forklog.process.base import Host
 from forklog.severity import rank_of_level
+
+if TYPE_CHECKING:
+    from forklog.delivery.sending.sender import Sender
 
 Notice = Callable[[InsertIds, int, str], tuple[int, bytes]]
 NO_THREAD = -1
@@ -42,6 +46,7 @@ class Passes:
         report: Reporter,
         notice: Notice,
         host: Host,
+        spooler: Spooler | None = None,
     ) -> None:
         """Start nothing; ``notice`` makes the entry by which the log itself reports drops."""
         self.wakeup = Wakeup()
@@ -59,6 +64,7 @@ class Passes:
         self._report = report
         self._notice = notice
         self._host = host
+        self._spooler = spooler
         self._settled = Wakeups()  # rung after each pass
         self._flush_until = b""  # a flush waits for all entries below this key
         self._retry_at = self._last_take = 0.0
@@ -69,7 +75,7 @@ class Passes:
     def _look(self) -> Look:
         now, buffer, orders = monotonic(), self._buffer, self.orders
         aside = self._sender.aside.seconds()
-        has_waiting = bool(len(buffer)) or aside == 0
+        has_waiting = buffer.has_waiting() or aside == 0
         if not has_waiting:
             self._waiting_since = None
         elif self._waiting_since is None:
@@ -84,6 +90,7 @@ class Passes:
             has_in_flight=self._sender.has_in_flight(),
             has_waiting=has_waiting,
             aside_seconds=aside,
+            adopt_seconds=None if orders.is_draining else self._adopter_seconds(),
             linger_until=(self._waiting_since or now) + self._options.max_latency,
             is_urgent=buffer.is_urgent(self.flush_rank),
             urgent_until=self._last_take + _URGENT_SECONDS,
@@ -153,9 +160,27 @@ class Passes:
         if outcome is SendResult.SENT:
             self._short_wait = _FIRST_SHORT_WAIT
             self._report_drops()
+        if outcome is SendResult.SENT or outcome is SendResult.IDLE:
+            self._adopt(has_sent=outcome is SendResult.SENT)
         self._report.catch_up()
         self._settled.set()
         return outcome
+
+    def _adopter_seconds(self) -> float | None:
+        return self._spooler.seconds() if self._spooler is not None else None
+
+    def _adopt(self, *, has_sent: bool) -> None:
+        """Send one batch of what dead processes left, beside this process's own entries."""
+        spooler = self._spooler
+        if spooler is None:
+            return
+        if has_sent:
+            spooler.after_pass()
+        if not self.orders.is_draining and spooler.seconds() == 0:
+            sums = spooler.adopt(self._sender.send_other)
+            if sums:
+                refused = {"refused": sums["refused"]} if sums["refused"] else {}
+                self._sender.ledger.book(Slip(delivered=sums["delivered"], dropped=refused))
 
     def _put_off(self, delay: float) -> None:
         """Keep the next attempt back; little, but more each time, where the process leaves."""

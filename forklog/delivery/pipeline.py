@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from forklog.delivery.adoption import HeldEntries
+from forklog.delivery.base import Reporter, Spooler, Store
 from forklog.delivery.buffer import Buffer
 from forklog.delivery.lifecycle import State
 from forklog.delivery.passes import Notice
@@ -25,6 +26,11 @@ from forklog.process.base import Host, Mark, home, new_mark, pid
 from forklog.snapshot import Stats
 from forklog.stderr.reporter import StderrReporter
 from forklog.transports.base import Transport
+
+NewSpooler = Callable[
+    [Buffer, Callable[[], object], Reporter, Callable[[], str], Callable[[], bool]], Spooler
+]
+"""Makes a spool; for the arguments see `forklog.spool.spooler.ProcessSpool`."""
 
 
 class Pipeline(Starting, Leaving):
@@ -42,6 +48,7 @@ class Pipeline(Starting, Leaving):
         host: the process.
         on_hold: called when this process turns out to be one that holds.
         on_start: called by each flush thread before its first pass.
+        new_spooler: puts a spool before the buffer.
     """
 
     def __init__(  # noqa: PLR0913 - what a handler gives
@@ -53,6 +60,7 @@ class Pipeline(Starting, Leaving):
         *,
         on_hold: Callable[[], object] = lambda: None,
         on_start: Callable[[], object] = lambda: None,
+        new_spooler: NewSpooler | None = None,
     ) -> None:
         """Build; start nothing."""
         super().__init__()
@@ -69,16 +77,23 @@ class Pipeline(Starting, Leaving):
             on_full=(lambda: self.worker.await_room()) if options.block_timeout else None,  # noqa: PLW0108
             on_shed=(lambda e: self.worker.overflow.keep(e)) if options.on_drop else None,  # noqa: PLW0108
         )
+        self.spooler = self._spooler_of(new_spooler)
+        self.store: Store = self.spooler.store if self.spooler else self.buffer
         last_resort = LastResort(options.last_resort, self._report)
-        self.sender = Sender(options, self.buffer, transport, self._report, last_resort=last_resort)
+        self.sender = Sender(options, self.store, transport, self._report, last_resort=last_resort)
         self.sender.on_drop.watch_with(self._watch_offers)
+        ids, report = self.insert_ids, self._report
         self.worker = Worker(
-            options, self.buffer, self.sender, self.insert_ids, self._report, notice, host
+            options, self.store, self.sender, ids, report, notice, host, self.spooler
         )
-        self.offer = self.buffer.offer
+        self.offer = self.store.offer
         self.boot = HeldEntries(self.buffer, None, host.handover)
         self._before: Pipeline | None = None
         self._sums: Stats | None = None
+
+    def _spooler_of(self, new_spooler: NewSpooler | None) -> Spooler | None:
+        parts = self.buffer, self._woken, self._report, self.insert_ids.prefix, self._may_spool
+        return new_spooler(*parts) if new_spooler is not None else None
 
     def begin(self, inherited: Pipeline | None = None) -> None:
         """Belong to the calling process, from now on.
@@ -113,7 +128,12 @@ class Pipeline(Starting, Leaving):
 
     def _watch_offers(self, wrap: Callable[[Callable[..., object]], Any] | None) -> None:
         """Have another function take the entries, or, without one, the buffer again."""
-        self.offer = wrap(self.buffer.offer) if wrap else self.buffer.offer
+        self.offer = wrap(self.store.offer) if wrap else self.store.offer
+
+    def _may_spool(self) -> bool:
+        """Tell whether this process spools: one that holds leaves its entries to descendants."""
+        is_draining = self.worker.orders.is_draining
+        return bool(self.mark[0]) and (is_draining or not self._host.is_loader())
 
     def pause(self) -> None:
         """Have the thread end between two passes, before a fork. Never blocks."""
@@ -156,11 +176,12 @@ class Pipeline(Starting, Leaving):
     def stats(self) -> Stats:
         """Return a snapshot. Blocks for memory work only; not for signal handlers."""
         own = self.sender.ledger.snapshot(
-            self.buffer,
+            self.store,
             pid=self.pid,
             state=self.state.value,
             adopted=self.boot.adopted,
             swallowed=self.swallowed,
+            **(self.spooler.numbers() if self.spooler is not None else {}),
         )
         return own.plus(self._before.stats() if self._before is not None else self._sums)
 

@@ -6,10 +6,20 @@ armed first and asked for once more.
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
 from forklog.delivery.lifecycle import Ended, Order
 from forklog.severity import NEVER
+
+
+class SendResult(enum.Enum):
+    """How one pass of work ended."""
+
+    IDLE = "idle"
+    SENT = "sent"
+    LATER = "later"
+    BUSY = "busy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +39,8 @@ class Look:
     """Entries wait in the buffer, or one that was set aside is due."""
     aside_seconds: float | None = None
     """Until an entry that was set aside is due."""
+    adopt_seconds: float | None = None
+    """Until what dead processes left is to be looked for, or sent; None while draining."""
     linger_until: float = 0.0
     """A batch may grow as long."""
     is_urgent: bool = False
@@ -80,9 +92,16 @@ def next_step(look: Look) -> Send | Wait | End:
         return SEND
     if look.has_waiting:
         return SEND if is_draining or look.is_full or look.is_flushing else _linger(look)
+    return _idle(look)
+
+
+def _idle(look: Look) -> Send | Wait | End:
     if look.ends_when_idle and look.aside_seconds is None:
         return _ENDS[Ended.IDLE]
-    return Wait(look.aside_seconds, wake_rank=0)
+    if look.adopt_seconds == 0:
+        return SEND
+    times = [t for t in (look.aside_seconds, look.adopt_seconds) if t is not None]
+    return Wait(min(times, default=None), wake_rank=0)
 
 
 def _linger(look: Look) -> Send | Wait:

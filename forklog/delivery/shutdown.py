@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, cast
 
 from forklog.clock import monotonic
-from forklog.delivery.base import Reporter
+from forklog.delivery.base import Reporter, Spooler, Store
 from forklog.delivery.buffer import Buffer
 from forklog.delivery.lifecycle import Action, Event, Staged, State
 from forklog.insert_id import InsertIds
@@ -27,6 +27,8 @@ class Leaving(Staged):
 
     mark: Mark
     buffer: Buffer
+    store: Store
+    spooler: Spooler | None
     sender: Sender
     worker: Worker
     insert_ids: InsertIds
@@ -132,9 +134,11 @@ class Leaving(Staged):
             is_running = self.state is State.RUNNING or not self.worker.thread.ended.is_set()
             self._take(Event.CLOSED)
             self.worker.end_thread(self.insert_ids.key, deadline, is_running=is_running)
-            self.buffer.arm(0)
+            self.store.arm(0)
             self.sender.give_up("closed")
             self._say_all()
+            if self.spooler is not None:
+                self.spooler.leave()
             self.sender.close()
 
     def _say_all(self) -> None:
@@ -185,6 +189,10 @@ class Leaving(Staged):
         if not is_settled:
             self.sender.give_up("shutdown")
         self._say_all()
+        if self.spooler is not None and is_settled and self._host.is_ending():
+            self.spooler.leave()
+        elif self.spooler is not None and not is_settled:
+            self.spooler.report_left()
 
     def retire(self) -> bool:
         """Have the logging threads send from now on: after the last hook none waits for ours.
@@ -194,5 +202,5 @@ class Leaving(Staged):
         """
         if self.mark[0] and self._take(Event.RETIRE) is Action.STOP:
             self.worker.stop()
-            self.buffer.arm(0)
+            self.store.arm(0)
         return not self.mark[0] or not self.sender.is_busy() or self.worker.is_own_thread()

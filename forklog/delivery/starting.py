@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, cast
 
 from forklog.clock import monotonic
 from forklog.delivery.adoption import HeldEntries
-from forklog.delivery.base import Reporter
+from forklog.delivery.base import Reporter, Spooler, Store
 from forklog.delivery.buffer import Buffer
 from forklog.delivery.lifecycle import ENDED, Action, Ended, Event, Staged, State
+from forklog.insert_id import InsertIds
 from forklog.process.base import Host, Member
 from forklog.turn import TURN, Turn
 
@@ -32,6 +33,9 @@ class Starting(Staged):
 
     pid: int
     buffer: Buffer
+    store: Store
+    spooler: Spooler | None
+    insert_ids: InsertIds
     sender: Sender
     worker: Worker
     _host: Host
@@ -73,9 +77,9 @@ class Starting(Staged):
             # Armed after the turn is given back: an offer that came meanwhile found the turn taken.
             if self.state is State.INLINE and self._retry_at == math.inf:
                 rank = 0 if self.worker.orders.is_draining else self.worker.flush_rank
-                self.buffer.arm(rank, self.worker.trigger_bytes)
+                self.store.arm(rank, self.worker.trigger_bytes)
             elif self.state is not State.RUNNING or TURN not in self.worker.thread.runner:
-                self.buffer.arm(0)  # a thread that has begun arms by itself; it may never begin
+                self.store.arm(0)  # a thread that has begun arms by itself; it may never begin
             if self.state is not State.HOLDING or not self.boot.has_unheld():
                 return
 
@@ -124,6 +128,8 @@ class Starting(Staged):
         self._host.enlist(cast("Member", self))
         self.boot.stop_holding()
         self.boot.adopt()
+        if self.spooler is not None:
+            self.spooler.take_in()
 
     def _thread_ended(self, ended: Ended) -> None:
         """Take note, in the flush thread, that it ends: the next entry starts another one."""
@@ -132,12 +138,12 @@ class Starting(Staged):
 
     def _look(self) -> None:
         """Start again what is wanted."""
-        self.buffer.arm(0)
+        self.store.arm(0)
         if self.sender.is_pending():
             self._woken()
 
     def _rest(self) -> None:
-        self.buffer.arm(0)
+        self.store.arm(0)
         if not self.worker.orders.is_paused:  # the fork is over, and `restart` saw us running
             self._look()
 
@@ -170,6 +176,8 @@ class Starting(Staged):
         """Stop holding, adopt, deliver: what a process that uWSGI forked does early."""
         if self.boot.inheritance() is not None:
             self._perform(Event.ADOPT)
+        elif self.spooler is not None and self.spooler.has_orphans():
+            self._perform(Event.RECORD)
 
     def _adopt(self) -> None:
         if self.boot.adopt():

@@ -11,9 +11,9 @@ from forklog.snapshot import Stats
 
 DROP_REASONS = ("buffer_full", "closed", "encode", "refused", "shutdown", "too_large")
 """Those that have a series from the first scrape on, so that an alert sees the first drop."""
-GAUGES = frozenset({"pending", "pending_bytes"})
+GAUGES = frozenset({"pending", "pending_bytes", "spooled_bytes"})
 _LABEL_OF = {"dropped": "reason", "diverted": "place"}
-_NO_SERIES = frozenset({"pid", "state"})
+_NO_SERIES = frozenset({"pid", "state", "spool"})
 
 
 def flush(timeout: float | None = None) -> bool:

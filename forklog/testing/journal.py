@@ -75,13 +75,13 @@ class Journal:
         with contextlib.suppress(OSError):
             # A daemon may have closed all descriptors, and have got this number for another file.
             if _identity(self._file) == self._identity:
-                os.write(self._file, line + b"\n")
+                os.write(self._file, b"\n%b\n" % line)  # a kill may have cut off the line before
 
     def read(self) -> list[Request]:
         """Return the requests of all processes, in the order in which they were made."""
         data = _read(self._file, os.fstat(self._file).st_size)
         whole = data[: data.rfind(b"\n") + 1].splitlines()
-        return [_request(orjson.loads(line)) for line in whole]
+        return [request for line in whole if (request := _request(line))]
 
 
 def _read(descriptor: int, size: int) -> bytes:
@@ -96,7 +96,11 @@ def _identity(descriptor: int) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _request(line: dict[str, Any]) -> Request:
+def _request(content: bytes) -> Request | None:
+    try:
+        line: dict[str, Any] = orjson.loads(content)
+    except ValueError:  # empty, or of a process that was killed in the middle
+        return None
     lines = [text.encode() for text in line["lines"]]
     envelope = Envelope(**line["envelope"]) if line["envelope"] else None
     return Request(line["pid"], line["outcome"], lines, line["kept"], envelope)

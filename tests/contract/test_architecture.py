@@ -15,8 +15,8 @@ from helpers import check_python
 import forklog
 
 _PACKAGE = Path(forklog.__file__).parent
-_ROOMS = {"encoding", "context", "delivery", "process", "transports"}
-_TOOLS = {"emulator", "demo", "diagnosis", "testing"}
+_ROOMS = {"encoding", "context", "delivery", "process", "spool", "transports"}
+_TOOLS = {"emulator", "demo", "diagnosis", "recovery", "testing"}
 _FACE = {"__init__", "__main__", "cli", "handler", "contract", "surface", "compat", "structured"}
 
 
@@ -137,6 +137,7 @@ def test_few_files_hold_locks() -> None:
         "contract",
         "delivery.ledger",
         "delivery.wakeup",
+        "spool.spooler",
     }
 
 

@@ -12,7 +12,8 @@ from helpers import state_numbers, wait_until
 from wire import OK, RawServer, answer, make_certificate, read_request, reset
 
 from forklog.delivery.buffer import Buffer
-from forklog.delivery.sending.sender import Sender, SendResult
+from forklog.delivery.schedule import SendResult
+from forklog.delivery.sending.sender import Sender
 from forklog.insert_id import InsertIds
 from forklog.options import Options
 from forklog.stderr.reporter import StderrReporter

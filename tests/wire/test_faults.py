@@ -18,7 +18,8 @@ from helpers import check_python, state_numbers, wait_until
 
 from forklog.delivery.buffer import Buffer
 from forklog.delivery.losses import Overflow
-from forklog.delivery.sending.sender import Sender, SendResult
+from forklog.delivery.schedule import SendResult
+from forklog.delivery.sending.sender import Sender
 from forklog.insert_id import InsertIds
 from forklog.options import Options
 from forklog.stderr.reporter import StderrReporter

@@ -5,36 +5,28 @@ The pipeline decides when a pass runs and in which thread; nothing here waits bu
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import SystemRandom
 
 from forklog.delivery.base import Reporter, Sink, Store
 from forklog.delivery.ledger import Ledger, Slip, slip_of
 from forklog.delivery.losses import Losses, PassNews
+from forklog.delivery.schedule import SendResult
 from forklog.delivery.sending.aside import Aside
 from forklog.delivery.sending.backoff import delay_after
 from forklog.delivery.sending.in_flight import Batch, InFlight
+from forklog.delivery.sending.pending import Pending
 from forklog.delivery.sending.wire import Wire
 from forklog.delivery.sinks.on_drop import OnDrop
 from forklog.options import Options
-from forklog.transports.base import Kind, Transport, Verdict
+from forklog.transports.base import Envelope, Kind, Transport, Verdict
 from forklog.turn import TURN, Turn
 
 _RANDOM = SystemRandom().random  # the seeded generator is the same in all forked workers
 
 
-class SendResult(enum.Enum):
-    """How one pass of work ended."""
-
-    IDLE = "idle"
-    SENT = "sent"
-    LATER = "later"
-    BUSY = "busy"
-
-
-class Sender:
+class Sender(Pending):
     """Move entries from one process's buffer to the wire. One pass at a time, in any thread."""
 
     def __init__(  # noqa: PLR0913 - what a pipeline gives
@@ -99,6 +91,19 @@ class Sender:
         if told.error is not None:
             raise told.error
         return outcome
+
+    def send_other(self, entries: Sequence[bytes], envelope: Envelope) -> Verdict | None:
+        """Send what another process left; None if a pass is under way. Blocks for the wire."""
+        token = object()
+        try:
+            if self._sending.setdefault(TURN, token) is not token:
+                return None
+            return self._wire.attempt_other(entries, envelope, self._options.answer_timeout)
+        finally:
+            if TURN in self._sending and self._sending[TURN] is token:
+                del self._sending[TURN]
+                if self._is_closed:
+                    self.close()
 
     def _next_batch(self) -> Batch | None:
         with self.ledger.lock:
@@ -204,6 +209,7 @@ class Sender:
             with self.ledger.lock:
                 self._in_flight.leave(entries)
                 self._buffer.drain(entries)
+                self._buffer.keep(entries)
             if entries and self._last_resort is not None:
                 written.update(self._last_resort.write(entries, reason))
             with self.ledger.lock:
@@ -214,29 +220,6 @@ class Sender:
                 self._in_flight.stay(entries)
         if entries:
             self.losses.of_given_up(reason, entries, written)
-
-    def oldest_unsettled(self) -> bytes:
-        """Return the oldest entry that is not settled, or bytes above every entry."""
-        with self.ledger.lock:
-            return min(self.oldest_to_send(), self._buffer.oldest_aside())
-
-    def oldest_to_send(self) -> bytes:
-        """Return the same, without what is set aside: no flush waits for that."""
-        with self.ledger.lock:
-            leaving = [min(group) for group in self.ledger.account.leaving if group]
-            return min([self._buffer.oldest(), *self._in_flight.oldest(), *leaving])
-
-    def has_in_flight(self) -> bool:
-        """Tell whether a batch is in hand, to be sent (again) before anything new."""
-        return bool(self._in_flight.batches)
-
-    def is_pending(self) -> bool:
-        """Tell whether anything waits, is in hand or is set aside."""
-        return bool(len(self._buffer) or self.has_in_flight() or self._buffer.count_aside())
-
-    def is_busy(self) -> bool:
-        """Tell whether a pass, or ``on_drop``, is under way in some thread."""
-        return TURN in self._sending or self.on_drop.is_calling
 
     def close(self) -> None:
         """Close the connection: now, or, if a pass is under way, at its end."""

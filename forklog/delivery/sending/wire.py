@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from forklog.transports.base import Connection, Kind, Transport, Verdict, WireError, verdict_of
+from forklog.transports.base import (
+    Connection,
+    Envelope,
+    EnvelopeConnection,
+    Kind,
+    Transport,
+    Verdict,
+    WireError,
+    verdict_of,
+)
 
 if TYPE_CHECKING:
     from forklog.delivery.sending.in_flight import Batch
@@ -40,6 +49,22 @@ class Wire:
             return verdict, None if isinstance(error, Exception) else error
         self._count(verdict.repeats, is_retry=True)
         return verdict, None
+
+    def attempt_other(
+        self, entries: Sequence[bytes], envelope: Envelope, timeout: float
+    ) -> Verdict:
+        """Send what another process left."""
+        self._count()
+        try:
+            if self.connection is None:
+                self.connection = self.transport.open()
+            if isinstance(self.connection, EnvelopeConnection):
+                return self.connection.send_with(entries, timeout, envelope)
+            return Verdict(Kind.BLOCKED, "this transport sends no entries of other processes")
+        except WireError as error:
+            return verdict_of(error, is_first_attempt=False)
+        except Exception as error:  # noqa: BLE001 - a foreign transport's bug ends no thread
+            return Verdict(Kind.RETRY, f"{type(error).__name__} in the transport")
 
     def close(self) -> None:
         """Close the connection; the next attempt opens another one."""

@@ -176,6 +176,12 @@ def after_fork(callback: Callable[[], object]) -> None:
     chain_hook("post_fork_hook", _run_after_fork)
 
 
+def adopt_at_start(callback: Callable[[], object]) -> None:
+    """Have ``callback`` run early in each worker: a server may be idle when it starts one anew."""
+    if role() is Role.LOADER:
+        after_fork(callback)
+
+
 def has_after_fork() -> bool:
     """Tell whether a callback waits for uWSGI to fork."""
     return bool(_after_fork)

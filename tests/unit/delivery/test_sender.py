@@ -9,7 +9,8 @@ import pytest
 from helpers import wait_until
 
 from forklog.delivery.buffer import Buffer
-from forklog.delivery.sending.sender import Sender, SendResult
+from forklog.delivery.schedule import SendResult
+from forklog.delivery.sending.sender import Sender
 from forklog.delivery.sinks.last_resort import LastResort
 from forklog.insert_id import InsertIds
 from forklog.options import Options

@@ -14,7 +14,8 @@ from forklog.clock import monotonic
 from forklog.delivery.buffer import Buffer
 from forklog.delivery.lifecycle import Ended
 from forklog.delivery.passes import NO_THREAD
-from forklog.delivery.sending.sender import Sender, SendResult
+from forklog.delivery.schedule import SendResult
+from forklog.delivery.sending.sender import Sender
 from forklog.delivery.worker import Worker
 from forklog.encoding.lenient import drop_notice
 from forklog.insert_id import InsertIds

@@ -1,0 +1,47 @@
+"""What is not settled yet: asked of a sender by the worker, by a flush and by the exit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forklog.turn import TURN, Turn
+
+if TYPE_CHECKING:
+    from forklog.delivery.base import Store
+    from forklog.delivery.ledger import Ledger
+    from forklog.delivery.sending.in_flight import InFlight
+    from forklog.delivery.sinks.on_drop import OnDrop
+
+
+class Pending:
+    """What `Sender` inherits; it has the attributes. For any thread."""
+
+    ledger: Ledger
+    on_drop: OnDrop
+    _buffer: Store
+    _in_flight: InFlight
+    _sending: Turn
+
+    def oldest_unsettled(self) -> bytes:
+        """Return the oldest entry that is not settled, or bytes above every entry."""
+        with self.ledger.lock:
+            return min(self.oldest_to_send(), self._buffer.oldest_aside())
+
+    def oldest_to_send(self) -> bytes:
+        """Return the same, without what is set aside: no flush waits for that."""
+        with self.ledger.lock:
+            leaving = [min(group) for group in self.ledger.account.leaving if group]
+            return min([self._buffer.oldest(), *self._in_flight.oldest(), *leaving])
+
+    def has_in_flight(self) -> bool:
+        """Tell whether a batch is in hand, to be sent (again) before anything new."""
+        return bool(self._in_flight.batches)
+
+    def is_pending(self) -> bool:
+        """Tell whether anything waits, is in hand or is set aside."""
+        store = self._buffer
+        return store.has_waiting() or self.has_in_flight() or bool(store.count_aside())
+
+    def is_busy(self) -> bool:
+        """Tell whether a pass, or ``on_drop``, is under way in some thread."""
+        return TURN in self._sending or self.on_drop.is_calling

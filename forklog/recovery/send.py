@@ -1,0 +1,85 @@
+"""The way of a recovery to the server: one connection, retries for a bounded time, and progress."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+from forklog.options import Options
+from forklog.transports.base import (
+    Connection,
+    Envelope,
+    EnvelopeConnection,
+    Kind,
+    Verdict,
+    WireError,
+    verdict_of,
+)
+from forklog.transports.http import HttpTransport
+
+_TRIES = 4
+_FIRST_WAIT = 0.5
+
+
+class Sending:
+    """Send batches; the connection is opened with the first."""
+
+    def __init__(self, options: Options, *, is_dry_run: bool) -> None:
+        """Open nothing."""
+        self.is_dry_run = is_dry_run
+        self._options = options
+        self._connection: Connection | None = None
+        self._shows = sys.stderr.isatty()
+        self._sent = 0
+
+    @property
+    def max_entries(self) -> int:
+        """Return the bound of a request."""
+        return self._options.max_batch_entries
+
+    @property
+    def max_bytes(self) -> int:
+        """Return the bound of a request."""
+        return self._options.max_batch_bytes
+
+    def send(self, entries: Sequence[bytes], envelope: Envelope) -> Verdict:
+        """Send a batch, again after a passing failure; the last verdict if none passes.
+
+        Raises:
+            WireError: no way to the server can be opened.
+        """
+        wait = _FIRST_WAIT
+        for attempt in range(_TRIES):
+            verdict = self._attempt(entries, envelope, is_first=not attempt)
+            if verdict.kind is not Kind.RETRY or attempt == _TRIES - 1:
+                break
+            time.sleep(max(verdict.delay or 0.0, wait))
+            wait *= 2
+        if verdict.kind is Kind.DELIVERED:
+            self._sent += len(entries)
+            self._show()
+        return verdict
+
+    def _attempt(self, entries: Sequence[bytes], envelope: Envelope, *, is_first: bool) -> Verdict:
+        if self._connection is None:
+            self._connection = HttpTransport(self._options, lambda _project: None).open()
+        connection = self._connection
+        if not isinstance(connection, EnvelopeConnection):
+            raise WireError("this way to the server cannot send another process's entries")
+        try:
+            return connection.send_with(entries, self._options.answer_timeout, envelope)
+        except WireError as error:
+            return verdict_of(error, is_first_attempt=is_first)
+
+    def _show(self) -> None:
+        if self._shows:
+            sys.stderr.write(f"\r{self._sent} log entries sent")
+            sys.stderr.flush()
+
+    def close(self) -> None:
+        """Close the connection and end the line of progress."""
+        if self._connection is not None:
+            self._connection.close()
+        if self._shows and self._sent:
+            sys.stderr.write("\n")

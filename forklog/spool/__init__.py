@@ -1,0 +1,1 @@
+"""The spool: entries in mapped files, which outlive the process that logged them."""

@@ -1,0 +1,33 @@
+"""Opens what stands in a spool's folder: whatever it is, nothing waits, no link is followed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+
+from forklog.spool.folder import Folder
+
+_FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0)
+BAD = ".bad"
+
+
+def opened(folder: Folder, name: str, max_bytes: int) -> int | None:
+    """Open a private file of this user's, without waiting and without following a link."""
+    try:
+        file = os.open(name, _FLAGS, dir_fd=folder.descriptor)
+    except OSError:
+        return None
+    found = os.fstat(file)
+    is_file = stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+    is_private = found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o077
+    if is_file and is_private and found.st_size <= max_bytes:
+        return file
+    os.close(file)
+    return None
+
+
+def set_aside(folder: Folder, name: str) -> None:
+    """Give a broken file of ours another name, so that no scan reads it again."""
+    with contextlib.suppress(OSError):
+        os.rename(name, name + BAD, src_dir_fd=folder.descriptor, dst_dir_fd=folder.descriptor)

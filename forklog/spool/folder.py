@@ -1,0 +1,143 @@
+"""The folder of a spool: made and checked before anything of it is trusted; and its bounds.
+
+One folder belongs to one user. All files are opened relative to its descriptor, so that none can
+replace a folder on the way.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+AUTO = "auto"
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the folder in it is checked before it is used
+# Where a mapped file is memory of this kernel: a lock tells whether its owner lives.
+_FIT = frozenset({"tmpfs", "ext2", "ext3", "ext4", "xfs", "btrfs", "overlay", "zfs", "f2fs"})
+_FREE_OF_TMPFS, _FREE_OF_DISK, _FREE_FOR_FIRST = 0.25, 0.1, 0.02
+
+
+class UnfitError(Exception):
+    """The spool cannot work here; the text says why and what to do."""
+
+
+def path_of(option: str) -> str:
+    """Return the folder that an option means.
+
+    Raises:
+        UnfitError: there is none on this system.
+    """
+    if sys.platform != "linux":
+        raise UnfitError(f"a spool needs Linux, this is {sys.platform}")
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        raise UnfitError("a spool needs the interpreter's lock, which this build has not")
+    if option != AUTO:
+        return option
+    if not os.path.isdir(_SHARED_MEMORY):  # noqa: PTH112 - no object needed
+        raise UnfitError(f"there is no {_SHARED_MEMORY}; give the path of a folder")
+    return f"{_SHARED_MEMORY}/forklog-{os.geteuid()}"
+
+
+class Folder:
+    """An open, checked folder; for one process.
+
+    Args:
+        path: absolute.
+        max_bytes: bound of all files in it, by whomever they are.
+        is_made: whether to make it where it is missing.
+
+    Raises:
+        UnfitError: it is not this user's alone, on an unfit file system, or not writable.
+    """
+
+    def __init__(self, path: str, max_bytes: int, *, is_made: bool = True) -> None:
+        """Make the folder if it is missing, open and check it."""
+        self.path, self._max_bytes = path, max_bytes
+        self.used_bytes = 0
+        """Bytes of all files as of the last `scan`."""
+        try:
+            if is_made:
+                _make(path)
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            self.descriptor = os.open(path, flags)
+        except OSError as error:
+            raise UnfitError(f"the folder {path} cannot be opened: {error.strerror}") from error
+        try:
+            self._check()
+        except BaseException:
+            os.close(self.descriptor)
+            raise
+
+    def _check(self) -> None:
+        found = os.fstat(self.descriptor)
+        if found.st_uid != os.geteuid():
+            raise UnfitError(f"the folder {self.path} belongs to user {found.st_uid}, not to us")
+        mode = stat.S_IMODE(found.st_mode)
+        if mode != 0o700:  # noqa: PLR2004 - as `ls -l` shows it
+            raise UnfitError(f"the folder {self.path} has mode {mode:04o}; give it 0700")
+        if not os.access(f"/proc/self/fd/{self.descriptor}", os.W_OK):
+            raise UnfitError(f"the folder {self.path} is not writable")
+        kind = _file_system(found.st_dev)
+        if kind not in _FIT:
+            raise UnfitError(f"the folder {self.path} is on {kind}; a spool needs a local one")
+        self.is_memory = kind == "tmpfs"
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        os.close(self.descriptor)
+
+    def names(self) -> list[str]:
+        """Return the names of all files, and measure them."""
+        names, used = [], 0
+        with os.scandir(self.descriptor) as found:
+            for item in found:
+                names.append(item.name)
+                try:
+                    used += item.stat(follow_symlinks=False).st_size
+                except OSError:  # gone meanwhile
+                    continue
+        self.used_bytes = used
+        return names
+
+    def has_room(self, size: int, *, is_first: bool = False) -> bool:
+        """Tell whether a further segment may be made, by the bound and by what must stay free."""
+        if self.used_bytes + size > self._max_bytes:
+            return False
+        room = os.statvfs(self.descriptor)
+        share = _FREE_OF_TMPFS if self.is_memory else _FREE_OF_DISK
+        if is_first:
+            share = _FREE_FOR_FIRST
+        return room.f_bavail * room.f_frsize - size >= share * room.f_blocks * room.f_frsize
+
+    def add(self, size: int) -> None:
+        """Count a file that was made, or, with a negative size, removed since the last scan."""
+        self.used_bytes += size
+
+
+def _make(path: str) -> None:
+    """Make a folder and those it stands in, each private."""
+    folder = Path(path)
+    for parent in [*reversed(folder.parents), folder]:
+        try:
+            parent.mkdir(mode=0o700)
+        except FileExistsError:
+            continue
+        if parent == folder:
+            folder.chmod(0o700)  # whatever the mask
+
+
+def _file_system(device: int) -> str:
+    """Return the type of the file system with this device number."""
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as lines:  # noqa: PTH123
+        for line in lines:
+            if line.split(" ", 3)[2] == wanted:
+                return line.rpartition(" - ")[2].split(" ", 1)[0]
+    # A subvolume of btrfs has a number of its own, which stands in no table.
+    return "btrfs" if _has_btrfs() else "an unknown file system"
+
+
+def _has_btrfs() -> bool:
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as lines:  # noqa: PTH123
+        return any(line.rpartition(" - ")[2].startswith("btrfs ") for line in lines)

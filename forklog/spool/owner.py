@@ -1,0 +1,152 @@
+"""The owner's side of a spool: the head whose lock says that its process lives.
+
+A POSIX record lock frees at the death of its process alone: no child keeps it. It goes, too, when
+its process closes any descriptor of the file, or runs another program; so a head is never opened
+twice by the process that owns it, and never mapped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import os
+import zlib
+from collections.abc import Iterator
+
+from forklog.spool.folder import Folder
+from forklog.spool.format import (
+    LEFT_IMAGE,
+    Head,
+    HeadName,
+    encode_head,
+    new_name,
+    segment_name,
+)
+from forklog.spool.segment import Segment
+
+_FLAGS = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+_PID, _START, _CODE, _STACK = 0, 21, 25, 27  # fields of /proc/PID/stat, counted from zero
+
+
+def image() -> str:
+    """Return what tells this process image from all others: it changes at a fork and at an exec."""
+    with open("/proc/self/stat", "rb") as file:  # noqa: PTH123 - no object needed
+        content = file.read()
+    head, _, rest = content.rpartition(b")")  # the name in parentheses may hold anything
+    fields = [head.split(b" ", 1)[0], b"", *rest.split()]
+    wanted = b" ".join(fields[index] for index in (_PID, _START, _CODE, _STACK))
+    return f"{zlib.crc32(wanted):08x}"
+
+
+def boot_id() -> str:
+    """Return the id of this start of the kernel, empty where it is not known."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:  # noqa: PTH123
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+class Owner:
+    """A locked head, and the segments that belong to it.
+
+    Args:
+        folder: where.
+        prefix: the first 19 digits of the pipeline's insertIds.
+        head: what is known of this process's log.
+
+    Raises:
+        OSError: the head cannot be made.
+    """
+
+    def __init__(self, folder: Folder, prefix: str, head: Head) -> None:
+        """Make the head under another name, lock it, and give it its name."""
+        self.folder, self._prefix = folder, prefix
+        self._numbers: Iterator[int] = itertools.count()
+        self._name = HeadName(prefix, image())
+        self._file = _locked_file(folder, prefix, head)
+        try:
+            self._rename(new_name(prefix))
+        except BaseException:
+            os.close(self._file)
+            raise
+        self._identity = _identity(os.fstat(self._file))
+
+    def _rename(self, before: str) -> None:
+        directory = self.folder.descriptor
+        os.rename(before, str(self._name), src_dir_fd=directory, dst_dir_fd=directory)
+
+    def new_segment(self, size: int) -> Segment:
+        """Make a segment; OSError where it cannot be."""
+        number = next(self._numbers)
+        name = segment_name(self._prefix, number)
+        segment = Segment(name, self.folder.descriptor, number, size)
+        self.folder.add(size)
+        return segment
+
+    def is_intact(self) -> bool:
+        """Tell whether the head is still there under its name, and still locked by this process.
+
+        Not so after a tidier has removed it, or a daemon has closed all descriptors.
+        """
+        try:
+            if _identity(os.fstat(self._file)) != self._identity:
+                return False  # the number is another file's now
+            found = os.stat(str(self._name), dir_fd=self.folder.descriptor, follow_symlinks=False)
+            if _identity(found) != self._identity:
+                return False
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def has_descriptors(self) -> bool:
+        """Tell whether the head's number is still the head's: no daemon has closed everything."""
+        try:
+            return _identity(os.fstat(self._file)) == self._identity
+        except OSError:
+            return False
+
+    def leave(self) -> None:
+        """Leave the segments to whoever runs next. May be called once."""
+        if not self.is_intact():
+            return
+        name = HeadName(self._prefix, LEFT_IMAGE)
+        directory = self.folder.descriptor
+        with contextlib.suppress(OSError):
+            os.rename(str(self._name), str(name), src_dir_fd=directory, dst_dir_fd=directory)
+        self._close()
+
+    def remove(self) -> None:
+        """Remove the head: nothing is left to send. May be called once."""
+        if not self.is_intact():
+            return
+        with contextlib.suppress(OSError):
+            os.unlink(str(self._name), dir_fd=self.folder.descriptor)
+        self._close()
+
+    def _close(self) -> None:
+        with contextlib.suppress(OSError):
+            os.close(self._file)
+
+
+def _locked_file(folder: Folder, prefix: str, head: Head) -> int:
+    """Return a descriptor of a new head, locked before anything is in it."""
+    name, directory = new_name(prefix), folder.descriptor
+    file = os.open(name, _FLAGS, 0o600, dir_fd=directory)
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        content = memoryview(encode_head(head))
+        while content:
+            content = content[os.write(file, content) :]
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name, dir_fd=directory)
+        os.close(file)
+        raise
+    return file
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino

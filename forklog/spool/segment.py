@@ -1,0 +1,143 @@
+"""One segment of a living spool: a mapped, zeroed file that log calls append to in one step of C.
+
+`write` checks the room, copies and moves the map's position under the interpreter's lock: threads,
+signal handlers, finalizers and trace functions never mix, and the position is the exact end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+
+from forklog.spool.format import HEADER_BYTES, MAGIC, segment_header
+
+_MADV_POPULATE_WRITE = 23  # linux/mman-common.h, since 5.14; the mmap module does not name it
+_FLAGS = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
+_NUL = b"\0"
+
+
+class Segment:
+    """A segment of this process. `write` is for any thread; the rest for the flush thread.
+
+    Args:
+        name: of the file, which must not exist.
+        folder: descriptor of its folder.
+        number: which segment of its spool it is.
+        size: one of `format.SEGMENT_BYTES`, or `format.LARGE_BYTES`.
+
+    Raises:
+        OSError: the file cannot be made, or the file system has no room for all of it.
+    """
+
+    __slots__ = ("_folder", "_mark", "end", "map", "name", "size", "taken", "write")
+
+    def __init__(self, name: str, folder: int, number: int, size: int) -> None:
+        """Make the file with all its bytes: a sparse one would kill the process on a full disk."""
+        self.name, self._folder, self.size = name, folder, size
+        file = os.open(name, _FLAGS, 0o600, dir_fd=folder)
+        try:
+            try:
+                _fill(file, segment_header(number, size, is_whole=False), size)
+                self.map = mmap.mmap(file, size)
+                with contextlib.suppress(OSError, ValueError):
+                    self.map.madvise(_MADV_POPULATE_WRITE)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(name, dir_fd=folder)
+                raise
+        finally:
+            os.close(file)
+        self.map[: len(MAGIC)] = MAGIC
+        # One aligned store moves the mark: a reader sees the old one or the new one.
+        self._mark = memoryview(self.map)[:HEADER_BYTES].cast("Q")
+        self.taken = HEADER_BYTES
+        """All before it was taken to be sent."""
+        self.end: int | None = None
+        """Where a sealed one ends; None while it is written to."""
+        self.write = self.map.write
+        self.close()
+
+    def open(self) -> None:
+        """Let log calls write from the beginning on."""
+        self.map.seek(HEADER_BYTES)
+
+    def close(self) -> None:
+        """Let no log call write any more: `write` raises ValueError from now on."""
+        self.map.seek(0, os.SEEK_END)
+
+    def position(self) -> int:
+        """Return the end of what was written."""
+        return self.map.tell() if self.end is None else self.end
+
+    def seal(self) -> int:
+        """Close it, once; return its exact end, late writers' entries included."""
+        if self.end is None:
+            self.close()
+            end = self.map.find(_NUL, self.taken)
+            self.end = self.size if end < 0 else end
+        return self.end
+
+    def read(self, max_entries: int, max_bytes: int) -> tuple[list[bytes], int]:
+        """Return the next entries, at least one if there is any, and the position behind them."""
+        start, end = self.taken, self.position()
+        if start >= end:
+            return [], start
+        content = self.map[start : min(end, start + max_bytes)]
+        length = content.rfind(b"\n") + 1
+        if not length:  # the first one alone is larger
+            content = self.map[start : self.map.find(b"\n", start, end) + 1]
+            length = len(content)
+        entries = content[:length].split(b"\n")[:-1]
+        if len(entries) > max_entries:
+            entries = entries[:max_entries]
+            length = sum(map(len, entries)) + len(entries)
+        return entries, start + length
+
+    def first(self) -> bytes:
+        """Return the first entry that was not taken, or nothing."""
+        entries, _ = self.read(1, 1)
+        return entries[0] if entries else b""
+
+    def count(self) -> int:
+        """Return how many entries were not taken."""
+        return self.map[self.taken : self.position()].count(b"\n")
+
+    @property
+    def mark(self) -> int:
+        """Return the position before which everything is settled."""
+        return int(self._mark[1])
+
+    def settle(self) -> None:
+        """Move the mark: all that was taken is settled."""
+        if self._mark[1] != self.taken:
+            self._mark[1] = self.taken
+
+    def give_back(self) -> int:
+        """Take back what was taken and is not settled; return its bytes without newlines."""
+        before, self.taken = self.taken, self.mark
+        return before - self.taken - self.map[self.taken : before].count(b"\n")
+
+    def is_done(self) -> bool:
+        """Tell whether it is sealed and all of it is settled."""
+        return self.end is not None and self.mark >= self.end
+
+    def clear(self) -> None:
+        """Zero it for its next use; it stays closed."""
+        end = self.seal()
+        self.map[HEADER_BYTES:end] = bytes(end - HEADER_BYTES)
+        self.taken = HEADER_BYTES
+        self._mark[1] = HEADER_BYTES
+        self.end = None
+
+    def unlink(self) -> None:
+        """Remove the file; the map stays as long as it is used."""
+        with contextlib.suppress(OSError):
+            os.unlink(self.name, dir_fd=self._folder)
+
+
+def _fill(file: int, header: bytes, size: int) -> None:
+    """Write all bytes of a file, so that none can be missing later."""
+    left = memoryview(header + bytes(size - len(header)))
+    while left:
+        left = left[os.write(file, left) :]

@@ -1,0 +1,231 @@
+"""The spool of one pipeline: opens the folder, puts the store before the buffer, adopts orphans.
+
+The handler makes it; delivery knows it as `forklog.delivery.base.Spooler`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from forklog.__about__ import VERSION
+from forklog.clock import monotonic, realtime_ns
+from forklog.delivery.base import Reporter, SendOther
+from forklog.errors import OptionError
+from forklog.options import Options
+from forklog.process.base import pid
+from forklog.severity import rank_of_level
+from forklog.spool.adopter import Adopter
+from forklog.spool.folder import Folder, UnfitError, path_of
+from forklog.spool.format import Head
+from forklog.spool.lanes import Lanes
+from forklog.spool.owner import Owner, boot_id, image
+from forklog.spool.scan import Fits, scan
+from forklog.spool.store import Spool
+
+_CHECK_SECONDS = 1.0  # at most, between two looks at the head
+_OPEN_SECONDS = 5.0  # for another thread to make the files
+
+Identity = Callable[[], tuple[str | None, str | None]]
+"""Returns project, as far as it is known, and endpoint."""
+
+
+class ProcessSpool:
+    """The spool of one process and handler; see `forklog.delivery.base.Spooler`.
+
+    Args:
+        options: those of the handler, with a spool.
+        identity: of what is sent from here.
+        lanes: the buffer.
+        on_wake: wakes the flush thread.
+        report: takes lines for people.
+        prefix: returns what begins all insertIds of this process.
+        may_open: tells whether this process is one that spools.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what a pipeline gives
+        self,
+        options: Options,
+        identity: Identity,
+        lanes: Lanes,
+        on_wake: Callable[[], object],
+        report: Reporter,
+        prefix: Callable[[], str],
+        may_open: Callable[[], bool],
+    ) -> None:
+        """Open nothing."""
+        self._options, self._identity, self._report = options, identity, report
+        rank = rank_of_level(options.flush_level)
+        self.store = Spool(lanes, rank, options.spool_max_bytes, on_wake, self.open)
+        self._prefix, self._may_open = prefix, may_open
+        self._lock, self._opener = threading.Lock(), -1
+        self._why_off = "no record yet"
+        self._is_opened = False
+        self._owner: Owner | None = None
+        self._adopter: Adopter | None = None
+        self._checked_at = 0.0
+        self._reported = 0
+
+    def open(self) -> bool:
+        """Spool from now on, or report why not; once. Returns whether entries are spooled.
+
+        Called by every offer until then. Waits for another thread that opens it, so that no entry
+        whose log call has returned is in memory alone; but a signal handler's does not wait for
+        the call that it has interrupted.
+        """
+        me = threading.get_ident()
+        if self._is_opened or self._opener == me or not self._may_open():
+            return self.store.is_open
+        if not self._lock.acquire(timeout=_OPEN_SECONDS):
+            return False
+        try:
+            self._opener = me
+            if not self._is_opened:
+                self._open()
+        finally:
+            self._opener = -1
+            self._lock.release()
+        return self.store.is_open
+
+    def _open(self) -> None:
+        try:
+            owner = self._new_owner(self._prefix())
+            self._adopter = self._new_adopter(owner.folder)
+            self._owner = owner
+            self.store.open(owner)
+        except (UnfitError, OSError, OptionError) as error:
+            self._owner = self._adopter = None
+            self._turn_off(error)
+        self._is_opened = True
+
+    def _turn_off(self, error: Exception) -> None:
+        self._why_off = str(error)
+        self._report.say("spool", f"the spool is off, entries wait in memory alone: {error}")
+
+    def _new_owner(self, prefix: str) -> Owner:
+        folder = self._new_folder()
+        try:
+            project, endpoint = self._identity()
+            head = Head(
+                project=project,
+                endpoint=endpoint,
+                log_name=self._options.log_name,
+                labels=dict(self._options.labels),
+                resource=self._options.resource,
+                pid=pid(),
+                boot_id=boot_id(),
+                version=VERSION,
+            )
+            return Owner(folder, prefix, head)
+        except BaseException:
+            folder.close()
+            raise
+
+    def _new_folder(self, *, is_made: bool = True) -> Folder:
+        path = path_of(str(self._options.spool))
+        return Folder(path, self._options.spool_max_folder_bytes, is_made=is_made)
+
+    def _new_adopter(self, folder: Folder) -> Adopter:
+        options = self._options
+        fits = Fits(*self._identity())
+        sizes = options.max_batch_entries, options.max_batch_bytes
+        return Adopter(folder, fits, *sizes, self._report.say)
+
+    def take_in(self) -> None:
+        """Open it, and spool what waits in memory; before the flush thread runs."""
+        if self.open():
+            self.store.take_in()
+
+    def has_orphans(self) -> bool:
+        """Look whether there is anything to adopt; opens no spool."""
+        try:
+            folder = self._new_folder(is_made=False)
+        except (UnfitError, OSError):
+            return False
+        try:
+            orphans = scan(folder, image(), set(), Fits(*self._identity())).orphans
+            for orphan in orphans:
+                orphan.close()
+            return bool(orphans)
+        except (OSError, OptionError):
+            return False
+        finally:
+            folder.close()
+
+    def seconds(self) -> float | None:
+        """Return the seconds until `adopt` is due."""
+        return self._adopter.seconds() if self._adopter is not None else None
+
+    def after_pass(self) -> None:
+        """Look after the head, at most once a second, and have the folder looked at."""
+        now = monotonic()
+        if self._owner is not None and now - self._checked_at >= _CHECK_SECONDS:
+            self._checked_at = now
+            if self.store.is_open and not self._owner.is_intact():
+                self._restart()
+        self.store.tidy()
+        if self._adopter is not None:
+            self._adopter.after_pass()
+
+    def _restart(self) -> None:
+        """Begin a new head: a tidier, a daemon or another process has taken the old one."""
+        self._report.say("spool-lost", "the spool's files were removed or closed; begins new ones")
+        try:
+            owner = self._new_owner(f"{realtime_ns() // 1000:013x}{os.urandom(3).hex()}"[-19:])
+            self.store.restart(owner)
+        except (UnfitError, OSError, OptionError) as error:
+            self._owner = None
+            self.store.stop()
+            self._turn_off(error)
+            return
+        self._owner = owner
+        if self._adopter is not None:
+            self._adopter.close()
+        self._adopter = self._new_adopter(owner.folder)
+
+    def adopt(self, send: SendOther) -> Mapping[str, int]:
+        """Look at the folder, or send one batch of an orphan."""
+        adopter = self._adopter
+        if adopter is None:
+            return {}
+        before = adopter.refused
+        delivered = adopter.pass_once(send)
+        refused = adopter.refused - before
+        return {"delivered": delivered, "refused": refused} if delivered or refused else {}
+
+    def report_left(self) -> None:
+        """Report, once for each number, how many entries wait for another process."""
+        left = self.store.count_spooled()
+        if left and left != self._reported and self._owner is not None:
+            self._reported = left
+            path = self._owner.folder.path
+            self._report.say(
+                "spool-left",
+                f"{left} log entries wait in the spool {path}; the next process that logs with it"
+                f" sends them, or: forklog recover {path}",
+            )
+
+    def leave(self) -> None:
+        """Stop spooling; what is left waits for another process."""
+        self.report_left()
+        if self._adopter is not None:
+            self._adopter.close()
+        self._why_off = "closed"
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            self.store.leave()
+
+    def numbers(self) -> Mapping[str, Any]:
+        """Return the fields of `Stats` that are the spool's."""
+        store, adopter = self.store, self._adopter
+        owner = self._owner
+        return {
+            "spool": owner.folder.path if owner is not None else f"off: {self._why_off}",
+            "spooled_bytes": store.spooled_bytes,
+            "unspooled": store.unspooled,
+            "inline_segments": store.inline_segments,
+            "recovered": adopter.recovered if adopter is not None else 0,
+            "torn": adopter.torn if adopter is not None else 0,
+        }

@@ -1,0 +1,206 @@
+"""The spool as a store: in front of the buffer, whose lanes take what the spool cannot.
+
+`offer` writes an entry into the active segment by one call of C; the flush thread takes from the
+segments, and from the lanes after them. What was taken is in memory and counts there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import weakref
+from collections.abc import Callable
+
+from forklog.process.base import keep_in_children, new_mark, register_at_fork
+from forklog.severity import NEVER
+from forklog.spool.lanes import Lanes
+from forklog.spool.owner import Owner
+from forklog.spool.segments import Segments
+from forklog.spool.taking import Taking
+
+
+def _closed(_entry: bytes) -> int:
+    """Stand in for the `write` of a segment where there is none."""
+    raise ValueError("no segment")
+
+
+class Spool(Taking):
+    """Hold entries in segments, the rest in lanes. `offer` is for any thread.
+
+    Args:
+        lanes: the buffer of this pipeline.
+        urgent_rank: entries of this rank are urgent.
+        max_bytes: bound of the segments' sizes.
+        on_wake: called by `offer` when the flush thread has asked for it.
+        open_here: called by the first offers; opens the spool, and tells whether that was done.
+    """
+
+    def __init__(
+        self,
+        lanes: Lanes,
+        urgent_rank: int,
+        max_bytes: int,
+        on_wake: Callable[[], object],
+        open_here: Callable[[], bool],
+    ) -> None:
+        """Be closed."""
+        self._open_here = open_here
+        super().__init__(lanes)
+        self._urgent_rank, self._max_bytes = urgent_rank, max_bytes
+        self._on_wake = on_wake
+        self._mark = new_mark()
+        self._mark[0] = 0
+        self._write: Callable[[bytes], int] = _closed
+        self._maps: list[object] = []
+        self.unspooled = 0
+        """Entries that the lanes took since the spool was opened."""
+        _all.add(self)
+        keep_in_children(self, self._maps)
+
+    def open(self, owner: Owner) -> None:
+        """Have entries spooled from now on.
+
+        Raises:
+            OSError: the first segment cannot be made.
+        """
+        segments = Segments(owner, self._max_bytes, self._maps)
+        first = segments.new(is_first=True)
+        segments.activate(first)
+        self._segments, self._write = segments, first.write
+        self._mark[0] = 1
+
+    def take_in(self) -> None:
+        """Move what waits in the lanes into the segments; before the flush thread runs."""
+        waiting: list[bytes] = []
+        self._lanes.drain(waiting)
+        while waiting:
+            entry = waiting[0]
+            if not self._append(entry):
+                self._lanes.offer(0, entry)
+            self._lanes.settle(len(entry))
+            del waiting[0]
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether entries are spooled, in this very process."""
+        return bool(self._mark[0])
+
+    @property
+    def inline_segments(self) -> int:
+        """Return how many segments a log call had to make."""
+        return self._segments.made_inline if self._segments else 0
+
+    def offer(self, rank: int, entry: bytes) -> None:
+        """Write an entry of this severity rank; no system call where the flush thread keeps up.
+
+        The first one of a process makes the files, and others wait for that meanwhile.
+
+        Raises:
+            RecursionError, MemoryError: it is not written. Once it is, neither is raised.
+        """
+        try:
+            self._write(entry + b"\n")
+        except ValueError:
+            if not self._roll(entry) and not (self._open_here() and self._roll(entry)):
+                self._lanes.offer(rank, entry)
+                return
+        self.spooled_bytes += len(entry)
+        if rank >= self._urgent_rank:
+            self._has_urgent = True
+        try:
+            if self.spooled_bytes > self._alarm_bytes:
+                self._alarm_bytes = math.inf
+                self._on_wake()
+            if rank >= self._wake_rank:
+                self._wake_rank = NEVER
+                self._on_wake()
+        except (RecursionError, MemoryError):
+            self._wake_rank = 0
+        except BaseException:
+            self._wake_rank = 0
+            raise
+
+    def _append(self, entry: bytes) -> bool:
+        try:
+            self._write(entry + b"\n")
+        except ValueError:
+            if not self._roll(entry):
+                return False
+        self.spooled_bytes += len(entry)
+        return True
+
+    def _roll(self, entry: bytes) -> bool:
+        """Write to a further segment; tell whether there is one to be had."""
+        segments = self._segments
+        if not self._mark[0] or segments is None:
+            return False
+        with contextlib.suppress(ValueError):  # opened, or rolled, by another thread meanwhile
+            self._write(entry + b"\n")
+            return True
+        while segment := segments.next(len(entry)):
+            segments.activate(segment)
+            # Sealed already where another thread rolled meanwhile and the flush thread came by.
+            with contextlib.suppress(ValueError):
+                segment.write(entry + b"\n")
+                self._write = segment.write
+                return True
+        self.unspooled += 1
+        return False
+
+    def keep(self, entries: list[bytes]) -> None:
+        """Remove from a list of entries what the segments hold, or now take in from the lanes."""
+        segments = self._segments
+        if segments is None or not entries:
+            return
+        self.spooled_bytes += segments.give_back()
+        held = set(segments.all())
+        left = []
+        for entry in entries:
+            if entry in held or self._append(entry):
+                self._lanes.settle(len(entry))
+            else:
+                left.append(entry)
+        entries[:] = left
+
+    def restart(self, owner: Owner) -> None:
+        """Write to segments of another owner from now on; the old ones are read to their end.
+
+        Raises:
+            OSError: the first segment cannot be made.
+        """
+        if self._segments is not None:
+            self._write = self._segments.restart(owner).write
+
+    def stop(self) -> None:
+        """Spool no entry from now on: they go to the lanes."""
+        self._mark[0] = 0
+        self._write = _closed
+        if self._segments is not None:
+            self._segments.seal()
+
+    def leave(self) -> int:
+        """Stop; return how many entries are left for whoever runs next, or remove all files."""
+        self.stop()
+        segments, self._segments = self._segments, None
+        left = segments.leave() if segments is not None else 0
+        if left:
+            self._segments = segments  # they stay pending here
+        return left
+
+    def seal_in_child(self) -> None:
+        """In a process forked just now: write to no inherited map."""
+        self._write = _closed
+        if self._segments is not None:
+            self._segments.close_in_child()
+
+
+_all: weakref.WeakSet[Spool] = weakref.WeakSet()
+
+
+def _seal_all() -> None:
+    for spool in list(_all):
+        with contextlib.suppress(Exception):
+            spool.seal_in_child()
+
+
+register_at_fork(after_in_child=_seal_all)

@@ -1,0 +1,450 @@
+"""A handler with a spool: what it leaves, adopts and reports, and what it never does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from helpers import check_python
+
+from forklog import CloudLoggingHandler, OptionError
+from forklog.testing import FakeTransport
+
+if TYPE_CHECKING:
+    from forklog.emulator import Emulator
+
+_SETUP = """
+import collections, logging, os, signal, sys, time
+import forklog
+from forklog.testing import Deliver, Fail, FakeTransport, Hang
+
+FOLDER = {folder!r}
+
+def log_with(transport, **options):
+    given = {{"project": "p", "spool": FOLDER, "max_latency": 0.01, **options}}
+    handler = forklog.CloudLoggingHandler(transport=transport, **given)
+    logger = logging.Logger("spool", logging.DEBUG)
+    logger.addHandler(handler)
+    return logger, handler
+
+def killed(call):
+    '''Run a call in a child that is killed after it.'''
+    pid = os.fork()
+    if pid == 0:
+        call()
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+def wait(condition, what=""):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, what or os.listdir(FOLDER)
+        time.sleep(0.01)
+
+def texts(transport):
+    return sorted(entry["textPayload"] for entry in transport.entries)
+
+def heads():
+    return [name for name in os.listdir(FOLDER) if name.endswith(".head")]
+"""
+
+
+def _check(folder: Path, body: str) -> str:
+    whole = _SETUP.format(folder=str(folder)) + textwrap.dedent(body)
+    done = check_python(whole, 60, is_covered=False)
+    return done.stderr
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return the path of a folder that does not exist yet."""
+    return tmp_path / "made" / "spool"
+
+
+def test_the_log_of_an_orphan_is_its_own(folder: Path) -> None:
+    """Log name, labels and resource come from the dead process, insertId and time as well."""
+    _check(
+        folder,
+        """
+        def die():
+            log, _ = log_with(FakeTransport(Hang()), log_name="theirs", labels={"a": "b"},
+                              resource={"type": "global", "labels": {"project_id": "p"}})
+            log.error("last words")
+        before = time.time()
+        killed(die)
+        time.sleep(1.1)
+        transport = FakeTransport()
+        log, handler = log_with(transport, log_name="mine", labels={"c": "d"})
+        log.info("mine")
+        wait(lambda: len(transport.entries) == 2)
+        request = next(request for request in transport.sent if request.envelope)
+        assert request.envelope.log_name == "theirs"
+        assert request.envelope.labels == {"a": "b"}
+        assert request.envelope.resource["type"] == "global"
+        entry = request.stored[0]
+        assert entry["textPayload"] == "last words" and entry["severity"] == "ERROR"
+        begun = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(before))
+        ended = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(before + 1))
+        assert begun <= entry["timestamp"][:19] <= ended
+        stats = handler.stats()
+        assert (stats.recovered, stats.accepted, stats.delivered) == (1, 2, 2), stats
+        """,
+    )
+
+
+@pytest.mark.parametrize("option", ['project="q"', 'endpoint="http://127.0.0.1:1"'])
+def test_never_under_another_project_or_endpoint(folder: Path, option: str) -> None:
+    """What another project or endpoint would get stays, and is reported once."""
+    stderr = _check(
+        folder,
+        f"""
+        killed(lambda: log_with(FakeTransport(Hang()), {option})[0].error("theirs"))
+        transport = FakeTransport()
+        log, handler = log_with(transport)
+        for number in range(3):
+            log.info("mine")
+            handler.flush(10)
+            time.sleep(1.1)
+        assert texts(transport) == ["mine"] * 3
+        handler.close()
+        assert len(heads()) == 1
+        """,
+    )
+    assert stderr.count("of another project, endpoint or format") == 1
+
+
+def test_an_end_in_an_outage_leaves_all_in_the_spool(folder: Path) -> None:
+    """Nothing is written to stderr but one line; the next process delivers, each entry once."""
+    stderr = _check(
+        folder,
+        """
+        transport = FakeTransport()
+        pid = os.fork()
+        if pid == 0:
+            log, handler = log_with(FakeTransport(Hang()), shutdown_timeout=0.3)
+            for number in range(50):
+                log.info("%d", number)
+            sys.exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        log, handler = log_with(transport)
+        log.info("next")
+        wait(lambda: len(transport.entries) == 51)
+        assert texts(transport) == sorted([*map(str, range(50)), "next"])
+        assert handler.flush(10)
+        handler.close()
+        assert os.listdir(FOLDER) == []
+        """,
+    )
+    assert "50 log entries wait in the spool" in stderr
+    assert "forklog recover" in stderr
+    assert "insertId" not in stderr
+
+
+def test_a_closed_handler_leaves_and_adopts_its_own(folder: Path) -> None:
+    """What a close could not deliver is sent by the next handler of the same process."""
+    _check(
+        folder,
+        """
+        log, handler = log_with(FakeTransport(Hang()), shutdown_timeout=0.2)
+        log.error("first")
+        handler.close()
+        stats = handler.stats()
+        assert stats.pending == 1 and not stats.dropped and not stats.diverted, stats
+        transport = FakeTransport()
+        log, other = log_with(transport)
+        log.error("second")
+        wait(lambda: texts(transport) == ["first", "second"])
+        """,
+    )
+
+
+def test_an_outage_beyond_memory_waits_in_the_spool(folder: Path) -> None:
+    """Many times what memory may hold is delivered when the server is back; none is dropped."""
+    _check(
+        folder,
+        """
+        transport = FakeTransport(Fail(503), Fail(503), Fail(503), Deliver())
+        log, handler = log_with(transport, max_buffer_bytes=1 << 20, max_retry_delay=0.5)
+        for number in range(20_000):
+            log.info("%d %s", number, "x" * 300)
+        stats = handler.stats()
+        assert stats.pending > 10_000 and not stats.unspooled, stats
+        assert handler.flush(30), handler.stats()
+        assert len(texts(transport)) == len(set(texts(transport))) == 20_000
+        stats = handler.stats()
+        assert (stats.delivered, stats.dropped) == (20_000, {}), stats
+        """,
+    )
+
+
+def test_a_full_spool_leaves_the_rest_to_memory(folder: Path) -> None:
+    """Entries beyond the bound are held in memory and counted; all of them arrive."""
+    _check(
+        folder,
+        """
+        transport = FakeTransport(Fail(503), Fail(503), Deliver())
+        log, handler = log_with(transport, spool_max_bytes=1 << 20, max_retry_delay=0.3)
+        for number in range(6000):
+            log.info("%d %s", number, "x" * 300)
+        stats = handler.stats()
+        assert stats.unspooled > 1000, stats
+        assert handler.flush(30), handler.stats()
+        assert len(set(texts(transport))) == len(texts(transport)) == 6000
+        log.info("again")
+        assert handler.flush(10) and "again" in texts(transport)
+        """,
+    )
+
+
+def test_a_tidier_that_removes_the_files(folder: Path) -> None:
+    """Files removed in use: nothing is lost in life, and new files are made within a second."""
+    stderr = _check(
+        folder,
+        """
+        transport = FakeTransport()
+        log, handler = log_with(transport)
+        for number in range(4):
+            log.info("%d", number)
+            assert handler.flush(10)
+            for name in os.listdir(FOLDER):
+                os.unlink(os.path.join(FOLDER, name))
+            log.info("after %d", number)
+            time.sleep(1.1)
+        log.info("last")
+        assert handler.flush(10)
+        wait(heads)
+        assert len(set(texts(transport))) == 9
+        killed(lambda: log_with(FakeTransport(Hang()))[0].info("dead"))
+        log.info("more")
+        wait(lambda: "dead" in texts(transport))
+        """,
+    )
+    assert "the spool's files were removed" in stderr
+
+
+def test_a_child_writes_to_no_inherited_file(folder: Path) -> None:
+    """Forks in the middle of logging: each process has files of its own, nothing is twice."""
+    _check(
+        folder,
+        """
+        transport = FakeTransport()
+        log, handler = log_with(transport)
+        for number in range(30):
+            log.info("parent %d", number)
+            pid = os.fork()
+            if pid == 0:
+                log.info("child %d", number)
+                handler.flush(10)
+                os._exit(0)
+            os.waitpid(pid, 0)
+        assert handler.flush(10)
+        seen = collections.Counter(texts(transport))
+        assert len(seen) == 60 and max(seen.values()) == 1, seen
+        """,
+    )
+
+
+def test_a_program_that_replaces_itself(folder: Path, tmp_path: Path) -> None:
+    """After an exec the same PID has another image: what it left is adopted by itself."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        _SETUP.format(folder=str(folder))
+        + """
+if "again" not in sys.argv:
+    log, handler = log_with(FakeTransport(Hang()))
+    log.error("before")
+    os.execv(sys.executable, [sys.executable, __file__, "again"])
+transport = FakeTransport()
+log, handler = log_with(transport)
+log.error("after")
+wait(lambda: texts(transport) == ["after", "before"])
+"""
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_stopped_owner_lives(folder: Path) -> None:
+    """A process that SIGSTOP holds is alive: no process adopts what it has."""
+    _check(
+        folder,
+        """
+        pid = os.fork()
+        if pid == 0:
+            log_with(FakeTransport(Hang()))[0].error("stopped")
+            os.kill(os.getpid(), signal.SIGSTOP)
+            os._exit(0)
+        os.waitpid(pid, os.WUNTRACED)
+        transport = FakeTransport()
+        log, handler = log_with(transport)
+        for number in range(3):
+            log.info("mine")
+            handler.flush(10)
+            time.sleep(1.1)
+        assert texts(transport) == ["mine"] * 3
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        log.info("mine")
+        wait(lambda: "stopped" in texts(transport))
+        """,
+    )
+
+
+def test_an_idle_process_sleeps(folder: Path) -> None:
+    """After the look that follows its last request, the flush thread has no timeout."""
+    _check(
+        folder,
+        """
+        import resource
+        log, handler = log_with(FakeTransport())
+        log.info("one")
+        assert handler.flush(10)
+        time.sleep(3)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
+        begun = time.monotonic()
+        time.sleep(3)
+        woken = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw - before
+        assert woken <= 3, woken  # this sleep is one of them
+        """,
+    )
+
+
+@pytest.mark.parametrize("mode", [0o755, None])
+def test_an_unfit_folder_turns_the_spool_off(tmp_path: Path, mode: int | None) -> None:
+    """One line says why, stats() says it too, and everything is delivered from memory."""
+    path = tmp_path / "spool"
+    if mode is None:
+        path.write_text("a file")
+    else:
+        path.mkdir()
+        path.chmod(mode)
+    stderr = _check(
+        path,
+        """
+        transport = FakeTransport()
+        log, handler = log_with(transport)
+        for number in range(3):
+            log.info("%d", number)
+        assert handler.flush(10)
+        assert texts(transport) == ["0", "1", "2"]
+        assert handler.stats().spool.startswith("off: the folder"), handler.stats()
+        """,
+    )
+    assert stderr.count("the spool is off") == 1
+
+
+@pytest.mark.parametrize("value", ["shm", "", 7, True, b"/x", "x/y"])
+def test_a_wrong_option_is_refused(value: object) -> None:
+    """The error names the option, the rule and what to do."""
+    with pytest.raises(OptionError, match=r"spool.*auto.*absolute path"):
+        CloudLoggingHandler(transport=FakeTransport(), spool=value)  # type: ignore[arg-type]
+
+
+def test_options_of_a_dict_config(tmp_path: Path) -> None:
+    """Strings and numbers do, as always; a path object as well."""
+    handler = CloudLoggingHandler(
+        transport=FakeTransport(),
+        spool=tmp_path,
+        spool_max_bytes=1 << 20,  # type: ignore[arg-type]
+    )
+    assert handler.stats().spool == "off: no record yet"
+    handler.close()
+
+
+def _recover(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "forklog", "recover", *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_recover_sends_all(folder: Path, emulator: Emulator) -> None:
+    """A dry run lists and sends nothing; the real one sends, says so, and leaves no file."""
+    _check(
+        folder,
+        f"""
+        for number in range(3):
+            def die():
+                log, _ = log_with(FakeTransport(Hang()), endpoint={emulator.url!r}, log_name="dead")
+                for i in range(100):
+                    log.info("%d/%d", number, i)
+            killed(die)
+        """,
+    )
+    call = str(folder), "--project", "p", "--endpoint", emulator.url
+    dry = _recover(*call, "--dry-run")
+    assert dry.returncode == 1, dry.stderr
+    assert "would send 300 log entries" in dry.stdout
+    assert emulator.entries() == []
+    real = _recover(*call, "--json")
+    assert real.returncode == 0, real.stdout + real.stderr
+    assert json.loads(real.stdout)["sent"] == 300
+    entries = emulator.entries()
+    assert {entry["logName"] for entry in entries} == {"projects/p/logs/dead"}
+    assert len({entry["textPayload"] for entry in entries}) == 300
+    assert list(folder.iterdir()) == []
+    assert _recover(*call).returncode == 0
+
+
+def test_recover_without_a_server_leaves_all(folder: Path) -> None:
+    """Exit status 1, the reason in a line, and everything is still there."""
+    _check(
+        folder,
+        """
+        killed(lambda: log_with(FakeTransport(Hang()), endpoint="http://127.0.0.1:1")[0].info("x"))
+        """,
+    )
+    done = _recover(str(folder), "--project", "p", "--endpoint", "http://127.0.0.1:1")
+    assert done.returncode == 1
+    assert "1 log entry left" in done.stdout
+    assert "no connection to the server" in done.stdout
+    assert len(list(folder.iterdir())) == 2
+
+
+@pytest.mark.parametrize("arguments", [["/no/such/folder"], ["x", "--project", "My Project!"], []])
+def test_recover_refuses_a_wrong_call(arguments: list[str]) -> None:
+    """Exit status 2, and one line on stderr but no stack."""
+    done = _recover(*arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "recover" in done.stderr
+
+
+def test_many_processes_end_with_os_exit(folder: Path) -> None:
+    """Where no hook runs, the next process delivers: os._exit loses nothing."""
+    check_python(
+        _SETUP.format(folder=str(folder))
+        + """
+transport = FakeTransport()
+log, handler = log_with(transport, max_latency=60)
+log.info("parent")
+for number in range(10):
+    pid = os.fork()
+    if pid == 0:
+        log.info("child %d", number)
+        os._exit(0)
+    os.waitpid(pid, 0)
+log.error("parent again")
+wait(lambda: len(texts(transport)) >= 12, texts(transport))
+assert len(set(texts(transport))) == 12
+""",
+        60,
+        is_covered=False,
+    )

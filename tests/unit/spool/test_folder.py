@@ -1,0 +1,285 @@
+"""Whatever stands in a spool's folder, a look at it waits for nothing and follows nothing."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+from helpers import check_python
+
+from forklog.spool.folder import Folder, UnfitError, path_of
+from forklog.spool.format import HEADER_BYTES, SEGMENT_BYTES, segment_header, segment_name
+from forklog.spool.orphan import Orphan
+from forklog.spool.scan import Fits, scan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_PREFIX = "0123456789abcdef012"
+_HEAD = {
+    "format": 1,
+    "project": "p",
+    "endpoint": None,
+    "log_name": "python",
+    "labels": {},
+    "resource": None,
+    "pid": 7,
+    "boot_id": "",
+    "version": "0",
+}
+_ENTRY = b'{"insertId":"%029x","timestamp":"2026-01-01T00:00:00Z","textPayload":"x"}\n'
+_FITS = Fits("p", None)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    """Open an empty folder."""
+    made = Folder(str(tmp_path / "spool"), 2**30)
+    yield made
+    made.close()
+
+
+def _put(folder: Folder, name: str, content: bytes, mode: int = 0o600) -> Path:
+    path = Path(folder.path, name)
+    path.write_bytes(content)
+    path.chmod(mode)
+    return path
+
+
+def _head(prefix: str = _PREFIX, image: str = "00000000") -> str:
+    return f"forklog-{prefix}-{image}.head"
+
+
+def _put_orphan(folder: Folder, numbers: range, **changes: object) -> None:
+    _put(folder, _head(), orjson.dumps({**_HEAD, **changes}))
+    content = segment_header(0, SEGMENT_BYTES[0]) + b"".join(_ENTRY % n for n in numbers)
+    _put(folder, segment_name(_PREFIX, 0), content.ljust(SEGMENT_BYTES[0], b"\0"))
+
+
+def _look(folder: Folder) -> tuple[list[Orphan], list[str], list[str]]:
+    found = scan(folder, "11111111", set(), _FITS)
+    return found.orphans, found.foreign, found.refused
+
+
+def test_an_orphan_is_read_in_batches_and_removed(folder: Folder) -> None:
+    """Batches keep to their bounds, the mark follows them, and nothing is left behind."""
+    _put_orphan(folder, range(10))
+    ((orphan,), _, _) = _look(folder)
+    assert [len(orphan.batch(4, 10_000)), len(orphan.batch(100, 1))] == [4, 1]
+    orphan.settle(4)
+    orphan.close()
+    ((again,), _, _) = _look(folder)
+    rest = again.batch(100, 10_000)
+    assert rest == [(_ENTRY % n)[:-1] for n in range(4, 10)]
+    again.settle(6)
+    assert again.batch(100, 10_000) == []
+    assert again.is_empty()
+    again.remove()
+    assert folder.names() == []
+
+
+def test_a_claimed_orphan_is_taken(folder: Folder) -> None:
+    """While one process reads an orphan, another one finds a living owner in its place."""
+    _put_orphan(folder, range(3))
+    ((orphan,), _, _) = _look(folder)
+    check_python(
+        f"""
+        from forklog.spool.folder import Folder
+        from forklog.spool.scan import Fits, scan
+        found = scan(Folder({folder.path!r}, 2**30), "22222222", set(), Fits("p", None))
+        assert (len(found.orphans), found.living) == (0, 1), found
+        """
+    )
+    orphan.close()
+
+
+@pytest.mark.parametrize("change", [{"project": "q"}, {"endpoint": "https://x"}, {"format": 2}])
+def test_what_is_anothers_stays(folder: Folder, change: dict[str, object]) -> None:
+    """A head of another project, endpoint or format is left as it is."""
+    _put_orphan(folder, range(3), **change)
+    before = sorted(folder.names())
+    assert _look(folder) == ([], [_head()], [])
+    assert sorted(folder.names()) == before
+
+
+def test_a_head_without_a_project_is_anyones(folder: Folder) -> None:
+    """A process that was killed before it knew its project is adopted by one on its machine."""
+    _put_orphan(folder, range(3), project=None)
+    ((orphan,), _, _) = _look(folder)
+    orphan.close()
+
+
+def _fifo(path: Path) -> None:
+    os.mkfifo(path, 0o600)
+
+
+def _link(path: Path) -> None:
+    path.with_suffix(".target").write_bytes(orjson.dumps(_HEAD))
+    path.symlink_to(path.with_suffix(".target"))
+
+
+def _hard_link(path: Path) -> None:
+    path.with_suffix(".target").write_bytes(orjson.dumps(_HEAD))
+    path.with_suffix(".target").chmod(0o600)
+    path.hardlink_to(path.with_suffix(".target"))
+
+
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        os.chdir(path.parent)  # a path of a socket is short
+        made.bind(path.name)
+
+
+def _sparse(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(2**40)
+    path.chmod(0o600)
+
+
+def _public(path: Path) -> None:
+    path.write_bytes(orjson.dumps(_HEAD))
+    path.chmod(0o644)
+
+
+_HOSTILE = [Path.mkdir, _fifo, _link, _hard_link, _socket, _sparse, _public]
+
+
+@pytest.mark.parametrize("plant", _HOSTILE)
+def test_what_is_no_file_of_ours_is_refused(
+    folder: Folder, plant: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folders, pipes, links, sockets, huge and public files are no heads, and stay untouched."""
+    monkeypatch.chdir(folder.path)
+    plant(Path(folder.path, _head()))
+    before = sorted(folder.names())
+    assert _look(folder) == ([], [], [_head()])
+    assert sorted(folder.names()) == before
+
+
+@pytest.mark.parametrize("plant", _HOSTILE)
+def test_segments_that_are_no_files_of_ours_are_refused(
+    folder: Folder, plant: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In place of a segment they are passed over; the segments beside them are sent."""
+    monkeypatch.chdir(folder.path)
+    _put_orphan(folder, range(3))
+    plant(Path(folder.path, segment_name(_PREFIX, 1)))
+    ((orphan,), _, _) = _look(folder)
+    assert len(orphan.batch(100, 10_000)) == 3
+    orphan.settle(3)
+    assert orphan.batch(100, 10_000) == []
+    assert orphan.refused == [segment_name(_PREFIX, 1)]
+    orphan.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"pid":1}', b"\0" * 100])
+def test_a_broken_head_is_set_aside(folder: Folder, content: bytes) -> None:
+    """A head that is no JSON of ours gets another name, once, and is not read again."""
+    _put(folder, _head(), content)
+    assert _look(folder) == ([], [], [_head()])
+    assert folder.names() == [f"{_head()}.bad"]
+    assert _look(folder) == ([], [], [])
+
+
+@pytest.mark.parametrize(
+    ("content", "is_bad"),
+    [(b"", False), (bytes(SEGMENT_BYTES[0]), False), (b"FLSPOOL2" + bytes(1000), True),
+     (segment_header(1, 12345), True), (b"x" * 100, True)],
+)  # fmt: skip
+def test_a_segment_without_a_header(folder: Folder, content: bytes, is_bad: bool) -> None:  # noqa: FBT001
+    """One that its process had not finished making holds nothing; any other one is set aside."""
+    _put_orphan(folder, range(2))
+    name = segment_name(_PREFIX, 1)
+    _put(folder, name, content)
+    ((orphan,), _, _) = _look(folder)
+    orphan.settle(len(orphan.batch(100, 10_000)))
+    assert orphan.batch(100, 10_000) == []
+    assert orphan.refused == ([name] if is_bad else [])
+    assert (f"{name}.bad" in folder.names()) is is_bad
+    orphan.close()
+
+
+def test_a_mark_beyond_the_end_is_no_header(folder: Folder) -> None:
+    """A segment whose mark lies outside of it is broken."""
+    _put_orphan(folder, range(2))
+    path = Path(folder.path, segment_name(_PREFIX, 0))
+    content = bytearray(path.read_bytes())
+    content[8:16] = (2**60).to_bytes(8, sys.byteorder)
+    path.write_bytes(content)
+    ((orphan,), _, _) = _look(folder)
+    assert orphan.batch(100, 10_000) == []
+    assert orphan.refused
+    orphan.close()
+
+
+def test_own_heads_are_never_opened(folder: Folder) -> None:
+    """To close a head's descriptor frees its lock: one's own heads are passed over unopened."""
+    _put(folder, _head(image="11111111"), b"not even JSON")
+    assert _look(folder) == ([], [], [])
+    assert folder.names() == [_head(image="11111111")]
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o770, 0o777, 0o1777])
+def test_a_folder_that_others_may_enter_is_refused(tmp_path: Path, mode: int) -> None:
+    """The folder must be the user's alone."""
+    path = tmp_path / "spool"
+    path.mkdir()
+    path.chmod(mode)
+    with pytest.raises(UnfitError, match="mode"):
+        Folder(str(path), 2**30)
+
+
+def test_a_link_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    """No link is followed, wherever it leads."""
+    (tmp_path / "real").mkdir(mode=0o700)
+    (tmp_path / "spool").symlink_to(tmp_path / "real")
+    with pytest.raises(UnfitError, match="cannot be opened"):
+        Folder(str(tmp_path / "spool"), 2**30)
+
+
+def test_the_folder_of_another_user_is_refused(tmp_path: Path) -> None:
+    """A folder that another user owns is not written to."""
+    if os.geteuid():
+        pytest.skip("only root can make a folder of another user's")
+    path = tmp_path / "spool"
+    path.mkdir(mode=0o700)
+    os.chown(path, 12345, 12345)
+    with pytest.raises(UnfitError, match="belongs to user 12345"):
+        Folder(str(path), 2**30)
+
+
+def test_a_foreign_file_system_is_refused() -> None:
+    """Where a lock tells nothing, as on a network, there is no spool; /proc stands for it here."""
+    script = "from forklog.spool.folder import _file_system; import os; "
+    script += "print(_file_system(os.stat('/proc').st_dev))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "proc\n"
+
+
+def test_bounds_of_the_folder(tmp_path: Path) -> None:
+    """Files of all processes count, as of the last look."""
+    folder = Folder(str(tmp_path / "spool"), 1000)
+    assert folder.has_room(900)
+    _put(folder, "x", bytes(200))
+    folder.names()
+    assert not folder.has_room(900)
+    folder.close()
+
+
+def test_the_automatic_folder() -> None:
+    """It is in shared memory, one for each user; a given path is taken as it is."""
+    assert path_of("auto") == f"/dev/shm/forklog-{os.geteuid()}"  # noqa: S108
+    assert path_of("/var/spool/x") == "/var/spool/x"
+
+
+def test_a_header_is_as_long_as_the_format_has_it() -> None:
+    """The first entry stands behind the header."""
+    assert len(segment_header(0, SEGMENT_BYTES[0])) == HEADER_BYTES
