@@ -157,7 +157,7 @@ class Buffer:
         Moves at least one entry if there is any, whatever its size. An overflow meanwhile may have
         newer ones moved, and so a few more bytes.
         """
-        runs = [sorted(islice(lane, max_entries)) for lane in self._lanes]
+        runs = [_first(lane, max_entries) for lane in self._lanes]
         entries = sorted(chain.from_iterable(runs))
         fitting = _fitting(entries, max_entries, max_bytes)
         limit = entries[fitting] if fitting < len(entries) else _LAST
@@ -230,6 +230,18 @@ class Buffer:
     def snapshot(self) -> list[tuple[int, bytes]]:
         """Return copies of all (rank, entry), without removing any."""
         return [(rank, entry) for rank, lane in enumerate(self._lanes) for entry in list(lane)]
+
+
+def _first(lane: deque[bytes], most: int) -> list[bytes]:
+    """Return the first entries of a lane, in order.
+
+    The garbage collector may run between the two steps of C, and let another thread append.
+    """
+    found: list[bytes] | None = None
+    while found is None:
+        with contextlib.suppress(RuntimeError):  # mutated during iteration
+            found = sorted(islice(lane, most))
+    return found
 
 
 def _move(lane: deque[bytes], into: list[bytes] | deque[bytes], most: int) -> None:

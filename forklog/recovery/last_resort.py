@@ -13,9 +13,10 @@ from forklog.options import Options
 from forklog.recovery.outcome import Outcome
 from forklog.recovery.send import Sending
 from forklog.spool.adopter import settled_by
+from forklog.spool.folder import CLOEXEC, NOFOLLOW, NONBLOCK
 from forklog.transports.base import Envelope, Kind
 
-_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0)
+_FLAGS = os.O_RDONLY | CLOEXEC | NONBLOCK | NOFOLLOW
 _OWN = ("logName", "resource", "labels")
 
 

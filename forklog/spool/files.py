@@ -6,9 +6,14 @@ import contextlib
 import os
 import stat
 
-from forklog.spool.folder import Folder
+try:
+    import fcntl
+except ImportError:  # on Windows, where there is no spool
+    fcntl = None  # type: ignore[assignment]
 
-_FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0)
+from forklog.spool.folder import CLOEXEC, NOFOLLOW, NONBLOCK, Folder
+
+_FLAGS = os.O_RDWR | CLOEXEC | NONBLOCK | NOFOLLOW
 BAD = ".bad"
 
 
@@ -31,3 +36,8 @@ def set_aside(folder: Folder, name: str) -> None:
     """Give a broken file of ours another name, so that no scan reads it again."""
     with contextlib.suppress(OSError):
         os.rename(name, name + BAD, src_dir_fd=folder.descriptor, dst_dir_fd=folder.descriptor)
+
+
+def lock(file: int) -> None:
+    """Take the record lock of a file without waiting; OSError if another process has it."""
+    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

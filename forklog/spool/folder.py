@@ -12,6 +12,9 @@ import sys
 from pathlib import Path
 
 AUTO = "auto"
+# Not on Windows, where there is no spool.
+CLOEXEC, NOFOLLOW = getattr(os, "O_CLOEXEC", 0), getattr(os, "O_NOFOLLOW", 0)
+NONBLOCK, DIRECTORY = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_DIRECTORY", 0)
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the folder in it is checked before it is used
 # Where a mapped file is memory of this kernel: a lock tells whether its owner lives.
 _FIT = frozenset({"tmpfs", "ext2", "ext3", "ext4", "xfs", "btrfs", "overlay", "zfs", "f2fs"})
@@ -59,7 +62,7 @@ class Folder:
         try:
             if is_made:
                 _make(path)
-            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            flags = os.O_RDONLY | DIRECTORY | NOFOLLOW | CLOEXEC
             self.descriptor = os.open(path, flags)
         except OSError as error:
             raise UnfitError(f"the folder {path} cannot be opened: {error.strerror}") from error

@@ -8,13 +8,13 @@ twice by the process that owns it, and never mapped.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import itertools
 import os
 import zlib
 from collections.abc import Iterator
 
-from forklog.spool.folder import Folder
+from forklog.spool.files import lock
+from forklog.spool.folder import CLOEXEC, NOFOLLOW, Folder
 from forklog.spool.format import (
     LEFT_IMAGE,
     Head,
@@ -25,7 +25,7 @@ from forklog.spool.format import (
 )
 from forklog.spool.segment import Segment
 
-_FLAGS = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+_FLAGS = os.O_CREAT | os.O_EXCL | os.O_RDWR | CLOEXEC | NOFOLLOW
 _PID, _START, _CODE, _STACK = 0, 21, 25, 27  # fields of /proc/PID/stat, counted from zero
 
 
@@ -96,7 +96,7 @@ class Owner:
             found = os.stat(str(self._name), dir_fd=self.folder.descriptor, follow_symlinks=False)
             if _identity(found) != self._identity:
                 return False
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(self._file)
         except OSError:
             return False
         return True
@@ -136,7 +136,7 @@ def _locked_file(folder: Folder, prefix: str, head: Head) -> int:
     name, directory = new_name(prefix), folder.descriptor
     file = os.open(name, _FLAGS, 0o600, dir_fd=directory)
     try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(file)
         content = memoryview(encode_head(head))
         while content:
             content = content[os.write(file, content) :]

@@ -7,13 +7,12 @@ again at the claimer's death.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import stat
 import time
 from dataclasses import dataclass, field
 
-from forklog.spool.files import BAD, opened, set_aside
+from forklog.spool.files import BAD, lock, opened, set_aside
 from forklog.spool.folder import Folder
 from forklog.spool.format import (
     MAX_HEAD_BYTES,
@@ -120,7 +119,7 @@ def _claim(
 def _lock(folder: Folder, name: str, file: int) -> bool:
     """Lock a head; tell whether it is dead, and still under its name."""
     try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(file)
         named = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
     except OSError:
         return False

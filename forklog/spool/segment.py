@@ -10,10 +10,11 @@ import contextlib
 import mmap
 import os
 
+from forklog.spool.folder import CLOEXEC, NOFOLLOW
 from forklog.spool.format import HEADER_BYTES, MAGIC, segment_header
 
 _MADV_POPULATE_WRITE = 23  # linux/mman-common.h, since 5.14; the mmap module does not name it
-_FLAGS = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
+_FLAGS = os.O_CREAT | os.O_EXCL | os.O_RDWR | NOFOLLOW | CLOEXEC
 _NUL = b"\0"
 
 
