@@ -233,15 +233,10 @@ class Buffer:
 
 
 def _first(lane: deque[bytes], most: int) -> list[bytes]:
-    """Return the first entries of a lane, in order.
-
-    The garbage collector may run between the two steps of C, and let another thread append.
-    """
-    found: list[bytes] | None = None
-    while found is None:
-        with contextlib.suppress(RuntimeError):  # mutated during iteration
-            found = sorted(islice(lane, most))
-    return found
+    """Return the first entries of a lane, in order; the collector may let a thread append."""
+    while True:
+        with contextlib.suppress(RuntimeError):
+            return sorted(islice(lane, most))
 
 
 def _move(lane: deque[bytes], into: list[bytes] | deque[bytes], most: int) -> None:
@@ -252,5 +247,4 @@ def _move(lane: deque[bytes], into: list[bytes] | deque[bytes], most: int) -> No
 
 def _fitting(entries: list[bytes], max_entries: int, max_bytes: int) -> int:
     """Return how many of the entries go into a batch: at least one."""
-    sizes = list(accumulate(map(len, entries[:max_entries])))
-    return max(1, bisect_right(sizes, max_bytes))
+    return max(1, bisect_right(list(accumulate(map(len, entries[:max_entries]))), max_bytes))
