@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from forklog.delivery.ledger import NOTHING, Ledger, Slip
 
+_FEW = 64  # entries that may all be culprits, with none between them that passes
 PATIENCE = 3  # refusals of the same bytes before they are split, or set aside
 
 
@@ -90,8 +91,17 @@ class InFlight:
             self.batches.popleft()
 
     def wants_other(self) -> bool:
-        """Tell whether entries that were never refused are to go next; one such batch at a time."""
-        return self._wants_other and not any(batch.is_probe for batch in self.batches)
+        """Tell whether entries that were never refused are to go next; one such batch at a time.
+
+        Where only a few entries are in flight, each alone and each refused often enough, all of
+        them may be culprits, the probe too; in an outage no more than these few are taken.
+        """
+        has_probe = any(batch.is_probe for batch in self.batches)
+        return self._wants_other and not (has_probe and not self._are_few())
+
+    def _are_few(self) -> bool:
+        are_alone = all(len(b.entries) == 1 and b.refusals >= PATIENCE for b in self.batches)
+        return are_alone and len(self.batches) <= _FEW
 
     def first(self) -> Batch:
         """Return the batch to send next; parts are joined while requests pass."""

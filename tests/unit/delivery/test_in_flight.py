@@ -95,6 +95,26 @@ def test_every_culprit_is_set_aside_and_nothing_else(sizes: list[int], bad: set[
     assert len(server.aside) == len(culprits)
 
 
+def test_a_probe_that_is_left_alone_lets_others_pass() -> None:
+    """A culprit in a probe, once all else is settled or set aside, does not stop what follows."""
+    batches = [list(range(18)), list(range(18, 28)), [28]]
+    culprits = {13, 23, 28}
+    server = _Server(lambda entries: bool(culprits & set(entries)), *batches)
+    server.waiting += [[b"%06d" % (1000 + n)] for n in range(25)]
+    server.run(200)
+    assert set(server.aside) == culprits
+    assert len(server.stored) == 26 + 25
+
+
+@pytest.mark.parametrize("number", [2, 3, 30])
+def test_culprits_before_all_others_let_them_pass(number: int) -> None:
+    """Several culprits that are logged first, each in a batch of its own, stop no other entry."""
+    server = _Server(lambda entries: min(entries) < number, *[[n] for n in range(number + 200)])
+    server.run(60 * number + 1000)
+    assert server.aside == list(range(number))
+    assert len(server.stored) == 200
+
+
 def test_where_everything_is_refused_nothing_is_set_aside() -> None:
     """An outage sends the parts of two batches in turn, and takes no third one from the buffer."""
     server = _Server(lambda _entries: True, list(range(64)), list(range(64, 128)), [500])
