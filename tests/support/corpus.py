@@ -527,8 +527,8 @@ VALUES = [
     Case("hostile mapping", field(HostileMapping()),
          v("<HostileMapping that raised RuntimeError>")),
     Case("twisted", field({Twisted("k"): Twisted("v")}), v({"k": "v"})),
-    Case("fields of another type", says("m", json_fields=[1]), "m"),
-    Case("fields that are hostile", says("m", json_fields=HostileMapping()), "m"),
+    Case("fields of another type", says("m", json_fields=[1]), "m", "jsonPayload"),
+    Case("fields that are hostile", says("m", json_fields=HostileMapping()), "m", "jsonPayload"),
     Case("a message in the fields", says("m", json_fields={"message": "other"}), {"message": "m"}),
 ]  # fmt: skip
 
