@@ -12,7 +12,7 @@ import contextlib
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable
-from itertools import accumulate, chain, count, islice, repeat, starmap
+from itertools import accumulate, chain, count, repeat, starmap
 
 from forklog.insert_id import number_of
 from forklog.severity import NEVER, RANKS
@@ -233,10 +233,8 @@ class Buffer:
 
 
 def _first(lane: deque[bytes], most: int) -> list[bytes]:
-    """Return the first entries of a lane, in order; the collector may let a thread append."""
-    while True:
-        with contextlib.suppress(RuntimeError):
-            return sorted(islice(lane, most))
+    """Return the first entries in order, from a copy: other threads may append meanwhile."""
+    return sorted(list(lane)[:most])
 
 
 def _move(lane: deque[bytes], into: list[bytes] | deque[bytes], most: int) -> None:

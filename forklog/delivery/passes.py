@@ -68,7 +68,8 @@ class Passes:
         self._settled = Wakeups()  # rung after each pass
         self._flush_until = b""  # a flush waits for all entries below this key
         self._retry_at = self._last_take = 0.0
-        self._waiting_since: float | None = None  # the first entry of the batch that grows
+        # Since when a batch grows; what waits as the first thread starts is sent at once.
+        self._waiting_since: float | None = 0.0
         self._noticed_at = -1  # the number delivered then
         self._is_retry_short, self._short_wait = False, _FIRST_SHORT_WAIT
 
@@ -80,6 +81,7 @@ class Passes:
             self._waiting_since = None
         elif self._waiting_since is None:
             self._waiting_since = now
+        since = now if self._waiting_since is None else self._waiting_since
         return Look(
             now=now,
             order=orders.highest,
@@ -91,7 +93,7 @@ class Passes:
             has_waiting=has_waiting,
             aside_seconds=aside,
             adopt_seconds=None if orders.is_draining else self._adopter_seconds(),
-            linger_until=(self._waiting_since or now) + self._options.max_latency,
+            linger_until=since + self._options.max_latency,
             is_urgent=buffer.is_urgent(self.flush_rank),
             urgent_until=self._last_take + _URGENT_SECONDS,
             is_full=buffer.bytes > self.trigger_bytes,

@@ -20,6 +20,10 @@ class Members(Generic[T]):
         """Add a member, for as long as it lives. Never blocks."""
         self._live.add(member)
 
+    def __len__(self) -> int:
+        """Return how many live."""
+        return len(self.all())
+
     def all(self) -> list[T]:
         """Return those that live, while other threads may add some. Never raises."""
         while True:

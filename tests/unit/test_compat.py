@@ -51,7 +51,8 @@ def test_the_stock_constructors_arguments_are_taken(
     handler.close()
     (entry,) = emulator.entries()
     assert entry["logName"] == "projects/p/logs/web"
-    assert entry["resource"] == {"type": "generic_task", "labels": {"job": "j"}}
+    labels = {"job": "j", "project_id": "p"}  # the service fills the project in
+    assert entry["resource"] == {"type": "generic_task", "labels": labels}
     assert entry["labels"] == {"env": "test"}
     assert stream.getvalue() == ""
 

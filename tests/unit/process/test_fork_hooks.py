@@ -168,7 +168,7 @@ del handler, pipeline
 gc.collect()  # frees the handler, whose finalizer holds the gate
 gc.collect()
 assert gone() is None
-assert list(forking._live) == []
+assert forking._live.all() == []
 """,
         is_covered=True,
     )
