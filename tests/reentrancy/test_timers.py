@@ -58,7 +58,7 @@ def test_signal_handlers_that_raise_while_records_are_logged(error: str) -> None
         assert len(texts) == len(set(texts)), "one came twice"
         stats = handler.stats()
         dropped = sum(stats.dropped.values())
-        if issubclass({error}, Exception):  # in the encoder it counts as one of its own: another text,
+        if issubclass({error}, Exception):  # in the encoder it counts as its own: another text,
             assert len(kept) <= len(texts) + dropped, stats  # or a drop that is reported
         else:
             assert kept <= set(texts) and not dropped, stats
