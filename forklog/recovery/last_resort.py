@@ -17,7 +17,6 @@ from forklog.spool.folder import CLOEXEC, NOFOLLOW, NONBLOCK
 from forklog.transports.base import Envelope, Kind
 
 _FLAGS = os.O_RDONLY | CLOEXEC | NONBLOCK | NOFOLLOW
-_OWN = ("logName", "resource", "labels")
 
 
 class LastResortFile:

@@ -30,7 +30,7 @@ class Framework(NamedTuple):
     """How an application is run, and what it has."""
 
     command: tuple[str, ...]
-    kinds: tuple[str, ...] = ("work", "stream", "fail")
+    kinds: tuple[str, ...] = ("order", "stream", "fail")
     is_async: bool = False
 
 
@@ -41,7 +41,7 @@ FRAMEWORKS = {
     "django-wsgi": Framework((*_GUNICORN, "django_app:wsgi")),
     "django-asgi": Framework((*_UVICORN, "django_app:asgi"), is_async=True),
     "fastapi": Framework(
-        (*_UVICORN, "fastapi_app:app"), ("work", "sync", "stream", "fail"), is_async=True
+        (*_UVICORN, "fastapi_app:app"), ("order", "sync", "stream", "fail"), is_async=True
     ),
     "aiohttp": Framework((sys.executable, "aiohttp_app.py"), is_async=True),
 }

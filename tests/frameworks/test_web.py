@@ -54,13 +54,13 @@ def _is_of(entry: Entry, arrived: Arrived, number: int) -> None:
 @pytest.mark.parametrize("word", ["first", "second"])
 def test_trace_span_sampled_and_request(arrived: Arrived, word: str) -> None:
     """Each record of a request has its trace, span, sampling and request, and no other's."""
-    for number in arrived.numbers("work", "sync"):
+    for number in arrived.numbers("order", "sync"):
         _is_of(arrived.one(f"{word} {number}"), arrived, number)
 
 
 def test_a_thread(arrived: Arrived) -> None:
     """What a thread logs that the request has started belongs to the request."""
-    for number in arrived.numbers("work", "sync"):
+    for number in arrived.numbers("order", "sync"):
         _is_of(arrived.one(f"thread {number}"), arrived, number)
 
 
@@ -85,7 +85,7 @@ def test_a_background_task(arrived: Arrived) -> None:
     """What a task logs that goes on after the answer belongs to the request."""
     if arrived.name not in ("fastapi", "aiohttp"):
         pytest.skip("has no background tasks of its own")
-    for number in arrived.numbers("work"):
+    for number in arrived.numbers("order"):
         _is_of(arrived.one(f"background {number}"), arrived, number)
 
 
@@ -118,13 +118,13 @@ def test_the_parent(arrived: Arrived) -> None:
         assert request["status"] == (500 if kind == "fail" else 200)
         assert request["remoteIp"] == "127.0.0.1"
         assert request["referer"] == "http://elsewhere/"
-        assert float(request["latency"].rstrip("s")) > (0.04 if kind in ("work", "sync") else 0)
+        assert float(request["latency"].rstrip("s")) > (0.04 if kind in ("order", "sync") else 0)
         assert entry["severity"] == _severity(arrived, kind)
 
 
 def _severity(arrived: Arrived, kind: str) -> str:
     """Return the highest of a request's records; FastAPI's background task logs an ERROR."""
-    if kind == "work":
+    if kind == "order":
         return "ERROR" if arrived.name == "fastapi" else "WARNING"
     return {"fail": "ERROR", "sync": "WARNING"}.get(kind, "INFO")
 
@@ -133,7 +133,7 @@ def test_a_dependency_binds_a_field_for_the_request(arrived: Arrived) -> None:
     """What a dependency binds is a field of all later records, and of no other request's."""
     if arrived.name != "fastapi":
         pytest.skip("has no dependencies")
-    for number in arrived.numbers("work"):
+    for number in arrived.numbers("order"):
         for word in ("first", "second", "thread", "background"):
             assert arrived.one(f"{word} {number}")["jsonPayload"]["dependency"] == str(number)
     for number in arrived.numbers("sync"):

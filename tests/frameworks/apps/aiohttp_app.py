@@ -14,7 +14,7 @@ from forklog.middleware import aiohttp_middleware
 routes = web.RouteTableDef()
 
 
-@routes.get("/work/{number}")
+@routes.get("/order/{number}")
 async def work(request: web.Request) -> web.Response:
     """Log in a handler, in a thread that it waits for, and in a task of its own."""
     number = request.match_info["number"]

@@ -26,13 +26,13 @@ django.setup()
 shared.set_up()
 
 
-def work(_request: HttpRequest, number: str) -> HttpResponse:
+def order(_request: HttpRequest, number: str) -> HttpResponse:
     """Log in a view."""
     shared.work(number)
     return HttpResponse(number)
 
 
-async def work_async(_request: HttpRequest, number: str) -> HttpResponse:
+async def order_async(_request: HttpRequest, number: str) -> HttpResponse:
     """Log in an async view, and in a thread that it waits for."""
     shared.logger.info("first %s", number)
     await asyncio.sleep(shared.PAUSE)
@@ -73,9 +73,9 @@ async def fail_async(_request: HttpRequest, number: str) -> HttpResponse:
     raise RuntimeError(number)
 
 
-_VIEWS: list[Any] = [work, stream, fail]
+_VIEWS: list[Any] = [order, stream, fail]
 if "uvicorn" in sys.modules:
-    _VIEWS = [work_async, stream_async, fail_async]
+    _VIEWS = [order_async, stream_async, fail_async]
 urlpatterns = [path(f"{view.__name__.removesuffix('_async')}/<number>", view) for view in _VIEWS]
 wsgi = get_wsgi_application()
 _asgi = get_asgi_application()

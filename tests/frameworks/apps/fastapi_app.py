@@ -26,7 +26,7 @@ async def _dependency(number: str) -> str:
 Bound = Annotated[str, Depends(_dependency)]
 
 
-@api.get("/work/{number}")
+@api.get("/order/{number}")
 async def work(number: str, tasks: BackgroundTasks, _given: Bound) -> str:
     """Log in an async endpoint, in a thread that it waits for, and after the answer."""
     shared.logger.info("first %s", number)

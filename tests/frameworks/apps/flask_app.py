@@ -14,7 +14,7 @@ app = flask.Flask(__name__)
 app.wsgi_app = WSGIMiddleware(app.wsgi_app)  # type: ignore[method-assign]
 
 
-@app.get("/work/<number>")
+@app.get("/order/<number>")
 def work(number: str) -> str:
     """Log in the view."""
     shared.work(number)
