@@ -222,7 +222,7 @@ class Buffer:
         self.bytes += size
 
     def forget(self, rank: int, entry: bytes) -> None:
-        """Remove an entry that is another process's now."""
+        """Remove an entry that is held elsewhere now, such as by another process."""
         with contextlib.suppress(ValueError):
             self._lanes[rank].remove(entry)
             self.bytes -= len(entry)

@@ -116,7 +116,8 @@ class Starting(Staged):
             return
         name = f"forklog-flush-{self.pid}"
         try:
-            self.worker.start_thread(name, self._on_start, self._thread_ended, self._thread_failed)
+            calls = self._begin_thread, self._thread_ended, self._thread_failed
+            self.worker.start_thread(name, *calls)
         except RecursionError:  # a RuntimeError as well; the next record is less deep
             raise
         except RuntimeError as error:
@@ -130,6 +131,13 @@ class Starting(Staged):
         self.boot.adopt()
         if self.spooler is not None:
             self.spooler.take_in()
+
+    def _begin_thread(self) -> None:
+        """Do, in the flush thread, what comes before its first pass."""
+        if self.spooler is not None:
+            # A finalizer's record may have started this thread in the middle of an opening call.
+            self.spooler.take_in()
+        self._on_start()
 
     def _thread_ended(self, ended: Ended) -> None:
         """Take note, in the flush thread, that it ends: the next entry starts another one."""

@@ -13,6 +13,12 @@ class Lanes(Store, Protocol):
     def count_taken(self, size: int) -> None:
         """Count bytes that were taken from elsewhere, until `settle`."""
 
+    def snapshot(self) -> list[tuple[int, bytes]]:
+        """Return copies of all (rank, entry) that wait, without removing any."""
+
+    def forget(self, rank: int, entry: bytes) -> None:
+        """Remove an entry that is held elsewhere now."""
+
 
 class OverLanes:
     """The half of a spool that is the lanes': what was put aside, what was shed, their bounds."""

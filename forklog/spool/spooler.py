@@ -83,7 +83,11 @@ class ProcessSpool:
         try:
             self._opener = me
             if not self._is_opened:
-                self._open()
+                if not self.store.is_open:  # it is if a signal handler struck below, earlier
+                    self._open()
+                # What finalizers and signal handlers of this thread logged while it opened.
+                self.store.take_in()
+                self._is_opened = True
         finally:
             self._opener = -1
             self._lock.release()
@@ -98,7 +102,6 @@ class ProcessSpool:
         except (UnfitError, OSError, OptionError) as error:
             self._owner = self._adopter = None
             self._turn_off(error)
-        self._is_opened = True
 
     def _turn_off(self, error: Exception) -> None:
         self._why_off = str(error)

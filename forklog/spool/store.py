@@ -70,15 +70,17 @@ class Spool(Taking):
         self._mark[0] = 1
 
     def take_in(self) -> None:
-        """Move what waits in the lanes into the segments; before the flush thread runs."""
-        waiting: list[bytes] = []
-        self._lanes.drain(waiting)
-        while waiting:
-            entry = waiting[0]
-            if not self._append(entry):
-                self._lanes.offer(0, entry)
-            self._lanes.settle(len(entry))
-            del waiting[0]
+        """Move what waits in the lanes into the segments; before the flush thread takes any.
+
+        An exception of a signal handler leaves an entry in one place or in both.
+        """
+        if not self.is_open:
+            return
+        for rank, entry in self._lanes.snapshot():
+            if self._append(entry):
+                self._lanes.forget(rank, entry)
+                if rank >= self._urgent_rank:
+                    self._has_urgent = True
 
     @property
     def is_open(self) -> bool:

@@ -250,6 +250,30 @@ def test_a_child_writes_to_no_inherited_file(folder: Path) -> None:
     )
 
 
+def test_what_is_logged_while_the_files_are_made(folder: Path) -> None:
+    """A finalizer's or signal handler's records in the middle of the opening call are kept too."""
+    _check(
+        folder,
+        """
+        from forklog.spool import spooler
+        transport, boot_id = FakeTransport(), spooler.boot_id
+        hung, _ = log_with(FakeTransport(Hang(times=100)))
+        def interrupted():
+            for number in range(3):
+                hung.info("inner %d", number)
+            return boot_id()
+        def work():
+            spooler.boot_id = interrupted
+            hung.info("outer")
+        killed(work)
+        log, handler = log_with(transport)
+        log.info("adopter")
+        wait(lambda: len(texts(transport)) == 5, "missing")
+        assert texts(transport) == ["adopter", "inner 0", "inner 1", "inner 2", "outer"]
+        """,
+    )
+
+
 def test_a_program_that_replaces_itself(folder: Path, tmp_path: Path) -> None:
     """After an exec the same PID has another image: what it left is adopted by itself."""
     script = tmp_path / "script.py"

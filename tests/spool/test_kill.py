@@ -26,6 +26,7 @@ from forklog.testing import Deliver, FakeTransport, Hang
 
 FOLDER = {folder!r}
 THREADS = 3
+HUNG = FakeTransport(Hang(times=1000))  # a forked child goes on in the script where its parent was
 random.seed({seed})
 
 def handler_with(transport, **options):
@@ -114,7 +115,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         shutil.rmtree(f"{made}/spool", ignore_errors=True)
 
 
-@pytest.mark.parametrize("wire", ["FakeTransport(Hang())", "transport"], ids=["outage", "calm"])
+@pytest.mark.parametrize("wire", ["HUNG", "transport"], ids=["outage", "calm"])
 def test_a_killed_writer_loses_nothing(folder: str, wire: str) -> None:
     """Killed in the middle of its log calls, with and without a server: nothing is missing."""
     setup = _SETUP.format(folder=folder, seed=7)
@@ -130,7 +131,7 @@ for number in range(4):
     page = pages[number] = mmap.mmap(-1, mmap.PAGESIZE)
     pid = os.fork()
     if pid == 0:
-        writer(page, number, FakeTransport(Hang()), burst=100000)
+        writer(page, number, FakeTransport(Hang(times=1000)), burst=100000)
     while struct.unpack_from("=Q", page)[0] < 3000:
         time.sleep(0.001)
     os.kill(pid, signal.SIGKILL)
@@ -171,7 +172,7 @@ page = mmap.mmap(-1, mmap.PAGESIZE)
 counts = collections.Counter()
 
 def child():
-    handler = handler_with(FakeTransport(Hang()))
+    handler = handler_with(FakeTransport(Hang(times=1000)))
     log = logger_with(handler)
     expected = open(FOLDER + ".expected", "ab", buffering=0)
     def say(kind):
