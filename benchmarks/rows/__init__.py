@@ -16,4 +16,5 @@ ROWS = (
     "web",
     "prefork",
     "scaling",
+    "fleet",
 )

@@ -1,0 +1,1 @@
+"""A simulated fleet under one quota: forklog's rules beside those of other senders."""

@@ -1,0 +1,50 @@
+"""The fleets that are simulated, and by which senders."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from benchmarks.fleet.quota import Quota
+from benchmarks.fleet.rules import SENDERS, STORMS
+from benchmarks.fleet.simulate import Fleet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from benchmarks.fleet.rules import Rules
+
+__all__ = ["CASES", "SIZES", "Case"]
+
+
+class Case(NamedTuple):
+    """A fleet and the senders that are tried in it."""
+
+    fleet: Fleet
+    senders: Mapping[str, Callable[[Callable[[], float]], Rules]]
+
+
+_OURS = {name: SENDERS[name] for name in ("backoff", "gap")}
+_MEGABYTE = 1_000_000
+SIZES = (100, 300, 1_000, 3_000, 10_000, 50_000)
+CASES: dict[str, Case] = {
+    **{
+        f"{n:,} x 10/s": Case(Fleet(processes=n, rate=10), SENDERS if n < 50_000 else _OURS)
+        for n in SIZES
+    },
+    "10,000 x 10/s, ten minutes": Case(Fleet(processes=10_000, rate=10, seconds=600), _OURS),
+    "1,000 x 100/s, all ERROR": Case(Fleet(processes=1_000, rate=100), STORMS),
+    "10,000 x 10/s, outage of ten minutes": Case(
+        Fleet(processes=10_000, rate=10, seconds=900, outage=(60.0, 660.0)), _OURS
+    ),
+    "10,000 x 10/s, all started within 10 ms": Case(
+        Fleet(processes=10_000, rate=10, spread=0.01), _OURS
+    ),
+    "1,000 x 10/s, refusals count": Case(
+        Fleet(processes=1_000, rate=10, quota=partial(Quota, counts_refusals=True)), _OURS
+    ),
+    "1,000 x 10/s, 5 MB/s": Case(
+        Fleet(processes=1_000, rate=10, quota=partial(Quota, math.inf, 5 * _MEGABYTE)), _OURS
+    ),
+}
