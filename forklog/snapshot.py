@@ -71,18 +71,20 @@ class Stats:
     """Counter: entries of dead processes that were delivered; ``delivered`` has them, too."""
     torn: int = 0
     """Counter: entries of dead processes that a kill had cut off in the middle of a log call."""
+    request_gap: float = 0.0
+    """Gauge: seconds between two requests, on average, while a quota refuses some; else 0."""
 
     def plus(self, earlier: Stats | None) -> Stats:
         """Return the sums of this and of an earlier pipeline of the same process."""
         if earlier is None:
             return self
         changes: dict[str, Any] = {}
-        for name in set(self.__slots__) - {"pid", "state", "spool"}:
+        for name in set(self.__slots__) - {"pid", "state", "spool", "request_gap"}:
             mine, other = getattr(self, name), getattr(earlier, name)
             changes[name] = mine + other if isinstance(mine, int) else summed(mine, other)
         return replace(self, **changes)
 
-    def as_dict(self) -> dict[str, int | str | dict[str, int]]:
+    def as_dict(self) -> dict[str, int | float | str | dict[str, int]]:
         """Return the numbers as plain values, for JSON or a metrics library."""
         values = {name: getattr(self, name) for name in self.__slots__}
         return {**values, "diverted": dict(self.diverted), "dropped": dict(self.dropped)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,7 +25,6 @@ class Case(NamedTuple):
 
 
 _OURS = {name: SENDERS[name] for name in ("backoff", "gap")}
-_MEGABYTE = 1_000_000
 SIZES = (100, 300, 1_000, 3_000, 10_000, 50_000)
 CASES: dict[str, Case] = {
     **{
@@ -43,8 +41,5 @@ CASES: dict[str, Case] = {
     ),
     "1,000 x 10/s, refusals count": Case(
         Fleet(processes=1_000, rate=10, quota=partial(Quota, counts_refusals=True)), _OURS
-    ),
-    "1,000 x 10/s, 5 MB/s": Case(
-        Fleet(processes=1_000, rate=10, quota=partial(Quota, math.inf, 5 * _MEGABYTE)), _OURS
     ),
 }

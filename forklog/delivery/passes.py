@@ -67,7 +67,7 @@ class Passes:
         self._spooler = spooler
         self._settled = Wakeups()  # rung after each pass
         self._flush_until = b""  # a flush waits for all entries below this key
-        self._retry_at = self._last_take = 0.0
+        self._retry_at = self._last_take = self._gap_until = 0.0
         # Since when a batch grows; what waits as the first thread starts is sent at once.
         self._waiting_since: float | None = 0.0
         self._noticed_at = -1  # the number delivered then
@@ -92,10 +92,11 @@ class Passes:
             has_in_flight=self._sender.has_in_flight(),
             has_waiting=has_waiting,
             aside_seconds=aside,
-            adopt_seconds=None if orders.is_draining else self._adopter_seconds(),
+            adopt_seconds=None if orders.is_draining else self._adopter_seconds(now),
             linger_until=since + self._options.max_latency,
             is_urgent=buffer.is_urgent(self.flush_rank),
             urgent_until=self._last_take + _URGENT_SECONDS,
+            gap_until=self._gap_until,
             is_full=buffer.bytes > self.trigger_bytes,
             is_flushing=self._is_flushing(),
             flush_rank=self.flush_rank,
@@ -153,11 +154,14 @@ class Passes:
 
     def _one_pass(self, timeout: float | None) -> SendResult:
         outcome = SendResult.LATER  # where it raises, too, so that no loop is busy
+        began, requests = monotonic(), self._sender.ledger.requests
         try:
             outcome = self._sender.send_once(timeout)
         finally:
             if outcome is SendResult.LATER:
                 self._put_off(self._sender.delay)
+            if outcome is not SendResult.BUSY:
+                self._keep_gap(began, requests)
         self.overflow.tell()
         if outcome is SendResult.SENT:
             self._short_wait = _FIRST_SHORT_WAIT
@@ -168,8 +172,10 @@ class Passes:
         self._settled.set()
         return outcome
 
-    def _adopter_seconds(self) -> float | None:
-        return self._spooler.seconds() if self._spooler is not None else None
+    def _adopter_seconds(self, now: float) -> float | None:
+        """Return when entries of dead processes are due; the gap holds for them, too."""
+        seconds = self._spooler.seconds() if self._spooler is not None else None
+        return None if seconds is None else max(seconds, self._gap_until - now)
 
     def _adopt(self, *, has_sent: bool) -> None:
         """Send one batch of what dead processes left, beside this process's own entries."""
@@ -178,11 +184,18 @@ class Passes:
             return
         if has_sent:
             spooler.after_pass()
-        if not self.orders.is_draining and spooler.seconds() == 0:
+        began, requests = monotonic(), self._sender.ledger.requests
+        if not self.orders.is_draining and self._adopter_seconds(began) == 0:
             sums = spooler.adopt(self._sender.send_other)
+            self._keep_gap(began, requests)
             if sums:
                 refused = {"refused": sums["refused"]} if sums["refused"] else {}
                 self._sender.ledger.book(Slip(delivered=sums["delivered"], dropped=refused))
+
+    def _keep_gap(self, began: float, requests: int) -> None:
+        """Keep new entries back while a quota refuses, if a request was made since then."""
+        if self._sender.ledger.requests != requests:
+            self._gap_until = began + self._sender.pacing.seconds_to_next()
 
     def _put_off(self, delay: float) -> None:
         """Keep the next attempt back; little, but more each time, where the process leaves."""

@@ -181,6 +181,7 @@ class Pipeline(Starting, Leaving):
             state=self.state.value,
             adopted=self.boot.adopted,
             swallowed=self.swallowed,
+            request_gap=self.sender.pacing.gap(),
             **(self.spooler.numbers() if self.spooler is not None else {}),
         )
         return own.plus(self._before.stats() if self._before is not None else self._sums)

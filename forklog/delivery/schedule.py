@@ -47,6 +47,8 @@ class Look:
     """An entry of ``flush_rank`` waits."""
     urgent_until: float = 0.0
     """An urgent one may wait as long, so that a burst of errors is no request for each."""
+    gap_until: float = 0.0
+    """A quota of the project refuses requests: no batch of new entries before this."""
     is_full: bool = False
     """A batch's worth of bytes waits."""
     is_flushing: bool = False
@@ -91,7 +93,7 @@ def next_step(look: Look) -> Send | Wait | End:
     if look.has_in_flight:
         return SEND
     if look.has_waiting:
-        return SEND if is_draining or look.is_full or look.is_flushing else _linger(look)
+        return SEND if is_draining or look.is_flushing else _linger(look)
     return _idle(look)
 
 
@@ -105,10 +107,12 @@ def _idle(look: Look) -> Send | Wait | End:
 
 
 def _linger(look: Look) -> Send | Wait:
+    if look.gap_until > look.now:
+        return Wait(look.gap_until - look.now)
     until = look.linger_until
     wake_rank = look.flush_rank
     if look.is_urgent:
         until, wake_rank = min(until, look.urgent_until), NEVER
-    if until <= look.now:
+    if look.is_full or until <= look.now:
         return SEND
     return Wait(until - look.now, wake_rank, look.trigger_bytes)

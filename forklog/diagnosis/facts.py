@@ -84,7 +84,7 @@ class Handler:
     transport: str = "http"
     """``http``, or the class of another transport."""
     state: str = "inert"
-    stats: tuple[tuple[str, str | int], ...] = ()
+    stats: tuple[tuple[str, str | int | float], ...] = ()
     """Numbers of `forklog.Stats`; drops as ``dropped.REASON``."""
     is_thread_alive: bool = True
     """Its flush thread lives, or none is wanted."""

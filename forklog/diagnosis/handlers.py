@@ -21,7 +21,7 @@ def describe(handler: CloudLoggingHandler, loggers: list[str]) -> Handler:
     """Describe a handler that is attached to these loggers. Starts nothing, sends nothing."""
     found = handler.describe()
     stats = found.stats
-    numbers: dict[str, str | int] = {}
+    numbers: dict[str, str | int | float] = {}
     for name, value in stats.as_dict().items():
         if isinstance(value, dict):
             numbers.update({f"{name}.{reason}": count for reason, count in value.items()})

@@ -11,7 +11,7 @@ from forklog.snapshot import Stats
 
 DROP_REASONS = ("buffer_full", "closed", "encode", "refused", "shutdown", "too_large")
 """Those that have a series from the first scrape on, so that an alert sees the first drop."""
-GAUGES = frozenset({"pending", "pending_bytes", "spooled_bytes"})
+GAUGES = frozenset({"pending", "pending_bytes", "request_gap", "spooled_bytes"})
 _LABEL_OF = {"dropped": "reason", "diverted": "place"}
 _NO_SERIES = frozenset({"pid", "state", "spool"})
 
@@ -49,7 +49,7 @@ def metrics() -> str:
     several worker processes has as many sets of numbers: see docs/delivery.md. Does not block for
     the network; not for signal handlers.
     """
-    sums: dict[str, dict[tuple[tuple[str, str], ...], int]] = {}
+    sums: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
     for handler, each in _pipelines().items():
         numbers = each.stats()
         own = (("log", handler.describe().options.log_name), ("pid", str(numbers.pid)))
@@ -70,19 +70,19 @@ def _pipelines() -> dict[Any, Any]:
     return found
 
 
-def _series(numbers: Stats) -> Iterator[tuple[str, tuple[tuple[str, str], ...], int]]:
+def _series(numbers: Stats) -> Iterator[tuple[str, tuple[tuple[str, str], ...], float]]:
     for name, value in numbers.as_dict().items():
         if name in _NO_SERIES:
             continue
         if not isinstance(value, Mapping):
-            yield name, (), int(value)
+            yield name, (), value if isinstance(value, float) else int(value)
             continue
         expected = dict.fromkeys(DROP_REASONS, 0) if name == "dropped" else {}
         for key, count in {**expected, **value}.items():
             yield name, ((_LABEL_OF.get(name, "kind"), key),), count
 
 
-def _text(name: str, series: Mapping[tuple[tuple[str, str], ...], int]) -> str:
+def _text(name: str, series: Mapping[tuple[tuple[str, str], ...], float]) -> str:
     kind, full = ("gauge", name) if name in GAUGES else ("counter", f"{name}_total")
     lines = [f"# TYPE forklog_{full} {kind}\n"]
     for labels, value in series.items():

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from forklog.stderr.printable import printable
-from forklog.transports.base import Kind, Verdict
+from forklog.transports.base import Kind, Quota, Verdict
 from forklog.transports.quota import quota_of
 
 # Statuses that pass by themselves: 408, 409 (ABORTED), 429 (quota) and those of the server.
@@ -61,9 +61,10 @@ def judge(answer: Answer, count: int) -> Verdict:
         # Zero seconds is no order to hammer: the backoff decides then.
         delay, is_of_content = answer.retry_after or None, answer.status != _TOO_MANY
         quota = quota_of(error) if answer.status == _TOO_MANY else None
+        text = reason if quota is None else f"{reason}: {_quota_remedy(quota, answer.place)}"
         return Verdict(
             Kind.RETRY,
-            reason,
+            text,
             delay=delay,
             answer=reason,
             is_of_content=is_of_content,
@@ -127,6 +128,12 @@ def _remedy(answer: Answer, status: int) -> str:
     place = answer.place
     text = _REMEDIES.get(status, _OTHER_REMEDY)
     return text.format(project=place.project, account=place.account, endpoint=place.endpoint)
+
+
+def _quota_remedy(quota: Quota, place: Place) -> str:
+    name = f"{quota.name!r} " if quota.name else ""
+    page = f"https://console.cloud.google.com/iam-admin/quotas?project={place.project}"
+    return f"the project's quota {name}is used up; fewer requests are sent, raise it at {page}"
 
 
 def _judge_partial(

@@ -186,7 +186,7 @@ def test_metrics_are_in_the_form_of_prometheus() -> None:
     forklog.flush(10)
     print(json.dumps(forklog.metrics()))
     """)
-    line = re.compile(r'forklog_[a-z_]+\{log="[ab]",pid="\d+"(,\w+="\w+")?\} \d+')
+    line = re.compile(r'forklog_[a-z_]+\{log="[ab]",pid="\d+"(,\w+="\w+")?\} \d+(\.\d+)?')
     kinds = dict(re.findall(r"^# TYPE (\w+) (counter|gauge)$", text, re.MULTILINE))
     for row in text.splitlines():
         assert row.startswith("# TYPE ") or line.fullmatch(row), row

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from forklog.transports.base import Verdict
+if TYPE_CHECKING:
+    from forklog.transports.base import Verdict
 
 FIRST_DELAY = 0.5
 

@@ -10,40 +10,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from forklog.delivery.ledger import NOTHING, Ledger, Slip
+from forklog.delivery.sending.batch import Batch
 
 _FEW = 64  # entries that may all be culprits, with none between them that passes
 PATIENCE = 3  # refusals of the same bytes before they are split, or set aside
-
-
-@dataclass(slots=True, eq=False)
-class Batch:
-    """Entries that travel together, unchanged once taken, until they are settled or split."""
-
-    entries: list[bytes]
-    attempts: int = 0
-    refusals: int = 0
-    strikes: int = 0
-    """Refusals of one entry alone, or by its name, after which others were delivered."""
-    since: int | None = None
-    """`InFlight.passes` when these entries were refused first."""
-    is_part: bool = False
-    """Split off: one more refusal splits it again."""
-    is_probe: bool = False
-    """Taken from the buffer while others were in hand, or a part of that."""
-    is_aside: bool = False
-    """An entry that was set aside, tried alone."""
-
-    def count_attempt(self) -> None:
-        """Count one more request that holds these entries."""
-        self.attempts += 1
-
-    @property
-    def size(self) -> int:
-        """Return the wire bytes."""
-        return sum(map(len, self.entries))
 
 
 class InFlight:
@@ -89,6 +61,16 @@ class InFlight:
         """Remove what was begun and not filled."""
         while self.batches and not self.batches[0].entries:
             self.batches.popleft()
+
+    def to_fill(self) -> Batch | None:
+        """Return the batch that new entries go to: a new one, or one that a quota refused."""
+        self.drop_empty()
+        batches = self.batches
+        if not batches or self.wants_other():
+            return self.begin()
+        batch = batches[0] if len(batches) == 1 else None
+        is_plain = batch is not None and not (batch.is_part or batch.is_aside or batch.refusals)
+        return batch if batch is not None and is_plain and batch.is_open else None
 
     def wants_other(self) -> bool:
         """Tell whether entries that were never refused are to go next; one such batch at a time.

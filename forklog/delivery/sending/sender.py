@@ -14,8 +14,9 @@ from forklog.delivery.ledger import Ledger, Slip, slip_of
 from forklog.delivery.losses import Losses, PassNews
 from forklog.delivery.schedule import SendResult
 from forklog.delivery.sending.aside import Aside
-from forklog.delivery.sending.backoff import delay_after
-from forklog.delivery.sending.in_flight import Batch, InFlight
+from forklog.delivery.sending.batch import Batch
+from forklog.delivery.sending.in_flight import InFlight
+from forklog.delivery.sending.pacing import Pacing
 from forklog.delivery.sending.pending import Pending
 from forklog.delivery.sending.wire import Wire
 from forklog.delivery.sinks.on_drop import OnDrop
@@ -45,7 +46,7 @@ class Sender(Pending):
         self.on_drop = OnDrop(options.on_drop, report)
         self.losses = Losses(report, self.on_drop)
         self._last_resort = last_resort
-        self._random = random
+        self.pacing = Pacing(options, random)
         self.aside = Aside(buffer, options.max_retry_delay, random)
         # So that an overflow finds enough to choose from by severity, whatever the options are.
         self._share_bytes = options.max_buffer_bytes // 4
@@ -98,7 +99,9 @@ class Sender(Pending):
         try:
             if self._sending.setdefault(TURN, token) is not token:
                 return None
-            return self._wire.attempt_other(entries, envelope, self._options.answer_timeout)
+            verdict = self._wire.attempt_other(entries, envelope, self._options.answer_timeout)
+            self.pacing.learn_of(verdict, sum(map(len, entries)))
+            return verdict
         finally:
             if TURN in self._sending and self._sending[TURN] is token:
                 del self._sending[TURN]
@@ -111,21 +114,24 @@ class Sender(Pending):
             in_flight.drop_empty()
             if not in_flight.batches and self.aside.seconds() == 0:
                 self.aside.take(in_flight.begin(is_aside=True).entries)
-            if not self.has_in_flight() or in_flight.wants_other():
-                in_flight.drop_empty()
-                room = max(1, self._share_bytes - in_flight.size())
-                self._buffer.take(
-                    in_flight.begin().entries,
-                    self._options.max_batch_entries,
-                    min(self._options.max_batch_bytes, room),
-                )
+            if batch := in_flight.to_fill():
+                self._fill(batch)
             in_flight.drop_empty()
             return in_flight.first() if in_flight.batches else None
+
+    def _fill(self, batch: Batch) -> None:
+        """Move new entries to a batch, as far as a request holds them, one at least if empty."""
+        number = self._options.max_batch_entries - len(batch.entries)
+        left = self._share_bytes - self._in_flight.size()
+        room = min(self.pacing.max_batch_bytes() - batch.size, left)
+        if number > 0 and (room > 0 or not batch.entries):
+            self._buffer.take(batch.entries, number, max(1, room))
 
     def _settle(self, batch: Batch, verdict: Verdict, told: PassNews) -> SendResult:
         """Book the outcome; entries that are not settled stay in hand."""
         with self.ledger.lock:
             in_flight = self._in_flight
+            self.pacing.learn(batch, verdict)
             if not in_flight.batches or in_flight.batches[0] is not batch:
                 # Given up by another thread while the answer was under way; only a server that
                 # answered shows that the wire is there for a notice of that.
@@ -158,10 +164,7 @@ class Sender(Pending):
         return SendResult.LATER
 
     def _put_off(self, verdict: Verdict, attempts: int) -> None:
-        most = max(attempts, self._in_flight.refusals)
-        is_slow = verdict.kind is Kind.BLOCKED and attempts > 0
-        ceiling = self._options.max_retry_delay
-        self.delay = delay_after(verdict, most, ceiling, self._random, is_slow=is_slow)
+        self.delay = self.pacing.delay(verdict, attempts, self._in_flight.refusals)
 
     def _set_first_aside(self, told: PassNews) -> None:
         """Give entries back to the buffer, where they wait apart and an overflow finds them."""

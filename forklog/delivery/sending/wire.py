@@ -18,7 +18,7 @@ from forklog.transports.base import (
 )
 
 if TYPE_CHECKING:
-    from forklog.delivery.sending.in_flight import Batch
+    from forklog.delivery.sending.batch import Batch
 
 
 class Wire:

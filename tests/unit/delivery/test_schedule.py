@@ -105,6 +105,27 @@ def test_nothing_ends_the_thread_while_entries_wait(look: Look) -> None:
     assert next_step(look) != End(Ended.IDLE)
 
 
+@given(_LOOKS)
+def test_while_a_quota_refuses_new_entries_wait_for_the_gap(look: Look) -> None:
+    """Errors and a full batch wait as well; what comes meanwhile wakes no thread."""
+    calm = replace(look, order=Order.RUN, is_paused=False, retry_at=0.0, is_flushing=False)
+    waiting = replace(calm, has_in_flight=False, has_waiting=True, gap_until=4.0)
+    assert next_step(waiting) == Wait(3.0)
+
+
+@given(_LOOKS)
+def test_a_flush_and_an_end_are_exempt_from_the_gap(look: Look) -> None:
+    """Where a flush, `close` or the exit waits, the worker decides as without a gap."""
+    assume(look.is_flushing or look.order >= Order.DRAIN)
+    assert next_step(replace(look, gap_until=4.0)) == next_step(look)
+
+
+@given(_LOOKS)
+def test_a_gap_that_is_over_changes_nothing(look: Look) -> None:
+    """At its end the worker decides as it did before."""
+    assert next_step(replace(look, gap_until=look.now)) == next_step(look)
+
+
 def test_inline_passes_linger_for_ever() -> None:
     """Without a timer only what is urgent, full or wanted is sent."""
     look = Look(now=5.0, has_waiting=True, linger_until=math.inf, urgent_until=5.0)

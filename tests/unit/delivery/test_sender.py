@@ -106,15 +106,70 @@ def test_a_failed_batch_is_sent_again_byte_for_byte(bench: _Bench) -> None:
     bench.check_accounts()
 
 
+def _sizes(transport: FakeTransport) -> list[int]:
+    """Return how many entries each request had that the server took."""
+    return [len(request.lines) for request in transport.sent if request.outcome == "deliver"]
+
+
+def test_new_entries_join_a_batch_that_a_quota_refused(bench: _Bench) -> None:
+    """So that a process which may send rarely sends much: one request has the old and the new."""
+    _script(bench, Fail(429))
+    bench.log("a", "b")
+    assert bench.sender.send_once() is SendResult.LATER
+    bench.log("c")
+    assert bench.sender.send_once() is SendResult.SENT
+    assert _sizes(bench.transport) == [3]
+    assert bench.texts() == ["a", "b", "c"]
+    bench.check_accounts()
+
+
+@pytest.mark.parametrize("failure", [Fail(503), Disconnect()])
+def test_after_any_other_failure_the_same_bytes_go_again(bench: _Bench, failure: Outcome) -> None:
+    """The server may have stored them; also where a quota had refused them before that."""
+    _script(bench, Fail(429), failure)
+    bench.log("a")
+    assert bench.sender.send_once() is SendResult.LATER
+    assert bench.sender.send_once() is SendResult.LATER
+    bench.log("b")
+    assert bench.sender.send_once() is SendResult.SENT
+    assert bench.texts() == ["a"]
+    bench.check_accounts()
+
+
+def test_a_batch_that_is_filled_keeps_the_limits(forklog_transport: FakeTransport) -> None:
+    """Entries and bytes of one request, and a quarter of the buffer, whatever waits."""
+    bench = _Bench(forklog_transport, max_batch_entries=5)
+    _script(bench, Fail(429))
+    bench.log("a", "b")
+    bench.sender.send_once()
+    bench.log(*"cdefgh")
+    assert bench.run()[-1] is SendResult.IDLE
+    assert _sizes(forklog_transport) == [5, 3]
+    bench.check_accounts()
+
+
+def test_the_gap_grows_with_refusals_by_a_quota_alone(bench: _Bench) -> None:
+    """A 503 leaves it alone, each 429 doubles it, a success shortens it."""
+    gap = bench.sender.pacing.gap
+    _script(bench, Fail(503), Fail(429), Fail(429))
+    bench.log("a")
+    gaps = []
+    for _ in range(4):
+        bench.sender.send_once()
+        gaps.append(gap())
+    assert gaps == [0.0, 0.5, 1.0, pytest.approx(1 / 1.01)]
+    assert bench.sender.pacing.seconds_to_next() == pytest.approx(1.5 / 1.01)
+
+
 def test_the_delay_doubles_and_the_server_may_set_it(bench: _Bench) -> None:
-    """The delay is the backoff's, or what Retry-After says."""
+    """The delay is the backoff's, or Retry-After's, half of it and a share of the gap."""
     _script(bench, Fail(500, times=2), Fail(429, retry_after=7.5))
     bench.log("a")
     delays = []
     for _ in range(3):
         assert bench.sender.send_once() is SendResult.LATER
         delays.append(bench.sender.delay)
-    assert delays == [1.0, 2.0, 7.5]
+    assert delays == [1.0, 2.0, 1.5 * 7.5 + 0.75 * 0.5]
 
 
 def test_halving_finds_the_one_bad_entry() -> None:

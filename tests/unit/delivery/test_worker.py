@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from helpers import wait_until
@@ -22,7 +22,11 @@ from forklog.insert_id import InsertIds
 from forklog.options import Options
 from forklog.process.host import ThisProcess
 from forklog.stderr.reporter import StderrReporter
-from forklog.testing import Fail, FakeTransport, Hang
+from forklog.testing import Deliver, Fail, FakeTransport, Hang
+from forklog.transports.base import Envelope
+
+if TYPE_CHECKING:
+    from forklog.delivery.base import SendOther
 
 INFO, ERROR = 2, 5
 
@@ -32,12 +36,18 @@ def _nothing() -> None:
 
 
 class _Bench:
-    def __init__(self, transport: FakeTransport, **options: Any) -> None:
+    def __init__(
+        self,
+        transport: FakeTransport,
+        spooler: Any = None,
+        chance: float = 0.5,
+        **options: Any,
+    ) -> None:
         self.options = Options(**options)
         self.ids = InsertIds()
         report = StderrReporter(lambda _line: None)
         self.buffer = Buffer(self.options.max_buffer_bytes, self._woken)
-        self.sender = Sender(self.options, self.buffer, transport, report)
+        self.sender = Sender(self.options, self.buffer, transport, report, lambda: chance)
         self.worker = Worker(
             self.options,
             self.buffer,
@@ -46,6 +56,7 @@ class _Bench:
             report,
             partial(drop_notice, shared={}),
             ThisProcess(),
+            spooler,
         )
 
     def _woken(self) -> None:
@@ -84,6 +95,55 @@ def test_inline_waits_out_failures(bench: _Bench, forklog_transport: FakeTranspo
         bench.log(ERROR)
         bench.worker.run_inline()
     assert len(forklog_transport.sent) == 1
+
+
+def test_new_entries_wait_for_the_gap_and_a_flush_does_not(
+    forklog_transport: FakeTransport,
+) -> None:
+    """After a refusal by a quota an urgent record waits, whatever is sent; a flush sends it."""
+    bench = _Bench(forklog_transport, chance=0.0)
+    forklog_transport.then(Fail(429, times=4))
+    mark = bench.log(ERROR)
+    bench.worker.flush_inline(mark, monotonic() + 20)
+    assert len(forklog_transport.sent) == 5
+    assert bench.sender.pacing.gap() > 3
+    mark = bench.log(ERROR)
+    bench.worker.run_inline()
+    assert len(forklog_transport.sent) == 5
+    bench.worker.flush_inline(mark, monotonic() + 20)
+    assert len(forklog_transport.sent) == 6
+
+
+class _Orphans:
+    """Stands for a spool in which a dead process left entries."""
+
+    def __init__(self) -> None:
+        self.adopted = 0
+
+    def seconds(self) -> float:
+        return 0.0
+
+    def after_pass(self) -> None:
+        return
+
+    def adopt(self, send: SendOther) -> dict[str, int]:
+        self.adopted += 1
+        send([b'"a1"}'], Envelope("other", {}, None))
+        return {}
+
+
+def test_what_dead_processes_left_waits_for_the_gap_and_teaches_it() -> None:
+    """Their entries are requests like any other, under the same quota."""
+    transport, orphans = FakeTransport(), _Orphans()
+    bench = _Bench(transport, spooler=orphans)
+    bench.log()
+    transport.then(Deliver(), Fail(429), Deliver())
+    assert bench.worker.pass_inline(5) is SendResult.SENT
+    assert (orphans.adopted, bench.sender.pacing.gap()) == (1, 0.5)
+    bench.log()
+    assert bench.worker.pass_inline(5) is SendResult.SENT
+    assert orphans.adopted == 1
+    transport.close()
 
 
 def test_flush_inline_settles_or_ends(bench: _Bench, forklog_transport: FakeTransport) -> None:

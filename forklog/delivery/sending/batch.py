@@ -1,0 +1,39 @@
+"""One batch: the entries of a request, with what became of them so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """Entries that travel together until they are settled or split. None changes once taken."""
+
+    entries: list[bytes]
+    attempts: int = 0
+    refusals: int = 0
+    strikes: int = 0
+    """Refusals of one entry alone, or by its name, after which others were delivered."""
+    since: int | None = None
+    """`InFlight.passes` when these entries were refused first."""
+    is_part: bool = False
+    """Split off: one more refusal splits it again."""
+    is_probe: bool = False
+    """Taken from the buffer while others were in hand, or a part of that."""
+    is_aside: bool = False
+    """An entry that was set aside, tried alone."""
+    is_open: bool = False
+    """A quota refused it, so nothing of it is stored: new entries may join it."""
+
+    def count_attempt(self) -> None:
+        """Count one more request that holds these entries."""
+        self.attempts += 1
+
+    def open(self, *, is_open: bool) -> None:
+        """Let new entries join, or no more."""
+        self.is_open = is_open
+
+    @property
+    def size(self) -> int:
+        """Return the wire bytes."""
+        return sum(map(len, self.entries))

@@ -1,0 +1,63 @@
+"""How long one sender waits, and how much it takes, by what the server answered so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from forklog.delivery.sending.backoff import delay_after
+from forklog.delivery.sending.gap import Pace
+from forklog.transports.base import Kind, Verdict
+
+if TYPE_CHECKING:
+    from forklog.delivery.sending.batch import Batch
+    from forklog.options import Options
+
+
+class Pacing:
+    """The pace of one sender. For whoever runs passes, one at a time."""
+
+    def __init__(self, options: Options, random: Callable[[], float]) -> None:
+        """Have learned nothing."""
+        self._options = options
+        self._random = random
+        self._pace = Pace()
+
+    def learn(self, batch: Batch, verdict: Verdict) -> None:
+        """Keep requests farther apart after a refusal by a quota, closer once one is taken."""
+        batch.open(is_open=verdict.quota is not None)
+        self.learn_of(verdict, batch.size)
+
+    def learn_of(self, verdict: Verdict, size: int) -> None:
+        """Do so after a request of as many bytes, of this process's entries or others'."""
+        quota = verdict.quota
+        if quota is not None:
+            self._pace = self._pace.refused(size if quota.is_of_bytes else None)
+        elif verdict.kind is Kind.DELIVERED:
+            self._pace = self._pace.taken(self._options.max_batch_bytes)
+
+    def delay(self, verdict: Verdict, attempts: int, refusals: int) -> float:
+        """Return the seconds until the batch that was refused is sent again.
+
+        Args:
+            verdict: of the last attempt.
+            attempts: how often the batch was sent; zero if other batches pass.
+            refusals: how many requests in a row were refused.
+        """
+        if verdict.quota is not None:
+            return self._pace.seconds_to_retry(verdict.delay, self._random)
+        is_slow = verdict.kind is Kind.BLOCKED and attempts > 0
+        ceiling, most = self._options.max_retry_delay, max(attempts, refusals)
+        return delay_after(verdict, most, ceiling, self._random, is_slow=is_slow)
+
+    def seconds_to_next(self) -> float:
+        """Return how long after the last request a batch of new entries may be sent."""
+        return self._pace.seconds_to_next(self._random)
+
+    def max_batch_bytes(self) -> int:
+        """Return how many bytes a request may hold."""
+        return self._pace.batch_bytes or self._options.max_batch_bytes
+
+    def gap(self) -> float:
+        """Return the seconds between two requests, zero while no quota refuses any."""
+        return self._pace.gap
