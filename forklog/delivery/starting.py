@@ -181,11 +181,15 @@ class Starting(Staged):
         self.boot.hold()
 
     def adopt(self) -> None:
-        """Stop holding, adopt, deliver: what a process that uWSGI forked does early."""
+        """Stop holding, adopt, deliver: what a process that uWSGI forked does early.
+
+        Boot records may be another's already, and dead processes may have left entries as well.
+        """
         if self.boot.inheritance() is not None:
             self._perform(Event.ADOPT)
-        elif self.spooler is not None and self.spooler.has_orphans():
-            self._perform(Event.RECORD)
+        is_running = self.state is State.RUNNING
+        if not is_running and self.spooler is not None and self.spooler.has_orphans():
+            self._perform(self._event() or Event.RECORD)
 
     def _adopt(self) -> None:
         if self.boot.adopt():

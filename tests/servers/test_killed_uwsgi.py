@@ -1,0 +1,127 @@
+"""Real uWSGI servers with a spool whose processes are killed: each record is shown once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+from helpers import wait_until
+from killed_site import APPS, PATIENCE, KilledSite
+from packages import need_uwsgi
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from forklog.emulator.process import Emulator
+
+WORKERS = 2
+KILLS = 2
+MODELS = {
+    "prefork": ("", 1),
+    "lazy-apps": ("lazy-apps = true\n", WORKERS),
+    "gevent": ("gevent = 20\ngevent-monkey-patch = true\n", 1),
+}
+MORE = {
+    "hooks": ("py-call-uwsgi-fork-hooks = true\n", 1),
+    "threads": ("threads = 3\n", 1),
+}
+
+
+@pytest.fixture
+def site(emulator: Emulator, tmp_path: Path) -> Iterator[KilledSite]:
+    """Return the application, to be started; its server is killed in the end."""
+    need_uwsgi()
+    running = KilledSite(emulator, tmp_path)
+    yield running
+    if running.server is not None:
+        running.server.kill()
+
+
+def _workers(site: KilledSite) -> dict[int, int]:
+    assert site.server is not None
+    return site.server.workers()
+
+
+@pytest.mark.parametrize(
+    "model", [*MODELS, *(pytest.param(m, marks=pytest.mark.long) for m in MORE)]
+)
+def test_workers_killed_under_load(site: KilledSite, model: str) -> None:
+    """Workers killed in the middle of requests lose nothing: new ones adopt, also without one."""
+    lines, loads = {**MODELS, **MORE}[model]
+    site.start_uwsgi(lines, WORKERS, loads)
+    with site.under_load():
+        for turn in range(KILLS):
+            site.wait_logged(200 * (turn + 1))
+            old = _workers(site)
+            site.kill([old[1 + turn % WORKERS]])
+            wait_until(lambda old=old: _workers(site) != old, PATIENCE, site.output())
+    site.kill(list(_workers(site).values()))
+    site.check()
+
+
+@pytest.mark.parametrize("how", ["kill", "exit"])
+def test_a_worker_that_ends_in_an_idle_server(site: KilledSite, how: str) -> None:
+    """What it logged last is delivered by the worker in its place, which gets no request."""
+    site.environ["KILLED_LATENCY"] = "3600"
+    site.start_uwsgi(workers=1)
+    site.ask("records=3")
+    assert site.ask(f"records=50&end={how}") is None
+    site.check()
+
+
+def test_harakiri(site: KilledSite) -> None:
+    """A worker that uWSGI kills for its long request loses nothing."""
+    site.environ["KILLED_LATENCY"] = "3600"
+    site.start_uwsgi("harakiri = 1\n", workers=1)
+    site.ask("records=3")
+    assert site.ask("records=50&end=hang") is None
+    site.check()
+    assert "HARAKIRI" in site.output()
+
+
+def test_workers_that_are_busy_at_term(site: KilledSite) -> None:
+    """TERM ends busy workers without any hook; the next start of the server delivers."""
+    site.environ["KILLED_LATENCY"] = "3600"
+    server = site.start_uwsgi()
+    with site.under_load("records=20&hold=0.05", clients=4):
+        site.wait_logged(100)
+        os.kill(server.pid, signal.SIGTERM)
+        wait_until(server.has_ended, PATIENCE, site.output())
+    site.killed += WORKERS
+    site.environ["KILLED_LATENCY"] = "0.2"
+    site.start_uwsgi()
+    site.check()
+
+
+def test_a_killed_mule(site: KilledSite) -> None:
+    """The mule in its place delivers what it logged last."""
+    site.start_uwsgi(f"mule = {APPS}/killed_mule.py\n")
+    for end in ("stay", "kill", "stay"):
+        number = len(site.logged())
+        site.ask(f"records=1&mule={end}")
+        site.wait_logged(number + 21)
+    site.check()
+
+
+def test_a_killed_spooler(site: KilledSite) -> None:
+    """The spooler in its place delivers what it logged last."""
+    (site.folder / "jobs").mkdir()
+    site.start_uwsgi(f"spooler = {site.folder}/jobs\nspooler-frequency = 1\n")
+    site.ask("records=1&spool=kill")
+    site.wait_logged(4 + 1 + 20)
+    site.check()
+
+
+def test_a_container_that_starts_again(site: KilledSite) -> None:
+    """All processes are killed at once; those of the next start deliver what was left."""
+    for _ in range(2):
+        number = len(site.logged())
+        site.start_uwsgi()
+        with site.under_load():
+            site.wait_logged(number + 200)
+            site.kill_all()
+    site.start_uwsgi()
+    site.check()
