@@ -1,4 +1,4 @@
-"""The command line: ``forklog doctor``, ``emulator``, ``recover`` and ``demo``."""
+"""The command line: ``forklog doctor``, ``tail``, ``emulator``, ``recover`` and ``demo``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from forklog.__about__ import VERSION
 _UNREAD = 128 + 13  # SIGPIPE, by the convention of shells
 _COMMANDS = {
     "emulator": ("forklog.emulator.command", "run a local Cloud Logging over HTTP"),
+    "tail": ("forklog.tail.command", "follow entries, of an emulator or of Cloud Logging"),
     "doctor": ("forklog.diagnosis.command", "say what would lose records here, and what to do"),
     "recover": ("forklog.recovery.command", "send what killed processes have left in a spool"),
     "demo": ("forklog.demo.command", "show forklog and the stock handler under real uWSGI servers"),

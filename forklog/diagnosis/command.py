@@ -12,9 +12,12 @@ from forklog.diagnosis.examine import examine
 from forklog.diagnosis.routes import NOT_APPLIED
 from forklog.errors import OptionError
 from forklog.options import Options
+from forklog.terminal.screen import screen_on
 
 _UNHEALTHY = 1
 _NOT_RUN = 2
+_LABEL = 9
+_STYLES = {"PROBLEM": "bold red", "note": "yellow", "ok": "green"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,5 +64,18 @@ def run(args: argparse.Namespace) -> int:
         sys.stderr.write(f"forklog doctor: {failure}\n")
         return _NOT_RUN
     report = examine(args.timeout, accept=args.accept, is_command=True, applied=applied, **given)
-    print(json.dumps(report.as_dict(), indent=2) if args.json else report)
+    if args.json:
+        print(json.dumps(report.as_dict(), indent=2))
+    else:
+        _show(str(report))
     return 0 if report.is_healthy else _UNHEALTHY
+
+
+def _show(report: str) -> None:
+    screen = screen_on(sys.stdout)
+    for line in report.splitlines():
+        label, rest = line[:_LABEL], line[_LABEL:]
+        if style := _STYLES.get(label.strip()):
+            screen.line((label, style), (rest, ""))
+        else:
+            screen.line((line, "bold" if line[:1].isalpha() else ""))

@@ -16,6 +16,7 @@ from forklog.recovery.outcome import Outcome
 from forklog.recovery.send import Sending
 from forklog.recovery.spools import recover_spools
 from forklog.spool.folder import AUTO, Folder, UnfitError, path_of
+from forklog.terminal.screen import screen_on
 from forklog.transports.base import WireError
 
 _LEFT, _NOT_RUN = 1, 2
@@ -54,7 +55,12 @@ def run(args: argparse.Namespace) -> int:
     except WireError as failure:
         sys.stderr.write(f"forklog recover: {failure}; nothing was sent\n")
         return _LEFT
-    print(json.dumps(asdict(outcome), indent=2) if args.json else outcome)
+    if args.json:
+        print(json.dumps(asdict(outcome), indent=2))
+    else:
+        screen = screen_on(sys.stdout)
+        for number, line in enumerate(str(outcome).splitlines()):
+            screen.line((line, "yellow" if number else "red" if outcome.has_left else "green"))
     return _LEFT if outcome.has_left else 0
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 from forklog.options import Options
+from forklog.terminal.screen import Progress, screen_on
 from forklog.transports.base import (
     Connection,
     Envelope,
@@ -30,7 +31,7 @@ class Sending:
         self.is_dry_run = is_dry_run
         self._options = options
         self._connection: Connection | None = None
-        self._shows = sys.stderr.isatty()
+        self._progress: Progress | None = None
         self._sent = 0
 
     @property
@@ -73,13 +74,15 @@ class Sending:
             return verdict_of(error, is_first_attempt=is_first)
 
     def _show(self) -> None:
-        if self._shows:
-            sys.stderr.write(f"\r{self._sent} log entries sent")
-            sys.stderr.flush()
+        """Say how many were sent so far, where stderr is a terminal."""
+        if self._progress is None and sys.stderr.isatty():
+            self._progress = screen_on(sys.stderr).progress().__enter__()
+        if self._progress is not None:
+            self._progress.update(f"{self._sent} log entries sent")
 
     def close(self) -> None:
         """Close the connection and end the line of progress."""
         if self._connection is not None:
             self._connection.close()
-        if self._shows and self._sent:
-            sys.stderr.write("\n")
+        if self._progress is not None:
+            self._progress.__exit__(None, None, None)

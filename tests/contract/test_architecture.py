@@ -16,7 +16,7 @@ import forklog
 
 _PACKAGE = Path(forklog.__file__).parent
 _ROOMS = {"encoding", "context", "delivery", "process", "spool", "transports"}
-_TOOLS = {"emulator", "demo", "diagnosis", "recovery", "testing"}
+_TOOLS = {"emulator", "demo", "diagnosis", "recovery", "tail", "terminal", "testing"}
 _FACE = {"__init__", "__main__", "cli", "handler", "contract", "surface", "compat", "structured"}
 
 

@@ -14,7 +14,7 @@ from forklog.testing import FakeTransport
 from forklog.transports.http import HttpTransport
 
 _PACKAGE = Path(forklog.__file__).parent
-_TOOLS = ("emulator", "demo", "diagnosis", "testing")
+_TOOLS = ("emulator", "demo", "diagnosis", "recovery", "tail", "terminal", "testing")
 _FILES = [path for tool in _TOOLS for path in sorted((_PACKAGE / tool).rglob("*.py"))]
 
 # Private names of others: Python's, and billiard's where it has no public one.

@@ -13,7 +13,7 @@ import forklog
 
 _PACKAGE = Path(forklog.__file__).parent
 _PAGE = (_PACKAGE.parent / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
-_TOOLS = {"emulator", "demo", "diagnosis", "testing"}
+_TOOLS = {"emulator", "demo", "diagnosis", "tail", "terminal", "testing"}
 _PRINTED = {"say": 1, "WireError": 0, "NoCredentialsError": 0, "Verdict": 1}
 _PRINTED_TABLES = {"_REMEDIES", "_OTHER_REMEDY"}
 

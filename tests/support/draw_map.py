@@ -28,7 +28,7 @@ _FACE = {
     "structured",
     "surface",
 }
-_TOOLS = {"demo", "diagnosis", "emulator", "testing"}
+_TOOLS = {"demo", "diagnosis", "emulator", "recovery", "tail", "terminal", "testing"}
 _START, _END, _PASSING = "o", "<", "|"
 
 Arrows = dict[str, dict[str, set[str]]]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 DEFAULT_ENDPOINT = "https://logging.googleapis.com"
-_SCOPES = ("https://www.googleapis.com/auth/logging.write",)
+WRITE, READ = (f"https://www.googleapis.com/auth/logging.{verb}" for verb in ("write", "read"))
 _NAME, _OLD_NAME = "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"
 _LOCAL_PROJECT = "local-project"
 # What google.auth imports once it has seen which credentials there are. Imported by the flush
@@ -148,8 +148,12 @@ def _is_plain(endpoint: str) -> bool:
     return urlsplit(endpoint).scheme == "http"
 
 
-def find_access(options: Options) -> Access:
+def find_access(options: Options, scope: str = WRITE) -> Access:
     """Find out where, as whom and into which project to write. May ask the metadata server.
+
+    Args:
+        options: those of the handler, or of a command.
+        scope: what a token is good for; `READ` where entries are read.
 
     Raises:
         NoCredentialsError: there are none, and that will not pass.
@@ -172,25 +176,25 @@ def find_access(options: Options) -> Access:
         host = urlsplit(endpoint).hostname
         text = f"will not send credentials to {host} over plain http; use https"
         raise WireError(text, is_blocked=True)
-    credentials, found = _credentials(options)
+    credentials, found = _credentials(options, scope)
     if not (project or found):
         text = "the project is not known; set the option project or GOOGLE_CLOUD_PROJECT"
         raise WireError(text, is_blocked=True)
     return Access(endpoint, credentials, str(project or found))
 
 
-def _credentials(options: Options) -> tuple[Any, str | None]:
+def _credentials(options: Options, scope: str) -> tuple[Any, str | None]:
     given = options.credentials
     if given is None and is_plain_machine():
         if not is_on_google():
             raise NoCredentialsError(_NONE_FOUND)
-        return MachineAccount(), known_project(options) or read_metadata("project/project-id")
+        return MachineAccount(scope), known_project(options) or read_metadata("project/project-id")
     load_google_auth()
     try:
         if given is None:
-            return google.auth.default(scopes=_SCOPES, request=_request())  # type: ignore[no-untyped-call,no-any-return,unused-ignore]
+            return google.auth.default(scopes=(scope,), request=_request())  # type: ignore[no-untyped-call,no-any-return,unused-ignore]
         if isinstance(given, (str, os.PathLike)):
-            return _load_file(os.fspath(given))
+            return _load_file(os.fspath(given), scope)
     except google.auth.exceptions.DefaultCredentialsError as error:
         if given is None and not os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
             raise NoCredentialsError(_NONE_FOUND) from error
@@ -201,12 +205,12 @@ def _credentials(options: Options) -> tuple[Any, str | None]:
         raise WireError(text) from error
     scoped = given
     if getattr(given, "requires_scopes", False):
-        scoped = given.with_scopes(_SCOPES)
+        scoped = given.with_scopes((scope,))
     return scoped, getattr(given, "project_id", None)
 
 
-def _load_file(path: str) -> tuple[Any, str | None]:
+def _load_file(path: str, scope: str) -> tuple[Any, str | None]:
     with warnings.catch_warnings():
         # Deprecated for files from strangers; this one is named by the application itself.
         warnings.simplefilter("ignore", DeprecationWarning)
-        return google.auth.load_credentials_from_file(path, scopes=_SCOPES, request=_request())  # type: ignore[no-untyped-call,no-any-return,unused-ignore]
+        return google.auth.load_credentials_from_file(path, scopes=(scope,), request=_request())  # type: ignore[no-untyped-call,no-any-return,unused-ignore]

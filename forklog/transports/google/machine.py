@@ -51,8 +51,9 @@ def is_plain_machine() -> bool:
 class MachineAccount:
     """The default service account of this machine. Used by one thread of one process."""
 
-    def __init__(self) -> None:
-        """Know nothing yet; the first request asks."""
+    def __init__(self, scope: str = _SCOPE) -> None:
+        """Know nothing yet; the first request asks for a token of this scope."""
+        self._scope = scope
         self.service_account_email = ""
         self._token = ""
         self._until = -math.inf
@@ -77,7 +78,7 @@ class MachineAccount:
     def _renew(self, tokens: requests.Session) -> None:
         self.service_account_email = _ask(tokens, "email").decode("utf-8", "replace").strip()
         began = monotonic()
-        answer = _ask(tokens, f"token?scopes={_SCOPE}")
+        answer = _ask(tokens, f"token?scopes={self._scope}")
         try:
             fields = json.loads(answer)
             self._token, life = str(fields["access_token"]), float(fields["expires_in"])

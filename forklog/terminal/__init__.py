@@ -1,0 +1,1 @@
+"""What commands show: with colour, tables and progress where rich is installed, plain elsewhere."""
