@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING
 
 from forklog.cli import seconds
 from forklog.demo.modes import HANDLERS, MODES
-from forklog.demo.progress import Progress
 from forklog.demo.server import ServerError
-from forklog.demo.table import one_line, render
-from forklog.demo.trial import Trial
+from forklog.demo.table import explain, one_line, show
+from forklog.demo.trial import PROJECT, Trial
 from forklog.emulator.process import Emulator, EmulatorError
+from forklog.terminal.screen import screen_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from forklog.demo.row import Row
+    from forklog.terminal.screen import Screen
 
 
 _NOT_PERFECT = 1
@@ -50,53 +51,71 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--patience",
         type=seconds,
-        default=10.0,
+        default=5.0,
         metavar="SECONDS",
-        help="a worker that has not answered by then is hung (10)",
+        help="a worker that has not answered by then is hung (5)",
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="leave the emulator with the entries until Ctrl-C"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the trials and print the table.
+    """Run the trials, print their table and a verdict.
 
     Returns:
         0 if all of forklog's rows are perfect, 1 if one is not, 2 if the demo could not run,
-        130 if it was interrupted.
+        130 if it was interrupted; Ctrl-C that ends ``--keep`` changes nothing.
 
     """
     if not Path("/proc/self/stat").exists():
         return _fail("it needs Linux: it reads from /proc which processes run")
     if missing := _missing(args.handlers):
         return _fail(f'{missing} is not installed: run pip install "forklog[demo]"')
+    screen = screen_on(sys.stdout)
+    rows: list[Row] = []
     try:
-        with _interruptible():
-            rows = _run_trials(args)
+        with _interruptible(), Emulator.start() as emulator:
+            explain(screen)
+            rows = _run_trials(args, emulator, screen)
+            show(screen, rows)
+            if args.keep:
+                _keep(emulator, screen)
     except KeyboardInterrupt:
-        return _fail("interrupted; all processes were ended", _INTERRUPTED)
+        if not args.keep or not rows:
+            return _fail("interrupted; all processes were ended", _INTERRUPTED)
     except (EmulatorError, ServerError) as error:
         return _fail(str(error))
-    print(render(rows))
     is_perfect = all(not row.faults() for row in rows if row.handler == "forklog")
     return 0 if is_perfect else _NOT_PERFECT
 
 
-def _run_trials(args: argparse.Namespace) -> list[Row]:
+def _run_trials(args: argparse.Namespace, emulator: Emulator, screen: Screen) -> list[Row]:
     trials = [(MODES[mode], handler) for mode in args.modes for handler in args.handlers]
     rows = []
     with (
         tempfile.TemporaryDirectory(prefix="forklog-demo-") as folder,
-        Emulator.start() as emulator,
-        Progress(sys.stdout, len(trials)) as progress,
+        screen.progress(len(trials)) as progress,
     ):
         for mode, handler in trials:
 
-            def show(words: str, about: str = f"uWSGI {mode.name}, {handler}") -> None:
+            def tell(words: str, about: str = f"uWSGI {mode.name}, {handler}") -> None:
                 progress.update(f"{about}: {words}")
 
-            trial = Trial(mode, handler, emulator, Path(folder), args.patience, show)
+            trial = Trial(mode, handler, emulator, Path(folder), args.patience, tell)
             rows.append(trial.run())
             progress.finish(one_line(rows[-1]))
     return rows
+
+
+def _keep(emulator: Emulator, screen: Screen) -> None:
+    """Wait for Ctrl-C, which ends the emulator."""
+    screen.line()
+    screen.line(("The entries stay at ", ""), (emulator.url, "bold"), (" until Ctrl-C.", ""))
+    screen.line((f"See them in a terminal: forklog tail --emulator {emulator.url}", ""))
+    screen.line((f"They are of the project {PROJECT}.", ""))
+    screen.flush()
+    threading.Event().wait()
 
 
 @contextlib.contextmanager

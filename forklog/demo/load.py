@@ -37,7 +37,7 @@ class Plan:
     at_once: int = 8
     records: int = 10
     hold: float = 0.05
-    patience: float = 10.0
+    patience: float = 5.0
     timeout: float = 5.0
 
 

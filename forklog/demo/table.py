@@ -1,4 +1,4 @@
-"""The table of the demo: rows as lines of text; pure."""
+"""What the demo says: its columns explained, the table of rows, and a verdict."""
 
 from __future__ import annotations
 
@@ -8,22 +8,68 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from forklog.demo.row import Row
+    from forklog.terminal.screen import Screen
+
+COLUMNS = {
+    "uWSGI mode": "how the server makes its four workers (examples/uwsgi/)",
+    "handler": "stock is Google's CloudLoggingHandler",
+    "answered": "requests that were answered, of those sent",
+    "hung": "workers that never answered a request",
+    "logged": "records that the application wrote down as logged",
+    "delivered": "those of them that the local Cloud Logging stored",
+    "lost": "those of them that it never got",
+    "duplicated": "those that it got more than once",
+    "boot": "delivered, of those logged while the application was imported",
+}
+_WORDS = 2  # columns at the left
 
 
-_HEAD = (
-    ("uWSGI mode", "handler"),
-    ("answered", "hung", "logged", "delivered", "lost", "duplicated", "boot"),
-)
+def explain(screen: Screen) -> None:
+    """Say what runs, and what each column counts."""
+    screen.line(("Each handler serves the same application under real uWSGI servers.", ""))
+    width = max(map(len, COLUMNS))
+    for name, meaning in COLUMNS.items():
+        screen.line((f"  {name:<{width}}  ", "bold"), (meaning, ""))
+    screen.line()
 
 
-def render(rows: Sequence[Row]) -> str:
-    """Return the table, and below it a line for each row that is not perfect."""
-    lines = [(*_HEAD[0], *_HEAD[1]), *map(_cells, rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = [_aligned(line, widths) for line in lines]
-    text.insert(1, "  ".join("-" * width for width in widths))
-    text += ["", *(_remark(row) for row in rows if row.faults())]
-    return "\n".join(text).rstrip()
+def show(screen: Screen, rows: Sequence[Row]) -> None:
+    """Show the table, below it a line for each row that is not perfect, and the verdict."""
+    styles = ["red" if row.faults() else "green" for row in rows]
+    screen.table(tuple(COLUMNS), [_cells(row) for row in rows], styles, _WORDS)
+    screen.line()
+    for row in rows:
+        if faults := row.faults():
+            screen.line((f"{row.mode}, {row.handler}: {'; '.join(faults)}", ""))
+    if any(row.faults() for row in rows):
+        screen.line()
+    screen.line((verdict(rows), "bold"))
+
+
+def verdict(rows: Sequence[Row]) -> str:
+    """Return what the rows come to, in one sentence."""
+    return f"{', and '.join(_verdict_on(name, rows) for name in _handlers(rows))}."
+
+
+def _verdict_on(handler: str, rows: Sequence[Row]) -> str:
+    own = [row for row in rows if row.handler == handler]
+    if not any(row.faults() for row in own):
+        return (
+            f"{handler} delivered all {sum(row.tally.logged for row in own):,} records, each once"
+        )
+    found = {
+        "lost {} of {:,} records": sum(row.tally.lost for row in own),
+        "delivered {} records more than once": sum(row.tally.duplicated for row in own),
+        "hung {} workers": sum(row.hung for row in own),
+    }
+    logged = sum(row.tally.logged for row in own)
+    words = [text.format(f"{n:,}", logged) for text, n in found.items() if n]
+    bad = sum(bool(row.faults()) for row in own)
+    return f"{handler} {' and '.join(words) or 'failed'} in {bad} of {len(own)} modes"
+
+
+def _handlers(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(row.handler for row in rows))
 
 
 def one_line(row: Row) -> str:
@@ -45,14 +91,3 @@ def _cells(row: Row) -> tuple[str, ...]:
         *map(str, numbers),
         f"{tally.boot_delivered}/{tally.boot_logged}",
     )
-
-
-def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
-    words = len(_HEAD[0])
-    left = [cell.ljust(width) for cell, width in zip(cells, widths[:words], strict=False)]
-    right = [cell.rjust(width) for cell, width in zip(cells[words:], widths[words:], strict=True)]
-    return "  ".join(left + right)
-
-
-def _remark(row: Row) -> str:
-    return f"{row.mode}, {row.handler}: {'; '.join(row.faults())}"

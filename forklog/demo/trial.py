@@ -1,4 +1,4 @@
-"""Demo, one trial: steps 2 to 5 for one mode and one handler, against a running emulator."""
+"""Demo, one trial: runs one mode with one handler against an emulator, gives a row."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from forklog.emulator.process import Emulator
 
 
-_PROJECT = "forklog-demo"
+PROJECT = "forklog-demo"
 _POLL_SECONDS = 0.05
-_QUIET_SECONDS = 1.0
+_QUIET_SECONDS = 0.5
+_QUIET_SECONDS_AFTER_END = 0.2  # its processes have ended, so nothing is on its way
 _SETTLE_SECONDS = 15.0
+_END_SECONDS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,8 @@ class Trial:
             # A server lives on after a request; what is left is for its end.
             self._settled(log_name, ledger)
             self.show("ending")
-            has_ended = server.end()
-        entries = self._settled(log_name, ledger)
+            has_ended = server.end(timeout=_END_SECONDS)
+        entries = self._settled(log_name, ledger, _QUIET_SECONDS_AFTER_END)
         copies = [
             row["copies"] for row in self.emulator.duplicates() if row["logName"] == _full(log_name)
         ]
@@ -84,11 +86,13 @@ class Trial:
             "EXAMPLE_HANDLER": self.handler,
             "EXAMPLE_LEDGER": str(ledger),
             "EXAMPLE_LOG_NAME": log_name,
-            "GOOGLE_CLOUD_PROJECT": _PROJECT,
+            "GOOGLE_CLOUD_PROJECT": PROJECT,
             "LOGGING_EMULATOR_HOST": self.emulator.host,
         }
 
-    def _settled(self, log_name: str, ledger: Path) -> list[dict[str, Any]]:
+    def _settled(
+        self, log_name: str, ledger: Path, quiet: float = _QUIET_SECONDS
+    ) -> list[dict[str, Any]]:
         """Wait until all records arrived, or until nothing more arrives; return what did."""
         self.show("waiting for deliveries")
         wanted = set(read_ledger(ledger.read_text()))
@@ -97,17 +101,17 @@ class Trial:
         entries: list[dict[str, Any]] = []
         quiet_since = time.monotonic()
         while True:
-            before, entries = len(entries), self.emulator.entries(chosen, _PROJECT)
+            before, entries = len(entries), self.emulator.entries(chosen, PROJECT)
             now = time.monotonic()
             quiet_since = now if len(entries) > before else quiet_since
             has_all = wanted <= {record_id(entry) for entry in entries}
-            if has_all or now >= min(end, quiet_since + _QUIET_SECONDS):
+            if has_all or now >= min(end, quiet_since + quiet):
                 return entries
             time.sleep(_POLL_SECONDS)
 
 
 def _full(log_name: str) -> str:
-    return f"projects/{_PROJECT}/logs/{log_name}"
+    return f"projects/{PROJECT}/logs/{log_name}"
 
 
 def _words(answered: int, requests: int) -> str:

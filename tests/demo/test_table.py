@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from typing import Any
 
 import pytest
 
 from forklog.demo.load import Answers
 from forklog.demo.row import Row
-from forklog.demo.table import one_line, render
+from forklog.demo.table import COLUMNS, explain, one_line, show, verdict
 from forklog.demo.tally import Tally
+from forklog.terminal.screen import Screen
 
 PERFECT = Row(
     mode="prefork",
@@ -54,24 +56,59 @@ def test_each_shortcoming_makes_a_row_imperfect(row: Row, fault: str) -> None:
     assert row.faults() == [fault]
 
 
+def _shown(*rows: Row) -> list[str]:
+    screen = Screen(io.StringIO())
+    show(screen, rows)
+    return screen.stream.getvalue().splitlines()  # type: ignore[attr-defined,no-any-return]
+
+
 def test_the_table_has_a_head_a_rule_and_a_line_for_each_row() -> None:
-    """Columns are aligned, numbers to the right; perfect rows need no remark."""
-    lines = render([PERFECT, dataclasses.replace(PERFECT, mode="no-master")]).splitlines()
+    """Columns are aligned, numbers to the right; perfect rows need no remark, only the verdict."""
+    lines = _shown(PERFECT, dataclasses.replace(PERFECT, mode="no-master"))
     assert " ".join(lines[0].split()) == (
         "uWSGI mode handler answered hung logged delivered lost duplicated boot"
     )
     assert set(lines[1]) == {"-", " "}
     assert " ".join(lines[3].split()) == "no-master forklog 48/48 0 484 484 0 0 4/4"
-    assert len({len(line) for line in lines}) == 1
-    assert len(lines) == 4
+    assert len({len(line) for line in lines[:4]}) == 1
+    assert lines[4:] == ["", "forklog delivered all 968 records, each once."]
 
 
 def test_an_imperfect_row_is_explained_below_the_table() -> None:
     """The remark names mode, handler and every fault."""
     row = dataclasses.replace(changed(delivered=4), handler="stock", hung=2)
-    assert render([row]).splitlines()[-1] == (
-        "prefork, stock: 2 workers hung; 480 of 484 records lost"
-    )
+    assert _shown(row)[-3:] == [
+        "prefork, stock: 2 workers hung; 480 of 484 records lost",
+        "",
+        "stock lost 480 of 484 records and hung 2 workers in 1 of 1 modes.",
+    ]
+
+
+def test_each_column_is_explained() -> None:
+    """Before the first row the user knows what is counted."""
+    screen = Screen(io.StringIO())
+    explain(screen)
+    text = screen.stream.getvalue()  # type: ignore[attr-defined]
+    assert [line.split("  ")[1] for line in text.splitlines()[1:-1]] == list(COLUMNS)
+    assert all(len(line) <= 80 for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (PERFECT, "forklog delivered all 484 records, each once."),
+        (changed(delivered=480), "forklog lost 4 of 484 records in 1 of 1 modes."),
+        (changed(duplicated=3), "forklog delivered 3 records more than once in 1 of 1 modes."),
+        (dataclasses.replace(PERFECT, hung=1), "forklog hung 1 workers in 1 of 1 modes."),
+        (dataclasses.replace(PERFECT, has_ended=False), "forklog failed in 1 of 1 modes."),
+    ],
+)
+def test_the_verdict_is_one_sentence(row: Row, words: str) -> None:
+    """It is what the rows come to, for each handler."""
+    assert verdict([row]) == words
+    stock = dataclasses.replace(PERFECT, handler="stock")
+    both = f"stock delivered all 484 records, each once, and {words}"
+    assert verdict([stock, row]) == both
 
 
 def test_a_row_fits_in_one_line() -> None:
