@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,6 @@ from forklog.demo.processes import group_members, is_running, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import TracebackType
 
 
 _BOUND = " bound to TCP address "
@@ -38,7 +38,7 @@ class ServerError(Exception):
     """The server did not start; the message has the last lines that it printed."""
 
 
-class Server:
+class Server(AbstractContextManager["Server"]):
     """A running uWSGI: leader (the master, or worker 1 without one) and workers, one group.
 
     Args:
@@ -155,16 +155,7 @@ class Server:
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
 
-    def __enter__(self) -> Server:  # noqa: PYI034  typing.Self is not in 3.10
-        """Return the server itself; it is killed at the end of the block."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Kill the server."""
         self.kill()
 

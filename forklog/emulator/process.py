@@ -11,12 +11,12 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
     from typing import IO
 
 _START_SECONDS: Final = 20.0
@@ -32,7 +32,7 @@ class EmulatorError(Exception):
     """The emulator did not start, or refused a control call; the message is its own."""
 
 
-class Emulator:
+class Emulator(AbstractContextManager["Emulator"]):
     """A running emulator.
 
     A handle may be used in forked children: every call opens its own connection, and only the
@@ -158,16 +158,7 @@ class Emulator:
         if process is not None and os.getpid() == self._owner:
             _end(process)
 
-    def __enter__(self) -> Emulator:  # noqa: PYI034  typing.Self is not in 3.10
-        """Return the emulator itself; it is stopped at the end of the block."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop the emulator."""
         self.stop()
 
