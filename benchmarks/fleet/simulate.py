@@ -20,7 +20,6 @@ __all__ = ["Fleet", "Outcome", "simulate"]
 
 _ENTRY_BYTES = 400
 _BUFFER_ENTRIES = 32 * 1024 * 1024 // _ENTRY_BYTES
-_ROUND_TRIP = 0.03
 _FULL_ENTRIES = 1024 * 1024 // _ENTRY_BYTES  # worth a request of its own
 _STEPS = 100  # of the histogram: so many to a factor of e, one percent each
 _MANY = 30.0  # records: above, a normal distribution stands for Poisson's
@@ -39,6 +38,8 @@ class Fleet:
     """From when to when the server answers 503."""
     spread: float = 1.0
     """Seconds over which the processes start; little for a restart of all at once."""
+    round_trip: float = 0.03
+    """Seconds from a request to its answer."""
 
 
 @dataclass
@@ -158,6 +159,8 @@ def simulate(fleet: Fleet, make: Callable[[Callable[[], float]], Rules], seed: i
         now, number, process = events[0]
         due = _request(process, now, fleet, quota, random, outcome)
         heapq.heapreplace(events, (due, number, process))
+    for _, _, process in events:
+        process.log(fleet.seconds, random, outcome)  # what waits at the end was accepted, too
     return outcome
 
 
@@ -172,7 +175,7 @@ def _request(  # noqa: PLR0913, PLR0917 - all of the simulation's state
         process.last_take = now
     outcome.requests += 1
     is_down = fleet.outage is not None and fleet.outage[0] <= now < fleet.outage[1]
-    answered = now + _ROUND_TRIP
+    answered = now + fleet.round_trip
     if not is_down and quota.takes(held * _ENTRY_BYTES, now):
         _deliver(process, answered, fleet, outcome)
         rules.taken()
