@@ -14,6 +14,7 @@ from forklog.diagnosis.facts import Delivery, Ends, Frameworks, Process, Role, R
 from forklog.diagnosis.finding import Finding, Severity, note, problem
 from forklog.diagnosis.frameworks import judge_frameworks, look_at_frameworks
 from forklog.diagnosis.handlers import transport_name
+from forklog.diagnosis.kills import judge_kills
 from forklog.diagnosis.of_delivery import judge_delivery
 from forklog.diagnosis.of_process import judge_process
 from forklog.diagnosis.of_routes import judge_routes
@@ -108,6 +109,7 @@ def judge(
     found = [finding for delivery in deliveries for finding in judge_delivery(process, delivery)]
     found += [*judge_routes(process, routes), *judge_process(process, ends)]
     found += judge_frameworks(process, routes.frameworks)
+    found += judge_kills(process, routes)
     return tuple(sorted((_accepted(f, accept) for f in dict.fromkeys(found)), key=_rank))
 
 

@@ -44,6 +44,8 @@ class Process:
     """``uwsgi.atexit`` is ours or calls ours, wherever it is needed."""
     dies_of_term: bool = False
     """SIGTERM has its default action, which ends Python without any exit hook."""
+    time_limit: str = ""
+    """What the server is set to kill processes for, beside uWSGI's harakiri; empty if nothing."""
     platform: str = ""
     """Where it runs in production, by the environment (``Kubernetes``, ...); empty elsewhere."""
     platform_sign: str = ""
@@ -170,6 +172,8 @@ class Delivery:
     """HTTP status of the answer; 0 if there was none."""
     reason: str = ""
     """The verdict's words."""
+    answer: str = ""
+    """Those of them that the server answered, without a remedy."""
     detail: str = ""
     """The server's own message, or the system's text about the connection."""
     seconds: float = 0.0

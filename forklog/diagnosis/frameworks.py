@@ -20,6 +20,7 @@ _FRAMEWORKS = {
     "django": '"forklog.middleware.DjangoMiddleware" first in MIDDLEWARE',
     "fastapi": "app.add_middleware(forklog.middleware.ASGIMiddleware)",
     "starlette": "app.add_middleware(forklog.middleware.ASGIMiddleware)",
+    "aiohttp.web": "web.Application(middlewares=[forklog.middleware.aiohttp_middleware])",
     "flask": "app.wsgi_app = forklog.middleware.WSGIMiddleware(app.wsgi_app)",
 }
 _OF_GOOGLE = "google.cloud.logging_v2.handlers.middleware.request"

@@ -68,10 +68,10 @@ def _refused(delivery: Delivery) -> Finding:
 
 
 def _blocked(delivery: Delivery) -> Finding:
-    reason, _, remedy = delivery.reason.partition(": ")
-    if not delivery.status:
-        reason, _, remedy = delivery.reason.partition("; ")
-    words = f"{reason}: {delivery.detail}" if delivery.detail else reason
+    reason, _, remedy = delivery.reason.partition(": " if delivery.status else "; ")
+    if delivery.answer:  # it may have a colon of the server's
+        reason, remedy = delivery.answer, delivery.reason.removeprefix(f"{delivery.answer}: ")
+    words = _words_of(reason, delivery)
     account = f" (account {delivery.account})" if delivery.account else ""
     return problem(
         "dry-run-refused" if delivery.status else "no-access",
@@ -153,7 +153,13 @@ def _who(delivery: Delivery) -> str:
 
 
 def _words(delivery: Delivery) -> str:
-    return ": ".join(filter(None, (delivery.reason, delivery.detail)))
+    return _words_of(delivery.reason, delivery)
+
+
+def _words_of(reason: str, delivery: Delivery) -> str:
+    """Return a reason and the server's own words, once."""
+    detail = "" if delivery.detail in reason else delivery.detail
+    return ": ".join(filter(None, (reason, detail)))
 
 
 _JUDGES = {

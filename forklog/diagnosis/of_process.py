@@ -62,14 +62,6 @@ def _judge_uwsgi_options(process: Process) -> Iterator[Finding]:
         )
     if "skip-atexit-teardown" in options:
         yield _teardown(process)
-    if "harakiri" in options:
-        yield problem(
-            "harakiri",
-            "harakiri is set: a worker that it kills runs no exit hook, and loses what it logged "
-            "within the last max_latency",
-            "keep max_latency short, log at flush_level what must not be lost, or accept it "
-            "(--accept harakiri)",
-        )
     if "async" in options and "gevent" not in options:
         yield problem(
             "async",
@@ -113,12 +105,6 @@ def _judge_ends(process: Process, ends: Ends) -> Iterator[Finding]:
         yield ok("exit", f"{firing[0].name} runs at the end; the first record hooks forklog in")
     elif process.role.is_loader and ends.without == ("every end",):
         yield ok("exit", "no hook runs at the end of the master; its workers deliver its records")
-    elif process.role.name == "spooler":
-        yield note(
-            "spooler",
-            "uWSGI ends spoolers by SIGKILL: what a job logged within the last max_latency is lost",
-            "a smaller max_latency, or a last record of flush_level in each job",
-        )
     if _is_hook_taken(process, was_hooked=was_hooked) and hooked:
         yield problem(
             "atexit-overwritten",

@@ -12,6 +12,7 @@ from types import CellType
 from typing import Any
 
 from forklog.diagnosis.facts import Process
+from forklog.diagnosis.kills import time_limit_of
 from forklog.diagnosis.role import is_on, role_here, uwsgi_module
 from forklog.process.base import PidMark, new_mark
 from forklog.process.servers import uwsgi
@@ -62,6 +63,7 @@ def look_at_process(
         has_own_fork_hook=not is_uwsgi or _has_own_fork_hook(),
         has_own_atexit=not is_uwsgi or _is_ours(getattr(uwsgi_module(), "atexit", None)),
         dies_of_term=_dies_of_term(),
+        time_limit=time_limit_of(role),
         platform=_PLATFORMS.get(sign, ""),
         platform_sign=sign,
         is_command=is_command,

@@ -10,8 +10,9 @@ from forklog.diagnosis.finding import Finding, Severity
 from forklog.diagnosis.handlers import plain_options
 from forklog.options import Options
 
-_WIDTH = 100
+_WIDTH = 80
 _NAME = 14
+_CUT = " ... (--json)"
 Row = tuple[str, str]
 
 
@@ -24,23 +25,48 @@ def render(  # noqa: PLR0913 - the parts of a report
     deliveries: Sequence[Delivery],
     version: str,
 ) -> str:
-    """Return the whole report, without a newline at its end."""
+    """Return the whole report, without a newline at its end.
+
+    Where nothing is wrong it fits on a terminal of 24 lines: each fact has one line, and those that
+    explain a problem are left out.
+    """
     lines = [f"forklog {version} doctor, process {process.pid}: {_sum(findings)}", ""]
     for finding in findings:
         lines += _finding(finding)
+    is_short = all(finding.severity is not Severity.PROBLEM for finding in findings)
     sections: list[tuple[str, Iterable[Row]]] = [
-        ("process", _process(process)),
-        ("at its end", () if process.is_command else _ends(ends)),
-        *((f"handler {h.name}", _handler(h)) for h in routes.handlers),
-        *((f"to log {d.log_name}", _delivery(d)) for d in deliveries),
+        ("process", _process(process, is_short=is_short)),
+        ("at its end", () if process.is_command else _ends(ends, is_short=is_short)),
+        *((f"handler {h.name}", _handler(h, is_short=is_short)) for h in routes.handlers),
+        *((f"to log {d.log_name}", _delivery(d, is_short=is_short)) for d in deliveries),
     ]
     if routes.neighbours:
         beside = [(_short(n), f"{n.kind}, on {', '.join(n.loggers)}") for n in routes.neighbours]
         sections.append(("handlers beside", beside))
+    lines += _compact(sections) if is_short else _whole(sections)
+    return "".join(f"{line}\n" for line in lines)[:-1].encode("ascii", "replace").decode()
+
+
+def _whole(sections: Iterable[tuple[str, Iterable[Row]]]) -> Iterator[str]:
     for title, rows in sections:
         if shown := [line for row in rows for line in _row(*row)]:
-            lines += ["", title, *shown]
-    return "".join(f"{line}\n" for line in lines)[:-1].encode("ascii", "replace").decode()
+            yield from ("", title, *shown)
+
+
+def _compact(sections: Iterable[tuple[str, Iterable[Row]]]) -> Iterator[str]:
+    """Yield a line for each fact; the first of a section stands beside its title."""
+    yield ""
+    for title, rows in sections:
+        head = title
+        for name, value in rows:
+            if value:
+                start = f"{head or '  ' + name:<{_NAME + 2}} "
+                yield start + _cut(value, _WIDTH - len(start))
+                head = ""
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: max(0, width - len(_CUT))] + _CUT
 
 
 def _short(neighbour: Neighbour) -> str:
@@ -81,44 +107,50 @@ def _wrap(text: str, first: str) -> list[str]:
     )
 
 
-def _process(process: Process) -> Iterator[Row]:
+def _process(process: Process, *, is_short: bool) -> Iterator[Row]:
     role = process.role
     if process.is_command:
         yield "role", "that of this command; forklog.doctor() in a server examines its process"
     else:
         yield "role", f"{role.server}, {role.name}" + (f" ({role.model})" if role.model else "")
-        yield "known by", role.known_by
+        yield "known by", "" if is_short else role.known_by
     yield "python", process.python
-    yield "threads", "run here" if process.has_threads else "do not run here"
     yield "other threads", ", ".join(process.other_threads)
+    if not is_short:
+        yield from _forks(process)
+    yield "uwsgi options", ", ".join(process.uwsgi_options)
+    yield "platform", f"{process.platform}, by {process.platform_sign}" if process.platform else ""
+
+
+def _forks(process: Process) -> Iterator[Row]:
+    yield "threads", "run here" if process.has_threads else "do not run here"
     yield "at-fork hooks", "run" if process.has_fork_hooks else "do not run when uWSGI forks"
     yield (
         "notices forks",
         "by a page that the kernel wipes (MADV_WIPEONFORK)" if process.has_wipe else "by the PID",
     )
-    yield "uwsgi options", ", ".join(process.uwsgi_options)
-    yield "platform", f"{process.platform}, by {process.platform_sign}" if process.platform else ""
 
 
-def _ends(ends: Ends) -> Iterator[Row]:
-    for hook in ends.hooks:
+def _ends(ends: Ends, *, is_short: bool) -> Iterator[Row]:
+    for hook in () if is_short else ends.hooks:
         state = "runs" if hook.fires else "does not run"
         hooked = "forklog is hooked in" if hook.is_hooked else "forklog is not hooked in"
         yield "hook", f"{hook.name} {state}; {hooked}"
-    yield "without hooks", "; ".join(ends.without)
+    start = "no hook runs at " if is_short and ends.without else ""
+    yield "without hooks", start + "; ".join(ends.without)
 
 
-def _handler(handler: Handler) -> Iterator[Row]:
-    yield "loggers", ", ".join(handler.loggers) or "none"
-    yield "level", handler.level
+def _handler(handler: Handler, *, is_short: bool) -> Iterator[Row]:
+    yield "loggers", ("on " if is_short else "") + (", ".join(handler.loggers) or "none")
+    yield "level", "" if is_short and handler.level == "NOTSET" else handler.level
     yield "transport", "" if handler.transport == "http" else handler.transport
-    yield "state", handler.state
+    yield "state", "" if is_short else handler.state
     yield (
         "numbers",
         " ".join(
             f"{key}={value}"
             for key, value in handler.stats
-            if key not in ("pid", "state") and value
+            if key not in ("pid", "state") and value and value != "off"
         ),
     )
     defaults = plain_options(Options())
@@ -128,7 +160,7 @@ def _handler(handler: Handler) -> Iterator[Row]:
     yield "options", f"{' '.join(given)} (the others are the defaults)".strip()
 
 
-def _delivery(delivery: Delivery) -> Iterator[Row]:
+def _delivery(delivery: Delivery, *, is_short: bool) -> Iterator[Row]:
     yield "endpoint", _from(delivery.endpoint, delivery.endpoint_from)
     yield "proxy", delivery.proxy
     yield "credentials", _from(delivery.credentials, delivery.credentials_from)
@@ -136,7 +168,8 @@ def _delivery(delivery: Delivery) -> Iterator[Row]:
     yield "project", _from(delivery.project, delivery.project_from)
     yield "resource", delivery.resource
     status = f", status {delivery.status}" if delivery.status else ""
-    yield "dry run", f"{delivery.outcome}{status}, {delivery.seconds:.3f} s"
+    if not is_short:
+        yield "dry run", f"{delivery.outcome}{status}, {delivery.seconds:.3f} s"
 
 
 def _from(value: str, source: str) -> str:

@@ -95,7 +95,7 @@ def _outcome_of(verdict: Verdict) -> dict[str, str]:
         outcome = "refused"
     elif verdict.kind is Kind.DELIVERED and verdict.again:
         outcome = "retry"
-    return {"outcome": outcome, "reason": verdict.reason}
+    return {"outcome": outcome, "reason": verdict.reason, "answer": verdict.answer}
 
 
 def _tell_access(options: Options, access: Access, say: Say) -> None:

@@ -23,6 +23,7 @@ app.conf.update(
         "control_folder": str(FOLDER / "control"),
     },
     broker_connection_retry_on_startup=True,
+    task_time_limit=100,
 )
 
 

@@ -6,6 +6,7 @@ The level is DEBUG, so that what the examination itself does is logged as well, 
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import logging.config
@@ -26,11 +27,19 @@ logging.config.dictConfig(
     {
         "version": 1,
         "disable_existing_loggers": False,
-        "handlers": {"cloud": {"class": "forklog.CloudLoggingHandler", "max_latency": 60}},
+        "handlers": {
+            "cloud": {
+                "class": "forklog.CloudLoggingHandler",
+                "max_latency": 60,
+                "spool": os.environ.get("DOCTORED_SPOOL"),
+            }
+        },
         "root": {"level": "DEBUG", "handlers": ["cloud"]},
     }
 )
 logging.getLogger().error("boot %d", os.getpid())
+for name in os.environ.get("DOCTORED_IMPORTS", "").split():
+    importlib.import_module(name)
 if os.environ.get("DOCTORED_OVERWRITES"):
     import uwsgidecorators  # noqa: F401 - it takes uwsgi.post_fork_hook
 boot_threads: set[str] = set()
@@ -78,9 +87,11 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
         logging.getLogger().info("at the end of %d", os.getpid())
     else:
         logging.getLogger().error("asked %d", os.getpid())
+    now = forklog.doctor(timeout=10) if query != "end" else None
     body = {
         "pid": os.getpid(),
-        "now": forklog.doctor(timeout=10).as_dict() if query != "end" else None,
+        "now": now and now.as_dict(),
+        "text": str(now),
         "boot": BOOT,
         "boot_threads": sorted(boot_threads),
         "child": child() if query == "child" else None,

@@ -53,6 +53,11 @@ def uwsgi(*options: str, **changes: Any) -> Process:
     return process(role=role, uwsgi_options=options, **changes)
 
 
+def celery(**changes: Any) -> Process:
+    """Return a child of celery's pool."""
+    return process(role=Role(server="celery", name="child ForkPoolWorker-1"), **changes)
+
+
 def loader(**changes: Any) -> Process:
     """Return a uWSGI master before its workers."""
     return uwsgi(role=Role(server="uwsgi", model="prefork", is_loader=True), **changes)
@@ -118,6 +123,10 @@ PROBLEMS = {
     "skip-atexit": {"subject": uwsgi("skip-atexit")},
     "skip-atexit-teardown": {"subject": uwsgi("skip-atexit-teardown", has_own_atexit=False)},
     "harakiri": {"subject": uwsgi("harakiri")},
+    "time-limit": {"subject": celery(time_limit="celery's task_time_limit (9 s)")},
+    "spool-off": {
+        "reached": handler({"spool": "/spool"}, stats=(("spool", "off: no space"),)),
+    },
     "async": {"subject": uwsgi("async")},
     "atexit-overwritten": {"subject": uwsgi(has_own_atexit=False)},
     "exit-hook-overwritten": {"subject": uwsgi("gevent", has_own_atexit=False)},
@@ -166,6 +175,7 @@ NOTES = {
     "sigterm": {"subject": process(dies_of_term=True)},
     "skip-atexit-teardown": {"subject": uwsgi("skip-atexit-teardown")},
     "spooler": {"subject": uwsgi(role=Role(server="uwsgi", name="spooler", model="prefork"))},
+    "no-spool": {"subject": uwsgi()},
     "no-config": {"subject": process(is_command=True), "reached": Routes()},
     "closed": {"reached": handler(state="closed")},
     "handler-level": {"reached": handler(level="ERROR")},
@@ -198,6 +208,35 @@ def test_what_is_worth_knowing_is_a_note(code: str) -> None:
     """It does not make the process unhealthy."""
     assert code in codes(Severity.NOTE, **NOTES[code])  # type: ignore[arg-type]
     assert codes(Severity.PROBLEM, **NOTES[code]) == []  # type: ignore[arg-type]
+
+
+KILLED = {
+    "harakiri": uwsgi("harakiri"),
+    "time limit": celery(time_limit="celery's task_time_limit (9 s)"),
+    "uwsgi": uwsgi(),
+    "gunicorn": process(role=Role(server="gunicorn", name="worker (SyncWorker)")),
+    "celery": celery(),
+    "rq": process(role=Role(server="rq", name="work horse")),
+    "spooler": uwsgi(role=Role(server="uwsgi", name="spooler", model="prefork")),
+}
+
+
+@pytest.mark.parametrize("name", KILLED)
+def test_where_workers_are_killed_a_spool_is_missed(name: str) -> None:
+    """Without one there is a finding whose remedy is the spool; with it there is none."""
+    subject = KILLED[name]
+    without = judge(subject, ends(subject), ROUTES, (DELIVERY,))
+    assert [f.code for f in without if "spool=" in f.remedy]
+    spooled = handler({"spool": "/spool"}, stats=(("spool", "/spool"),))
+    found = judge(subject, ends(subject), spooled, (DELIVERY,))
+    assert {f.severity for f in found} == {Severity.OK}
+    assert "/spool" in next(f.text for f in found if f.code == "spool")
+
+
+@pytest.mark.parametrize("subject", [PROCESS, loader()], ids=["plain", "uwsgi's loader"])
+def test_where_no_server_kills_no_spool_is_missed(subject: Process) -> None:
+    """A script, and the master that only loads the application, need none."""
+    assert "no-spool" not in codes(Severity.NOTE, subject)
 
 
 BOTH = ["threading._register_atexit", "atexit"]
@@ -316,12 +355,63 @@ def test_the_report_cannot_be_changed() -> None:
     assert report.as_dict()["is_healthy"] is False
     lines = str(report).splitlines()
     assert str(report).isascii()
-    assert max(map(len, lines)) <= 100
+    assert max(map(len, lines)) <= 80
     assert lines[0] == "forklog 1 doctor, process 7: 1 problem"
     assert lines[2].startswith("PROBLEM  harakiri is set")
+
+
+def _report(subject: Process, reached: Routes, way: Delivery) -> Report:
+    return Report(
+        findings=judge(subject, ends(subject), reached, (way,)),
+        process=subject,
+        ends=ends(subject),
+        routes=reached,
+        deliveries=(way,),
+        version="0.1.0",
+    )
+
+
+LONG = "europe-west1-production-cluster-with-a-long-name"
+FULL = {
+    "credentials": "service account key",
+    "credentials_from": "GOOGLE_APPLICATION_CREDENTIALS",
+    "account": f"logger@{LONG}.iam.gserviceaccount.com",
+    "project": LONG,
+    "project_from": "GOOGLE_CLOUD_PROJECT",
+    "resource": f"k8s_container ({', '.join(f'label_{n}={LONG}' for n in range(6))})",
+    "proxy": "proxy.example:3128",
+}
+
+
+@pytest.mark.parametrize("name", ["plain", *KILLED])
+def test_a_report_without_a_problem_fits_on_a_terminal(name: str) -> None:
+    """It has 24 lines of 80 columns at most, whatever server, machine and options there are."""
+    subject = dataclasses.replace(
+        KILLED.get(name, PROCESS), **KUBERNETES, other_threads=("a-thread-of-the-application",) * 9
+    )
+    numbers = (("accepted", 10**7), ("delivered", 10**7), ("requests", 10**5), ("spool", "/spool"))
+    options = {"spool": "/spool", "labels": {"l": LONG}, "log_name": "x", "max_latency": 1.0}
+    report = _report(subject, handler(options, stats=numbers), delivery(**FULL))
+    lines = str(report).splitlines()
+    assert lines[0].endswith("all is well")
+    assert len(lines) <= 24, str(report)
+    assert max(map(len, lines)) <= 80
+    for word in ("k8s_container", "logger@", "accepted=10000000", "log_name='x'", "Kubernetes"):
+        assert word in str(report)
+
+
+def test_a_report_with_a_problem_has_all_facts() -> None:
+    """What a report without a problem cuts or leaves out is there, in lines of 80 columns."""
+    subject = uwsgi("skip-atexit", **KUBERNETES)
+    text = str(_report(subject, ROUTES, delivery(**FULL)))
+    for word in ("at-fork hooks", "notices forks", "does not run", "dry run", f"label_5={LONG}"):
+        assert word in text
+    words = [word for line in text.splitlines() if len(line) > 80 for word in line.split()]
+    assert all(len(word) > 60 for word in words[1:]), text
 
 
 def test_the_page_lists_every_problem() -> None:
     """docs/doctor.md has a row for each problem that is tested here."""
     page = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text()
     assert {code for code in PROBLEMS if f"`{code}`" not in page} == {"dropped-buffer-full"}
+    assert {code for code in ("no-spool", "no-middleware") if f"`{code}`" not in page} == set()

@@ -131,6 +131,11 @@ def problems(report: Answer) -> list[str]:
     return [f["code"] for f in report["findings"] if f["severity"] == "problem"]
 
 
+def notes(report: Answer) -> list[str]:
+    """Return the codes of what is worth knowing."""
+    return [f["code"] for f in report["findings"] if f["severity"] == "note"]
+
+
 def firing(report: Answer) -> list[str]:
     """Return the hooks that are shown as running at the end, and as ours."""
     return [h["name"] for h in report["ends"]["hooks"] if h["fires"] and h["is_hooked"]]
@@ -186,9 +191,17 @@ def test_uwsgi_that_loses_records(site: Doctored) -> None:
 
 
 def test_uwsgi_lazy_apps(site: Doctored) -> None:
-    """A worker that has loaded the application itself says so, at import and later."""
-    site.start_uwsgi("lazy-apps = true\n")
+    """A worker that has loaded the application itself says so, at import and later.
+
+    With a spool nothing is wrong, though harakiri kills, and the report fits on a terminal.
+    """
+    spool = site.folder / "spool"
+    site.start_uwsgi("lazy-apps = true\nharakiri = 60\n", DOCTORED_SPOOL=str(spool))
     answer = site.ask()
+    assert notes(answer["now"]) == ["emulator"]
+    lines = answer["text"].splitlines()
+    assert (len(lines) <= 24, max(map(len, lines)) <= 80) == (True, True), answer["text"]
+    assert f"waits in the spool {spool}" in " ".join(answer["text"].split())
     for report in (answer["boot"], answer["now"]):
         assert role_of(report) == ("uwsgi", "worker 1", "lazy-apps")
         assert (problems(report), outcomes(report)) == ([], ["accepted"])
@@ -199,6 +212,7 @@ def test_uwsgi_lazy_apps(site: Doctored) -> None:
 def test_gunicorn(site: Doctored, kind: str) -> None:
     """The arbiter that preloads, its worker, and a child of that know what they are."""
     preload = ("--preload",) if kind == "sync" else ()
+    site.environ |= {"DOCTORED_IMPORTS": "flask"} if preload else {}
     call = ("gunicorn", "--bind", "127.0.0.1:0", "-k", kind, *preload, "doctored:application")
     server = site.start(*call)
     listens = re.compile(r"Listening at: (http://\S+)")
@@ -214,6 +228,8 @@ def test_gunicorn(site: Doctored, kind: str) -> None:
         worker = ("gunicorn", "worker (GeventWorker)", "no preload")
         assert role_of(answer["boot"]) == role_of(answer["now"]) == worker
     assert role_of(answer["child"])[0] == "multiprocessing"
+    assert ("no-middleware" in notes(answer["now"])) == bool(preload)
+    assert "no-spool" in notes(answer["now"])
     for report in (answer["boot"], answer["now"], answer["child"]):
         assert (problems(report), outcomes(report)) == ([], ["accepted"]), site.log()
     site.ask("end")
@@ -266,6 +282,7 @@ def test_celery(site: Doctored, way: str) -> None:
     """The main process, and a child whose only hook is celery's own signal.
 
     Where logging is configured as elsewhere celery replaces the root's handlers: a problem.
+    A hard time limit without a spool is one as well.
     """
     (site.folder / "broker" / "control").mkdir(parents=True)
     folder = site.folder / "broker"
@@ -282,5 +299,5 @@ def test_celery(site: Doctored, way: str) -> None:
     assert firing(child) == (["celery's worker_process_shutdown"] if is_whole else [])
     for report in (main, child):
         found = [code for code in problems(report) if code not in ("no-handler", "unattached")]
-        assert found == ([] if is_whole else ["celery-root"])
+        assert found == (["time-limit"] if is_whole else ["celery-root", "time-limit"])
         assert outcomes(report) == ["accepted"]

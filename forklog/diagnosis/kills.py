@@ -1,0 +1,72 @@
+"""Kills that no hook of a process sees, and the spool that outlives them: looks and judges."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from forklog.diagnosis.facts import Handler, Process, Role, Routes
+from forklog.diagnosis.finding import Finding, note, ok, problem
+
+_LOSES = "it loses what it logged within the last max_latency"
+_REMEDY = 'set the option spool="auto"'
+_KILLS = {
+    "uwsgi": "uWSGI kills a worker that is busy at TERM, or outlives its reload mercy",
+    "gunicorn": "gunicorn kills a worker that does not end in time",
+    "celery": "celery kills a child at its hard time limit",
+    "rq": "RQ kills a work horse that outlives its time",
+}
+"""By server: whom it kills. The measured table of docs/process-models.md."""
+
+
+def time_limit_of(role: Role) -> str:
+    """Return what the server is set to kill processes for, beside uWSGI's harakiri. No I/O."""
+    celery = sys.modules.get("celery")
+    if role.server != "celery" or celery is None:
+        return ""
+    limit = celery.current_app.conf.task_time_limit
+    return f"celery's task_time_limit ({limit} s)" if limit else ""
+
+
+def judge_kills(process: Process, routes: Routes) -> Iterator[Finding]:
+    """Yield the findings about kills and the spool. Pure."""
+    handlers = [h for h in routes.handlers if h.loggers]
+    yield from _judge_off(handlers)
+    without = [handler for handler in handlers if not handler.option("spool")]
+    if handlers and not without:
+        places = " and ".join(dict.fromkeys(str(h.option("spool")) for h in handlers))
+        yield ok("spool", f"what a killed process has logged waits in the spool {places}")
+        return
+    if "harakiri" in process.uwsgi_options:
+        yield problem(
+            "harakiri",
+            "harakiri is set: a worker that it kills runs no exit hook, and loses what it logged "
+            "within the last max_latency",
+            f"{_REMEDY}, or accept it (--accept harakiri)",
+        )
+    elif process.time_limit:
+        yield problem(
+            "time-limit",
+            f"{process.time_limit} is set: a child that it kills runs no exit hook, and loses "
+            "what it logged within the last max_latency",
+            f"{_REMEDY}, or accept it (--accept time-limit)",
+        )
+    elif process.role.name == "spooler":
+        yield note(
+            "spooler",
+            "uWSGI ends spoolers by SIGKILL: what a job logged within the last max_latency is lost",
+            f"{_REMEDY}, or log a last record of flush_level in each job",
+        )
+    elif handlers and process.role.server in _KILLS and not process.role.is_loader:
+        yield note("no-spool", f"{_KILLS[process.role.server]}: {_LOSES}", _REMEDY)
+
+
+def _judge_off(handlers: list[Handler]) -> Iterator[Finding]:
+    for handler in handlers:
+        state, _, why = str(dict(handler.stats).get("spool", "")).partition(": ")
+        if handler.option("spool") and state == "off" and why:
+            yield problem(
+                "spool-off",
+                f"the spool of handler {handler.name} is off: {why}",
+                "see docs/spool.md for where it can be",
+            )
