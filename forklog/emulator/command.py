@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from forklog.emulator.api.store import StoreError
+from forklog.emulator.api.claim import StoreError
 from forklog.emulator.help import point_at
 
 if TYPE_CHECKING:

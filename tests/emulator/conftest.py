@@ -45,7 +45,7 @@ def call(emulator: Emulator) -> Callable[..., tuple[int, dict[str, Any]]]:
         path: str,
         body: object = None,
         headers: dict[str, str] | None = None,
-        timeout: float = 10,
+        timeout: float = 60,
     ) -> tuple[int, dict[str, Any]]:
         raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         connection = http.client.HTTPConnection(emulator.host, timeout=timeout)

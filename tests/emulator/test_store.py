@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from forklog.emulator.api.store import Store, StoreError
+from forklog.emulator.api.claim import StoreError
+from forklog.emulator.api.store import Store
 from forklog.emulator.api.validate import Row
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from forklog.emulator.api.listing import list_entries
+from forklog.emulator.api.reader import Chunk, Reader, check
 from forklog.emulator.api.store import Store
 from forklog.emulator.api.validate import check_log_name
 from forklog.emulator.api.write import Writer
@@ -20,7 +21,7 @@ from forklog.emulator.counts import Counts
 from forklog.emulator.errors import NOT_FOUND, ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from typing import TypeVar
 
@@ -42,6 +43,7 @@ class Backend:
         self._database = database
         self._retention_days = retention_days
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="emulator-store")
+        self._changed = asyncio.Event()
 
     async def open(self) -> None:
         """Open the store; StoreError if its file cannot be used."""
@@ -57,7 +59,10 @@ class Backend:
     async def write(self, body: bytes, refuse: Mapping[int, ApiError]) -> bytes:
         """Answer entries:write; ApiError for what it refuses."""
         received = time.time_ns()
-        return await self._work(lambda: self._writer.write(body, received, refuse))
+        try:
+            return await self._work(lambda: self._writer.write(body, received, refuse))
+        finally:
+            self._tell_readers()
 
     async def list_page(self, body: bytes, *, is_control: bool = False) -> bytes:
         """Answer entries:list; ApiError for what it refuses."""
@@ -69,6 +74,7 @@ class Backend:
         if not await self._work(lambda: self._store.delete_log(log_name)):
             msg = f"Log {log_name} does not exist"
             raise ApiError(msg, NOT_FOUND)
+        self._tell_readers()
         return b"{}"
 
     async def repeated(self) -> list[dict[str, Any]]:
@@ -79,6 +85,35 @@ class Backend:
         """Remove every entry and count from zero."""
         await self._work(self._store.clear)
         self.counts.clear()
+        self._tell_readers()
+
+    async def reader(self, source: str, parents: Sequence[str] = (), newest: int = 0) -> Reader:
+        """Return a reader of what arrives; FilterError if the filter is wrong."""
+        return await self._work(lambda: Reader(self._store, source, parents, newest))
+
+    async def read(self, reader: Reader) -> Chunk:
+        """Have a reader read once; FilterError if its filter takes too long."""
+        return await self._work(reader.read)
+
+    async def close_reader(self, reader: Reader) -> None:
+        """End a reader; also where its call was cancelled."""
+        await asyncio.shield(asyncio.ensure_future(self._work(reader.close)))
+
+    async def check_filter(self, source: str) -> None:
+        """Do nothing if a filter is in the language; FilterError if not."""
+        await self._work(lambda: check(source))
+
+    async def entry_at(self, position: int) -> bytes | None:
+        """Return the JSON of the entry at a position; None if it is gone."""
+        return await self._work(lambda: self._store.entry_at(position))
+
+    def changed(self) -> asyncio.Event:
+        """Return what is set as soon as entries were written or removed after this call."""
+        return self._changed
+
+    def _tell_readers(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def stats(self) -> dict[str, Any]:
         """Return the counts, without waiting for the worker."""

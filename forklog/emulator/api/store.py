@@ -7,14 +7,14 @@ them apart is also the one that gives the order of the list.
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import stat
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from forklog.emulator.api.claim import StoreError, claim
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from forklog.emulator.api.validate import Row
@@ -35,10 +35,6 @@ CREATE UNIQUE INDEX IF NOT EXISTS in_order ON entries (timestamp, insert_id, log
 """
 
 
-class StoreError(Exception):
-    """The database file cannot be used; the message says why and what to do."""
-
-
 class Found(NamedTuple):
     """A row on its way out: its place in the order and its JSON."""
 
@@ -46,6 +42,32 @@ class Found(NamedTuple):
     insert_id: str
     log_name: str
     body: bytes
+
+
+class Recent(NamedTuple):
+    """A row in the order of arrival, for those who follow the store."""
+
+    position: int
+    timestamp: int
+    insert_id: str
+    severity: int
+    copies: int
+    body: bytes
+
+
+class Watch:
+    """What became of stored entries since a follower looked last.
+
+    Attributes:
+        repeated: the positions of entries that were written again.
+        has_lost: whether entries were removed.
+
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing changed."""
+        self.repeated: set[int] = set()
+        self.has_lost = False
 
 
 class Store:
@@ -60,7 +82,7 @@ class Store:
         """Open the database; StoreError if it is not a plain file of this user."""
         if path is not None:
             for name in (path, path.with_name(path.name + "-journal")):
-                _claim(name)
+                claim(name)
         self._database = sqlite3.connect(
             path or ":memory:", isolation_level=None, timeout=_LOCK_SECONDS
         )
@@ -72,6 +94,7 @@ class Store:
             raise StoreError(msg) from error
         self._last_position: int = self._one("SELECT coalesce(max(position), 0) FROM entries")
         self.shown = self._count()
+        self._watches: list[Watch] = []
 
     def add(self, rows: Sequence[Row]) -> int:
         """Store rows in one transaction and return how many were seen for the first time."""
@@ -107,6 +130,51 @@ class Store:
         names = ("logName", "timestampNanos", "insertId", "copies")
         return [dict(zip(names, row, strict=True)) for row in self._database.execute(query)]
 
+    def arrived(self, after: int, limit: int, parents: Sequence[str] = ()) -> list[Recent]:
+        """Return the rows that were stored after a position, in the order of arrival."""
+        among = f"AND parent IN ({', '.join('?' * len(parents))})" if parents else ""
+        query = (
+            "SELECT position, timestamp, insert_id, severity, copies, body FROM entries "  # noqa: S608  all values are bound
+            f"WHERE position > ? {among} ORDER BY position LIMIT ?"
+        )
+        return list(map(Recent._make, self._database.execute(query, (after, *parents, limit))))
+
+    def entry_at(self, position: int) -> bytes | None:
+        """Return the JSON of the entry at a position; None if it is gone."""
+        query = "SELECT body FROM entries WHERE position = ?"
+        found = self._database.execute(query, (position,)).fetchone()
+        return None if found is None else bytes(found[0])
+
+    def copies_at(self, positions: Iterable[int]) -> list[tuple[int, int]]:
+        """Return positions with the number of copies of the entries there."""
+        query = "SELECT position, copies FROM entries WHERE position = ?"
+        rows = (self._database.execute(query, (at,)).fetchone() for at in sorted(positions))
+        return [row for row in rows if row is not None]
+
+    def position_before(self, newest: int) -> int:
+        """Return the position after which the newest so many entries stand."""
+        query = "SELECT position FROM entries ORDER BY position DESC LIMIT 1 OFFSET ?"
+        found = self._database.execute(query, (newest,)).fetchone()
+        return 0 if found is None else int(found[0])
+
+    def log_names(self, parents: Sequence[str]) -> list[str]:
+        """Return the names of the logs below these parents that have entries, sorted."""
+        query = (
+            "SELECT DISTINCT log_name FROM entries "  # noqa: S608  all values are bound
+            f"WHERE parent IN ({', '.join('?' * len(parents))}) ORDER BY log_name"
+        )
+        return [name for (name,) in self._database.execute(query, parents)]
+
+    def watch(self) -> Watch:
+        """Note from now on what becomes of stored entries, until `unwatch`."""
+        watch = Watch()
+        self._watches.append(watch)
+        return watch
+
+    def unwatch(self, watch: Watch) -> None:
+        """Note nothing more in this one."""
+        self._watches.remove(watch)
+
     def last_position(self) -> int:
         """Return the position of the newest row: what a first page may show ends there."""
         return self._last_position
@@ -115,12 +183,14 @@ class Store:
         """Remove all entries of a log and return how many they were."""
         deleted = self._database.execute("DELETE FROM entries WHERE log_name = ?", (log_name,))
         self.shown -= deleted.rowcount
+        self._note_loss()
         return deleted.rowcount
 
     def clear(self) -> None:
         """Remove every entry."""
         self._database.execute("DELETE FROM entries")
         self.shown = 0
+        self._note_loss()
 
     def close(self) -> None:
         """Close the database; nothing can be called after it."""
@@ -150,36 +220,23 @@ class Store:
             "WHERE log_name = ? AND timestamp = ? AND insert_id = ?",
             keys,
         )
+        if self._watches:
+            self._note_repeated(keys)
+
+    def _note_repeated(self, keys: Sequence[tuple[str, int, str]]) -> None:
+        query = (
+            "SELECT position FROM entries WHERE log_name = ? AND timestamp = ? AND insert_id = ?"
+        )
+        positions = {self._database.execute(query, key).fetchone()[0] for key in keys}
+        for watch in self._watches:
+            watch.repeated |= positions
+
+    def _note_loss(self) -> None:
+        for watch in self._watches:
+            watch.has_lost = True
 
     def _count(self) -> int:
         return int(self._one("SELECT count(*) FROM entries"))
 
     def _one(self, query: str) -> Any:
         return self._database.execute(query).fetchone()[0]
-
-
-def _claim(path: Path) -> None:
-    """Make sure the file is ours before SQLite opens it by name; make it if it is missing.
-
-    A link, or a file of another user, could make the emulator overwrite something else.
-    """
-    flags = os.O_RDWR | os.O_CREAT
-    for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK"):
-        flags |= getattr(os, name, 0)
-    try:
-        number = os.open(path, flags, 0o600)
-    except OSError as error:
-        msg = f"cannot open the database {str(path)!r}: {error.strerror}; it must be a plain file"
-        raise StoreError(msg) from error
-    try:
-        found = os.fstat(number)
-    finally:
-        os.close(number)
-    is_plain = stat.S_ISREG(found.st_mode) and found.st_nlink == 1
-    # Windows has neither owner nor mode here.
-    is_own = not hasattr(os, "geteuid") or (
-        found.st_uid == os.geteuid() and not found.st_mode & 0o077
-    )
-    if not is_plain or not is_own:
-        msg = f"the database {str(path)!r} must be a plain file of this user with mode 0600"
-        raise StoreError(msg)

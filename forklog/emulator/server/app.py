@@ -14,6 +14,8 @@ from forklog.emulator.api.write import MAX_REQUEST_BYTES
 from forklog.emulator.errors import NOT_FOUND, ApiError
 from forklog.emulator.faults.armed import LIST, WRITE, Faults
 from forklog.emulator.faults.misbehave import Misbehaviour
+from forklog.emulator.page.files import Files
+from forklog.emulator.page.live import Live
 from forklog.emulator.server.control import Control
 from forklog.emulator.server.guard import Guard
 from forklog.emulator.server.listener import Listener
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 _KEEP_ALIVE_SECONDS: Final = 3600.0  # long, so that only a fault closes an idle connection
 _STOP_SECONDS: Final = 0.5
+_MAX_LINE_BYTES: Final = 250_000  # a filter of 20,000 characters in the URL of the page's stream
 _READ_BYTES: Final = MAX_REQUEST_BYTES + 1  # releases of aiohttp differ on the last byte
 
 
@@ -55,11 +58,13 @@ class Server:
         faults = Faults()
         self._misbehaviour = Misbehaviour(faults, self._backend.counts)
         self._control = Control(self._backend, faults, self._misbehaviour)
+        self._live = Live(self._backend, faults)
         self._runner = web.AppRunner(
             self._application(),
             access_log=None,
             keepalive_timeout=_KEEP_ALIVE_SECONDS,
             shutdown_timeout=_STOP_SECONDS,
+            max_line_size=_MAX_LINE_BYTES,
         )
 
     async def start(self) -> int:
@@ -77,6 +82,7 @@ class Server:
     async def stop(self) -> None:
         """Close everything; hanging calls are let go first."""
         await self._control.end_outage()
+        self._live.close()
         self._misbehaviour.release()
         if self._control.listener is not None:
             self._control.listener.stop()
@@ -85,7 +91,8 @@ class Server:
 
     def _application(self) -> web.Application:
         application = web.Application(middlewares=[self._serve], client_max_size=_READ_BYTES)
-        application.add_routes(self._control.routes())
+        for part in (Files(), self._live, self._control):
+            application.add_routes(part.routes())
         application.add_routes(
             [
                 web.post("/v2/entries:write", self._write),
@@ -114,6 +121,8 @@ class Server:
     def _check(self, request: web.Request) -> None:
         headers = request.headers
         self._guard.check_caller(headers.getall(hdrs.HOST, []), headers.getall(hdrs.ORIGIN, []))
+        fetch = (headers.get(f"Sec-Fetch-{name}", "") for name in ("Site", "Mode", "Dest"))
+        self._guard.check_fetch(*fetch)
         self._guard.check_content(request.method, headers.getall(hdrs.CONTENT_TYPE, []))
 
     async def _serve_call(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -10,7 +10,6 @@ from aiohttp import web
 
 from forklog.emulator.errors import ApiError, status_body
 from forklog.emulator.faults.armed import WrongFaultError
-from forklog.emulator.help import HELP
 
 if TYPE_CHECKING:
     from forklog.emulator.api.backend import Backend
@@ -40,7 +39,6 @@ class Control:
     def routes(self) -> list[web.RouteDef]:
         """Return the routes to mount."""
         return [
-            web.get("/", self._help),
             web.get("/emulator/stats", self._stats),
             web.get("/emulator/duplicates", self._duplicates),
             web.post("/emulator/entries:list", self._list),
@@ -55,9 +53,6 @@ class Control:
         if self._outage is not None:
             self._outage.cancel()
             await asyncio.gather(self._outage, return_exceptions=True)
-
-    async def _help(self, request: web.Request) -> web.Response:
-        return web.Response(text=HELP.format(host=request.host))
 
     async def _stats(self, request: web.Request) -> web.Response:
         stats = self._backend.stats()

@@ -51,6 +51,17 @@ class Guard:
                 msg = f"the Origin {origin[:_SHOWN]!r} is refused: web pages may not call this"
                 raise ApiError(msg, PERMISSION_DENIED)
 
+    def check_fetch(self, site: str, mode: str, destination: str) -> None:
+        """Raise ApiError for what a page of another site embeds or fetches, but for a link.
+
+        A browser names these in headers (https://www.w3.org/TR/fetch-metadata/) also where it
+        sends no Origin, as for an image; other clients send none of them.
+        """
+        is_link = mode == "navigate" and destination == "document"
+        if site not in ("", "same-origin", "none") and not is_link:
+            msg = f"a request from another site ({site[:_SHOWN]!r}) is refused"
+            raise ApiError(msg, PERMISSION_DENIED)
+
     def check_content(self, method: str, content_types: Sequence[str]) -> None:
         """Raise ApiError if a POST has not the one content type of the API."""
         given = [text.partition(";")[0].strip().lower() for text in content_types]

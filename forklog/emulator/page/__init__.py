@@ -1,0 +1,1 @@
+"""The page at GET /: what the emulator holds and what arrives, seen in a browser."""
