@@ -15,9 +15,14 @@ Point a program at it
 The service
   POST   /v2/entries:write
   POST   /v2/entries:list
+  POST   /v2/entries:tail
+  GET    /v2/projects/PROJECT/logs
   DELETE /v2/projects/PROJECT/logs/LOG
 
 Control (never hit by faults)
+  GET    /                        a page that shows what arrives, in a browser
+  GET    /emulator/help           this text
+  GET    /emulator/entries        all entries as JSON lines; ?filter= and ?project= select
   GET    /emulator/stats          what was counted
   POST   /emulator/entries:list   as /v2/entries:list
   GET    /emulator/duplicates     entries stored more than once

@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from forklog.emulator.api.listing import list_entries
+from forklog.emulator.api.listing import Page, list_entries, page_of
+from forklog.emulator.api.logs import list_logs
 from forklog.emulator.api.reader import Chunk, Reader, check
 from forklog.emulator.api.store import Store
 from forklog.emulator.api.validate import check_log_name
@@ -21,7 +22,7 @@ from forklog.emulator.counts import Counts
 from forklog.emulator.errors import NOT_FOUND, ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
     from typing import TypeVar
 
@@ -67,6 +68,14 @@ class Backend:
     async def list_page(self, body: bytes, *, is_control: bool = False) -> bytes:
         """Answer entries:list; ApiError for what it refuses."""
         return await self._work(lambda: list_entries(self._store, body, is_control=is_control))
+
+    async def control_page(self, body: bytes) -> Page:
+        """Return a page as the control call lists it; ApiError for what it refuses."""
+        return await self._work(lambda: page_of(self._store, body, is_control=True))
+
+    async def list_logs(self, parent: str, query: Iterable[tuple[str, str]]) -> bytes:
+        """Answer logs.list; ApiError for what it refuses."""
+        return await self._work(lambda: list_logs(self._store, parent, query))
 
     async def delete_log(self, name: str) -> bytes:
         """Answer the deletion of a log; ApiError if it has no entries."""

@@ -59,6 +59,13 @@ class _Cursor(NamedTuple):
     log_name: str = ""
 
 
+class Page(NamedTuple):
+    """Entries, and the token of the next page; "" if there is none."""
+
+    rows: list[Found]
+    token: str
+
+
 def list_entries(store: Store, body: bytes, *, is_control: bool = False) -> bytes:
     """Return the body of the answer: one page of entries and perhaps a nextPageToken.
 
@@ -68,9 +75,14 @@ def list_entries(store: Store, body: bytes, *, is_control: bool = False) -> byte
         ApiError: what is wrong with the request, for a filter with line and column.
 
     """
+    return _answer(page_of(store, body, is_control=is_control))
+
+
+def page_of(store: Store, body: bytes, *, is_control: bool = False) -> Page:
+    """Return one page of entries; arguments and errors are those of `list_entries`."""
     request = read_message(body, _FIELDS)
     page_size = _page_size(request)
-    parents = _parents(request, is_required=not is_control)
+    parents = parents_of(request, is_required=not is_control)
     newest_first = _is_newest_first(request)
     digest = _digest(request, parents)
     cursor = _cursor(request.get("pageToken", ""), digest) or _Cursor(store.last_position())
@@ -83,7 +95,7 @@ def list_entries(store: Store, body: bytes, *, is_control: bool = False) -> byte
         page, last = _page(rows, None if narrowed.rest == All(()) else test, page_size, budget)
     except FilterError as error:
         raise ApiError(error.shown(source)) from error
-    return _answer(page, _token(_Cursor(cursor.ceiling, *last[:3]), digest) if last else "")
+    return Page(page, _token(_Cursor(cursor.ceiling, *last[:3]), digest) if last else "")
 
 
 def _rows(
@@ -134,7 +146,8 @@ def _page_size(request: Mapping[str, Any]) -> int:
     return int(size)
 
 
-def _parents(request: Mapping[str, Any], *, is_required: bool) -> list[str]:
+def parents_of(request: Mapping[str, Any], *, is_required: bool) -> list[str]:
+    """Return the parents that a request names; ApiError for a malformed one, or too many."""
     names = request.get("resourceNames", [])
     names = [*names, *map(_project, request.get("projectIds", []))]
     if is_required and not names:
@@ -190,10 +203,10 @@ def _cursor(token: str, digest: str) -> _Cursor | None:
     return cursor
 
 
-def _answer(page: list[Found], token: str) -> bytes:
+def _answer(page: Page) -> bytes:
     parts = []
-    if page:
-        parts.append(b'"entries":[' + b",".join(row.body for row in page) + b"]")
-    if token:
-        parts.append(b'"nextPageToken":' + orjson.dumps(token))
+    if page.rows:
+        parts.append(b'"entries":[' + b",".join(row.body for row in page.rows) + b"]")
+    if page.token:
+        parts.append(b'"nextPageToken":' + orjson.dumps(page.token))
     return b"{" + b",".join(parts) + b"}"

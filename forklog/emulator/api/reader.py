@@ -38,7 +38,7 @@ class Chunk(NamedTuple):
     Attributes:
         arrived: the entries that match, in the order of arrival.
         copies: positions of entries that were written again, with their number of copies.
-        has_lost: entries were removed; the reader has gone back to its beginning.
+        has_lost: entries were removed; a reader of what was there has gone back to its beginning.
         left: at most so many entries are still to be looked at.
 
     """
@@ -78,9 +78,8 @@ class Reader:
         """Look at the next entries; FilterError if the filter takes too long on one."""
         watch, store = self._watch, self._store
         has_lost, watch.has_lost = watch.has_lost, False
-        if has_lost:
+        if has_lost and self._newest:
             self._position = self._begin()
-            watch.repeated.clear()
         rows = store.arrived(self._position, CHUNK, self._parents)
         test = predicate(self._tree, Budget())
         found = (Arrived(row, orjson.loads(row.body)) for row in rows)

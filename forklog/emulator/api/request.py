@@ -23,6 +23,11 @@ def read_message(body: bytes, fields: Mapping[str, Field]) -> dict[str, Any]:
     if type(raw) is not dict:
         text = 'Invalid JSON payload received. Unknown name "": Root element must be a message.'
         raise bad_request([("", text)])
+    return fields_of(raw, fields)
+
+
+def fields_of(raw: Mapping[str, Any], fields: Mapping[str, Field]) -> dict[str, Any]:
+    """Return given fields under their normal names; ApiError for those that do not fit."""
     request: dict[str, Any] = {}
     violations: list[tuple[str, str]] = []
     for name, value in raw.items():

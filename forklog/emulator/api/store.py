@@ -157,13 +157,14 @@ class Store:
         found = self._database.execute(query, (newest,)).fetchone()
         return 0 if found is None else int(found[0])
 
-    def log_names(self, parents: Sequence[str]) -> list[str]:
-        """Return the names of the logs below these parents that have entries, sorted."""
+    def log_names(self, parents: Sequence[str], after: str, limit: int) -> list[str]:
+        """Return names of logs below these parents that have entries, sorted, from a name on."""
         query = (
             "SELECT DISTINCT log_name FROM entries "  # noqa: S608  all values are bound
-            f"WHERE parent IN ({', '.join('?' * len(parents))}) ORDER BY log_name"
+            f"WHERE parent IN ({', '.join('?' * len(parents))}) AND log_name > ? "
+            "ORDER BY log_name LIMIT ?"
         )
-        return [name for (name,) in self._database.execute(query, parents)]
+        return [name for (name,) in self._database.execute(query, (*parents, after, limit))]
 
     def watch(self) -> Watch:
         """Note from now on what becomes of stored entries, until `unwatch`."""

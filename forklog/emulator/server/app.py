@@ -19,6 +19,7 @@ from forklog.emulator.page.live import Live
 from forklog.emulator.server.control import Control
 from forklog.emulator.server.guard import Guard
 from forklog.emulator.server.listener import Listener
+from forklog.emulator.server.tail import Tail
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -59,6 +60,7 @@ class Server:
         self._misbehaviour = Misbehaviour(faults, self._backend.counts)
         self._control = Control(self._backend, faults, self._misbehaviour)
         self._live = Live(self._backend, faults)
+        self._tail = Tail(self._backend)
         self._runner = web.AppRunner(
             self._application(),
             access_log=None,
@@ -83,6 +85,7 @@ class Server:
         """Close everything; hanging calls are let go first."""
         await self._control.end_outage()
         self._live.close()
+        self._tail.close()
         self._misbehaviour.release()
         if self._control.listener is not None:
             self._control.listener.stop()
@@ -97,6 +100,8 @@ class Server:
             [
                 web.post("/v2/entries:write", self._write),
                 web.post("/v2/entries:list", self._list),
+                web.post("/v2/entries:tail", self._tail.answer),
+                web.get(r"/v2/{parent:[^/]+/[^/]+(?:/locations/.+)?}/logs", self._list_logs),
                 web.delete(r"/v2/{parent:[^/]+/[^/]+}/logs/{log:.+}", self._delete_log),
             ]
         )
@@ -145,6 +150,10 @@ class Server:
 
     async def _list(self, request: web.Request) -> web.Response:
         return _answer(await self._backend.list_page(await request.read()))
+
+    async def _list_logs(self, request: web.Request) -> web.Response:
+        parent = request.match_info["parent"]
+        return _answer(await self._backend.list_logs(parent, list(request.query.items())))
 
     async def _delete_log(self, request: web.Request) -> web.Response:
         # The raw path, because a slash inside the log's ID stays URL-encoded in its name.

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from aiohttp import web
 
+from forklog.emulator.api.listing import MAX_PAGE
 from forklog.emulator.errors import ApiError, status_body
 from forklog.emulator.faults.armed import WrongFaultError
+from forklog.emulator.page.files import SAFE
 
 if TYPE_CHECKING:
     from forklog.emulator.api.backend import Backend
     from forklog.emulator.faults.armed import Faults
     from forklog.emulator.faults.misbehave import Misbehaviour
     from forklog.emulator.server.listener import Listener
+
+
+_EXPORT: Final = {
+    **SAFE,
+    "Content-Type": "application/jsonl",
+    "Content-Disposition": 'attachment; filename="entries.jsonl"',
+}
 
 
 class Control:
@@ -42,6 +51,7 @@ class Control:
             web.get("/emulator/stats", self._stats),
             web.get("/emulator/duplicates", self._duplicates),
             web.post("/emulator/entries:list", self._list),
+            web.get("/emulator/entries", self._export),
             web.delete("/emulator/entries", self._reset),
             web.get("/emulator/faults", self._armed),
             web.post("/emulator/faults", self._arm),
@@ -72,6 +82,21 @@ class Control:
                 status=error.http_status, body=error.body(), content_type="application/json"
             )
         return web.Response(body=body, content_type="application/json")
+
+    async def _export(self, request: web.Request) -> web.StreamResponse:
+        """Answer with all entries that match, oldest first, each a line of JSON."""
+        project = request.query.get("project")
+        names = [] if project is None else [f"projects/{project}"]
+        asked = {"filter": request.query.get("filter", ""), "resourceNames": names}
+        token = ""
+        response = web.StreamResponse(headers=_EXPORT)
+        while not response.prepared or token:
+            body = orjson.dumps({**asked, "pageSize": MAX_PAGE, "pageToken": token})
+            rows, token = await self._backend.control_page(body)
+            if not response.prepared:  # what is wrong with the filter is answered before
+                await response.prepare(request)
+            await response.write(b"".join(row.body + b"\n" for row in rows))
+        return response
 
     async def _reset(self, _: web.Request) -> web.Response:
         await self._backend.reset()

@@ -32,6 +32,12 @@ COMMAND = [sys.executable, "-m", "forklog.emulator", "--port", "0", "--quiet"]
 BODY = {"entries": [{"textPayload": "a", "logName": "projects/p/logs/l"}]}
 CALLS = [
     ("GET", "/"),
+    ("GET", "/page/main.js"),
+    ("GET", "/emulator/help"),
+    ("GET", "/emulator/live"),
+    ("GET", "/emulator/entries"),
+    ("GET", "/emulator/entries/1"),
+    ("POST", "/emulator/filter"),
     ("GET", "/emulator/stats"),
     ("POST", "/emulator/entries:list"),
     ("POST", "/emulator/faults"),
@@ -39,6 +45,8 @@ CALLS = [
     ("DELETE", "/emulator/faults"),
     ("POST", "/v2/entries:write"),
     ("POST", "/v2/entries:list"),
+    ("POST", "/v2/entries:tail"),
+    ("GET", "/v2/projects/p/logs"),
     ("DELETE", "/v2/projects/p/logs/l"),
     ("OPTIONS", "/v2/entries:write"),
     ("POST", "/nowhere"),

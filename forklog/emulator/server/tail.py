@@ -1,0 +1,97 @@
+"""entries:tail: streams entries as they arrive; the server routes its calls here.
+
+Over HTTP the answer is one JSON array, of which an element is sent when entries have arrived, as
+Google's servers stream over HTTP. It ends when the client goes away or the emulator stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from forklog.emulator.api.tail import read_tail
+from forklog.emulator.errors import ApiError
+from forklog.emulator.filter.lex import FilterError
+
+if TYPE_CHECKING:
+    from forklog.emulator.api.backend import Backend
+    from forklog.emulator.api.reader import Arrived, Reader
+
+_LOOK_SECONDS: Final = 1.0  # after which a client that is gone is noticed
+
+
+class Tail:
+    """Answer calls of entries:tail.
+
+    Args:
+        backend: where entries arrive.
+
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        """Keep what is followed."""
+        self._backend = backend
+        self._closed = asyncio.Event()
+
+    def close(self) -> None:
+        """Let all streams end."""
+        self._closed.set()
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer one call, for as long as its client reads; ApiError if it cannot be answered."""
+        asked = read_tail(await request.read())
+        try:
+            reader = await self._backend.reader(asked.source, asked.parents)
+        except FilterError as error:
+            raise ApiError(error.shown(asked.source)) from error
+        response = web.StreamResponse()
+        response.content_type, response.charset = "application/json", "utf-8"
+        try:
+            await response.prepare(request)
+            await self._send_all(request, response, reader, asked.window)
+        except FilterError as error:
+            await response.write(ApiError(error.shown(asked.source)).body() + b"]")
+        except ConnectionError:
+            pass  # the client has gone
+        finally:
+            await self._backend.close_reader(reader)
+        return response
+
+    async def _send_all(
+        self, request: web.Request, response: web.StreamResponse, reader: Reader, window: float
+    ) -> None:
+        await response.write(b"[")
+        gathered: list[Arrived] = []
+        due, comma = 0.0, b""
+        while not self._closed.is_set() and not _is_gone(request):
+            changed = self._backend.changed()
+            chunk = await self._backend.read(reader)
+            if chunk.arrived and not gathered:
+                due = time.monotonic() + window
+            gathered += chunk.arrived
+            if gathered and time.monotonic() >= due:
+                await response.write(comma + _message(gathered))
+                gathered, comma = [], b","
+            elif not chunk.left:
+                left = due - time.monotonic() if gathered else _LOOK_SECONDS
+                await self._wait_for(changed, min(left, _LOOK_SECONDS))
+        await response.write(b"]")
+
+    async def _wait_for(self, changed: asyncio.Event, seconds: float) -> None:
+        events = [asyncio.ensure_future(one.wait()) for one in (changed, self._closed)]
+        await asyncio.wait(events, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for event in events:
+            event.cancel()
+
+
+def _message(gathered: list[Arrived]) -> bytes:
+    """Return a TailLogEntriesResponse: its entries are in the order of their timestamps."""
+    rows = sorted((one.row for one in gathered), key=lambda row: (row.timestamp, row.insert_id))
+    return b'{"entries":[' + b",".join(row.body for row in rows) + b"]}\n"
+
+
+def _is_gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
