@@ -222,6 +222,6 @@ def test_a_log_can_be_deleted(write: Send, call: Send, emulator: Emulator) -> No
 
 def test_an_unknown_call_is_not_found(call: Send) -> None:
     """Other paths and methods answer NOT_FOUND in the API's form."""
-    for method, path in (("GET", "/v2/entries:write"), ("POST", "/v2/entries:tail"), ("GET", "/x")):
+    for method, path in (("GET", "/v2/entries:write"), ("POST", "/v2/entries:copy"), ("GET", "/x")):
         status, answer = call(method, path)
         assert (status, answer["error"]["status"]) == (404, "NOT_FOUND")
