@@ -10,6 +10,7 @@ import math
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from forklog.clock import monotonic
@@ -31,6 +32,7 @@ Notice = Callable[[InsertIds, int, str], tuple[int, bytes]]
 NO_THREAD = -1
 _LINGER_BYTES = 1024 * 1024  # a batch of this size is worth a request of its own
 _URGENT_SECONDS = 0.02  # between takes, so that a burst of errors is no request for each
+_LAST_ADOPT_SECONDS = 1.0  # of an exit, for what dead processes left
 _FIRST_SHORT_WAIT, _LONGEST_SHORT_WAIT = 0.05, 0.8  # between attempts while the process leaves
 
 
@@ -184,13 +186,29 @@ class Passes:
             return
         if has_sent:
             spooler.after_pass()
+        if not self.orders.is_draining and self._adopter_seconds(monotonic()) == 0:
+            self._adopt_one(spooler, self._options.answer_timeout)
+
+    def _adopt_one(self, spooler: Spooler, timeout: float) -> bool:
         began, requests = monotonic(), self._sender.ledger.requests
-        if not self.orders.is_draining and self._adopter_seconds(began) == 0:
-            sums = spooler.adopt(self._sender.send_other)
-            self._keep_gap(began, requests)
-            if sums:
-                refused = {"refused": sums["refused"]} if sums["refused"] else {}
-                self._sender.ledger.book(Slip(delivered=sums["delivered"], dropped=refused))
+        sums = spooler.adopt(partial(self._sender.send_other, timeout=timeout))
+        self._keep_gap(began, requests)
+        if sums:
+            refused = {"refused": sums["refused"]} if sums["refused"] else {}
+            self._sender.ledger.book(Slip(delivered=sums["delivered"], dropped=refused))
+        return bool(sums)
+
+    def adopt_last(self, deadline: float) -> None:
+        """At the end of the process, once all of its own is settled: adopt, for a bounded time.
+
+        Where all processes are short, there is none that does so in its life.
+        """
+        spooler, now = self._spooler, monotonic()
+        deadline = min(deadline, now + _LAST_ADOPT_SECONDS)
+        while spooler and now < deadline and self._adopter_seconds(now) == 0:
+            if not self._adopt_one(spooler, deadline - now):  # nothing, or the thread is at it
+                self.wakeup.wait(0.01)
+            now = monotonic()
 
     def _keep_gap(self, began: float, requests: int) -> None:
         """Keep new entries back while a quota refuses, if a request was made since then."""

@@ -182,7 +182,10 @@ class Leaving(Staged):
 
     def await_exit(self, deadline: float) -> bool:
         """Wait until everything is settled, what came meanwhile too; tell whether it is."""
-        return self.flush_until(deadline) and self.flush_until(deadline)
+        is_settled = self.flush_until(deadline) and self.flush_until(deadline)
+        if is_settled and self._host.is_ending():
+            self.worker.adopt_last(deadline)
+        return is_settled
 
     def end_exit(self, *, is_settled: bool) -> None:
         """Give up what is not settled."""

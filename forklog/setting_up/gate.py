@@ -13,6 +13,7 @@ from forklog.options import Options
 from forklog.process.host import ThisProcess
 from forklog.process.per_process import PerProcess
 from forklog.process.servers import uwsgi
+from forklog.spool.making import Making
 from forklog.spool.spooler import ProcessSpool
 from forklog.transports.base import Transport
 from forklog.transports.google.access import endpoint_of, known_project
@@ -62,4 +63,4 @@ def _new_spooler(options: Options) -> NewSpooler | None:
     def identity() -> tuple[str | None, str]:
         return known_project(options), endpoint_of(options)
 
-    return partial(ProcessSpool, options, identity) if options.spool else None
+    return partial(ProcessSpool, options, Making(options, identity)) if options.spool else None

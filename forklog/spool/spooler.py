@@ -8,28 +8,26 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from forklog.__about__ import VERSION
 from forklog.clock import monotonic, realtime_ns
 from forklog.delivery.base import Reporter, SendOther
 from forklog.errors import OptionError
 from forklog.options import Options
-from forklog.process.base import pid
 from forklog.severity import rank_of_level
-from forklog.spool.adopter import Adopter
-from forklog.spool.folder import Folder, UnfitError, path_of
-from forklog.spool.format import Head
+from forklog.spool.folder import UnfitError
 from forklog.spool.lanes import Lanes
-from forklog.spool.owner import Owner, boot_id, image
-from forklog.spool.scan import Fits, scan
 from forklog.spool.store import Spool
+from forklog.turn import TURN, Turn
+
+if TYPE_CHECKING:
+    from forklog.spool.adopter import Adopter
+    from forklog.spool.making import Making
+    from forklog.spool.owner import Owner
 
 _CHECK_SECONDS = 1.0  # at most, between two looks at the head
 _OPEN_SECONDS = 5.0  # for another thread to make the files
-
-Identity = Callable[[], tuple[str | None, str | None]]
-"""Returns project, as far as it is known, and endpoint."""
+_CLOSED = "closed"
 
 
 class ProcessSpool:
@@ -37,7 +35,7 @@ class ProcessSpool:
 
     Args:
         options: those of the handler, with a spool.
-        identity: of what is sent from here.
+        make: makes the parts.
         lanes: the buffer.
         on_wake: wakes the flush thread.
         report: takes lines for people.
@@ -48,7 +46,7 @@ class ProcessSpool:
     def __init__(  # noqa: PLR0913, PLR0917 - what a pipeline gives
         self,
         options: Options,
-        identity: Identity,
+        make: Making,
         lanes: Lanes,
         on_wake: Callable[[], object],
         report: Reporter,
@@ -56,7 +54,7 @@ class ProcessSpool:
         may_open: Callable[[], bool],
     ) -> None:
         """Open nothing."""
-        self._options, self._identity, self._report = options, identity, report
+        self._make, self._report = make, report
         rank = rank_of_level(options.flush_level)
         self.store = Spool(lanes, rank, options.spool_max_bytes, on_wake, self.open)
         self._prefix, self._may_open = prefix, may_open
@@ -65,6 +63,7 @@ class ProcessSpool:
         self._is_opened = False
         self._owner: Owner | None = None
         self._adopter: Adopter | None = None
+        self._adopting = Turn()  # of whoever reads or closes files of orphans
         self._checked_at = 0.0
         self._reported = 0
 
@@ -95,8 +94,8 @@ class ProcessSpool:
 
     def _open(self) -> None:
         try:
-            owner = self._new_owner(self._prefix())
-            self._adopter = self._new_adopter(owner.folder)
+            owner = self._make.owner(self._prefix())
+            self._adopter = self._make.adopter(owner.folder, self._report)
             self._owner = owner
             self.store.open(owner)
         except (UnfitError, OSError, OptionError) as error:
@@ -107,35 +106,6 @@ class ProcessSpool:
         self._why_off = str(error)
         self._report.say("spool", f"the spool is off, entries wait in memory alone: {error}")
 
-    def _new_owner(self, prefix: str) -> Owner:
-        folder = self._new_folder()
-        try:
-            project, endpoint = self._identity()
-            head = Head(
-                project=project,
-                endpoint=endpoint,
-                log_name=self._options.log_name,
-                labels=dict(self._options.labels),
-                resource=self._options.resource,
-                pid=pid(),
-                boot_id=boot_id(),
-                version=VERSION,
-            )
-            return Owner(folder, prefix, head)
-        except BaseException:
-            folder.close()
-            raise
-
-    def _new_folder(self, *, is_made: bool = True) -> Folder:
-        path = path_of(str(self._options.spool))
-        return Folder(path, self._options.spool_max_folder_bytes, is_made=is_made)
-
-    def _new_adopter(self, folder: Folder) -> Adopter:
-        options = self._options
-        fits = Fits(*self._identity())
-        sizes = options.max_batch_entries, options.max_batch_bytes
-        return Adopter(folder, fits, *sizes, self._report.say)
-
     def take_in(self) -> None:
         """Open it, and spool what waits in memory; before the flush thread runs."""
         if self.open():
@@ -143,19 +113,7 @@ class ProcessSpool:
 
     def has_orphans(self) -> bool:
         """Look whether there is anything to adopt; opens no spool."""
-        try:
-            folder = self._new_folder(is_made=False)
-        except (UnfitError, OSError):
-            return False
-        try:
-            orphans = scan(folder, image(), set(), Fits(*self._identity())).orphans
-            for orphan in orphans:
-                orphan.close()
-            return bool(orphans)
-        except (OSError, OptionError):
-            return False
-        finally:
-            folder.close()
+        return self._make.has_orphans()
 
     def seconds(self) -> float | None:
         """Return the seconds until `adopt` is due."""
@@ -176,7 +134,7 @@ class ProcessSpool:
         """Begin a new head: a tidier, a daemon or another process has taken the old one."""
         self._report.say("spool-lost", "the spool's files were removed or closed; begins new ones")
         try:
-            owner = self._new_owner(f"{realtime_ns() // 1000:013x}{os.urandom(3).hex()}"[-19:])
+            owner = self._make.owner(f"{realtime_ns() // 1000:013x}{os.urandom(3).hex()}"[-19:])
             self.store.restart(owner)
         except (UnfitError, OSError, OptionError) as error:
             self._owner = None
@@ -184,19 +142,36 @@ class ProcessSpool:
             self._turn_off(error)
             return
         self._owner = owner
-        if self._adopter is not None:
-            self._adopter.close()
-        self._adopter = self._new_adopter(owner.folder)
+        self._close_adopter()
+        self._adopter = self._make.adopter(owner.folder, self._report)
 
     def adopt(self, send: SendOther) -> Mapping[str, int]:
-        """Look at the folder, or send one batch of an orphan."""
-        adopter = self._adopter
-        if adopter is None:
-            return {}
-        before = adopter.refused
-        delivered = adopter.pass_once(send)
-        refused = adopter.refused - before
-        return {"delivered": delivered, "refused": refused} if delivered or refused else {}
+        """Look at the folder, or send one batch of an orphan; nothing where another thread does."""
+        token = object()
+        try:
+            adopter = self._adopter
+            if adopter is None or self._adopting.setdefault(TURN, token) is not token:
+                return {}
+            before = adopter.refused
+            delivered = adopter.pass_once(send)
+            refused = adopter.refused - before
+            return {"delivered": delivered, "refused": refused} if delivered or refused else {}
+        finally:
+            if TURN in self._adopting and self._adopting[TURN] is token:
+                del self._adopting[TURN]
+                if self._why_off == _CLOSED:
+                    self._close_adopter()
+
+    def _close_adopter(self) -> None:
+        """Let go of all orphans; a thread that sends one of them does so at the end of its pass."""
+        token = object()
+        try:
+            adopter = self._adopter
+            if adopter is not None and self._adopting.setdefault(TURN, token) is token:
+                adopter.close()
+        finally:
+            if TURN in self._adopting and self._adopting[TURN] is token:
+                del self._adopting[TURN]
 
     def report_left(self) -> None:
         """Report, once for each number, how many entries wait for another process."""
@@ -213,9 +188,8 @@ class ProcessSpool:
     def leave(self) -> None:
         """Stop spooling; what is left waits for another process."""
         self.report_left()
-        if self._adopter is not None:
-            self._adopter.close()
-        self._why_off = "closed"
+        self._why_off = _CLOSED
+        self._close_adopter()
         owner, self._owner = self._owner, None
         if owner is not None:
             self.store.leave()

@@ -202,6 +202,50 @@ def test_a_full_spool_leaves_the_rest_to_memory(folder: Path) -> None:
     )
 
 
+def test_a_close_in_the_middle_of_an_adoption(folder: Path, tmp_path: Path) -> None:
+    """The thread settles what it has sent, and writes to no file that the application opens."""
+    _check(
+        folder,
+        f"""
+        killed(lambda: log_with(FakeTransport(Hang()))[0].error("dead"))
+        transport = FakeTransport(Deliver(), Hang())
+        log, handler = log_with(transport, shutdown_timeout=0.2, answer_timeout=30)
+        log.info("mine")
+        wait(lambda: [request for request in transport.sent if request.outcome == "hang"])
+        handler.close()
+        own = [open({str(tmp_path)!r} + f"/own{{number}}", "w+b") for number in range(30)]
+        for file in own:
+            file.write(b"x" * 64)
+            file.flush()
+        transport.release()
+        wait(lambda: "dead" in texts(transport))
+        wait(lambda: not [name for name in os.listdir(FOLDER) if name.endswith(".log")])
+        for file in own:
+            file.seek(0)
+            assert file.read() == b"x" * 64
+        assert [os.fstat(file.fileno()) for file in own]
+        """,
+    )
+
+
+def test_processes_that_are_all_short(folder: Path) -> None:
+    """A process that lives for some milliseconds adopts at its end, own entries first."""
+    _check(
+        folder,
+        """
+        transport = FakeTransport()
+        killed(lambda: log_with(FakeTransport(Hang()))[0].error("dead"))
+        pid = os.fork()
+        if pid == 0:
+            log_with(transport)[0].info("short")
+            sys.exit(0)
+        os.waitpid(pid, 0)
+        assert texts(transport) == ["dead", "short"]
+        assert os.listdir(FOLDER) == []
+        """,
+    )
+
+
 def test_a_tidier_that_removes_the_files(folder: Path) -> None:
     """Files removed in use: nothing is lost in life, and new files are made within a second."""
     stderr = _check(
@@ -255,15 +299,15 @@ def test_what_is_logged_while_the_files_are_made(folder: Path) -> None:
     _check(
         folder,
         """
-        from forklog.spool import spooler
-        transport, boot_id = FakeTransport(), spooler.boot_id
+        from forklog.spool import making
+        transport, boot_id = FakeTransport(), making.boot_id
         hung, _ = log_with(FakeTransport(Hang(times=100)))
         def interrupted():
             for number in range(3):
                 hung.info("inner %d", number)
             return boot_id()
         def work():
-            spooler.boot_id = interrupted
+            making.boot_id = interrupted
             hung.info("outer")
         killed(work)
         log, handler = log_with(transport)

@@ -79,6 +79,12 @@ class KilledSite:
             )
         return self._process
 
+    def call(self, *command: str) -> None:
+        """Run a program to its end."""
+        environ = {**os.environ, **self.environ}
+        call = [sys.executable, *command]
+        subprocess.run(call, cwd=self.folder, env=environ, check=True, timeout=PATIENCE)
+
     @property
     def pid(self) -> int:
         """The PID of the server's first process."""

@@ -93,13 +93,15 @@ class Sender(Pending):
             raise told.error
         return outcome
 
-    def send_other(self, entries: Sequence[bytes], envelope: Envelope) -> Verdict | None:
+    def send_other(
+        self, entries: Sequence[bytes], envelope: Envelope, timeout: float
+    ) -> Verdict | None:
         """Send what another process left; None if a pass is under way. Blocks for the wire."""
         token = object()
         try:
             if self._sending.setdefault(TURN, token) is not token:
                 return None
-            verdict = self._wire.attempt_other(entries, envelope, self._options.answer_timeout)
+            verdict = self._wire.attempt_other(entries, envelope, timeout)
             self.pacing.learn_of(verdict, sum(map(len, entries)))
             return verdict
         finally:

@@ -70,6 +70,13 @@ def end(how: str) -> None:
     time.sleep(HANG_SECONDS)
 
 
+def work(count: int, how: str = "") -> None:
+    """Log, in a task of a queue; then end this process if that is asked for."""
+    note(count, "task")
+    if how:
+        end(how)
+
+
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Log as many records as the URL asks for; then end, or answer."""
     query = {name: values[0] for name, values in parse_qs(environ["QUERY_STRING"]).items()}

@@ -1,0 +1,86 @@
+"""Makes the parts of one pipeline's spool by the handler's options: folder, owner, adopter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from forklog.__about__ import VERSION
+from forklog.delivery.base import Reporter
+from forklog.errors import OptionError
+from forklog.options import Options
+from forklog.process.base import pid
+from forklog.spool.adopter import Adopter
+from forklog.spool.folder import Folder, UnfitError, path_of
+from forklog.spool.format import Head
+from forklog.spool.owner import Owner, boot_id, image
+from forklog.spool.scan import Fits, scan
+
+Identity = Callable[[], tuple[str | None, str | None]]
+"""Returns project, as far as it is known, and endpoint."""
+
+
+class Making:
+    """Make what a spool consists of; holds nothing that is open.
+
+    Args:
+        options: those of the handler, with a spool.
+        identity: of what is sent from here.
+    """
+
+    def __init__(self, options: Options, identity: Identity) -> None:
+        """Make nothing yet."""
+        self._options, self._identity = options, identity
+
+    def owner(self, prefix: str) -> Owner:
+        """Make the folder, if it is missing, and a head in it.
+
+        Raises:
+            UnfitError, OSError, OptionError: a spool cannot be made here; the text says why.
+        """
+        folder = self._folder()
+        try:
+            return Owner(folder, prefix, self.head())
+        except BaseException:
+            folder.close()
+            raise
+
+    def head(self) -> Head:
+        """Return what is known now of what is sent from here."""
+        project, endpoint = self._identity()
+        return Head(
+            project=project,
+            endpoint=endpoint,
+            log_name=self._options.log_name,
+            labels=dict(self._options.labels),
+            resource=self._options.resource,
+            pid=pid(),
+            boot_id=boot_id(),
+            version=VERSION,
+        )
+
+    def _folder(self, *, is_made: bool = True) -> Folder:
+        path = path_of(str(self._options.spool))
+        return Folder(path, self._options.spool_max_folder_bytes, is_made=is_made)
+
+    def adopter(self, folder: Folder, report: Reporter) -> Adopter:
+        """Make what adopts the entries of dead processes from a folder."""
+        options = self._options
+        fits = Fits(*self._identity())
+        sizes = options.max_batch_entries, options.max_batch_bytes
+        return Adopter(folder, fits, *sizes, report.say)
+
+    def has_orphans(self) -> bool:
+        """Look whether there is anything to adopt; makes nothing."""
+        try:
+            folder = self._folder(is_made=False)
+        except (UnfitError, OSError):
+            return False
+        try:
+            orphans = scan(folder, image(), set(), Fits(*self._identity())).orphans
+            for orphan in orphans:
+                orphan.close()
+            return bool(orphans)
+        except (OSError, OptionError):
+            return False
+        finally:
+            folder.close()
