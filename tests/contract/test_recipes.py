@@ -1,4 +1,4 @@
-"""The recipes, and the first page of the documentation: each block runs as it stands."""
+"""The recipes: each block runs as it stands."""
 
 from __future__ import annotations
 
@@ -123,13 +123,3 @@ def test_the_other_recipes_run(title: str, monkeypatch: pytest.MonkeyPatch) -> N
             made.close()
     audit.handlers.clear()
     assert names.get("text", "#").startswith("#")
-
-
-def test_the_first_page_shows_what_the_readme_shows() -> None:
-    """The blocks of the first page that are run are those of the README, which its test runs."""
-    first = (_ROOT / "docs" / "index.md").read_text(encoding="utf-8")
-    readme = (_ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```(?:sh|python)\n(.*?)^```", first, re.MULTILINE | re.DOTALL)
-    known = [block for block in blocks if f"\n{block}```" in readme]
-    assert [block for block in blocks if block not in known] == ["forklog doctor\n"]
-    assert len(known) == 3

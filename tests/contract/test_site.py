@@ -14,7 +14,7 @@ def test_the_site_has_each_page() -> None:
     """Each page of `docs/` stands in the navigation, once."""
     nav = (_ROOT / "zensical.toml").read_text(encoding="utf-8").partition("[project.theme]")[0]
     pages = [page.relative_to(_ROOT / "docs").as_posix() for page in (_ROOT / "docs").rglob("*.md")]
-    assert sorted(re.findall(r'"([\w-]+\.md)"', nav)) == sorted(pages)
+    assert sorted(re.findall(r'"([\w/-]+\.md)"', nav)) == sorted(pages)
 
 
 def test_the_reference_has_each_public_name() -> None:

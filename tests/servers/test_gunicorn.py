@@ -182,10 +182,3 @@ def test_a_dead_server_holds_up_no_end(site: GunicornSite) -> None:
         # The second that is allowed and some for a busy machine; a deadline used twice takes 8 s.
         assert time.monotonic() - before < SHUTDOWN + 3
     assert not site.logged() - site.last_resort()
-
-
-def test_the_page_shows_the_example() -> None:
-    """The configuration on the page is that of the example, which the tests run."""
-    example = (EXAMPLES / "gunicorn" / "gunicorn.conf.py").read_text()
-    shown = example[example.index("logconfig_dict") :]
-    assert f"```python\n{shown}```" in (EXAMPLES.parent / "docs" / "frameworks.md").read_text()
