@@ -112,7 +112,8 @@ def _keep(emulator: Emulator, screen: Screen) -> None:
     """Wait for Ctrl-C, which ends the emulator."""
     screen.line()
     screen.line(("The entries stay at ", ""), (emulator.url, "bold"), (" until Ctrl-C.", ""))
-    screen.line((f"See them in a terminal: forklog tail --emulator {emulator.url}", ""))
+    screen.line(("Open that in a browser, or see them in a terminal:", ""))
+    screen.line((f"  forklog tail --emulator {emulator.url}", ""))
     screen.line((f"They are of the project {PROJECT}.", ""))
     screen.flush()
     threading.Event().wait()
