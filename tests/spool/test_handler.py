@@ -169,12 +169,13 @@ def test_an_outage_beyond_memory_waits_in_the_spool(folder: Path) -> None:
     _check(
         folder,
         """
-        transport = FakeTransport(Fail(503), Fail(503), Fail(503), Deliver())
-        log, handler = log_with(transport, max_buffer_bytes=1 << 20, max_retry_delay=0.5)
+        transport = FakeTransport(Hang())
+        log, handler = log_with(transport, max_buffer_bytes=1 << 20)
         for number in range(8000):
             log.info("%d %s", number, "x" * 300)
         stats = handler.stats()
         assert stats.pending > 4000 and not stats.unspooled, stats
+        transport.release()
         assert handler.flush(50), handler.stats()
         assert len(texts(transport)) == len(set(texts(transport))) == 8000
         stats = handler.stats()
@@ -188,12 +189,13 @@ def test_a_full_spool_leaves_the_rest_to_memory(folder: Path) -> None:
     _check(
         folder,
         """
-        transport = FakeTransport(Fail(503), Fail(503), Deliver())
-        log, handler = log_with(transport, spool_max_bytes=1 << 20, max_retry_delay=0.3)
+        transport = FakeTransport(Hang())
+        log, handler = log_with(transport, spool_max_bytes=1 << 20)
         for number in range(6000):
             log.info("%d %s", number, "x" * 300)
         stats = handler.stats()
         assert stats.unspooled > 1000, stats
+        transport.release()
         assert handler.flush(30), handler.stats()
         assert len(set(texts(transport))) == len(texts(transport)) == 6000
         log.info("again")
