@@ -58,7 +58,7 @@ def test_what_can_be_pasted_runs(tmp_path: Path) -> None:
 
 
 def test_the_shown_configuration_is_applied(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The dictConfig of the README puts the handler on the root logger."""
+    """The first dictConfig of the README puts the handler on the root logger, with a spool."""
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
@@ -66,6 +66,7 @@ def test_the_shown_configuration_is_applied(monkeypatch: pytest.MonkeyPatch) -> 
         exec(_block("python", "dictConfig"), {})  # noqa: S102 - of the page that is tested
         (handler,) = (h for h in root.handlers if isinstance(h, CloudLoggingHandler))
         assert handler.describe().options.log_name == "web"
+        assert handler.describe().options.spool == "auto"
         handler.close()
     finally:
         root.handlers[:] = before
