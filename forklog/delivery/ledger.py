@@ -155,6 +155,7 @@ class Ledger:
                 requests=self.requests,
                 retries=self.retries,
                 pending=pending,
-                pending_bytes=store.bytes,
+                # A signal handler may have raised between the booking and `settle`.
+                pending_bytes=store.bytes if pending else 0,
                 **fields,
             )

@@ -60,15 +60,14 @@ class Leaving(Staged):
             dropped since the last call that returned; and at once where this process only holds
             (a uWSGI master).
         """
-        outcome: list[bool] = []
         known_lost = self._known_lost
-        with self._host.waiting(self.shutdown_timeout) as until:
-            deadline = until if timeout is None else monotonic() + timeout
-            outcome.append(self.flush_until(deadline))
+        own = None if timeout is None else monotonic() + timeout
+        is_settled = self._host.waiting(
+            self.shutdown_timeout, lambda until: self.flush_until(until if own is None else own)
+        )
         stats = self.stats()
         self._known_lost = sum(stats.diverted.values()) + sum(stats.dropped.values())
-        # No outcome, if a signal handler has raised while the process ends.
-        return any(outcome) and self._known_lost == known_lost
+        return bool(is_settled) and self._known_lost == known_lost
 
     def flush_until(self, deadline: float) -> bool:
         """Do so, with a deadline on the monotonic clock."""
@@ -110,8 +109,7 @@ class Leaving(Staged):
             self.is_closing = True
             self.mark[0] = 0
             self.worker.drain()
-            with self._host.waiting(seconds) as deadline:
-                self._flush_and_finish(deadline)
+            self._host.waiting(seconds, self._flush_and_finish)
         finally:
             if self.state is not State.CLOSED:
                 self.is_closing = False

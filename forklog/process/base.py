@@ -9,11 +9,11 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from forklog.turn import Turn
-
+T = TypeVar("T")
 _MADV_WIPEONFORK = 18  # linux/mman-common.h; the mmap module does not name it
 
 
@@ -240,8 +240,8 @@ class Host(Protocol):
     def is_past_hooks(self) -> bool:
         """Tell whether no further hook will run: what is logged now has to be sent now."""
 
-    def waiting(self, timeout: float) -> AbstractContextManager[float]:
-        """Give the deadline of a ``flush`` or ``close``, shared by those that belong together."""
+    def waiting(self, timeout: float, wait: Callable[[float], T]) -> T | None:
+        """Return ``wait(deadline)`` of a ``flush`` or ``close``; None if it raises at an exit."""
 
     def flush_at_exit(self, members: Sequence[Member]) -> None:
         """Have pipelines deliver what is pending, within the deadline of the exit. Waits."""

@@ -13,8 +13,9 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
+from typing import TypeVar
 
 from forklog.clock import monotonic
 from forklog.process import server_hooks, thread_end
@@ -24,6 +25,7 @@ from forklog.process.members import Members
 from forklog.process.servers import uwsgi
 from forklog.process.signals import HeldBack
 
+T = TypeVar("T")
 _PAUSE = 0.3  # less than which is no time for an attempt
 _TRIES = 3  # a signal handler may raise between two lines that protect against it
 
@@ -152,25 +154,24 @@ def _await(leavers: Sequence[Member], settled: set[Member], deadline: float) -> 
             settled.add(leaver)
 
 
-@contextlib.contextmanager
-def own_deadline(timeout: float) -> Iterator[float]:
-    """Give the deadline for one ``flush`` or ``close``: shared in an exit or `logging.shutdown`.
+def with_own_deadline(timeout: float, wait: Callable[[float], T]) -> T | None:
+    """Wait to the deadline of one ``flush`` or ``close``: shared in an exit or `logging.shutdown`.
 
-    What a signal handler raises while the process ends is swallowed, as in the hooks.
+    What a signal handler raises while the process ends is swallowed, as in the hooks; None then.
     """
     if exit_deadline().is_ending:
         try:
             with exit_deadline().wait(timeout) as deadline:
                 _hurry()
-                yield deadline
+                return wait(deadline)
         except BaseException:  # noqa: BLE001 - the process ends
             exit_deadline().cut()
-        return
+        return None
     shared = shutdown_deadline()
     with shared.wait(timeout) as deadline:
         if shared.is_shared:
             _hurry()
-        yield deadline
+        return wait(deadline)
 
 
 def _hurry() -> None:

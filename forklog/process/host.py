@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from forklog.process import exit_hooks, fork_hooks, logging_lock
 from forklog.process.base import Member
@@ -13,6 +12,8 @@ from forklog.process.handover import HandoverToken
 from forklog.process.servers import uwsgi
 from forklog.process.signals import HeldBack
 from forklog.process.thread import FlushThread
+
+T = TypeVar("T")
 
 
 class ThisProcess:
@@ -59,11 +60,9 @@ class ThisProcess:
         """Ask the deadline of the exit."""
         return exit_deadline().is_over
 
-    @contextlib.contextmanager
-    def waiting(self, timeout: float) -> Iterator[float]:
-        """Give the deadline, and give back the lock of `logging` meanwhile."""
-        with logging_lock.released(), exit_hooks.own_deadline(timeout) as deadline:
-            yield deadline
+    def waiting(self, timeout: float, wait: Callable[[float], T]) -> T | None:
+        """Wait to the deadline, and give back the lock of `logging` meanwhile."""
+        return logging_lock.without(lambda: exit_hooks.with_own_deadline(timeout, wait))
 
     def flush_at_exit(self, members: Sequence[Member]) -> None:
         """See `exit_hooks.flush_at_exit`."""

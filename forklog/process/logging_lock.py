@@ -7,23 +7,29 @@ and the HTTP client asks such loggers in the flush thread: each would wait for t
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable
+from itertools import starmap
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_ONCE = ((),)  # for `starmap`: one call, without arguments
 
 
-@contextlib.contextmanager
-def released() -> Iterator[None]:
-    """Give back the lock of `logging` for as long as the block runs, if this thread holds it."""
+def without(call: Callable[[], T]) -> T:
+    """Return ``call()``, and give the lock of `logging` back meanwhile, if this thread holds it.
+
+    A signal handler that raises leaves the lock as it was. For that it is given back, and what it
+    takes to have it again is kept, in one call of C; and no context manager of Python's may stand
+    around it, since the exception may come at the beginning of its ``__exit__``.
+    """
     # What Condition.wait does with an RLock that it was given; greenlets' locks have it as well.
     lock: Any = getattr(logging, "_lock", None)
+    kept: list[Any] = []
     try:
-        count = lock._release_save() if lock._is_owned() else None  # noqa: SLF001
-    except AttributeError:
-        count = None
-    try:
-        yield
+        if getattr(lock, "_is_owned", bool)():
+            kept.extend(starmap(lock._release_save, _ONCE))  # noqa: SLF001
+        return call()
     finally:
-        if count is not None:
-            lock._acquire_restore(count)  # noqa: SLF001
+        if kept:
+            lock._acquire_restore(kept[0])  # noqa: SLF001

@@ -3,13 +3,11 @@
 A real signal runs its handler between two bytecodes of the main thread. A trace function is called
 between two bytecodes too, and Python lets it choose which.
 
-From 3.11 on CPython looks for signals after some bytecodes alone: calls, the start of a function,
-and jumps back. Before that it looks after almost every one.
+CPython looks for signals after some bytecodes alone, see `strike`; finalizers run after any.
 """
 
 from __future__ import annotations
 
-import dis
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,12 +20,6 @@ if TYPE_CHECKING:
 
 _PACKAGE = str(Path(forklog.__file__).parent)
 _TOOLS = str(Path(_PACKAGE, "testing"))
-_LOOKS_ANYWHERE = sys.version_info < (3, 11)
-_LOOKING = {
-    number
-    for number, name in enumerate(dis.opname)
-    if name.startswith(("CALL", "RESUME", "SEND", "YIELD")) or "JUMP_BACKWARD" in name
-}
 
 
 class Interruption:
@@ -37,7 +29,6 @@ class Interruption:
         step: which one, counted from 1.
         call: what to do there.
         by_opcode: whether a step is a bytecode, where Python shows them; else it is a line.
-        for_signals: whether only those bytecodes count before which CPython looks for signals.
     """
 
     def __init__(
@@ -46,7 +37,6 @@ class Interruption:
         call: Callable[[], object],
         *,
         by_opcode: bool,
-        for_signals: bool = False,
     ) -> None:
         """Count nothing yet."""
         self._left = step
@@ -54,8 +44,6 @@ class Interruption:
         # From 3.13 on Python reports hardly any opcode of a frame that asks for them when it is
         # called; one that ran traced before is reported in part.
         self._by_opcode = by_opcode and sys.version_info < (3, 13)
-        self._for_signals = for_signals and self._by_opcode and not _LOOKS_ANYWHERE
-        self._last: dict[FrameType, int] = {}  # by frame, the bytecode that it is at
         self.place = ""
 
     def __call__(self, act: Callable[[], object]) -> bool:
@@ -66,7 +54,6 @@ class Interruption:
             act()
         finally:
             sys.settrace(before)
-            self._last.clear()
         return bool(self.place)
 
     def trace(self, frame: FrameType, event: str, _argument: Any) -> Any:
@@ -76,19 +63,12 @@ class Interruption:
             return None
         if self._by_opcode:
             frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        is_step = not self._for_signals or self._looks(frame)
-        if is_step and event != "call":
+        if event != "call":
             self._left -= 1
             if not self._left:
                 self.place = f"{Path(file).name}:{frame.f_lineno}"
                 self._call()
         return None if self.place else self.trace
-
-    def _looks(self, frame: FrameType) -> bool:
-        """Tell whether CPython has looked for signals after the bytecode before this one."""
-        last = self._last.get(frame, -1)
-        self._last[frame] = frame.f_code.co_code[frame.f_lasti]
-        return last in _LOOKING
 
 
 def every_step(
@@ -96,7 +76,6 @@ def every_step(
     call: Callable[[], object],
     *,
     by_opcode: bool,
-    for_signals: bool = False,
 ) -> Iterator[str]:
     """Run ``act`` again and again, interrupted once each time, a step later each time.
 
@@ -105,7 +84,7 @@ def every_step(
     step = 0
     while True:
         step += 1
-        interruption = Interruption(step, call, by_opcode=by_opcode, for_signals=for_signals)
+        interruption = Interruption(step, call, by_opcode=by_opcode)
         if not interruption(act):
             return
         yield interruption.place
