@@ -26,7 +26,7 @@ _PACKAGE = str(Path(forklog.__file__).parent)
 _FOREIGN = str(Path(_PACKAGE, "testing")), str(Path(__file__).parents[1])
 _BLOCKING = {"acquire", "sleep", "sched_yield"}  # these may be struck without having done a thing
 _ROUNDS = 2  # of a loop
-_CALLERS = 1  # by which places are told apart, the function itself included
+_CALLERS = 1  # frames that make a place, the innermost first
 
 Place = tuple[object, ...]
 
