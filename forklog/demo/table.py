@@ -18,7 +18,7 @@ COLUMNS = {
     "logged": "records that the application wrote down as logged",
     "delivered": "those of them that the local Cloud Logging stored",
     "lost": "those of them that it never got",
-    "duplicated": "those that it got more than once",
+    "twice": "those that it got more than once",
     "boot": "delivered, of those logged while the application was imported",
 }
 _WORDS = 2  # columns at the left

@@ -78,4 +78,5 @@ def _show(report: str) -> None:
         if style := _STYLES.get(label.strip()):
             screen.line((label, style), (rest, ""))
         else:
-            screen.line((line, "bold" if line[:1].isalpha() else ""))
+            title, gap, value = line.partition("  ")
+            screen.line((title, "bold" if title[:1].isalpha() else ""), (gap + value, ""))

@@ -110,7 +110,7 @@ def _wrap(text: str, first: str) -> list[str]:
 def _process(process: Process, *, is_short: bool) -> Iterator[Row]:
     role = process.role
     if process.is_command:
-        yield "role", "that of this command; forklog.doctor() in a server examines its process"
+        yield "role", "of this command; forklog.doctor() examines a server's process"
     else:
         yield "role", f"{role.server}, {role.name}" + (f" ({role.model})" if role.model else "")
         yield "known by", "" if is_short else role.known_by
@@ -157,7 +157,8 @@ def _handler(handler: Handler, *, is_short: bool) -> Iterator[Row]:
     given = [
         f"{name}={value!r}" for name, value in handler.options if (name, value) not in defaults
     ]
-    yield "options", f"{' '.join(given)} (the others are the defaults)".strip()
+    others = "" if is_short else " (the others are the defaults)"
+    yield "options", f"{' '.join(given)}{others}".strip()
 
 
 def _delivery(delivery: Delivery, *, is_short: bool) -> Iterator[Row]:

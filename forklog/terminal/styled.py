@@ -47,8 +47,14 @@ class StyledScreen(Screen):
         styles: Sequence[str] = (),
         words: int = 1,
     ) -> None:
-        """Write a table; see `Screen.table`."""
-        table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
+        """Write a table; where it is too wide lines wrap, and no cell is cut."""
+        widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+        if sum(widths) + len(widths) > self._console.width:
+            super().table(head, rows, styles, words)
+            return
+        table = rich.table.Table(
+            box=rich.box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0)
+        )
         for number, title in enumerate(head):
             justify = "left" if number < words else "right"
             table.add_column(title, justify=justify, no_wrap=True)  # type: ignore[arg-type,unused-ignore]

@@ -66,7 +66,7 @@ def test_the_table_has_a_head_a_rule_and_a_line_for_each_row() -> None:
     """Columns are aligned, numbers to the right; perfect rows need no remark, only the verdict."""
     lines = _shown(PERFECT, dataclasses.replace(PERFECT, mode="no-master"))
     assert " ".join(lines[0].split()) == (
-        "uWSGI mode handler answered hung logged delivered lost duplicated boot"
+        "uWSGI mode handler answered hung logged delivered lost twice boot"
     )
     assert set(lines[1]) == {"-", " "}
     assert " ".join(lines[3].split()) == "no-master forklog 48/48 0 484 484 0 0 4/4"

@@ -66,6 +66,18 @@ def test_a_table_has_aligned_columns(styled: Terminal) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("columns", ["20", "80"])
+def test_no_cell_of_a_table_is_cut(
+    styled: Terminal, columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a terminal that is too narrow the lines wrap."""
+    monkeypatch.setenv("COLUMNS", columns)
+    screen_on(styled, "always").table(("a name", "count"), [("a long value here", "1234567")])
+    text = _STYLES.sub("", styled.getvalue())
+    assert "a long value here" in text
+    assert "1234567" in text
+
+
 @pytest.mark.parametrize(
     ("variables", "colour", "is_styled"),
     [
