@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from forklog.transports.base import Envelope, Verdict
+    from forklog.transports.base import Envelope, Origin, Verdict
 
 SendOther = Callable[[Sequence[bytes], "Envelope"], "Verdict | None"]
 """Sends entries of another process; None where the wire is in use."""
@@ -102,8 +102,8 @@ class Spooler(Protocol):
     def seconds(self) -> float | None:
         """Return the seconds until `adopt` is due, None if it is not."""
 
-    def after_pass(self) -> None:
-        """Take note that a batch of this process was sent."""
+    def after_pass(self, origin: Origin | None) -> None:
+        """Take note that a batch of this process was sent, and where it came from."""
 
     def adopt(self, send: SendOther) -> Mapping[str, int]:
         """Send one batch that a dead process left; return what became of it, as sums.

@@ -185,7 +185,7 @@ class Passes:
         if spooler is None:
             return
         if has_sent:
-            spooler.after_pass()
+            spooler.after_pass(self._sender.origin())
         if not self.orders.is_draining and self._adopter_seconds(monotonic()) == 0:
             self._adopt_one(spooler, self._options.answer_timeout)
 

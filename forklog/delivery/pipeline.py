@@ -25,7 +25,7 @@ from forklog.options import Options
 from forklog.process.base import Host, Mark, home, new_mark, pid
 from forklog.snapshot import Stats
 from forklog.stderr.reporter import StderrReporter
-from forklog.transports.base import Transport
+from forklog.transports.base import Envelope, Transport
 
 NewSpooler = Callable[
     [Buffer, Callable[[], object], Reporter, Callable[[], str], Callable[[], bool]], Spooler
@@ -79,7 +79,7 @@ class Pipeline(Starting, Leaving):
         )
         self.spooler = self._spooler_of(new_spooler)
         self.store: Store = self.spooler.store if self.spooler else self.buffer
-        last_resort = LastResort(options.last_resort, self._report)
+        last_resort = LastResort(options.last_resort, self._report, self._envelope)
         self.sender = Sender(options, self.store, transport, self._report, last_resort=last_resort)
         self.sender.on_drop.watch_with(self._watch_offers)
         ids, report = self.insert_ids, self._report
@@ -90,6 +90,13 @@ class Pipeline(Starting, Leaving):
         self.boot = HeldEntries(self.buffer, None, host.handover)
         self._before: Pipeline | None = None
         self._sums: Stats | None = None
+
+    def _envelope(self) -> Envelope:
+        """Return what requests say of the entries, as far as it is known."""
+        options, origin = self._options, self.sender.origin()
+        resource = origin.resource if origin else options.resource
+        project = origin.project if origin else options.project
+        return Envelope(options.log_name, options.labels, resource, project)
 
     def _spooler_of(self, new_spooler: NewSpooler | None) -> Spooler | None:
         parts = self.buffer, self._woken, self._report, self.insert_ids.prefix, self._may_spool

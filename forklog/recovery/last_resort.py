@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 
@@ -15,6 +16,7 @@ from forklog.recovery.send import Sending
 from forklog.spool.adopter import settled_by
 from forklog.spool.folder import CLOEXEC, NOFOLLOW, NONBLOCK
 from forklog.transports.base import Envelope, Kind
+from forklog.transports.google.access import known_project
 
 _FLAGS = os.O_RDONLY | CLOEXEC | NONBLOCK | NOFOLLOW
 
@@ -67,13 +69,21 @@ class LastResortFile:
 
     def _split(self, entry: dict[str, Any]) -> tuple[bytes, Envelope]:
         """Take apart what is of the entry and what is of its request."""
-        name = str(entry.pop("logName", "")).rpartition("/logs/")[2]
+        place, _, name = str(entry.pop("logName", "")).rpartition("/logs/")
+        project = place.removeprefix("projects/") or None
         if not name and not self._is_named:
             raise OptionError(
                 "log", None, "must be given for a file whose lines name no log", "give --log NAME"
             )
+        if not project and known_project(self._options) is None:
+            raise OptionError(
+                "project",
+                None,
+                "must be given for a file whose lines name no project",
+                "give --project ID",
+            )
         resource = entry.pop("resource", self._options.resource)
-        envelope = Envelope(name or self._options.log_name, {}, resource)
+        envelope = Envelope(unquote(name) or self._options.log_name, {}, resource, project)
         return orjson.dumps(entry), envelope
 
     def _send(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from forklog.options import Options
 from forklog.terminal.screen import Progress, screen_on
 from forklog.transports.base import (
+    OTHER_PROJECT,
     Connection,
     Envelope,
     EnvelopeConnection,
@@ -17,6 +19,7 @@ from forklog.transports.base import (
     WireError,
     verdict_of,
 )
+from forklog.transports.google.access import known_project
 from forklog.transports.http import HttpTransport
 
 _TRIES = 4
@@ -64,8 +67,14 @@ class Sending:
 
     def _attempt(self, entries: Sequence[bytes], envelope: Envelope, *, is_first: bool) -> Verdict:
         if self._connection is None:
-            self._connection = HttpTransport(self._options, lambda _project: None).open()
+            project = known_project(self._options) or envelope.project
+            options = replace(self._options, project=project)
+            self._connection = HttpTransport(options, lambda _project: None).open()
         connection = self._connection
+        origin = getattr(connection, "origin", None)
+        if origin and envelope.project not in {None, origin.project}:
+            remedy = f"give --project {envelope.project}"
+            return Verdict(Kind.BLOCKED, f"{OTHER_PROJECT}; {remedy}")
         if not isinstance(connection, EnvelopeConnection):
             raise WireError("this way to the server cannot send another process's entries")
         try:

@@ -23,7 +23,7 @@ def recover_spools(folder: Folder, options: Options, sending: Sending) -> Outcom
         WireError: no way to the server can be opened.
     """
     outcome = Outcome(folder.path, is_dry_run=sending.is_dry_run)
-    fits = Fits(known_project(options), endpoint_of(options))
+    fits = Fits(known_project(options), endpoint_of(options), takes_unknown=True)
     found = scan(folder, _NO_IMAGE, set(), fits)
     outcome.living = found.living
     outcome.notes += [f"{name}: of another project, endpoint or format" for name in found.foreign]

@@ -16,7 +16,7 @@ from forklog.spool.format import Head
 from forklog.spool.orphan import Orphan
 from forklog.spool.owner import image
 from forklog.spool.scan import Fits, scan
-from forklog.transports.base import Envelope, Kind, Verdict
+from forklog.transports.base import OTHER_PROJECT, Envelope, Kind, Verdict
 
 _SCAN_SECONDS = 1.0  # at most between a pass and the next look at the folder
 _FIRST_RETRY, _LONGEST_RETRY = 1.0, 30.0  # seconds after a failure; own entries do not wait for it
@@ -50,6 +50,7 @@ class Adopter:
         self._limit = max_entries
         self._orphans: deque[Orphan] = deque()
         self._claimed: set[tuple[int, int]] = set()
+        self._foreign: set[tuple[int, int]] = set()
         self._known: set[str] = set()
         self._last_scan = -_SCAN_SECONDS
         self._scan_at: float | None = 0.0
@@ -60,6 +61,10 @@ class Adopter:
         """Entries of dead processes that the server will never take."""
         self.torn = 0
         """Pieces of entries that a kill has cut off."""
+
+    def learn(self, project: str) -> None:
+        """Adopt what is of this project alone, which was found by the connection."""
+        self._fits.learn(project)
 
     def after_pass(self) -> None:
         """Have the folder looked at: now if the last look is old, and once more in a second."""
@@ -94,20 +99,28 @@ class Adopter:
         is_trailing = now - self._last_scan < 2 * _SCAN_SECONDS
         self._last_scan = now
         self._scan_at = None if is_trailing else now + _SCAN_SECONDS
-        found = scan(self._folder, self._image, self._claimed, self._fits)
+        found = scan(self._folder, self._image, self._claimed | self._foreign, self._fits)
         for orphan in found.orphans:
             self._claimed.add(orphan.identity)
             self._orphans.append(orphan)
-        for topic, names in (("spool-foreign", found.foreign), ("spool-refused", found.refused)):
-            news = [name for name in names if name not in self._known]
-            if news:
-                self._known.update(news)
-                what = "of another project, endpoint or format" if "foreign" in topic else "broken"
-                self._say(topic, f"{len(news)} {what} in the spool {self._folder.path} stay there")
+        self._say_left("spool-foreign", "of another project, endpoint or format", found.foreign)
+        self._say_left("spool-refused", "broken", found.refused)
+
+    def _say_left(self, topic: str, what: str, names: Sequence[str]) -> None:
+        news = [name for name in names if name not in self._known]
+        if news:
+            self._known.update(news)
+            self._say(topic, f"{len(news)} {what} in the spool {self._folder.path} stay there")
 
     def _settle(self, orphan: Orphan, batch: list[bytes], verdict: Verdict) -> int:
         if verdict.kind is Kind.HALVE and len(batch) > 1:
             self._limit = len(batch) // 2
+            return 0
+        if verdict.reason == OTHER_PROJECT:
+            self._foreign.add(orphan.identity)
+            self._let_go(orphan)
+            text = "of another project, endpoint or format"
+            self._say_left("spool-foreign", text, [str(orphan.name)])
             return 0
         settled, refused = settled_by(verdict, len(batch))
         if not settled:
@@ -131,9 +144,12 @@ class Adopter:
     def close(self) -> None:
         """Let go of all orphans: another process may go on where this one stopped."""
         while self._orphans:
-            orphan = self._orphans.popleft()
-            self._claimed.discard(orphan.identity)
-            orphan.close()
+            self._let_go(self._orphans[0])
+
+    def _let_go(self, orphan: Orphan) -> None:
+        self._orphans.remove(orphan)
+        self._claimed.discard(orphan.identity)
+        orphan.close()
 
 
 def settled_by(verdict: Verdict, number: int) -> tuple[int, int]:
@@ -153,7 +169,7 @@ def settled_by(verdict: Verdict, number: int) -> tuple[int, int]:
 
 def envelope_of(head: Head) -> Envelope:
     """Return log, labels and resource of a dead process's entries."""
-    return Envelope(log_name=head.log_name, labels=head.labels, resource=head.resource)
+    return Envelope(head.log_name, head.labels, head.resource, head.project)
 
 
 def _new_waits() -> itertools.chain[float]:

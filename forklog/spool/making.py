@@ -14,6 +14,7 @@ from forklog.spool.folder import Folder, UnfitError, path_of
 from forklog.spool.format import Head
 from forklog.spool.owner import Owner, boot_id, image
 from forklog.spool.scan import Fits, scan
+from forklog.transports.base import Origin
 
 Identity = Callable[[], tuple[str | None, str | None]]
 """Returns project, as far as it is known, and endpoint."""
@@ -31,7 +32,7 @@ class Making:
         """Make nothing yet."""
         self._options, self._identity = options, identity
 
-    def owner(self, prefix: str) -> Owner:
+    def owner(self, prefix: str, origin: Origin | None = None) -> Owner:
         """Make the folder, if it is missing, and a head in it.
 
         Raises:
@@ -39,20 +40,23 @@ class Making:
         """
         folder = self._folder()
         try:
-            return Owner(folder, prefix, self.head())
+            return Owner(folder, prefix, self.head(origin))
         except BaseException:
             folder.close()
             raise
 
-    def head(self) -> Head:
+    def head(self, origin: Origin | None) -> Head:
         """Return what is known now of what is sent from here."""
         project, endpoint = self._identity()
+        resource = self._options.resource
+        if origin is not None:
+            project, resource = origin.project, origin.resource
         return Head(
             project=project,
             endpoint=endpoint,
             log_name=self._options.log_name,
             labels=dict(self._options.labels),
-            resource=self._options.resource,
+            resource=resource,
             pid=pid(),
             boot_id=boot_id(),
             version=VERSION,

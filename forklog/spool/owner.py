@@ -77,6 +77,17 @@ class Owner:
         directory = self.folder.descriptor
         os.rename(before, str(self._name), src_dir_fd=directory, dst_dir_fd=directory)
 
+    def renew(self, head: Head) -> None:
+        """Put another head in its place: more is known now. OSError where that cannot be."""
+        file = _locked_file(self.folder, self._prefix, head)
+        try:
+            self._rename(new_name(self._prefix))
+        except BaseException:
+            os.close(file)
+            raise
+        before, self._file, self._identity = self._file, file, _identity(os.fstat(file))
+        os.close(before)  # frees the lock of the old file alone
+
     def new_segment(self, size: int) -> Segment:
         """Make a segment; OSError where it cannot be."""
         number = next(self._numbers)

@@ -75,13 +75,30 @@ def scan(
 class Fits:
     """Which heads are the adopter's own kind."""
 
-    def __init__(self, project: str | None, endpoint: str | None) -> None:
-        """Be of this project, None where it is not known, and of this endpoint."""
+    def __init__(
+        self, project: str | None, endpoint: str | None, *, takes_unknown: bool = False
+    ) -> None:
+        """Be of this project, None where no option names it, and of this endpoint.
+
+        Args:
+            project: as the options name it.
+            endpoint: of what is sent.
+            takes_unknown: also what was killed before it had found its project.
+        """
         self._project, self._endpoint = project, endpoint
+        # Where no option names a project it is found, by all in the same way.
+        self._takes_unknown = takes_unknown or project is None
+
+    def learn(self, project: str) -> None:
+        """Be of this project, which was found."""
+        self._project = project
 
     def __call__(self, head: Head) -> bool:
         """Tell whether the adopter may send a head's entries."""
-        is_project = None in {head.project, self._project} or head.project == self._project
+        if head.project is None:
+            is_project = self._takes_unknown
+        else:
+            is_project = self._project is None or head.project == self._project
         return is_project and head.endpoint == self._endpoint
 
 

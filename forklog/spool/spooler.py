@@ -5,6 +5,7 @@ The handler makes it; delivery knows it as `forklog.delivery.base.Spooler`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from forklog.spool.adopter import Adopter
     from forklog.spool.making import Making
     from forklog.spool.owner import Owner
+    from forklog.transports.base import Origin
 
 _CHECK_SECONDS = 1.0  # at most, between two looks at the head
 _OPEN_SECONDS = 5.0  # for another thread to make the files
@@ -64,6 +66,7 @@ class ProcessSpool:
         self._owner: Owner | None = None
         self._adopter: Adopter | None = None
         self._adopting = Turn()  # of whoever reads or closes files of orphans
+        self._origin: Origin | None = None
         self._checked_at = 0.0
         self._reported = 0
 
@@ -119,8 +122,10 @@ class ProcessSpool:
         """Return the seconds until `adopt` is due."""
         return self._adopter.seconds() if self._adopter is not None else None
 
-    def after_pass(self) -> None:
+    def after_pass(self, origin: Origin | None) -> None:
         """Look after the head, at most once a second, and have the folder looked at."""
+        if origin is not None and origin != self._origin:
+            self._learn(origin)
         now = monotonic()
         if self._owner is not None and now - self._checked_at >= _CHECK_SECONDS:
             self._checked_at = now
@@ -130,11 +135,22 @@ class ProcessSpool:
         if self._adopter is not None:
             self._adopter.after_pass()
 
+    def _learn(self, origin: Origin) -> None:
+        """Write down what the connection has found out: an adopter sends by the head."""
+        self._origin = origin
+        if self._owner is not None:
+            with contextlib.suppress(OSError, OptionError):  # full: an adopter finds it out anew
+                self._owner.renew(self._make.head(origin))
+        if self._adopter is not None:
+            self._adopter.learn(origin.project)
+
     def _restart(self) -> None:
         """Begin a new head: a tidier, a daemon or another process has taken the old one."""
         self._report.say("spool-lost", "the spool's files were removed or closed; begins new ones")
         try:
-            owner = self._make.owner(f"{realtime_ns() // 1000:013x}{os.urandom(3).hex()}"[-19:])
+            owner = self._make.owner(
+                f"{realtime_ns() // 1000:013x}{os.urandom(3).hex()}"[-19:], self._origin
+            )
             self.store.restart(owner)
         except (UnfitError, OSError, OptionError) as error:
             self._owner = None
@@ -144,6 +160,8 @@ class ProcessSpool:
         self._owner = owner
         self._close_adopter()
         self._adopter = self._make.adopter(owner.folder, self._report)
+        if self._origin is not None:
+            self._adopter.learn(self._origin.project)
 
     def adopt(self, send: SendOther) -> Mapping[str, int]:
         """Look at the folder, or send one batch of an orphan; nothing where another thread does."""

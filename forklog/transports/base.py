@@ -14,6 +14,7 @@ __all__ = [
     "Envelope",
     "EnvelopeConnection",
     "Kind",
+    "Origin",
     "Quota",
     "Transport",
     "Verdict",
@@ -109,6 +110,23 @@ class Envelope:
     labels: Mapping[str, str]
     resource: Mapping[str, Any] | None
     """None: the connection's own."""
+    project: str | None = None
+    """Whose project the entries are for; None where it is not known."""
+
+
+OTHER_PROJECT = "the entries are for another project"
+"""The reason of a verdict on entries that this connection never sends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a connection has found out about its process; its attribute ``origin``, if it has one.
+
+    A spool and a last resort write it down beside the entries.
+    """
+
+    project: str
+    resource: Mapping[str, Any]
 
 
 @runtime_checkable

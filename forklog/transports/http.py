@@ -23,6 +23,7 @@ from forklog.transports import pools
 from forklog.transports.base import (
     Connection,
     Envelope,
+    Origin,
     Verdict,
     WireError,
 )
@@ -119,6 +120,7 @@ class HttpConnection:
         self._answered = False
         self._access = access
         self._resource, self._is_dry_run = resource, is_dry_run
+        self.origin = Origin(access.project, resource)
         self._head = self._head_of(Envelope(options.log_name, options.labels, resource))
         self._names_logs = bool(options.access_log)
         self._log_of_requests = b'"logName":"projects/%b/logs/' % access.project.encode()

@@ -119,6 +119,60 @@ def test_never_under_another_project_or_endpoint(folder: Path, option: str) -> N
     assert stderr.count("of another project, endpoint or format") == 1
 
 
+def test_a_project_that_is_found_later(folder: Path) -> None:
+    """The head says it from then on, and the resource: no process of another project adopts."""
+    stderr = _check(
+        folder,
+        """
+        import json
+        from forklog.transports.base import Origin
+
+        class Found(FakeTransport):
+            def __init__(self, project, *script):
+                super().__init__(*script)
+                self.project = project
+            def open(self):
+                connection = super().open()
+                labels = {"project_id": self.project}
+                connection.origin = Origin(self.project, {"type": "global", "labels": labels})
+                return connection
+
+        os.environ.pop("GOOGLE_CLOUD_PROJECT", None)
+        def die():
+            log, handler = log_with(Found("theirs"), project=None)
+            log.info("first")
+            assert handler.flush(10)
+            wait(lambda: json.load(open(f"{FOLDER}/{heads()[0]}"))["project"] == "theirs")
+            handler.flush(10)
+            pid = os.fork()
+            if pid == 0:  # the lock of the new head is held
+                log_with(FakeTransport(), project=None)[1].flush(10)
+                os._exit(0)
+            os.waitpid(pid, 0)
+            transport = handler.describe().transport
+            transport.then(Hang())
+            log.error("last")
+        killed(die)
+        other = Found("ours")
+        log, handler = log_with(other, project=None)
+        for number in range(2):
+            log.info("ours")
+            assert handler.flush(10)
+            time.sleep(1.1)
+        assert texts(other) == ["ours", "ours"]
+        handler.close()
+        assert len(heads()) == 1
+        same = Found("theirs")
+        log, handler = log_with(same, project=None)
+        log.info("mine")
+        wait(lambda: texts(same) == ["last", "mine"])
+        (envelope,) = [request.envelope for request in same.sent if request.envelope]
+        assert envelope.resource["labels"] == {"project_id": "theirs"}
+        """,
+    )
+    assert stderr.count("of another project, endpoint or format") == 1
+
+
 def test_an_end_in_an_outage_leaves_all_in_the_spool(folder: Path) -> None:
     """Nothing is written to stderr but one line; the next process delivers, each entry once."""
     stderr = _check(

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from forklog.delivery.base import Store
     from forklog.delivery.ledger import Ledger
     from forklog.delivery.sending.in_flight import InFlight
+    from forklog.delivery.sending.wire import Wire
     from forklog.delivery.sinks.on_drop import OnDrop
+    from forklog.transports.base import Origin
 
 
 class Pending:
@@ -21,6 +23,7 @@ class Pending:
     _buffer: Store
     _in_flight: InFlight
     _sending: Turn
+    _wire: Wire
 
     def oldest_unsettled(self) -> bytes:
         """Return the oldest entry that is not settled, or bytes above every entry."""
@@ -32,6 +35,10 @@ class Pending:
         with self.ledger.lock:
             leaving = [min(group) for group in self.ledger.account.leaving if group]
             return min([self._buffer.oldest(), *self._in_flight.oldest(), *leaving])
+
+    def origin(self) -> Origin | None:
+        """Return what the connection has found out about this process, None where it has not."""
+        return self._wire.origin()
 
     def has_in_flight(self) -> bool:
         """Tell whether a batch is in hand, to be sent (again) before anything new."""

@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from forklog.transports.base import (
+    OTHER_PROJECT,
     Connection,
     Envelope,
     EnvelopeConnection,
     Kind,
+    Origin,
     Transport,
     Verdict,
     WireError,
@@ -54,17 +56,24 @@ class Wire:
         self, entries: Sequence[bytes], envelope: Envelope, timeout: float
     ) -> Verdict:
         """Send what another process left."""
-        self._count()
         try:
             if self.connection is None:
                 self.connection = self.transport.open()
+            origin = self.origin()
+            if origin and envelope.project not in {None, origin.project}:
+                return Verdict(Kind.BLOCKED, OTHER_PROJECT)
             if isinstance(self.connection, EnvelopeConnection):
+                self._count()
                 return self.connection.send_with(entries, timeout, envelope)
             return Verdict(Kind.BLOCKED, "this transport sends no entries of other processes")
         except WireError as error:
             return verdict_of(error, is_first_attempt=False)
         except Exception as error:  # noqa: BLE001 - a foreign transport's bug ends no thread
             return Verdict(Kind.RETRY, f"{type(error).__name__} in the transport")
+
+    def origin(self) -> Origin | None:
+        """Return what the connection has found out about this process, None without one."""
+        return getattr(self.connection, "origin", None)
 
     def close(self) -> None:
         """Close the connection; the next attempt opens another one."""

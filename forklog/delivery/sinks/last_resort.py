@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from forklog.delivery.base import Reporter
+from forklog.delivery.sinks.addressed import addressed
 from forklog.delivery.sinks.private_file import append_lines
 from forklog.stderr.stream import write_to_stderr
+from forklog.transports.base import Envelope
 
 
 class LastResort:
     """Where entries go that cannot be delivered; a `Sink`."""
 
-    def __init__(self, where: str, report: Reporter) -> None:
-        """Open nothing; see `write_last_resort`."""
-        self._where = where
+    def __init__(self, where: str, report: Reporter, envelope: Callable[[], Envelope]) -> None:
+        """Open nothing; see `write_last_resort`. Each line carries what the envelope says."""
+        self._where, self._envelope = where, envelope
         self._report = report
 
     def write(self, entries: Sequence[bytes], _reason: str) -> Counter[str]:
         """Write entries, one a line, wherever it can; return how many, by place."""
-        return write_last_resort(self._where, entries, self._report)
+        envelope = self._envelope()
+        lines = (addressed(entry, envelope) for entry in entries)
+        return write_last_resort(self._where, lines, self._report)
 
 
 def write_last_resort(where: str, entries: Iterable[bytes], report: Reporter) -> Counter[str]:

@@ -16,7 +16,7 @@ from forklog.insert_id import InsertIds
 from forklog.options import Options
 from forklog.stderr.reporter import StderrReporter
 from forklog.testing import Deliver, Disconnect, Fail, FakeTransport, Hang, Outcome, Refuse
-from forklog.transports.base import Connection, Kind, Verdict, WireError
+from forklog.transports.base import Connection, Envelope, Kind, Verdict, WireError
 from forklog.transports.http_verdict import Answer, judge
 
 if TYPE_CHECKING:
@@ -37,7 +37,11 @@ class _Bench:
             transport,
             StderrReporter(self.lines.append),
             lambda: 1.0,
-            last_resort=LastResort(options.get("last_resort", "stderr"), StderrReporter()),
+            last_resort=LastResort(
+                options.get("last_resort", "stderr"),
+                StderrReporter(),
+                lambda: Envelope("l", {}, None),
+            ),
         )
         self.ids = InsertIds()
         self.logged = 0

@@ -1,0 +1,81 @@
+"""`forklog recover` with the files of a last resort, and what a spool's head says by then."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from helpers import check_python, python_path
+
+if TYPE_CHECKING:
+    from forklog.emulator import Emulator
+
+_SAVE = """
+import logging
+import forklog
+handler = forklog.CloudLoggingHandler(
+    project="p", endpoint="http://127.0.0.1:1", log_name="my/log", labels={{"a": "b"}},
+    resource={{"type": "global", "labels": {{"project_id": "p"}}}},
+    last_resort={path!r}, shutdown_timeout=0.1,
+)
+logger = logging.Logger("saved", logging.DEBUG)
+logger.addHandler(handler)
+for number in range(5):
+    logger.info("%d", number, extra={{"labels": {{"own": str(number)}}}})
+handler.close()
+assert handler.stats().diverted == {{"file": 5}}, handler.stats()
+"""
+
+
+def _recover(path: Path, emulator: Emulator, *options: str) -> subprocess.CompletedProcess[str]:
+    dropped = {"GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"}
+    environ = {name: value for name, value in os.environ.items() if name not in dropped}
+    return subprocess.run(
+        [sys.executable, "-m", "forklog", "recover", str(path), *options],
+        env={**environ, "PYTHONPATH": python_path(), "LOGGING_EMULATOR_HOST": emulator.host},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_last_resort_says_all_that_its_sender_needs(tmp_path: Path, emulator: Emulator) -> None:
+    """Lines carry log, resource and labels; `forklog recover` sends them without any option."""
+    path = tmp_path / "saved.json"
+    check_python(_SAVE.format(path=str(path)))
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert {line["logName"] for line in lines} == {"projects/p/logs/my%2Flog"}
+    assert lines[3]["labels"] == {"a": "b", "own": "3", "python_logger": "saved"}
+    done = _recover(path, emulator)
+    assert done.returncode == 0, done.stdout + done.stderr
+    entries = emulator.entries()
+    assert [entry["textPayload"] for entry in entries] == list("01234")
+    for entry, line in zip(entries, lines, strict=True):
+        for name in ("insertId", "timestamp", "logName", "resource", "labels", "severity"):
+            assert entry[name] == line[name], name
+    other = _recover(path, emulator, "--project", "q")
+    assert other.returncode == 1
+    assert "give --project p" in other.stdout
+    assert len(emulator.entries()) == 5
+
+
+def test_older_lines_ask_for_project_and_log(tmp_path: Path, emulator: Emulator) -> None:
+    """A line of a version before has neither: the call is refused, and names what it needs."""
+    path = tmp_path / "saved.json"
+    path.write_text(
+        '{"insertId":"61a3f0c2d1b0e4a5f600000000000","timestamp":"2026-11-28T09:00:00Z",'
+        '"severity":"INFO","textPayload":"old"}\n'
+    )
+    for options, wanted in (((), "--log"), (("--log", "x"), "--project")):
+        done = _recover(path, emulator, *options)
+        assert done.returncode == 2
+        assert wanted in done.stderr
+    done = _recover(path, emulator, "--log", "x", "--project", "p")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (entry,) = emulator.entries()
+    assert (entry["logName"], entry["textPayload"]) == ("projects/p/logs/x", "old")
