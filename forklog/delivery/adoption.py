@@ -5,14 +5,18 @@ Used by the pipeline; the hand-over's token decides who takes what.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from forklog.delivery.base import HeldCopies, Spooler
 from forklog.delivery.buffer import Buffer
 from forklog.insert_id import number_of
 from forklog.process.base import Token
 
+NO_ENTRY = b"\xff"
+"""Bytes above every entry."""
 Ranges = list[tuple[int, int]]
 
 
@@ -21,15 +25,22 @@ class Inheritance(NamedTuple):
 
     buffer: Buffer
     handover: Token
+    copies: HeldCopies | None = None
+    """Where the entries stand in a spool as well."""
 
 
 class HeldEntries:
     """The held entries of one pipeline, and those that it may adopt."""
 
     def __init__(
-        self, buffer: Buffer, inheritance: Inheritance | None, new_token: Callable[[], Token]
+        self,
+        buffer: Buffer,
+        inheritance: Inheritance | None,
+        new_token: Callable[[], Token],
+        spooler: Spooler | None = None,
     ) -> None:
         """Touch nothing; ``inheritance`` is that of an ancestor, as the fork copied it."""
+        self._spooler = spooler
         self._buffer = buffer
         self._new_token = new_token
         self._inheritance = inheritance
@@ -42,7 +53,7 @@ class HeldEntries:
     def inheritance(self) -> Inheritance | None:
         """Return what a child forked now may adopt: own held entries, or an ancestor's."""
         if self._handover is not None:
-            return Inheritance(self._buffer, self._handover)
+            return Inheritance(self._buffer, self._handover, self._copies())
         return self._inheritance
 
     def hold(self) -> None:
@@ -51,8 +62,15 @@ class HeldEntries:
             self._handover = self._new_token()
         end = 1 + self._buffer.newest_number()
         if end > self._end:
+            if (copies := self._copies()) is not None:
+                entries = (entry for _, entry in self._buffer.snapshot())
+                new = [entry for entry in entries if self._end <= number_of(entry) < end]
+                copies.hold(sorted(new))
             self._handover.hold(self._end, end)
             self._end = end
+
+    def _copies(self) -> HeldCopies | None:
+        return self._spooler.held if self._spooler is not None else None
 
     def has_unheld(self) -> bool:
         """Tell whether entries came since the last `hold`."""
@@ -62,10 +80,16 @@ class HeldEntries:
         """Take back what no descendant has adopted, forget the rest. May be repeated."""
         if self._handover is None:
             return
-        mine = self._handover.claim(self._end, self._claimed)
-        for rank, entry in self._buffer.snapshot():
-            if number_of(entry) < self._end and not _is_in(entry, mine):
-                self._buffer.forget(rank, entry)
+        copies = self._copies()
+        with _claiming(copies) as first:
+            mine = self._handover.claim(self._end, self._claimed)
+            for rank, entry in self._buffer.snapshot():
+                is_held = number_of(entry) < self._end
+                if is_held and not (_is_in(entry, mine) or entry >= first):
+                    self._buffer.forget(rank, entry)
+            if self._spooler is not None and copies is not None:
+                self._spooler.take_in()
+                copies.close()
         handover, self._handover = self._handover, None
         self._end = 0
         self._claimed = []
@@ -80,19 +104,42 @@ class HeldEntries:
         inheritance = self._inheritance
         if inheritance is None:
             return 0
+        with _claiming(inheritance.copies) as first:
+            self._take_over(inheritance, first)
+        self._inheritance, self._claimed = None, []
+        return self.adopted
+
+    def _take_over(self, inheritance: Inheritance, first: bytes) -> None:
+        """Take over what is offered, and what the copies have from the first on.
+
+        A process that was killed right after it had claimed has left that.
+        """
         end = 1 + inheritance.buffer.newest_number()
         ranges = inheritance.handover.claim(end, self._claimed)
         mine: dict[int, deque[bytes]] = {}
         for rank, entry in inheritance.buffer.snapshot():
-            if _is_in(entry, ranges):
+            if _is_in(entry, ranges) or entry >= first:
                 mine.setdefault(rank, deque()).append(entry)
         self.adopted = sum(map(len, mine.values()))
+        last = max(max(entries) for entries in mine.values()) if mine else NO_ENTRY
         known = {entry for _, entry in self._buffer.snapshot()} if mine else set()
         for rank, entries in mine.items():
             if entries[0] not in known:
                 self._buffer.adopt(rank, entries)
-        self._inheritance, self._claimed = None, []
-        return self.adopted
+        if mine and self._spooler is not None and inheritance.copies is not None:
+            self._spooler.take_in()
+            if first != NO_ENTRY:
+                inheritance.copies.settle(last)
+
+
+@contextlib.contextmanager
+def _claiming(copies: HeldCopies | None) -> Iterator[bytes]:
+    """Claim alone, as far as can be; give the first entry that no process has, by the copies."""
+    if copies is None:
+        yield NO_ENTRY
+        return
+    with copies.claiming() as is_alone:
+        yield copies.unsettled() if is_alone else NO_ENTRY
 
 
 def _is_in(entry: bytes, ranges: Ranges) -> bool:

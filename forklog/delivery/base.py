@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -83,6 +84,28 @@ class Store(Protocol):
         """Wire bytes of the entries that wait, that are put aside, or were taken, not settled."""
 
 
+class HeldCopies(Protocol):
+    """Where a process that holds writes its entries down, for descendants and for the next start.
+
+    No call raises, but for what a signal handler does.
+    """
+
+    def hold(self, entries: Sequence[bytes]) -> None:
+        """Write entries down, oldest first."""
+
+    def claiming(self) -> AbstractContextManager[bool]:
+        """Claim alone among all descendants; gives whether that is so. Waits a bounded time."""
+
+    def unsettled(self) -> bytes:
+        """Return the oldest entry that no process has taken over, or bytes above every entry."""
+
+    def settle(self, last: bytes) -> None:
+        """Take note that all entries up to this one are taken over; for whoever claims alone."""
+
+    def close(self) -> None:
+        """Remove the copies: this process holds no more."""
+
+
 class Spooler(Protocol):
     """What keeps a pipeline's entries where they outlive the process, and adopts those of others.
 
@@ -92,6 +115,10 @@ class Spooler(Protocol):
     @property
     def store(self) -> Store:
         """Return the store in front of the buffer."""
+
+    @property
+    def held(self) -> HeldCopies:
+        """Return where this process, if it holds, writes its entries down."""
 
     def take_in(self) -> None:
         """Spool what waits in memory; before the flush thread runs."""

@@ -87,7 +87,7 @@ class Pipeline(Starting, Leaving):
             options, self.store, self.sender, ids, report, notice, host, self.spooler
         )
         self.offer = self.store.offer
-        self.boot = HeldEntries(self.buffer, None, host.handover)
+        self.boot = HeldEntries(self.buffer, None, host.handover, self.spooler)
         self._before: Pipeline | None = None
         self._sums: Stats | None = None
 
@@ -114,7 +114,8 @@ class Pipeline(Starting, Leaving):
         self.opening = self.insert_ids.opening
         if inherited is not None:
             inheritance = inherited.boot.inheritance()
-            self.boot = HeldEntries(self.buffer, inheritance, self._host.handover)
+            given = inheritance, self._host.handover, self.spooler
+            self.boot = HeldEntries(self.buffer, *given)
             if inherited.worker.orders.ends_when_idle:
                 self.worker.end_when_idle()
             self._continue(inherited)

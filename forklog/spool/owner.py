@@ -13,6 +13,7 @@ import os
 import zlib
 from collections.abc import Iterator
 
+from forklog.clock import realtime_ns
 from forklog.spool.files import lock
 from forklog.spool.folder import CLOEXEC, NOFOLLOW, Folder
 from forklog.spool.format import (
@@ -46,6 +47,11 @@ def boot_id() -> str:
             return file.read().strip()
     except OSError:
         return ""
+
+
+def new_prefix() -> str:
+    """Return a prefix as insertIds have it, for files beside those of the process's own prefix."""
+    return f"{realtime_ns() // 1000:013x}{os.urandom(3).hex()}"[-19:]
 
 
 class Owner:

@@ -104,6 +104,18 @@ class Segment:
         """Return how many entries were not taken."""
         return self.map[self.taken : self.position()].count(b"\n")
 
+    def unsettled(self) -> list[bytes]:
+        """Return all entries behind the mark, also those that another process has written."""
+        start = self.mark
+        end = self.map.find(_NUL, start)
+        content = self.map[start : self.size if end < 0 else end]
+        return content[: content.rfind(b"\n") + 1].split(b"\n")[:-1]
+
+    def settle_first(self, entries: list[bytes]) -> None:
+        """Move the mark past these, the first of `unsettled`."""
+        if entries:
+            self._mark[1] = self.mark + sum(map(len, entries)) + len(entries)
+
     @property
     def mark(self) -> int:
         """Return the position before which everything is settled."""

@@ -6,19 +6,20 @@ The handler makes it; delivery knows it as `forklog.delivery.base.Spooler`.
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from forklog.clock import monotonic, realtime_ns
+from forklog.clock import monotonic
 from forklog.delivery.base import Reporter, SendOther
 from forklog.errors import OptionError
 from forklog.options import Options
 from forklog.severity import rank_of_level
 from forklog.spool.folder import UnfitError
-from forklog.spool.lanes import Lanes
+from forklog.spool.held import Held
+from forklog.spool.owner import new_prefix
 from forklog.spool.store import Spool
+from forklog.spool.taking import Lanes
 from forklog.turn import TURN, Turn
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class ProcessSpool:
         self._make, self._report = make, report
         rank = rank_of_level(options.flush_level)
         self.store = Spool(lanes, rank, options.spool_max_bytes, on_wake, self.open)
+        self.held = Held(lambda: self._make.owner(new_prefix()), options.spool_max_bytes, report)
         self._prefix, self._may_open = prefix, may_open
         self._lock, self._opener = threading.Lock(), -1
         self._why_off = "no record yet"
@@ -148,9 +150,7 @@ class ProcessSpool:
         """Begin a new head: a tidier, a daemon or another process has taken the old one."""
         self._report.say("spool-lost", "the spool's files were removed or closed; begins new ones")
         try:
-            owner = self._make.owner(
-                f"{realtime_ns() // 1000:013x}{os.urandom(3).hex()}"[-19:], self._origin
-            )
+            owner = self._make.owner(new_prefix(), self._origin)
             self.store.restart(owner)
         except (UnfitError, OSError, OptionError) as error:
             self._owner = None
@@ -215,7 +215,7 @@ class ProcessSpool:
     def numbers(self) -> Mapping[str, Any]:
         """Return the fields of `Stats` that are the spool's."""
         store, adopter = self.store, self._adopter
-        owner = self._owner
+        owner = self._owner or self.held.owner
         return {
             "spool": owner.folder.path if owner is not None else f"off: {self._why_off}",
             "spooled_bytes": store.spooled_bytes,

@@ -13,10 +13,9 @@ from collections.abc import Callable
 
 from forklog.process.base import keep_in_children, new_mark, register_at_fork
 from forklog.severity import NEVER
-from forklog.spool.lanes import Lanes
 from forklog.spool.owner import Owner
 from forklog.spool.segments import Segments
-from forklog.spool.taking import Taking
+from forklog.spool.taking import Lanes, Taking
 
 
 def _closed(_entry: bytes) -> int:

@@ -1,14 +1,75 @@
-"""The half of a spool that the flush thread uses: takes from the segments, then from the lanes."""
+"""The half of a spool that the flush thread uses: takes from the segments, then from the lanes.
+
+The lanes are the buffer behind the spool; what was put aside and what was shed is theirs.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from forklog.spool.lanes import Lanes, OverLanes
+from forklog.delivery.base import Store
 
 if TYPE_CHECKING:
     from forklog.spool.segments import Segments
+
+
+class Lanes(Store, Protocol):
+    """The buffer: a store that counts what was taken from elsewhere."""
+
+    def count_taken(self, size: int) -> None:
+        """Count bytes that were taken from elsewhere, until `settle`."""
+
+    def snapshot(self) -> list[tuple[int, bytes]]:
+        """Return copies of all (rank, entry) that wait, without removing any."""
+
+    def forget(self, rank: int, entry: bytes) -> None:
+        """Remove an entry that is held elsewhere now."""
+
+
+class OverLanes:
+    """The half of a spool that is the lanes': what was put aside, what was shed, their bounds."""
+
+    def __init__(self, lanes: Lanes) -> None:
+        """Stand before the buffer."""
+        self._lanes = lanes
+        self.spooled_bytes = 0
+        """Wire bytes of the entries that stand in segments and were not taken."""
+
+    def put_aside(self, rank: int, entries: list[bytes]) -> None:
+        """Put the first entry of a list aside, in memory."""
+        self._lanes.put_aside(rank, entries)
+
+    def take_aside(self, into: list[bytes], rank: int = 0) -> None:
+        """Move one entry that was put aside to a list."""
+        self._lanes.take_aside(into, rank)
+
+    def count_aside(self) -> int:
+        """Return the number of entries that were put aside."""
+        return self._lanes.count_aside()
+
+    def oldest_aside(self) -> bytes:
+        """Return the oldest entry that was put aside."""
+        return self._lanes.oldest_aside()
+
+    def count_shed(self) -> int:
+        """Return the number of entries that overflows have dropped so far."""
+        return self._lanes.count_shed()
+
+    @property
+    def max_bytes(self) -> int:
+        """Return the bound of what is in memory."""
+        return self._lanes.max_bytes
+
+    @property
+    def unencoded(self) -> int:
+        """Return the number of records that became no entry."""
+        return self._lanes.unencoded
+
+    @property
+    def bytes(self) -> int:
+        """Return the wire bytes that wait, or were taken and are not settled."""
+        return self._lanes.bytes + self.spooled_bytes
 
 
 class Taking(OverLanes):

@@ -125,3 +125,22 @@ def test_a_container_that_starts_again(site: KilledSite) -> None:
             site.kill_all()
     site.start_uwsgi()
     site.check()
+
+
+def test_a_master_killed_before_it_has_workers(site: KilledSite) -> None:
+    """The boot records that it held are delivered by the next start, once."""
+    server = site.start_uwsgi("cheap = true\n", workers=0)
+    site.wait_logged(4)
+    assert not site.shown()
+    site.kill_all()
+    server.kill()
+    site.start_uwsgi()
+    assert len(site.check()) == 2 * 4
+
+
+def test_a_worker_killed_at_birth(site: KilledSite) -> None:
+    """The boot records that it had adopted are delivered by the worker in its place."""
+    site.environ["KILLED_AT_BIRTH"] = "1"
+    site.start_uwsgi(workers=1)
+    assert len(site.check()) == 4
+    assert "killed by signal 9" in site.output()

@@ -1,4 +1,4 @@
-"""Adds to an entry what its request would have said: log, resource, labels; for a last resort.
+"""Adds to an entry what its request would hold: log, resource, labels; for a last resort.
 
 Pure. So a line can be sent later by whoever finds it: `forklog recover`, or a person.
 """

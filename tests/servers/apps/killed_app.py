@@ -104,6 +104,17 @@ def spooled(arguments: dict[bytes, bytes]) -> int:
     return int(uwsgi.SPOOL_OK)
 
 
+def kill_at_birth() -> None:
+    """After forklog's hook, kill the first worker."""
+    born = Path(os.environ["KILLED_LEDGER"] + ".born")
+    after_fork()
+    if not born.exists():
+        born.touch()
+        end("kill")
+
+
 if uwsgi is not None:
     uwsgi.spooler = spooled
+    if "KILLED_AT_BIRTH" in os.environ:
+        after_fork, uwsgi.post_fork_hook = uwsgi.post_fork_hook, kill_at_birth
 note(int(os.environ.get("KILLED_BOOT", "4")), "boot")

@@ -23,7 +23,7 @@ from forklog.options import Options
 from forklog.process.host import ThisProcess
 from forklog.stderr.reporter import StderrReporter
 from forklog.testing import Deliver, Fail, FakeTransport, Hang
-from forklog.transports.base import Envelope
+from forklog.transports.base import Envelope, Origin
 
 if TYPE_CHECKING:
     from forklog.delivery.base import SendOther
@@ -123,7 +123,7 @@ class _Orphans:
     def seconds(self) -> float:
         return 0.0
 
-    def after_pass(self) -> None:
+    def after_pass(self, _origin: Origin | None) -> None:
         return
 
     def adopt(self, send: SendOther) -> dict[str, int]:

@@ -108,11 +108,23 @@ def test_what_is_anothers_stays(folder: Folder, change: dict[str, object]) -> No
     assert sorted(folder.names()) == before
 
 
-def test_a_head_without_a_project_is_anyones(folder: Folder) -> None:
-    """A process that was killed before it knew its project is adopted by one on its machine."""
+def test_a_head_without_a_project_is_for_those_that_find_theirs(folder: Folder) -> None:
+    """Killed before it knew its project: a process whose options name one leaves it to others."""
     _put_orphan(folder, range(3), project=None)
-    ((orphan,), _, _) = _look(folder)
+    assert _look(folder) == ([], [_head()], [])
+    for fits in (Fits(None, None), Fits("p", None, takes_unknown=True)):
+        (orphan,) = scan(folder, "11111111", set(), fits).orphans
+        orphan.close()
+
+
+def test_a_project_that_is_found(folder: Folder) -> None:
+    """Until then any project fits, as the connection asks once more; from then on it alone."""
+    _put_orphan(folder, range(3))
+    fits = Fits(None, None)
+    (orphan,) = scan(folder, "11111111", set(), fits).orphans
     orphan.close()
+    fits.learn("q")
+    assert scan(folder, "11111111", set(), fits).foreign == [_head()]
 
 
 def _fifo(path: Path) -> None:
