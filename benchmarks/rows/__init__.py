@@ -17,4 +17,5 @@ ROWS = (
     "prefork",
     "scaling",
     "fleet",
+    "page",
 )

@@ -279,14 +279,14 @@ def test_faults_are_armed_and_cleared(page: Page, emulator: Emulator, store: Sto
     status = page.locator(".fault[data-kind=status]")
     status.get_by_label("count").fill("2")
     status.get_by_role("button").click()
-    expect(page.locator(".armed li")).to_have_text(["status status=503 2 calls left"])
+    expect(page.locator(".armed li")).to_have_text(["status · status=503 · 2 calls left"])
     assert emulator.faults() == [
         {"kind": "status", "status": 503, "on": "any", "retry_after": None, "body": None,
          "count": 2}
     ]  # fmt: skip
     with pytest.raises(AssertionError, match="503"):
         store({"textPayload": "a"})
-    expect(page.locator(".armed li")).to_have_text(["status status=503 1 call left"])
+    expect(page.locator(".armed li")).to_have_text(["status · status=503 · 1 call left"])
     for kind in ("delay", "drop", "hang", "idle_close", "refuse", "quota"):
         page.locator(f".fault[data-kind={kind}]").get_by_role("button").click()
     expect(button).to_have_text("Faults: 7")

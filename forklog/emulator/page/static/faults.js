@@ -91,5 +91,5 @@ function valueOf(input) {
 function sentence({ kind, count, ...options }) {
   const shown = Object.entries(options).filter(([, value]) => value !== null && value !== "any")
     .map(([name, value]) => `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`);
-  return [kind, ...shown, count === null ? "until cleared" : plural(count, "call left", "calls left")].join("  ");
+  return [kind, ...shown, count === null ? "until cleared" : plural(count, "call left", "calls left")].join(" · ");
 }

@@ -47,8 +47,9 @@ export const shortTrace = (trace) => trace.slice(trace.lastIndexOf("/") + 1).sli
 export const seconds = (latency) => Number.parseFloat(latency) || 0;
 
 export function duration(milliseconds) {
-  if (milliseconds >= 1000) return `${(milliseconds / 1000).toFixed(2)} s`;
-  return milliseconds >= 10 ? `${Math.round(milliseconds)} ms` : `${milliseconds.toFixed(1)} ms`;
+  if (milliseconds >= 1000) return `${(milliseconds / 1000).toFixed(2)}\u00a0s`;
+  const isRound = milliseconds >= 10 || milliseconds === 0;
+  return `${isRound ? Math.round(milliseconds) : milliseconds.toFixed(1)}\u00a0ms`;
 }
 
 const TOKEN = /("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)/g;

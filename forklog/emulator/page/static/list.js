@@ -1,6 +1,7 @@
 // The list: only the rows that are in sight, and a few more, are in the document.
 
 import { make } from "./dom.js";
+import { isSevere } from "./format.js";
 import { lineOf, detailOf } from "./row.js";
 
 const SPARE = 10;
@@ -116,7 +117,7 @@ export class List {
       className: "row", id: `row-${row.position}`, role: "treeitem", data: { severity: row.name },
       "aria-expanded": isExpanded, "aria-selected": row === this.current,
     }, lineOf(row, { toggle: () => this.toggle(row), trace: () => this.actions.trace(row) }, this.hasDays));
-    if (row.severity >= 600) element.dataset.severe = "";
+    if (isSevere(row.severity)) element.dataset.severe = "";
     if (isExpanded) {
       if (!this.details.has(row)) this.details.set(row, detailOf(row, this.actions));
       element.append(this.details.get(row));

@@ -14,6 +14,7 @@ import { Stream, call } from "./stream.js";
 import { TracePanel } from "./trace.js";
 
 const SURE_MILLISECONDS = 3000;
+const COUNT_MILLISECONDS = 250;
 
 const model = new Model();
 const drawer = new Drawer();
@@ -32,6 +33,8 @@ let total = 0;
 let isLive = false;
 let arrived = 0;
 let frame = 0;
+let pause = 0;
+let isOld = false;
 
 function hello({ maxRows }) {
   model.clear();
@@ -105,10 +108,18 @@ function draw() {
     arrived = 0;
     byId("list").toggleAttribute("data-days", Boolean(list.hasDays));
     list.update(count);
-    choosers.update();
-    chart.draw();
     drawFoot();
+    drawCounts();
   });
+}
+
+/** Draw what counts: at once, and then not again for a while, since arrivals change it always. */
+function drawCounts() {
+  if (pause) { isOld = true; return; }
+  isOld = false;
+  choosers.update();
+  chart.draw();
+  pause = setTimeout(() => { pause = 0; if (isOld) drawCounts(); }, COUNT_MILLISECONDS);
 }
 
 function drawFoot() {

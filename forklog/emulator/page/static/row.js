@@ -8,12 +8,11 @@ export function lineOf(row, { toggle, trace }, hasDays) {
   return make("div", { className: "line", onclick: toggle },
     make("span", { className: "time", title: new Date(row.time).toISOString(), textContent: clock(row.time, hasDays) }),
     make("span", { className: "severity", textContent: row.name }),
-    make("span", { className: "source", title: `${row.log}\n${row.process}`.trim(), textContent: sourceOf(row) }),
+    make("span", { className: "source", title: `${row.log}\n${row.process}`.trim() },
+      logId(row.log), make("span", { className: "process", textContent: row.process && ` ${row.process}` })),
     make("span", { className: "message" }, ...messageOf(row)),
     make("span", { className: "badges" }, ...badges(row, trace)));
 }
-
-const sourceOf = (row) => (row.process ? `${logId(row.log)} ${row.process}` : logId(row.log));
 
 /** Return the elements of a message: what a request was, and the text. */
 export function messageOf(row) {

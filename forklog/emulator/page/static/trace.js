@@ -1,7 +1,7 @@
 // A trace: its request and the entries of it together, by time, along one line.
 
 import { make } from "./dom.js";
-import { duration, logId, plural, seconds, severityName, SEVERITIES } from "./format.js";
+import { SEVERITIES, duration, isSevere, logId, plural, seconds, severityName } from "./format.js";
 import { fillJson } from "./row.js";
 import { call } from "./stream.js";
 
@@ -74,9 +74,11 @@ function spanOf(entry) {
   return {
     entry, isRequest, start, end: start + seconds(request.latency) * 1000,
     text: typeof text === "string" ? text : JSON.stringify(text),
-    name: SEVERITIES.includes(level) ? level : severityName(level), request,
+    name: nameOf(level), isSevere: isSevere(SEVERITIES.indexOf(nameOf(level)) * 100), request,
   };
 }
+
+const nameOf = (level) => (SEVERITIES.includes(level) ? level : severityName(level));
 
 /** Return the part of a millisecond that Date leaves out, in milliseconds. */
 function microseconds(timestamp) {
@@ -93,6 +95,7 @@ function element(span, start, length) {
   bar.style.left = `${Math.min(99, ((span.start - start) / length) * 100)}%`;
   bar.style.width = `${((span.end - span.start) / length) * 100}%`;
   const item = make("li", { className: `span ${span.isRequest ? "parent" : "child"}`, data: { severity: span.name } });
+  if (span.isSevere) item.dataset.severe = "";
   const json = make("pre", { className: "json", hidden: true });
   item.append(make("button", {
     type: "button", title: logId(span.entry.logName), "aria-expanded": "false",
