@@ -33,7 +33,7 @@ hypothesis.settings.load_profile("forklog")
 
 pytest_plugins = ["forklog.testing.plugin", "pytester"]
 
-_PATIENCE_SECONDS = 3.0
+_PATIENCE_SECONDS = 20.0
 _OURS = ("socket:", "pipe:", "/memfd:")
 
 

@@ -48,7 +48,9 @@ def test_signal_handlers_that_raise_while_records_are_logged(error: str) -> None
                 is_on = False
             signal.setitimer(signal.ITIMER_REAL, 0)
         log.error("the next record")
-        assert handler.flush(20), handler.stats()
+        # False for once if the encoder has dropped a record since the last flush.
+        is_exception = issubclass({error}, Exception)
+        assert handler.flush(20) or is_exception and handler.flush(20), handler.stats()
         # A RuntimeError at the start of the thread has the main thread send: struck between answer
         # and booking, a batch is sent once more, with its insertIds, and shown once.
         entries = transport.entries
@@ -60,7 +62,7 @@ def test_signal_handlers_that_raise_while_records_are_logged(error: str) -> None
         assert len(texts) == len(set(texts)), "one came twice"
         stats = handler.stats()
         dropped = sum(stats.dropped.values())
-        if issubclass({error}, Exception):  # in the encoder it counts as its own: another text,
+        if is_exception:  # in the encoder it counts as its own: another text,
             assert len(kept) <= len(texts) + dropped, stats  # or a drop that is reported
         else:
             assert kept <= set(texts) and not dropped, stats
