@@ -79,7 +79,8 @@ def test_an_exit_is_bounded_and_loses_nothing_silently(emulator: Emulator, tmp_p
         print(time.monotonic() - start, flush=True)
     """)
     emulator.clear_faults()
-    assert time.monotonic() - start < 1 + 1 + 3, "with the time to start an interpreter"
+    # The request alone would wait for a minute; the rest is for a machine that is busy.
+    assert time.monotonic() - start < 20
     texts = [json.loads(line)["textPayload"] for line in lost.read_text().splitlines()]
     assert texts == ["n0", "n1", "n2"]
     assert "wrote 3 undelivered log entries to the last resort" in done.stderr
