@@ -13,6 +13,7 @@ import requests
 from forklog.__about__ import VERSION
 from forklog.clock import monotonic
 from forklog.errors import NoCredentialsError
+from forklog.option_checks import is_loopback
 from forklog.options import Options
 from forklog.stderr.printable import printable
 from forklog.terminal.printable import escaped
@@ -90,7 +91,7 @@ class Source:
         self.endpoint = access.endpoint
         self._url = access.endpoint + ("/emulator" if is_emulator else "/v2") + "/entries:list"
         self._session, self._tokens = pools.session(), pools.session()
-        self._session.trust_env = not is_emulator
+        self._session.trust_env = not is_loopback(access.endpoint)  # no proxy stands before that
         self._signer: Signer = signer_of(access, self._url, self._tokens, options.connect_timeout)
         self._timeouts = (options.connect_timeout, _ANSWER_SECONDS)
         self._next = 0.0
@@ -148,16 +149,28 @@ class Source:
         return answer
 
     def _post(self, asked: dict[str, Any]) -> requests.Response:
+        headers = {"User-Agent": f"forklog/{VERSION}", **self._signer.headers()}
         if not self.is_emulator:
             time.sleep(max(0.0, self._next - monotonic()))
             self._next = monotonic() + _SPACING
-        headers = {"User-Agent": f"forklog/{VERSION}", **self._signer.headers()}
-        return self._session.post(self._url, json=asked, headers=headers, timeout=self._timeouts)
+        return self._session.post(
+            self._url,
+            json=asked,
+            headers=headers,
+            timeout=self._timeouts,
+            auth=_as_it_is,
+            allow_redirects=False,  # another host gets no token
+        )
 
     def close(self) -> None:
         """Close its connections."""
         self._session.close()
         self._tokens.close()
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Keep requests from taking a password of ~/.netrc in place of the token."""
+    return request
 
 
 def _access_of(options: Options) -> Access:

@@ -227,6 +227,7 @@ class Cloud:
         self.bodies: list[dict[str, object]] = []
         self.scopes: list[str] = []
         self.statuses: list[int] = []
+        self.empty_pages = 0
         self.token = "the-token"  # noqa: S105 - it opens nothing
         self.server = RawServer(self._serve)
         self.url = self.server.url
@@ -248,6 +249,9 @@ class Cloud:
             elif self.statuses and (status := self.statuses.pop(0)) != 200:
                 error = {"status": "X", "message": "of the test"}
                 answer(connection, status, {"error": error}, "Retry-After: 1")
+            elif self.empty_pages:
+                self.empty_pages -= 1
+                answer(connection, 200, {"nextPageToken": f"{self.empty_pages}"})
             else:
                 assert asked.pop("orderBy") in ("timestamp asc", "timestamp desc")
                 found = self._emulator.entries(asked["filter"], project="p")
@@ -290,6 +294,34 @@ def test_cloud_logging_is_read_as_the_user_within_its_quota(
     assert tail.err.read_text() == ""
 
 
+def test_pages_are_read_within_the_quota(emulator: Emulator, cloud: Cloud) -> None:
+    """An answer may have a token and no entry; the next page waits its turn."""
+    with _logger(emulator) as logger:
+        logger.info("behind empty pages")
+    cloud.empty_pages = 3
+    arguments = ("--endpoint", cloud.url, "--credentials", str(cloud.account), "--no-follow")
+    done = _once(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "behind empty pages" in done.stdout
+    assert [body.get("pageToken") for body in cloud.bodies] == [None, "2", "1", "0"]
+    assert cloud.reads[3] - cloud.reads[0] > 2  # 3.3 s, less what a busy machine may take away
+
+
+def test_no_proxy_and_no_netrc(emulator: Emulator, cloud: Cloud, tmp_path: Path) -> None:
+    """The token of the credentials counts, whatever ~/.netrc has; loopback has no proxy."""
+    with _logger(emulator) as logger:
+        logger.info("direct")
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login a password b\n")
+    netrc.chmod(0o600)
+    arguments = ("--endpoint", cloud.url, "--credentials", str(cloud.account), "--no-follow")
+    done = _once(*arguments, NETRC=str(netrc))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "direct" in done.stdout
+    proxy = {"http_proxy": "http://127.0.0.1:1", "no_proxy": ""}
+    assert "direct" in _once("--emulator", emulator.url, "--no-follow", **proxy).stdout
+
+
 def test_a_passing_failure_is_waited_out(emulator: Emulator, cloud: Cloud, tmp_path: Path) -> None:
     """A quota that is used up, or an outage, costs one line, and no entry."""
     cloud.statuses = [200, 429, 503]
@@ -297,6 +329,7 @@ def test_a_passing_failure_is_waited_out(emulator: Emulator, cloud: Cloud, tmp_p
     with _logger(emulator) as logger, _following(tmp_path, *arguments) as tail:
         wait_until(lambda: cloud.reads, _SECONDS)
         logger.info("meanwhile")
+        wait_until(lambda: "reads again" in tail.err.read_text(), _SECONDS, "the end of it")
         tail.wait_for("meanwhile")
         assert tail.end() == 130
     assert tail.out.read_text().count("meanwhile") == 1
