@@ -3,6 +3,9 @@
 All processes of a project share its quotas, and none knows the others. A process that is refused
 doubles its gap; each request that is taken shortens the gap a little. Without a refusal the gap
 is zero, and nothing here has any effect.
+
+Above ten seconds a gap grows by half, and the retry of a refused batch waits no longer for it:
+what a few unlucky processes of a large fleet hold would else be minutes old.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from dataclasses import dataclass, replace
 
 Random = Callable[[], float]
 
-_FIRST, _LONGEST, _LEAST = 0.25, 60.0, 0.02  # seconds
+_FIRST, _LONG, _LONGEST, _LEAST = 0.25, 10.0, 60.0, 0.02  # seconds
 _SHRINK = 0.01  # a second: of ten thousand processes each sends rarely, so the gap shrinks slowly
 _GROWTH = 1.1  # of the batch, for each request that is taken
 LEAST_BATCH_BYTES = 128 * 1024
@@ -33,7 +36,8 @@ class Pace:
         Args:
             batch_bytes: size of the largest batch so far, where the answer names a quota of bytes.
         """
-        gap = min(_LONGEST, 2.0 * max(self.gap, _FIRST))
+        growth = 2.0 if self.gap < _LONG else 1.5
+        gap = min(_LONGEST, growth * max(self.gap, _FIRST))
         if batch_bytes is None:
             return replace(self, gap=gap)
         bound = batch_bytes if self.batch_bytes is None else min(batch_bytes, self.batch_bytes)
@@ -62,7 +66,7 @@ class Pace:
             random: returns a float from 0 to 1.
         """
         floor = (retry_after or 0.0) * (1.0 + 0.5 * random())
-        return floor + self.gap * (0.25 + 0.5 * random())
+        return floor + min(self.gap, _LONG) * (0.25 + 0.5 * random())
 
     def seconds_to_next(self, random: Random) -> float:
         """Return how long after the last request a batch of new entries may be sent."""

@@ -24,10 +24,10 @@ def _after(steps: list[str], pace: Pace | None = None) -> Pace:
 
 
 def test_a_refusal_doubles_the_gap_from_a_quarter_second_to_a_minute() -> None:
-    """Half a second after the first refusal; 60 s at most, however many follow."""
-    assert [_after(["refused"] * n).gap for n in range(1, 10)] == [
-        *(0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0),
-        *(60.0, 60.0),
+    """Half a second after the first; from 10 s on it grows by half; 60 s however many follow."""
+    assert [_after(["refused"] * n).gap for n in range(1, 12)] == [
+        *(0.5, 1.0, 2.0, 4.0, 8.0, 16.0),
+        *(24.0, 36.0, 54.0, 60.0, 60.0),
     ]
 
 
@@ -83,10 +83,10 @@ def test_the_batch_that_is_halved_is_the_one_that_was_sent() -> None:
 def test_a_retry_never_comes_sooner_than_the_server_asked(
     gap: float, retry_after: float, chance: float
 ) -> None:
-    """`Retry-After` is a floor, at most one and a half of it, and a share of the gap is added."""
+    """`Retry-After` is a floor, up to half of it is added, and a share of ten seconds' gap."""
     seconds = Pace(gap).seconds_to_retry(retry_after, lambda: chance)
-    assert retry_after + 0.25 * gap <= seconds + 1e-9
-    assert seconds <= 1.5 * retry_after + 0.75 * gap + 1e-9
+    assert retry_after + 0.25 * min(gap, 10) <= seconds + 1e-9
+    assert seconds <= 1.5 * retry_after + 0.75 * min(gap, 10) + 1e-9
 
 
 @given(st.floats(0.02, 60), _chance)
