@@ -79,6 +79,7 @@ class CloudLoggingHandler(StockSurface):
         max_retry_delay: float = 30.0,
         shutdown_timeout: float = 5.0,
         last_resort: str = "stderr",
+        compression: str | None = None,
         spool: str | None = None,
         spool_max_bytes: int = 64 * 1024 * 1024,
         spool_max_folder_bytes: int = 1024 * 1024 * 1024,
@@ -93,11 +94,11 @@ class CloudLoggingHandler(StockSurface):
         self._options = options_of(client, name, locals(), unknown)
         given_wire = checked_transport(transport)
         super().__init__(check_level("level", level))
-        self._surface(client, self._options, labels, resource)
-        self._build(client, given_wire)
+        self._build(client, given_wire, labels, resource)
 
-    def _build(self, client: Any, given_wire: Transport | None) -> None:
+    def _build(self, client: Any, given_wire: Transport | None, labels: Any, resource: Any) -> None:
         """Put the parts together, and connect to what else there is in this process."""
+        self._surface(client, self._options, labels, resource)
         # The pipeline must not keep the handler alive, or a dropped handler would never end.
         wire = given_wire or HttpTransport(self._options, self._learn_project())
         bind = getattr(wire, "with_options", None)

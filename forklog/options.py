@@ -53,6 +53,7 @@ class Options:
     max_retry_delay: float = 30.0
     shutdown_timeout: float = 5.0
     last_resort: str = "stderr"
+    compression: str | None = None
     spool: str | None = None
     spool_max_bytes: int = 64 * 1024 * 1024
     spool_max_folder_bytes: int = 1024 * 1024 * 1024
@@ -78,6 +79,7 @@ class Options:
         object.__setattr__(self, "endpoint", check_endpoint(self.endpoint))
         object.__setattr__(self, "labels", check_labels(self.labels))
         object.__setattr__(self, "resource", check_resource(self.resource))
+        _check_compression(self.compression)
         object.__setattr__(self, "spool", check_spool(self.spool))
         check_count("spool_max_bytes", self.spool_max_bytes, MIN_BUFFER_BYTES, 2**40)
         check_count("spool_max_folder_bytes", self.spool_max_folder_bytes, MIN_BUFFER_BYTES, 2**50)
@@ -103,6 +105,12 @@ def _check_switch(name: str, value: object) -> None:
     """Refuse what is neither true nor false."""
     if not isinstance(value, bool):
         raise OptionError(name, value, "must be True or False", "give one of them")
+
+
+def _check_compression(value: object) -> None:
+    """Refuse what is no way to compress a request."""
+    if value not in (None, "gzip"):
+        raise OptionError("compression", value, 'must be None or "gzip"', "give one of them")
 
 
 def _check_access_log(value: object, log_name: str) -> None:

@@ -8,7 +8,6 @@ that what still waits then is neither delivered nor lost. Prints the numbers as 
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import logging
 import os
@@ -23,6 +22,7 @@ from benchmarks.bench import ROOT, environment
 from benchmarks.fleet.quota import Quota
 from benchmarks.fleet.rules import Gap
 from benchmarks.fleet.simulate import Fleet, Outcome, simulate
+from benchmarks.rows.arrival import age
 from forklog import CloudLoggingHandler
 from forklog.emulator import Emulator
 
@@ -110,7 +110,7 @@ def _run(processes: int, rate: float, seconds: float, per_second: float) -> Shar
             os.waitpid(child, 0)
         with os.fdopen(reader) as lines:
             accepted = sum(map(int, lines))
-        ages = sorted(_age(entry) for entry in emulator.entries())
+        ages = sorted(age(entry) for entry in emulator.entries())
     return Shares(
         accepted,
         counts["entries_stored"] / accepted,
@@ -131,16 +131,6 @@ def _log(logger: logging.Logger, rate: float, start: float, end: float, counts: 
         number += 1
     time.sleep(max(0.0, end - time.time()))
     os.write(counts, f"{number}\n".encode())
-
-
-def _age(entry: dict[str, str]) -> float:
-    received, logged = (_time(entry[key]) for key in ("receiveTimestamp", "timestamp"))
-    return (received - logged).total_seconds()
-
-
-def _time(text: str) -> dt.datetime:
-    whole, _, part = text.rstrip("Z").partition(".")
-    return dt.datetime.fromisoformat(f"{whole}.{part[:6]:0<6}+00:00")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ ROWS = (
     "tail",
     "delivery",
     "latency",
+    "arrival",
     "fork",
     "idle",
     "memory",

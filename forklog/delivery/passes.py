@@ -69,7 +69,7 @@ class Passes:
         self._spooler = spooler
         self._settled = Wakeups()  # rung after each pass
         self._flush_until = b""  # a flush waits for all entries below this key
-        self._retry_at = self._last_take = self._gap_until = 0.0
+        self._retry_at = self._last_take = self._sent_at = self._gap_until = 0.0
         # Since when a batch grows; what waits as the first thread starts is sent at once.
         self._waiting_since: float | None = 0.0
         self._noticed_at = -1  # the number delivered then
@@ -95,7 +95,10 @@ class Passes:
             has_waiting=has_waiting,
             aside_seconds=aside,
             adopt_seconds=None if orders.is_draining else self._adopter_seconds(now),
-            linger_until=since + self._options.max_latency,
+            since=since,
+            sent_at=self._sent_at,
+            max_latency=self._options.max_latency,
+            has_gap=self._sender.pacing.gap() > 0,
             is_urgent=buffer.is_urgent(self.flush_rank),
             urgent_until=self._last_take + _URGENT_SECONDS,
             gap_until=self._gap_until,
@@ -118,7 +121,7 @@ class Passes:
             is_paused=False,
             has_in_flight=False,
             has_waiting=True,
-            linger_until=math.inf,
+            max_latency=math.inf,
             urgent_until=look.now,
             is_flushing=is_wanted,
         )
@@ -163,7 +166,7 @@ class Passes:
             if outcome is SendResult.LATER:
                 self._put_off(self._sender.delay)
             if outcome is not SendResult.BUSY:
-                self._keep_gap(began, requests)
+                self._note_request(began, requests)
         self.overflow.tell()
         if outcome is SendResult.SENT:
             self._short_wait = _FIRST_SHORT_WAIT
@@ -192,7 +195,7 @@ class Passes:
     def _adopt_one(self, spooler: Spooler, timeout: float) -> bool:
         began, requests = monotonic(), self._sender.ledger.requests
         sums = spooler.adopt(partial(self._sender.send_other, timeout=timeout))
-        self._keep_gap(began, requests)
+        self._note_request(began, requests)
         if sums:
             refused = {"refused": sums["refused"]} if sums["refused"] else {}
             self._sender.ledger.book(Slip(delivered=sums["delivered"], dropped=refused))
@@ -210,9 +213,10 @@ class Passes:
                 self.wakeup.wait(0.01)
             now = monotonic()
 
-    def _keep_gap(self, began: float, requests: int) -> None:
+    def _note_request(self, began: float, requests: int) -> None:
         """Keep new entries back while a quota refuses, if a request was made since then."""
         if self._sender.ledger.requests != requests:
+            self._sent_at = began
             self._gap_until = began + self._sender.pacing.seconds_to_next()
 
     def _put_off(self, delay: float) -> None:

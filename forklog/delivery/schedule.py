@@ -7,6 +7,7 @@ armed first and asked for once more.
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass
 
 from forklog.delivery.lifecycle import Ended, Order
@@ -41,8 +42,14 @@ class Look:
     """Until an entry that was set aside is due."""
     adopt_seconds: float | None = None
     """Until what dead processes left is to be looked for, or sent; None while draining."""
-    linger_until: float = 0.0
-    """A batch may grow as long."""
+    since: float = 0.0
+    """When the first entry that waits came, or the last pass began."""
+    sent_at: float = 0.0
+    """When the last request was sent."""
+    max_latency: float = 0.0
+    """The option: a batch may grow as long; endless for an inline pass, which no timer follows."""
+    has_gap: bool = False
+    """A quota of the project has refused requests, and the gap is not over."""
     is_urgent: bool = False
     """An entry of ``flush_rank`` waits."""
     urgent_until: float = 0.0
@@ -79,6 +86,7 @@ class End:
 
 
 SEND = Send()
+_QUIET, _SHORT_LINGER = 2, 0.01  # of max_latency; seconds
 _ENDS = {how: End(how) for how in Ended}
 
 
@@ -106,11 +114,21 @@ def _idle(look: Look) -> Send | Wait | End:
     return Wait(min(times, default=None), wake_rank=0)
 
 
+def linger_seconds(look: Look) -> float:
+    """Return how long a batch may grow: little in a process that has sent nothing for a while.
+
+    No company is to be expected then. What follows a short linger has a long one, so that no
+    process sends more than one request in ``max_latency`` on average.
+    """
+    is_quiet = look.since - look.sent_at >= _QUIET * look.max_latency
+    most = _SHORT_LINGER if is_quiet and not look.has_gap else math.inf
+    return min(most, look.max_latency)
+
+
 def _linger(look: Look) -> Send | Wait:
     if look.gap_until > look.now:
         return Wait(look.gap_until - look.now)
-    until = look.linger_until
-    wake_rank = look.flush_rank
+    until, wake_rank = look.since + linger_seconds(look), look.flush_rank
     if look.is_urgent:
         until, wake_rank = min(until, look.urgent_until), NEVER
     if look.is_full or until <= look.now:

@@ -36,6 +36,7 @@ from forklog.transports.google.access import (
 from forklog.transports.google.machine import MachineAccount
 from forklog.transports.google.resource import detect_resource
 from forklog.transports.google.signing import signer_of
+from forklog.transports.gzipped import gzipped
 from forklog.transports.http_verdict import Answer, Place, judge
 from forklog.transports.retry_after import retry_after
 from forklog.transports.stderr import StderrConnection
@@ -114,7 +115,9 @@ class HttpConnection:
         found = session.merge_environment_settings(url, {}, None, None, None)
         proxies = {} if is_loopback(access.endpoint) else found["proxies"]
         self._settings: dict[str, Any] = {"verify": found["verify"], "proxies": proxies}
-        self._request = requests.Request("POST", url, _HEADERS).prepare()
+        self._is_packed = options.compression is not None
+        packed = {"Content-Encoding": "gzip"} if self._is_packed else {}
+        self._request = requests.Request("POST", url, {**_HEADERS, **packed}).prepare()
         self._adapter = DeadlineAdapter(self._deadline)
         keep_in_children(self, self._adapter, self._tokens, self._signer)
         self._answered = False
@@ -161,8 +164,8 @@ class HttpConnection:
         parts = [*map(self._named, entries)] if names_logs else [*entries]
         parts[0] = (head or self._head) + parts[0]
         parts[-1] += b"]}"
-        body = b",".join(parts)
         self._deadline.start(timeout)
+        body = gzipped(b",".join(parts)) if self._is_packed else b",".join(parts)
         repeats = 0
         try:
             answer, content = self._post(body, timeout)

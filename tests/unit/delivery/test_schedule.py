@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from hypothesis import assume, given
+import pytest
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from forklog.delivery.lifecycle import Ended, Order
@@ -24,7 +25,10 @@ _LOOKS = st.builds(
     has_in_flight=st.booleans(),
     has_waiting=st.booleans(),
     aside_seconds=st.none() | _SECONDS,
-    linger_until=_SECONDS,
+    since=st.sampled_from([0.0, 0.5, 0.9, 1.0]),
+    sent_at=st.sampled_from([0.0, 0.4, 0.9, 1.0]),
+    max_latency=st.sampled_from([0.0, 0.005, 0.2, 1.0, 60.0]),
+    has_gap=st.booleans(),
     is_urgent=st.booleans(),
     urgent_until=_SECONDS,
     is_full=st.booleans(),
@@ -50,7 +54,7 @@ def _as_the_loops(look: Look) -> Send | Wait | End:  # noqa: PLR0911 - as it was
         if look.ends_when_idle and look.aside_seconds is None:
             return End(Ended.IDLE)
         return Wait(look.aside_seconds, 0)
-    until, rank = look.linger_until, look.flush_rank  # while a batch grows
+    until, rank = look.since + look.max_latency, look.flush_rank  # while a batch grows
     if look.is_urgent:
         until, rank = min(until, look.urgent_until), NEVER
     if until - look.now <= 0 or look.is_full or is_leaving or look.is_flushing:
@@ -60,8 +64,57 @@ def _as_the_loops(look: Look) -> Send | Wait | End:  # noqa: PLR0911 - as it was
 
 @given(_LOOKS)
 def test_it_decides_as_the_loops_did(look: Look) -> None:
-    """Whatever the worker sees, it does what it did before the decision stood in one place."""
-    assert next_step(look) == _as_the_loops(look)
+    """Whatever a worker sees that sends, it does as before the decision stood in one place."""
+    busy = replace(look, sent_at=look.since)
+    assert next_step(busy) == _as_the_loops(busy)
+
+
+def _linger(*, since: float, sent_at: float, max_latency: float, has_gap: bool = False) -> float:
+    """Return how long the worker lets a batch grow that begins now."""
+    look = Look(
+        now=since,
+        has_waiting=True,
+        since=since,
+        sent_at=sent_at,
+        max_latency=max_latency,
+        has_gap=has_gap,
+    )
+    step = next_step(look)
+    return step.seconds or 0.0 if isinstance(step, Wait) else 0.0
+
+
+def test_a_quiet_process_lingers_ten_milliseconds() -> None:
+    """Twice `max_latency` after its last request; never more than `max_latency`."""
+    for max_latency, quiet in ((0.2, 0.4), (0.02, 0.04), (1.0, 2.0), (60.0, 120.0)):
+        late, early = 100.0 + quiet, 100.0 + quiet - 0.01
+        found = _linger(since=late, sent_at=100.0, max_latency=max_latency)
+        assert found == pytest.approx(min(0.01, max_latency))
+        found = _linger(since=early, sent_at=100.0, max_latency=max_latency)
+        assert found == pytest.approx(max_latency)
+
+
+def test_no_linger_is_short_with_a_gap_and_none_is_ever_with_zero() -> None:
+    """While a quota refuses, a process that sends rarely is not quiet."""
+    assert _linger(since=9.0, sent_at=0.0, max_latency=0.2, has_gap=True) == pytest.approx(0.2)
+    for sent_at in (0.0, 8.9):
+        assert _linger(since=9.0, sent_at=sent_at, max_latency=0.0) == 0.0
+
+
+@settings(max_examples=40)
+@given(st.lists(st.floats(0.0001, 3.0), min_size=50, max_size=200), st.sampled_from([0.2, 1.0]))
+def test_no_rhythm_of_records_costs_more_than_a_request_in_max_latency(
+    pauses: list[float], max_latency: float
+) -> None:
+    """On average, and one more: a short linger follows a pause that was longer than a long one."""
+    now = sent_at = 0.0
+    requests, due = 0, math.inf
+    for pause in pauses:
+        now += pause
+        if now > due:
+            requests, sent_at, due = requests + 1, due, math.inf
+        if math.isinf(due):
+            due = now + _linger(since=now, sent_at=sent_at, max_latency=max_latency)
+    assert requests <= 1 + now / max_latency
 
 
 @given(_LOOKS)
@@ -128,7 +181,7 @@ def test_a_gap_that_is_over_changes_nothing(look: Look) -> None:
 
 def test_inline_passes_linger_for_ever() -> None:
     """Without a timer only what is urgent, full or wanted is sent."""
-    look = Look(now=5.0, has_waiting=True, linger_until=math.inf, urgent_until=5.0)
+    look = Look(now=5.0, has_waiting=True, max_latency=math.inf, urgent_until=5.0)
     assert isinstance(next_step(look), Wait)
     for seen in ({"is_urgent": True}, {"is_full": True}, {"is_flushing": True}):
         assert next_step(replace(look, **seen)) == SEND  # type: ignore[arg-type]
