@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from forklog.__about__ import VERSION
 
 _UNREAD = 128 + 13  # SIGPIPE, by the convention of shells
+_INTERRUPTED = 128 + 2  # SIGINT
 _COMMANDS = {
     "emulator": ("forklog.emulator.command", "run a local Cloud Logging over HTTP"),
     "tail": ("forklog.tail.command", "follow entries, of an emulator or of Cloud Logging"),
@@ -23,8 +24,8 @@ _COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit status.
 
-    That is 2 for a wrong call, as argparse has it, and 141, as of a program that SIGPIPE ends, if
-    whoever reads the output has gone (``forklog doctor | head -1``).
+    That is 2 for a wrong call, as argparse has it. As of a program that a signal ends it is 130
+    after Ctrl-C, and 141 if whoever reads the output has gone (``forklog doctor | head -1``).
     """
     try:
         try:
@@ -37,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with open(os.devnull, "wb") as nothing:  # noqa: PTH123 - no path, a device
             os.dup2(nothing.fileno(), sys.stdout.fileno())
         return _UNREAD
+    except KeyboardInterrupt:
+        return _INTERRUPTED
 
 
 def _main(arguments: Sequence[str] | None) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from helpers import check_python, python_path
+from helpers import check_python, python_path, wait_until
 
 from forklog.cli import main
 
@@ -175,6 +176,29 @@ def test_a_reader_that_has_gone_causes_no_traceback(
     os.close(writer)
     # argparse swallows what its own printing raises, and ends with 0.
     assert (done.returncode, done.stderr) in [(141, b""), (0 if command == "--help" else 141, b"")]
+
+
+@pytest.mark.parametrize("command", ["doctor", "recover"])
+def test_ctrl_c_causes_no_traceback(emulator: Emulator, tmp_path: Path, command: str) -> None:
+    """A command that waits for a server ends with 130, and prints no word on stderr."""
+    emulator.fault("hang")
+    left = tmp_path / "left.jsonl"
+    left.write_text('{"insertId":"1","logName":"projects/p/logs/l","textPayload":"t"}\n')
+    arguments = ["--timeout", "60"] if command == "doctor" else [str(left)]
+    env = {**os.environ, "PYTHONPATH": python_path(), "LOGGING_EMULATOR_HOST": emulator.host}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "forklog", command, *arguments],
+        cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: emulator.stats()["faults"], 60, "the request")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        emulator.clear_faults()
+        process.kill()
+        process.communicate()
+    assert (process.returncode, out, err) == (130, b"", b"")
 
 
 def test_an_emulator_whose_output_is_not_read_ends_quietly(tmp_path: Path) -> None:
