@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 import rq
-from fakeredis import TcpFakeServer
 from helpers import are_workers_idle, python_path, wait_until
-from packages import need_redis_scripts, need_uwsgi
+from packages import need_uwsgi
+from redis_server import redis_server
 
 from forklog.demo.server import Server
 
@@ -258,20 +257,11 @@ def test_uvicorn(site: Doctored) -> None:
 
 def test_work_horse(site: Doctored) -> None:
     """RQ's work horse knows that it ends after its job, without any hook of Python."""
-    need_redis_scripts()
-    server = TcpFakeServer(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
     path = site.folder / "report"
-    try:
-        with redis.Redis(port=server.server_address[1]) as connection:
-            rq.Queue(connection=connection).enqueue("doctored.job", str(path))
-            worker = site.start_file(SERVERS / "rq_worker.py", str(server.server_address[1]))
-            assert worker.wait(60) == 0, site.log()
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with redis_server() as port, redis.Redis(port=port) as connection:
+        rq.Queue(connection=connection).enqueue("doctored.job", str(path))
+        worker = site.start_file(SERVERS / "rq_worker.py", str(port))
+        assert worker.wait(60) == 0, site.log()
     report = json.loads(path.read_text())
     assert role_of(report) == ("rq", "work horse", "fork for each job")
     assert (problems(report), firing(report)) == ([], ["the end of RQ's job"])

@@ -10,15 +10,13 @@ import re
 import shlex
 import subprocess
 import sys
-import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakeredis import TcpFakeServer
 from helpers import python_path, wait_until
-from packages import need_redis_scripts
+from redis_server import redis_server
 
 from forklog.emulator.process import Emulator
 
@@ -103,29 +101,20 @@ def test_structlog(emulator: Emulator) -> None:
 
 def test_rq(emulator: Emulator, tmp_path: Path) -> None:
     """The jobs' records arrive from the work horses, with the job's labels and bound fields."""
-    need_redis_scripts()
-    server = TcpFakeServer(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    port = server.server_address[1]
     # fakeredis answers CLIENT INFO in a way that redis-py does not understand.
     site = tmp_path / "sitecustomize.py"
     site.write_text(
         "import redis\nredis.Redis.client_info = lambda self, **_: {'addr': '127.0.0.1'}\n"
     )
-    environ = _environ(emulator, REDIS_PORT=str(port))
-    environ["PYTHONPATH"] += f"{os.pathsep}{tmp_path}{os.pathsep}{_EXAMPLES / 'rq'}"
-    try:
+    with redis_server() as port:
+        environ = _environ(emulator, REDIS_PORT=str(port))
+        environ["PYTHONPATH"] += f"{os.pathsep}{tmp_path}{os.pathsep}{_EXAMPLES / 'rq'}"
         for command in _commands(_EXAMPLES / "rq" / "jobs.py"):
             words = shlex.split(command.replace(":6379", f":{port}"))
             subprocess.run(
                 words, cwd=_EXAMPLES / "rq", env=environ, check=True, timeout=100,
                 capture_output=True,
             )  # fmt: skip
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
     entries = emulator.entries('labels.python_logger="shop"')
     assert sorted((e["jsonPayload"]["order"], e["jsonPayload"]["message"]) for e in entries) == [
         (number, f"order is {word}") for number in range(3) for word in ("packed", "sent")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakeredis import TcpFakeServer
 from helpers import wait_until
-from packages import need_redis_scripts, need_uwsgi
+from packages import need_uwsgi
 from pages import DOCS, Entry, Program, blocks_of, get
+from redis_server import redis_server
 
 from forklog.emulator.process import Emulator
 
@@ -109,14 +108,8 @@ def _check_tasks(entries: list[Entry], prefix: str, name: str) -> None:
 @pytest.fixture
 def redis_port() -> Iterator[int]:
     """Run a Redis of this test's own; return its port."""
-    need_redis_scripts()
-    server = TcpFakeServer(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yield server.server_address[1]
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with redis_server() as port:
+        yield port
 
 
 def test_rq(emulator: Emulator, tmp_path: Path, redis_port: int) -> None:

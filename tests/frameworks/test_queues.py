@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakeredis import TcpFakeServer
 from helpers import python_path, wait_until
-from packages import need_redis_scripts
+from redis_server import redis_server
 
 from forklog.emulator.process import Emulator
 
@@ -101,14 +99,8 @@ def test_celery(emulator: Emulator, tmp_path: Path) -> None:
 @pytest.fixture
 def redis_port() -> Iterator[int]:
     """Run a Redis of this test's own; return its port."""
-    need_redis_scripts()
-    server = TcpFakeServer(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yield server.server_address[1]
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with redis_server() as port:
+        yield port
 
 
 @pytest.mark.timeout(300)

@@ -1,20 +1,18 @@
-"""RQ's work horses: forked for each job, ended by os._exit. A real worker, on fakeredis by TCP."""
+"""RQ's work horses: forked for each job, ended by os._exit. A real worker, with Redis."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import redis
 import rq
-from fakeredis import TcpFakeServer
 from helpers import python_path
-from packages import need_redis_scripts
+from redis_server import redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,15 +26,8 @@ JOBS = 3
 @pytest.fixture
 def queue() -> Iterator[rq.Queue]:
     """Return the queue that the worker takes from, in a Redis of this test's own."""
-    need_redis_scripts()
-    server = TcpFakeServer(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    with redis.Redis(port=server.server_address[1]) as connection:
+    with redis_server() as port, redis.Redis(port=port) as connection:
         yield rq.Queue(connection=connection)
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 def _work(queue: rq.Queue, emulator: Emulator, folder: Path, *imports: str) -> list[str]:
