@@ -90,17 +90,23 @@ class Live:
         response.content_type = "text/event-stream"
         try:
             await response.prepare(request)
-            await self._send_all(response, reader)
-        except FilterError as error:
-            await response.write(_event("refused", _finding(error, source)))
+            await self._send_until_refused(response, reader, source)
         except ConnectionError:
             pass  # the page is closed
         finally:
             await self._backend.close_reader(reader)
         return response
 
+    async def _send_until_refused(
+        self, response: web.StreamResponse, reader: Reader, source: str
+    ) -> None:
+        try:
+            await self._send_all(response, reader)
+        except FilterError as error:
+            await response.write(_event("refused", _finding(error, source)))
+
     async def _send_all(self, response: web.StreamResponse, reader: Reader) -> None:
-        await response.write(_event("hello", {"maxRows": MAX_ROWS}))
+        await response.write(_hello())
         state: dict[str, Any] = {}
         left = 1
         while not self._closed.is_set():
@@ -118,7 +124,7 @@ class Live:
     ) -> int:
         chunk = await self._backend.read(reader)
         if chunk.has_lost:
-            await response.write(_event("hello", {"maxRows": MAX_ROWS}))
+            await response.write(_hello())
         if chunk.arrived or chunk.has_lost or is_loading:
             rows = [summary(one) for one in chunk.arrived]
             await response.write(_event("rows", {"rows": rows, "left": chunk.left}))
@@ -158,6 +164,10 @@ def _finding(error: FilterError, source: str) -> dict[str, Any]:
         "line": before.count("\n") + 1,
         "column": error.position - before.rfind("\n"),
     }
+
+
+def _hello() -> bytes:
+    return _event("hello", {"maxRows": MAX_ROWS})
 
 
 def _event(name: str, value: Any) -> bytes:

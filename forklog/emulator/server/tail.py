@@ -51,9 +51,13 @@ class Tail:
         response.content_type, response.charset = "application/json", "utf-8"
         try:
             await response.prepare(request)
-            await self._send_all(request, response, reader, asked.window)
-        except FilterError as error:
-            await response.write(ApiError(error.shown(asked.source)).body() + b"]")
+            array = _Array(response)
+            await response.write(b"[")
+            try:
+                await self._send_all(request, array, reader, asked.window)
+            except FilterError as error:  # it takes too long on an entry
+                await array.add(ApiError(error.shown(asked.source)).body())
+            await response.write(b"]")
         except ConnectionError:
             pass  # the client has gone
         finally:
@@ -61,11 +65,10 @@ class Tail:
         return response
 
     async def _send_all(
-        self, request: web.Request, response: web.StreamResponse, reader: Reader, window: float
+        self, request: web.Request, array: _Array, reader: Reader, window: float
     ) -> None:
-        await response.write(b"[")
         gathered: list[Arrived] = []
-        due, comma = 0.0, b""
+        due = 0.0
         while not self._closed.is_set() and not _is_gone(request):
             changed = self._backend.changed()
             chunk = await self._backend.read(reader)
@@ -73,18 +76,29 @@ class Tail:
                 due = time.monotonic() + window
             gathered += chunk.arrived
             if gathered and time.monotonic() >= due:
-                await response.write(comma + _message(gathered))
-                gathered, comma = [], b","
+                await array.add(_message(gathered))
+                gathered = []
             elif not chunk.left:
                 left = due - time.monotonic() if gathered else _LOOK_SECONDS
                 await self._wait_for(changed, min(left, _LOOK_SECONDS))
-        await response.write(b"]")
 
     async def _wait_for(self, changed: asyncio.Event, seconds: float) -> None:
         events = [asyncio.ensure_future(one.wait()) for one in (changed, self._closed)]
         await asyncio.wait(events, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for event in events:
             event.cancel()
+
+
+class _Array:
+    """Writes the elements of a JSON array as they come."""
+
+    def __init__(self, response: web.StreamResponse) -> None:
+        self._response = response
+        self._comma = b""
+
+    async def add(self, element: bytes) -> None:
+        await self._response.write(self._comma + element)
+        self._comma = b","
 
 
 def _message(gathered: list[Arrived]) -> bytes:

@@ -165,3 +165,14 @@ def test_faults_hit_it(emulator: Emulator, call: Send, kind: str) -> None:
             call("POST", "/v2/entries:tail", NOW)
     with tailing(emulator, NOW):
         assert emulator.stats()["requests"] == 2
+
+
+def test_a_filter_that_takes_too_long_ends_the_array(write: Send, emulator: Emulator) -> None:
+    """An entry on which the filter's expression takes too long is an error, as the last element."""
+    with tailing(emulator, {**NOW, "filter": 'textPayload=~"(x+x+)+y"'}) as answer:
+        write({"textPayload": "xxy"})
+        first = answer.readline()
+        write({"textPayload": "x" * 5000})
+        _, last = json.loads(b"[" + first + answer.read())
+        assert "takes too long" in last["error"]["message"]
+        assert answer.isclosed()

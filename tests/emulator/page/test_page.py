@@ -450,3 +450,16 @@ def test_a_narrow_screen_needs_no_sideways_scroll(
     page.get_by_role("button", name="Close").click()
     page.locator("#open-faults").click()
     assert is_narrow()
+
+
+def test_a_filter_that_takes_too_long_is_given_up(page: Page, store: Store) -> None:
+    """The page shows which expression took too long; another filter works at once."""
+    store({"textPayload": "x" * 5000}, {"textPayload": "a"})
+    expect(rows(page)).to_have_count(2)
+    page.locator("#filter").fill('textPayload=~"(x+x+)+y"')
+    expect(page.locator("#filter-error")).to_contain_text("takes too long on an entry")
+    expect(page.locator("#status")).to_have_text("Filter given up")
+    expect(page.locator("#lost")).to_be_hidden()
+    page.locator("#filter").fill("textPayload=a")
+    expect(rows(page)).to_have_count(1)
+    expect(page.locator("#filter-error")).to_be_hidden()

@@ -213,7 +213,8 @@ export class List {
 
   #move(step) {
     const at = this.current ? this.model.indexOf(this.current) : -1;
-    this.#go(at < 0 ? this.model.view.length - 1 : at + step);
+    if (at >= 0) this.#go(at + step);
+    else this.#go(this.isFollowing ? this.model.view.length - 1 : this.#indexAt(this.list.scrollTop) + 1);
   }
 
   #go(index) {
