@@ -7,6 +7,7 @@ share one deadline, the fetching of a token included.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.client
 import io
@@ -21,6 +22,7 @@ import urllib3
 
 from forklog.clock import monotonic
 from forklog.process.base import home
+from forklog.transports import c_locks
 from forklog.transports.base import WireError
 from forklog.transports.pools import Adapter, HttpConnection, HttpsConnection, pool_classes
 
@@ -125,13 +127,20 @@ class _HttpConnection(_Timed, HttpConnection):  # type: ignore[misc]
 
 class _HttpsConnection(_Timed, HttpsConnection):  # type: ignore[misc]
     ssl_context: Any
+    _stretch: contextlib.ExitStack
 
     def connect(self) -> None:
         # urllib3 keeps the class of contexts that it was imported with. Where gevent has patched
         # ssl since, that one calls itself for ever; urllib3 adds the certificates to a given one.
         if self.ssl_context is None and ssl.SSLContext is not urllib3.util.ssl_.SSLContext:
             self.ssl_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        super().connect()
+        with contextlib.ExitStack() as self._stretch:
+            super().connect()
+
+    def _new_conn(self) -> Any:
+        sock = super()._new_conn()
+        self._stretch.enter_context(c_locks.held())  # what follows is OpenSSL's
+        return sock
 
 
 def _socket_options() -> list[tuple[int, int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -76,7 +77,17 @@ class Wire:
         return getattr(self.connection, "origin", None)
 
     def close(self) -> None:
-        """Close the connection; the next attempt opens another one."""
+        """Close the connection; the next attempt opens another one.
+
+        Raises:
+            BaseException: in the main thread, where it may be a signal handler's.
+        """
         connection, self.connection = self.connection, None
-        if connection is not None:
-            connection.close()
+        try:
+            if connection is not None:
+                connection.close()
+        except Exception:  # noqa: BLE001, S110 - a foreign transport's bug; nothing is lost by it
+            pass
+        except BaseException:
+            if threading.get_ident() == threading.main_thread().ident:
+                raise

@@ -1,0 +1,85 @@
+"""Forks wait for the end of a stretch in which a lock of C may be held; `tests/fork/test_tls`."""
+
+from __future__ import annotations
+
+from helpers import check_python
+
+_BODY = """
+import os, threading, time
+from forklog.transports import c_locks
+
+lock = threading.Lock()  # stands for one of OpenSSL's: no hook makes it new in a child
+begun, over = threading.Event(), threading.Event()
+
+def stretch():
+    while not over.is_set():
+        with c_locks.held(), lock:
+            begun.set()
+            time.sleep({hold})
+        time.sleep(0.002)
+
+def fork(child):
+    before = time.monotonic()
+    pid = os.fork()
+    if not pid:
+        os._exit(DONE if child() else 1)
+    took = time.monotonic() - before
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == DONE
+    return took
+
+thread = threading.Thread(target=stretch)
+thread.start()
+assert begun.wait(10)
+"""
+
+
+def test_no_child_inherits_a_lock_that_is_held() -> None:
+    """Without the wait nearly every one of these children would find the lock held for ever."""
+    check_python(
+        _BODY.format(hold=0.02)
+        + """
+def enter():
+    with c_locks.held():
+        return lock.acquire(timeout=5)
+for _ in range(30):
+    fork(enter)
+over.set()
+thread.join()
+"""
+    )
+
+
+def test_the_wait_of_a_fork_is_bounded() -> None:
+    """A handshake without an answer holds a fork up for FORK_SECONDS; it goes on afterwards."""
+    check_python(
+        _BODY.format(hold=3)
+        + """
+took = fork(lambda: True)
+assert c_locks.FORK_SECONDS * 0.9 < took < 2, took
+over.set()
+thread.join(30)
+assert not thread.is_alive() and not c_locks._gates[0].door.locked()
+"""
+    )
+
+
+def test_a_connection_waits_for_a_fork_a_bounded_time() -> None:
+    """Where the hook after a fork never runs, a stretch begins all the same."""
+    check_python(
+        """
+        import threading, time
+        from forklog.transports import c_locks
+        c_locks._before()
+        seen = []
+        def enter():
+            with c_locks.held():
+                seen.append(time.monotonic())
+        before = time.monotonic()
+        thread = threading.Thread(target=enter)
+        thread.start()
+        thread.join(20)
+        assert 0.5 < seen[0] - before < 10
+        c_locks._after_in_parent()
+        assert not c_locks._gates[0].door.locked() and not c_locks._gates[0].inside
+        """
+    )
