@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from forklog.insert_id import KEY_BYTES
 from forklog.spool.format import LARGE_BYTES, SEGMENT_BYTES
 from forklog.spool.segment import Segment
 
@@ -39,6 +40,9 @@ class Segments:
         self.ready: deque[Segment] = deque()
         self._size = 0
         self._made = 0
+        self.aside: list[Segment] = []
+        """They hold copies of what was put aside, and are not read here."""
+        self._aside_keys: set[bytes] = set()
         self.made_inline = 0
         """Segments that a log call had to make."""
 
@@ -64,9 +68,9 @@ class Segments:
         segment.open()
         self.used.append(segment)
 
-    def new(self, *, at_least: int = 0, is_first: bool = False) -> Segment:
+    def new(self, *, at_least: int = 0, is_first: bool = False, is_small: bool = False) -> Segment:
         """Make a segment; OSError where a bound or the system forbids it."""
-        size = SEGMENT_BYTES[min(self._made, len(SEGMENT_BYTES) - 1)]
+        size = SEGMENT_BYTES[0 if is_small else min(self._made, len(SEGMENT_BYTES) - 1)]
         size = max(size, LARGE_BYTES) if at_least > size else size
         if at_least > size or self._size + size > self._max_bytes:
             raise OSError("the spool's bound is reached")
@@ -74,9 +78,38 @@ class Segments:
             raise OSError("the folder's bound, or what must stay free, is reached")
         segment = self.owner.new_segment(size)
         self._maps.append(segment.map)
-        self._made += 1
+        self._made += not is_small
         self._size += size
         return segment
+
+    def put_aside(self, entry: bytes) -> None:
+        """Keep a copy of an entry that waits apart from the others, once; OSError without room.
+
+        The mark moves past the place where it stands.
+        """
+        key = entry[:KEY_BYTES]
+        if key in self._aside_keys:
+            return
+        with contextlib.suppress(ValueError):
+            if self.aside:
+                self.aside[-1].write(entry + b"\n")
+                self._aside_keys.add(key)
+                return
+        segment = self.new(at_least=len(entry) + _OVERHEAD, is_small=True)
+        segment.open()
+        segment.write(entry + b"\n")
+        self.aside.append(segment)
+        self._aside_keys.add(key)
+
+    def is_aside(self, entry: bytes) -> bool:
+        """Tell whether there is a copy of an entry among those that were put aside."""
+        return entry[:KEY_BYTES] in self._aside_keys
+
+    def drop_aside(self) -> None:
+        """Remove the copies: none waits apart any more."""
+        self._aside_keys.clear()
+        while self.aside:
+            self._remove(self.aside.pop())
 
     def prepare(self) -> None:
         """Have a segment ready for when the active one is full."""
@@ -141,6 +174,8 @@ class Segments:
             self.owner = before
             raise
         self.activate(segment)
+        self.aside.clear()  # the next try writes a copy again
+        self._aside_keys.clear()
         return segment
 
     def all(self) -> Iterator[bytes]:
@@ -156,7 +191,7 @@ class Segments:
 
     def close_in_child(self) -> None:
         """In a process forked just now: write to no inherited map."""
-        for segment in (*self.used, *self.ready):
+        for segment in (*self.used, *self.ready, *self.aside):
             segment.close()
 
     def leave(self) -> int:
@@ -164,7 +199,7 @@ class Segments:
 
         Removes all files where nothing is left.
         """
-        left = self.count()
+        left = self.count() + len(self._aside_keys)
         for segment in (*self.ready, *(() if left else self.used)):
             segment.unlink()
         if left:

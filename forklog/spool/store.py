@@ -148,6 +148,15 @@ class Spool(Taking):
         self.unspooled += 1
         return False
 
+    def put_aside(self, rank: int, entries: list[bytes]) -> None:
+        """Put the first entry of a list aside, in memory; a segment has a copy of it."""
+        if self.is_open and self._segments is not None:
+            try:
+                self._segments.put_aside(entries[0])
+            except OSError:
+                self.unspooled += 1
+        super().put_aside(rank, entries)
+
     def keep(self, entries: list[bytes]) -> None:
         """Remove from a list of entries what the segments hold, or now take in from the lanes."""
         segments = self._segments
@@ -156,11 +165,18 @@ class Spool(Taking):
         self.spooled_bytes += segments.give_back()
         held = set(segments.all())
         left = []
+        has_room = True
         for entry in entries:
             if entry in held or self._append(entry):
                 self._lanes.settle(len(entry))
+                continue
+            has_room = False
+            if segments.is_aside(entry):
+                self._lanes.settle(len(entry))
             else:
                 left.append(entry)
+        if has_room:
+            segments.drop_aside()
         entries[:] = left
 
     def restart(self, owner: Owner) -> None:

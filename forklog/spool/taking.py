@@ -107,6 +107,8 @@ class Taking(OverLanes):
         self._lanes.settle(size, is_last=is_last)
         if is_last and self._segments is not None:
             self._segments.settle()
+            if self._segments.aside and not self._lanes.count_aside():
+                self._segments.drop_aside()
             if not self._segments.has_waiting():
                 self.spooled_bytes = 0
 

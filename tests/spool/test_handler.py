@@ -238,6 +238,80 @@ def test_an_outage_beyond_memory_waits_in_the_spool(folder: Path) -> None:
     )
 
 
+_CHOOSY = """
+from forklog.transports.base import Kind, Verdict
+
+class Choosy(FakeTransport):
+    def open(self):
+        inner = super().open()
+        class Connection:
+            def send(self, entries, timeout):
+                if any(b"poison" in entry for entry in entries):
+                    return Verdict(Kind.BLOCKED, "not this")
+                return inner.send(entries, timeout)
+            def close(self):
+                return
+        return Connection()
+
+def put_aside(transport, **options):
+    '''Return logger and handler after two entries were put aside, and many others delivered.'''
+    log, handler = log_with(transport, max_retry_delay=0.05, **options)
+    store = handler._gate.product.store
+    log.info("poison 1")
+    log.error("poison 2")
+    number = 0
+    def is_aside():
+        nonlocal number
+        number += 1
+        log.info("other %d %s", number, "x" * 5000)
+        handler.flush(0.05)
+        return store.count_aside() == 2
+    wait(is_aside)
+    for _ in range(100):
+        log.info("other %d %s", number, "x" * 5000)
+        number += 1
+    wait(lambda: handler.stats().pending == 2, handler.stats())
+    return log, handler
+"""
+
+
+def test_what_was_put_aside_outlives_a_kill(folder: Path) -> None:
+    """An entry that is refused again and again stands in a segment of its own until it is not."""
+    _check(
+        folder,
+        _CHOOSY
+        + textwrap.dedent("""
+        killed(lambda: put_aside(Choosy()))
+        transport = FakeTransport()
+        log, handler = log_with(transport)
+        log.info("adopter")
+        wait(lambda: [text for text in texts(transport) if text.startswith("poison")] ==
+             ["poison 1", "poison 2"])
+        assert handler.flush(10)
+        """),
+    )
+
+
+def test_what_was_put_aside_is_left_at_an_end(folder: Path) -> None:
+    """So it is at the end of its process; where it is delivered, its segment goes."""
+    _check(
+        folder,
+        _CHOOSY
+        + textwrap.dedent("""
+        log, handler = put_aside(Choosy(), shutdown_timeout=0.2)
+        handler.close()
+        stats = handler.stats()
+        assert stats.pending == 2 and not stats.dropped and not stats.diverted, stats
+        transport = FakeTransport()
+        log, other = log_with(transport)
+        log.info("adopter")
+        wait(lambda: texts(transport) == ["adopter", "poison 1", "poison 2"])
+        other.close()
+        assert os.listdir(FOLDER) == []
+        """),
+    )
+
+
 def test_a_full_spool_leaves_the_rest_to_memory(folder: Path) -> None:
     """Entries beyond the bound are held in memory and counted; all of them arrive."""
     _check(
