@@ -12,7 +12,7 @@ from forklog.process.base import pid
 from forklog.spool.adopter import Adopter
 from forklog.spool.folder import Folder, UnfitError, path_of
 from forklog.spool.format import Head
-from forklog.spool.owner import Owner, boot_id, image
+from forklog.spool.owner import Owner, boot_id, clean, image
 from forklog.spool.scan import Fits, scan
 from forklog.transports.base import Origin
 
@@ -32,14 +32,21 @@ class Making:
         """Make nothing yet."""
         self._options, self._identity = options, identity
 
-    def owner(self, prefix: str, origin: Origin | None = None) -> Owner:
+    def owner(self, prefix: str, origin: Origin | None = None, *, is_again: bool = False) -> Owner:
         """Make the folder, if it is missing, and a head in it.
+
+        Args:
+            prefix: of the files.
+            origin: what is known of the process.
+            is_again: an exception struck an earlier call; nothing was written by then.
 
         Raises:
             UnfitError, OSError, OptionError: a spool cannot be made here; the text says why.
         """
         folder = self._folder()
         try:
+            if is_again:
+                clean(folder, prefix)
             return Owner(folder, prefix, self.head(origin))
         except BaseException:
             folder.close()

@@ -21,7 +21,9 @@ from forklog.spool.format import (
     Head,
     HeadName,
     encode_head,
+    head_name_of,
     new_name,
+    prefix_of_segment,
     segment_name,
 )
 from forklog.spool.segment import Segment
@@ -47,6 +49,16 @@ def boot_id() -> str:
             return file.read().strip()
     except OSError:
         return ""
+
+
+def clean(folder: Folder, prefix: str) -> None:
+    """Remove what this process has made under a prefix, before an exception struck it."""
+    for name in folder.names():
+        head = head_name_of(name)
+        owner = head.prefix if head is not None else prefix_of_segment(name)
+        if owner == prefix or name == new_name(prefix):
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=folder.descriptor)
 
 
 def new_prefix() -> str:

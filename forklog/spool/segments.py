@@ -204,9 +204,12 @@ class Segments:
             segment.unlink()
         if left:
             self.owner.leave()
-        else:
-            self.owner.remove()
-        return left
+            return left
+        is_safe = self.owner.has_descriptors()
+        self.owner.remove()
+        if is_safe:  # else a map would close what is another file's now
+            self._maps.clear()
+        return 0
 
     def count(self) -> int:
         """Return how many entries wait."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from forklog.transports.base import Origin
 
 _CHECK_SECONDS = 1.0  # at most, between two looks at the head
-_OPEN_SECONDS = 5.0  # for another thread to make the files
+_OPEN_SECONDS, _OPEN_POLL = 5.0, 0.0005  # for another thread to make the files
 _CLOSED = "closed"
 
 
@@ -62,9 +63,9 @@ class ProcessSpool:
         self.store = Spool(lanes, rank, options.spool_max_bytes, on_wake, self.open)
         self.held = Held(lambda: self._make.owner(new_prefix()), options.spool_max_bytes, report)
         self._prefix, self._may_open = prefix, may_open
-        self._lock, self._opener = threading.Lock(), -1
+        self._opening: dict[int, tuple[int]] = {}  # a turn, by whose thread
         self._why_off = "no record yet"
-        self._is_opened = False
+        self._is_tried = self._is_opened = False
         self._owner: Owner | None = None
         self._adopter: Adopter | None = None
         self._adopting = Turn()  # of whoever reads or closes files of orphans
@@ -79,13 +80,15 @@ class ProcessSpool:
         whose log call has returned is in memory alone; but a signal handler's does not wait for
         the call that it has interrupted.
         """
-        me = threading.get_ident()
-        if self._is_opened or self._opener == me or not self._may_open():
+        token = (threading.get_ident(),)
+        if self._is_opened or self._opening.get(TURN) == token or not self._may_open():
             return self.store.is_open
-        if not self._lock.acquire(timeout=_OPEN_SECONDS):
-            return False
+        deadline = monotonic() + _OPEN_SECONDS
         try:
-            self._opener = me
+            while self._opening.setdefault(TURN, token) is not token:
+                if monotonic() > deadline:
+                    return False
+                time.sleep(_OPEN_POLL)
             if not self._is_opened:
                 if not self.store.is_open:  # it is if a signal handler struck below, earlier
                     self._open()
@@ -93,13 +96,14 @@ class ProcessSpool:
                 self.store.take_in()
                 self._is_opened = True
         finally:
-            self._opener = -1
-            self._lock.release()
+            if TURN in self._opening and self._opening[TURN] is token:
+                del self._opening[TURN]
         return self.store.is_open
 
     def _open(self) -> None:
         try:
-            owner = self._make.owner(self._prefix())
+            is_again, self._is_tried = self._is_tried, True
+            owner = self._make.owner(self._prefix(), is_again=is_again)
             self._adopter = self._make.adopter(owner.folder, self._report)
             self._owner = owner
             self.store.open(owner)

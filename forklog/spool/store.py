@@ -65,8 +65,10 @@ class Spool(Taking):
         segments = Segments(owner, self._max_bytes, self._maps)
         first = segments.new(is_first=True)
         segments.activate(first)
-        self._segments, self._write = segments, first.write
+        # In this order: what is written from now on, by a signal handler too, is read.
+        self._segments = segments
         self._mark[0] = 1
+        self._write = first.write
 
     def take_in(self) -> None:
         """Move what waits in the lanes into the segments; before the flush thread takes any.

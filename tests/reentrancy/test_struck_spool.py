@@ -1,0 +1,187 @@
+"""With a spool, an exception at every place where CPython can deliver one: nothing lost or twice.
+
+What a log call has returned from is delivered, what was struck is delivered once or not at all, and
+the next record is spooled again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from helpers import wait_until
+from strike import every_strike
+
+from forklog import CloudLoggingHandler
+from forklog.testing import FakeTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Make = Callable[..., tuple[logging.Logger, CloudLoggingHandler]]
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.usefixtures("tracing_alone"),
+]
+ROLLED = 30_000
+"""Bytes of a record: the first segment of a process holds two of them."""
+
+
+class SoftTimeLimit(Exception):  # noqa: N818 - as celery names its own
+    """What a signal handler raises and applications catch."""
+
+
+class Stop(BaseException):
+    """What a signal handler raises and applications do not catch, as KeyboardInterrupt."""
+
+
+class Struck:
+    """A handler with a spool of its own whose actions are struck, and what it has to deliver."""
+
+    def __init__(self, make: Make, folder: Path, kind: type[BaseException]) -> None:
+        """Make the handler; its spool is not open."""
+        self.folder, self._kind = folder, kind
+        self.transport = FakeTransport()
+        self.logger, self.handler = make(self.transport, max_latency=0.001, spool=str(folder))
+        self._number = itertools.count()
+        self.returned: set[str] = set()
+
+    def strike(self) -> None:
+        """Raise, as a signal handler."""
+        raise self._kind
+
+    def log(self, size: int = 0) -> None:
+        """Log, and note that the call has returned."""
+        text = f"{next(self._number)} {'x' * size}"
+        self.logger.info(text)
+        self.returned.add(text)
+
+    def act(self, act: Callable[[], object]) -> None:
+        """Do it, whatever comes of it: only the exception that struck may come out."""
+        before = set(self.returned)
+        try:
+            act()
+        except (SoftTimeLimit, Stop):
+            return
+        if self._kind is SoftTimeLimit:  # in a filter or the encoder it is the application's
+            self.returned = before
+
+    def check(self, place: str) -> None:
+        """Log once more: it is spooled and delivered, and what has returned before it too, once."""
+        self.log()
+        wait_until(lambda: self.returned <= self._texts().keys(), 20, f"{place} {self._stats()}")
+        assert self.handler.flush(20), (place, self._stats())
+        assert set(self._texts().values()) == {1}, (place, self._texts().most_common(2))
+        stats = self._stats()
+        assert stats.accepted == stats.delivered + sum(stats.dropped.values()), (place, stats)
+        assert (stats.pending, stats.spool) == (0, str(self.folder)), (place, stats)
+        self.returned.clear()
+
+    def _stats(self) -> Any:
+        return self.handler.stats()
+
+    def _texts(self) -> Counter[str]:
+        entries = {entry["insertId"]: entry for entry in self.transport.entries}
+        return Counter(entry.get("textPayload", name) for name, entry in entries.items())
+
+    def close(self) -> None:
+        """Close all; of the spool nothing stays but a head that was never finished."""
+        self.handler.close()
+        self.transport.close()
+        left = [path.name for path in self.folder.iterdir() if path.suffix != ".new"]
+        assert [name for name in left if name.endswith(".head")] == [], left
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder; closes what strikes have left open of removed files in it.
+
+    Between a file's opening and the name that gets its number nobody can know the number.
+    """
+    yield tmp_path
+    for link in [*Path("/proc/self/fd").iterdir()]:
+        with contextlib.suppress(OSError):
+            name = str(link.readlink())
+            if name.startswith(str(tmp_path)) and name.endswith("(deleted)"):
+                os.close(int(link.name))
+
+
+@pytest.mark.parametrize("kind", [pytest.param(SoftTimeLimit, marks=pytest.mark.long), Stop])
+def test_the_record_that_opens_it(
+    make_logger: Make, folder: Path, kind: type[BaseException]
+) -> None:
+    """Struck anywhere while it makes folder, head and segment, the next record is spooled."""
+    struck: list[Struck] = []
+    steps = every_strike(
+        lambda: struck[-1].act(struck[-1].log),
+        lambda: struck[-1].strike(),  # noqa: PLW0108 - another one at each step
+        lambda: struck.append(Struck(make_logger, folder / str(len(struck)), kind)),
+    )
+    places = set()
+    for place in steps:
+        struck[-1].check(place)
+        struck[-1].close()
+        places.add(place.partition(":")[0])
+    struck[-1].check("none")
+    struck[-1].close()
+    wanted = {"spooler.py", "making.py", "folder.py", "owner.py", "segment.py", "segments.py"}
+    assert wanted | {"store.py"} <= places
+
+
+@pytest.mark.parametrize("kind", [SoftTimeLimit, Stop])
+def test_records_that_need_a_further_segment(
+    make_logger: Make, folder: Path, kind: type[BaseException]
+) -> None:
+    """Struck anywhere while it rolls, a record leaves a spool that takes the next one."""
+    struck: list[Struck] = []
+
+    def prepare() -> None:
+        struck.append(Struck(make_logger, folder / str(len(struck)), kind))
+        for _ in range(2):
+            struck[-1].log(ROLLED)
+
+    steps = every_strike(
+        lambda: struck[-1].act(lambda: struck[-1].log(ROLLED)),
+        lambda: struck[-1].strike(),  # noqa: PLW0108 - another one at each step
+        prepare,
+    )
+    places = set()
+    for place in steps:
+        struck[-1].check(place)
+        struck[-1].close()
+        places.add(place.partition(":")[0])
+    struck[-1].check("none")
+    struck[-1].close()
+    assert {"store.py", "segments.py", "segment.py"} <= places
+
+
+@pytest.mark.parametrize("kind", [SoftTimeLimit, Stop])
+def test_what_waits_in_memory_is_taken_in(
+    make_logger: Make, folder: Path, kind: type[BaseException]
+) -> None:
+    """Struck anywhere on its way from memory to a segment, an entry is in one of them."""
+    struck = Struck(make_logger, folder / "spool", kind)
+    struck.check("start")
+    pipeline = struck.handler._gate.product
+
+    def prepare() -> None:
+        opening = pipeline.insert_ids.opening()
+        text = f"waited {next(struck._number)}"
+        entry = b'%b","timestamp":"2026-11-28T10:00:00Z","textPayload":"%b"}'
+        pipeline.buffer.offer(2, entry % (opening, text.encode()))
+        struck.returned.add(text)
+
+    places = []
+    for place in every_strike(lambda: struck.act(pipeline.spooler.take_in), struck.strike, prepare):
+        struck.check(place)
+        places.append(place)
+    struck.check("none")
+    struck.close()
+    assert {"store.py", "buffer.py"} <= {p.partition(":")[0] for p in places}
