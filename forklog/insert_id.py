@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 from forklog.clock import realtime_ns
+from forklog.turn import HAS_GIL
 
 OPENING = b'{"insertId":"'
 _MICROSECOND = 13
@@ -23,6 +26,7 @@ _START = len(OPENING) + _PREFIX
 _LAST_MICROSECOND = 16**_MICROSECOND - 1
 KEY_BYTES = _START + _NUMBER
 _DIGITS = b"0123456789abcdef"
+_AT_ONCE = 64
 _TRIPLES = tuple(b"%03x" % number for number in range(16**3))
 
 
@@ -50,7 +54,8 @@ class InsertIds:
         # the product of the head with each first digit, and of three lists of the next three.
         heads = [b"%b%c" % (self.head, digit) for digit in _DIGITS]
         parts = itertools.product(heads, *[_TRIPLES] * (_NUMBER // 3))
-        self.opening = map(b"".join, parts).__next__
+        openings = map(b"".join, parts)
+        self.opening = openings.__next__ if HAS_GIL else one_by_one(openings)
         """Return the start of the next entry: its insertId, without the quote that ends it."""
 
     def prefix(self) -> str:
@@ -68,6 +73,25 @@ class InsertIds:
     def key(self) -> bytes:
         """Return bytes above every entry that has been numbered so far, and below later ones."""
         return self.opening()[:KEY_BYTES]
+
+
+def one_by_one(values: Iterator[bytes]) -> Callable[[], bytes]:
+    """Return a function that gives each value to one caller, in order, without Python's lock.
+
+    A deque is locked while a call of C works on it. So it fills itself in one call, and is emptied
+    in others. Nothing is held in between, neither in a signal handler nor at a fork.
+    """
+    ready: deque[bytes] = deque()
+    take = ready.popleft
+
+    def one() -> bytes:
+        while True:
+            try:
+                return take()
+            except IndexError:  # noqa: PERF203 - once in _AT_ONCE
+                ready.extend(islice(values, _AT_ONCE))
+
+    return one
 
 
 def id_of(entry: bytes) -> str:

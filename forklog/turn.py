@@ -17,6 +17,11 @@ is known before, taken inside the ``try`` in one step of C, and given back witho
 
 from __future__ import annotations
 
+import sys
+
+HAS_GIL: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
+"""Whether a line of Python without a call is one step. Not so in a free-threaded build."""
+
 TURN = 0
 """The only key of a turn."""
 
@@ -25,3 +30,6 @@ class Turn(dict[int, object]):
     """Empty while free; else it holds the token of the frame that has the turn. Never awaited."""
 
     __slots__ = ()
+
+    def __missing__(self, _key: int) -> None:
+        """Have none: without the interpreter's lock another frame may end between two looks."""

@@ -17,7 +17,7 @@ from itertools import accumulate, chain, count, repeat, starmap
 from forklog.insert_id import number_of
 from forklog.severity import NEVER, RANKS
 
-_LAST = b"\xff"  # after every entry
+LAST = b"\xff"  # after every entry
 _ONCE = ((),)  # for `starmap`: one call, without arguments
 _FIRST = ((0,),)  # ...with the index of the first
 
@@ -87,7 +87,7 @@ class Buffer:
         size = len(entry)
         self._append[rank](entry)
         # Since CPython 3.10 threads switch at calls and loops only, so this line, which has none,
-        # is one step. If a build ever breaks that, the last `release` sets the sum right.
+        # is one step. Where it is not, `free_threaded` has another buffer.
         self.bytes += size
         try:
             if self.bytes > self.alarm_bytes:
@@ -126,7 +126,7 @@ class Buffer:
                 entry, _ = next(zip(starmap(lane.popleft, _ONCE), self._shed, strict=False))
             except IndexError:
                 continue
-            self.bytes -= len(entry)
+            self.count_taken(-len(entry))
             if self._on_shed is not None:
                 self._on_shed(entry)
             return True
@@ -160,17 +160,17 @@ class Buffer:
         runs = [_first(lane, max_entries) for lane in self._lanes]
         entries = sorted(chain.from_iterable(runs))
         fitting = _fitting(entries, max_entries, max_bytes)
-        limit = entries[fitting] if fitting < len(entries) else _LAST
+        limit = entries[fitting] if fitting < len(entries) else LAST
         for lane, run in zip(self._lanes, runs, strict=True):
             if run:
-                _move(lane, into, bisect_left(run, limit))
+                move(lane, into, bisect_left(run, limit))
         into.sort()
 
     def settle(self, size: int, *, is_last: bool = False) -> None:
         """Forget the bytes of entries that were taken and are settled now; none is out if last."""
-        self.bytes -= size
+        self.count_taken(-size)
         if is_last and self.bytes and not len(self) and not self.count_aside():
-            self.bytes = 0
+            self.count_taken(-self.bytes)
 
     def put_aside(self, rank: int, entries: list[bytes]) -> None:
         """Move the first of some entries that were taken here, where none but an overflow looks."""
@@ -179,7 +179,7 @@ class Buffer:
     def take_aside(self, into: list[bytes], rank: int = 0) -> None:
         """Move one entry that was put aside to a list, of this rank or the next that has one."""
         for lane in self._aside[rank:] + self._aside[:rank]:
-            _move(lane, into, 1)
+            move(lane, into, 1)
             if into:
                 return
 
@@ -189,7 +189,7 @@ class Buffer:
 
     def oldest_aside(self) -> bytes:
         """Return the oldest entry that was put aside, or bytes above every entry."""
-        return min((entry for lane in self._aside for entry in list(lane)), default=_LAST)
+        return min((entry for lane in self._aside for entry in list(lane)), default=LAST)
 
     def is_urgent(self, rank: int) -> bool:
         """Tell whether an entry of this rank or a higher one waits."""
@@ -207,25 +207,25 @@ class Buffer:
                 heads.append(lane[0])
             except IndexError:  # noqa: PERF203 - emptied by another thread meanwhile
                 continue
-        return min(heads, default=_LAST)
+        return min(heads, default=LAST)
 
     def drain(self, into: list[bytes]) -> None:
         """Move all entries to a list, oldest first, those put aside included, as `take` does."""
         for lane in (*self._aside, *self._lanes):
-            _move(lane, into, len(lane))
+            move(lane, into, len(lane))
         into.sort()
 
     def adopt(self, rank: int, entries: deque[bytes]) -> None:
         """Take over entries of this rank from another process's buffer; no wake-up."""
         size = sum(map(len, entries))
-        _move(entries, self._lanes[rank], len(entries))
-        self.bytes += size
+        move(entries, self._lanes[rank], len(entries))
+        self.count_taken(size)
 
     def forget(self, rank: int, entry: bytes) -> None:
         """Remove an entry that is held elsewhere now, such as by another process."""
         with contextlib.suppress(ValueError):
             self._lanes[rank].remove(entry)
-            self.bytes -= len(entry)
+            self.count_taken(-len(entry))
 
     def snapshot(self) -> list[tuple[int, bytes]]:
         """Return copies of all (rank, entry), without removing any."""
@@ -237,7 +237,7 @@ def _first(lane: deque[bytes], most: int) -> list[bytes]:
     return sorted(list(lane)[:most])
 
 
-def _move(lane: deque[bytes], into: list[bytes] | deque[bytes], most: int) -> None:
+def move(lane: deque[bytes], into: list[bytes] | deque[bytes], most: int) -> None:
     """Move the first entries of a lane in one step, with no line of Python for each."""
     with contextlib.suppress(IndexError):  # an overflow emptied it meanwhile; `into` has the others
         into.extend(starmap(lane.popleft, repeat((), most)))

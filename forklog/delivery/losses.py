@@ -93,7 +93,7 @@ class Overflow:
         self._ledger = ledger
         self._losses = losses
         self._entries: deque[bytes] = deque()
-        self._bytes = 0
+        self._kept_bytes = self._told_bytes = 0  # each is written in one place
 
     def keep(self, entry: bytes) -> None:
         """Keep a shed entry for ``on_drop``; never blocks, takes no lock.
@@ -101,8 +101,8 @@ class Overflow:
         There is as much room as in the buffer; what does not fit is counted all the same.
         """
         size = len(entry)
-        if self._bytes < self._max_bytes:
-            self._bytes += size  # one step, as in the buffer
+        if self._kept_bytes - self._told_bytes < self._max_bytes:
+            self._kept_bytes += size  # one step, as in the buffer
             self._entries.append(entry)
 
     def tell(self) -> None:
@@ -113,8 +113,7 @@ class Overflow:
         with contextlib.suppress(IndexError):  # another thread may be here as well
             while True:
                 victims.append(self._entries.popleft())
-        size = sum(map(len, victims))
-        self._bytes -= size
+        self._told_bytes += sum(map(len, victims))
         if unencoded:
             self._losses.of_drop("encode", unencoded)
         if news or victims:

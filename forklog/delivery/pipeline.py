@@ -13,6 +13,7 @@ from typing import Any
 from forklog.delivery.adoption import HeldEntries
 from forklog.delivery.base import Reporter, Spooler, Store
 from forklog.delivery.buffer import Buffer
+from forklog.delivery.free_threaded.buffer import UnlockedBuffer
 from forklog.delivery.lifecycle import State
 from forklog.delivery.passes import Notice
 from forklog.delivery.sending.sender import Sender
@@ -26,6 +27,7 @@ from forklog.process.base import Host, Mark, home, new_mark, pid
 from forklog.snapshot import Stats
 from forklog.stderr.reporter import StderrReporter
 from forklog.transports.base import Envelope, Transport
+from forklog.turn import HAS_GIL
 
 NewSpooler = Callable[
     [Buffer, Callable[[], object], Reporter, Callable[[], str], Callable[[], bool]], Spooler
@@ -71,7 +73,7 @@ class Pipeline(Starting, Leaving):
         self._options, self._host = options, host
         self._on_hold, self._on_start = on_hold, on_start
         self._report, self.insert_ids = StderrReporter(), InsertIds()
-        self.buffer = Buffer(
+        self.buffer = (Buffer if HAS_GIL else UnlockedBuffer)(
             options.max_buffer_bytes,
             self._woken,
             on_full=(lambda: self.worker.await_room()) if options.block_timeout else None,  # noqa: PLW0108

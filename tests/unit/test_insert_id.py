@@ -10,7 +10,7 @@ import time
 import pytest
 from records import EncoderBench, record_of
 
-from forklog.insert_id import KEY_BYTES, OPENING, InsertIds, number_of
+from forklog.insert_id import KEY_BYTES, OPENING, InsertIds, number_of, one_by_one
 
 
 def _id(entry: bytes) -> str:
@@ -134,3 +134,22 @@ def test_a_clock_out_of_bounds_keeps_the_place(seconds: int) -> None:
     for ids in (parent, child):
         assert len(ids.opening()) == KEY_BYTES
         assert number_of(ids.opening()) == 1
+
+
+def test_one_by_one_gives_the_same_as_the_iterator() -> None:
+    """Where the interpreter has no lock, the ids are those of other builds, none left out."""
+    values = [b"%d" % number for number in range(1000)]
+    one = one_by_one(iter([*values, *values]))
+    assert [one() for _ in range(1000)] == values
+    barrier, made = threading.Barrier(4), list[bytes]()
+
+    def take() -> None:
+        barrier.wait(5)
+        made.extend([one() for _ in range(250)])
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(made) == sorted(values)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dis
 import threading
 from collections import deque
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forklog.delivery.buffer import Buffer, _move
+from forklog.delivery.buffer import Buffer, move
+from forklog.delivery.free_threaded.buffer import UnlockedBuffer
 from forklog.insert_id import InsertIds
 from forklog.severity import NEVER
 
@@ -33,8 +35,17 @@ def _drain(buffer: Buffer) -> list[bytes]:
     return drained
 
 
-def _buffer(max_bytes: int = 10_000, **options: object) -> Buffer:
-    return Buffer(max_bytes, lambda: None, **options)  # type: ignore[arg-type]
+_KIND: list[type[Buffer]] = [Buffer]
+
+
+@pytest.fixture(scope="module", params=[Buffer, UnlockedBuffer], autouse=True)
+def _kind(request: pytest.FixtureRequest) -> None:
+    """Have each test with the buffer of either build."""
+    _KIND[:] = [request.param]
+
+
+def _buffer(max_bytes: int = 10_000, **options: Any) -> Buffer:
+    return _KIND[0](max_bytes, **options)
 
 
 @given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 50))), st.integers(1, 9))
@@ -92,7 +103,7 @@ def test_a_lane_that_an_overflow_empties_loses_nothing() -> None:
             return super().__len__() + 1
 
     into = [b"0"]
-    _move(Shrinking([b"1", b"2"]), into, 3)
+    move(Shrinking([b"1", b"2"]), into, 3)
     assert into == [b"0", b"1", b"2"]
 
 
@@ -181,7 +192,7 @@ def test_the_wake_up_is_asked_for_by_severity_and_by_bytes() -> None:
     """Armed for a severity or for bytes, the buffer calls exactly when one of them is reached."""
     calls: list[int] = []
     ids = InsertIds()
-    buffer = Buffer(10_000, lambda: calls.append(1))
+    buffer = _buffer(on_wake=lambda: calls.append(1))
     buffer.arm(ERROR, 500)
     for _ in range(500 // len(_entry(ids))):
         buffer.offer(INFO, _entry(ids))
@@ -301,7 +312,7 @@ def test_a_wake_up_that_raises_is_repeated() -> None:
             raise errors.pop(0)
         buffer.arm(NEVER)
 
-    buffer = Buffer(10_000, wake)
+    buffer = _buffer(on_wake=wake)
     buffer.offer(INFO, _entry(ids))
     buffer.offer(INFO, _entry(ids))
     with pytest.raises(KeyboardInterrupt):

@@ -1,0 +1,1 @@
+"""What a process needs in which Python runs without its interpreter lock."""

@@ -1,0 +1,114 @@
+"""The buffer of a free-threaded build: as `Buffer`, with sums that several threads may change.
+
+Without the interpreter's lock ``self.bytes += size`` is no single step: two threads that log may
+each lose the other's change. So every change goes to the end of a deque, which is one step on all
+builds, and whoever gets the turn adds up what is there. A deque cannot be copied while others
+append to it, so a batch is taken entry by entry. No thread waits for another one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from forklog.delivery.buffer import LAST, Buffer, move
+from forklog.severity import NEVER
+from forklog.turn import TURN, Turn
+
+
+class UnlockedBuffer(Buffer):
+    """Hold entries as `Buffer` does, on any build. For the arguments see there.
+
+    Between two calls `bytes` is exact. Where threads offer at the same time, it may lack the
+    entries whose offers have not returned.
+    """
+
+    __slots__ = ("_adding", "_changes", "_shedding")
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Start empty, armed to wake at the first entry."""
+        super().__init__(*args, **options)
+        self._changes: deque[int] = deque()
+        self._adding, self._shedding = Turn(), Turn()
+
+    def offer(self, rank: int, entry: bytes) -> None:
+        """Append an entry of this severity rank (0-8); never blocks, takes no lock.
+
+        Raises:
+            RecursionError, MemoryError: it is not appended. Once it is, neither is raised: the next
+                offer wakes the sender then.
+        """
+        size = len(entry)
+        self._append[rank](entry)
+        try:
+            self.count_taken(size)
+            if self.bytes > self.alarm_bytes:
+                self._alarm()
+            if rank >= self.wake_rank:
+                self.wake_rank = NEVER  # until the sender arms it again
+                self.on_wake()
+        except (RecursionError, MemoryError):
+            self.wake_rank = 0
+        except BaseException:
+            self.wake_rank = 0  # no call, where the next exception could come
+            raise
+
+    def count_taken(self, size: int) -> None:
+        """Change the sum of the bytes; any thread, any context."""
+        changes, turn, token = self._changes, self._adding, object()
+        changes.append(size)
+        # Looked at again after the turn is given back: who found it taken meanwhile has left.
+        while changes:
+            try:
+                if turn.setdefault(TURN, token) is not token:
+                    return
+                while changes:
+                    self.bytes += changes[0]
+                    changes.popleft()  # no signal handler runs between these two
+            finally:
+                if TURN in turn and turn[TURN] is token:
+                    del turn[TURN]
+
+    def take(self, into: list[bytes], max_entries: int, max_bytes: int) -> None:
+        """Move the oldest entries to the end of a list; as `Buffer.take`, for the sender alone."""
+        size = 0
+        for number in range(max_entries):
+            head, rank = min((_head(lane), rank) for rank, lane in enumerate(self._lanes))
+            size += len(head)
+            if head is LAST or (number and size > max_bytes):
+                break
+            move(self._lanes[rank], into, 1)
+        into.sort()
+
+    def oldest_aside(self) -> bytes:
+        """Return the oldest entry that was put aside, or bytes above every entry."""
+        return min((entry for lane in self._aside for entry in _copy(lane)), default=LAST)
+
+    def snapshot(self) -> list[tuple[int, bytes]]:
+        """Return copies of all (rank, entry), without removing any."""
+        return [(rank, entry) for rank, lane in enumerate(self._lanes) for entry in _copy(lane)]
+
+    def _shed_one(self) -> bool:
+        """Shed the next one, unless another thread sheds: that one looks at the sum again."""
+        turn, token = self._shedding, object()
+        try:
+            return turn.setdefault(TURN, token) is token and super()._shed_one()
+        finally:
+            if TURN in turn and turn[TURN] is token:
+                del turn[TURN]
+
+
+def _head(lane: deque[bytes]) -> bytes:
+    try:
+        return lane[0]
+    except IndexError:
+        return LAST
+
+
+def _copy(lane: deque[bytes]) -> list[bytes]:
+    """Return a copy, made again where another thread has changed the lane meanwhile."""
+    while True:
+        try:
+            return list(lane)
+        except RuntimeError:  # noqa: PERF203 - "deque mutated during iteration"
+            continue
