@@ -31,16 +31,18 @@ def _sockets_alone(read, write, *rest, _real=select.select):
 _ON = {
     "windows": {
         os: "O_CLOEXEC O_NONBLOCK O_NOFOLLOW O_NOCTTY O_PATH O_DIRECTORY RWF_NOWAIT fchmod fork "
-            "forkpty geteuid getuid getgid killpg pread preadv pwrite pwritev register_at_fork",
+            "forkpty geteuid getuid getgid killpg pidfd_open pread preadv pwrite pwritev "
+            "register_at_fork",
         select: "PIPE_BUF poll epoll",
         signal: "pthread_sigmask SIGKILL SIGHUP SIGPIPE sigpending sigwait",
     },
-    "macos": {os: "O_PATH RWF_NOWAIT pwritev", select: "epoll"},
+    "macos": {os: "O_PATH RWF_NOWAIT pidfd_open pwritev", select: "epoll"},
 }
 _system = os.environ["FORKLOG_TEST_SYSTEM"]
 for _module, _names in _ON[_system].items():
     for _name in _names.split():
         delattr(_module, _name)
+subprocess._CAN_USE_PIDFD_OPEN = False  # decided when it was imported
 import mmap
 mmap.mmap = type("mmap", (mmap.mmap,), {"madvise": _no_such_advice})
 if _system == "windows":

@@ -388,10 +388,10 @@ def test_an_odd_record_differs_only_as_documented(outcomes: dict[str, str], case
     """Each record of the corpus has the stock handler's entry, or the difference of its row."""
     rows = [row for row in DIFFERENCES if case.name in row.cases]
     assert len(rows) <= 1
-    wanted = rows[0].outcome if rows else ""
-    if sys.version_info >= (3, 15):  # which goes deeper before it raises RecursionError
-        wanted = _DEEP.get(case.name, wanted)
-    assert outcomes[case.name] == wanted
+    wanted = {rows[0].outcome if rows else ""}
+    if sys.version_info >= (3, 14):  # how deep C may go depends on the size of the thread's stack
+        wanted.add(_DEEP.get(case.name, *wanted))
+    assert outcomes[case.name] in wanted
 
 
 def test_each_difference_is_shown_and_documented() -> None:

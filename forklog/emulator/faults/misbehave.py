@@ -51,7 +51,9 @@ class Misbehaviour:
             await self._wait(delay.options["seconds"])
         ending = self._take(call, *_ENDINGS)
         if ending is None:
-            response = await self._over_quota(request, call) or await answer()
+            refused = await self._over_quota(request, call)
+            # Not by its truth: an answer of aiohttp 3.10 is an empty mapping.
+            response = refused if refused is not None else await answer()
         elif ending.kind == "status":
             response = _status(ending)
         else:

@@ -124,4 +124,6 @@ def _piece(kind: str | None, text: str) -> str:
         raise ValueError(msg)
     if kind == "QUOTED":
         return str(regex.escape(text[2:].removesuffix(r"\E"), special_only=True))
+    if text == r"\z":
+        return r"\Z"  # the same in `regex`, which has \z only since 2026
     return "\\" + text if kind == "BRACE" else text  # RE2 takes such a brace as it stands
