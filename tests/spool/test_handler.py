@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from helpers import check_python
+from spool_script import SETUP
 
 from forklog import CloudLoggingHandler, OptionError
 from forklog.testing import FakeTransport
@@ -19,44 +20,9 @@ from forklog.testing import FakeTransport
 if TYPE_CHECKING:
     from forklog.emulator import Emulator
 
-_SETUP = """
-import collections, logging, os, signal, sys, time
-import forklog
-from forklog.testing import Deliver, Fail, FakeTransport, Hang
-
-FOLDER = {folder!r}
-
-def log_with(transport, **options):
-    given = {{"project": "p", "spool": FOLDER, "max_latency": 0.01, **options}}
-    handler = forklog.CloudLoggingHandler(transport=transport, **given)
-    logger = logging.Logger("spool", logging.DEBUG)
-    logger.addHandler(handler)
-    return logger, handler
-
-def killed(call):
-    '''Run a call in a child that is killed after it.'''
-    pid = os.fork()
-    if pid == 0:
-        call()
-        os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(pid, 0)
-
-def wait(condition, what=""):
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, what or os.listdir(FOLDER)
-        time.sleep(0.01)
-
-def texts(transport):
-    return sorted(entry["textPayload"] for entry in transport.entries)
-
-def heads():
-    return [name for name in os.listdir(FOLDER) if name.endswith(".head")]
-"""
-
 
 def _check(folder: Path, body: str) -> str:
-    whole = _SETUP.format(folder=str(folder)) + textwrap.dedent(body)
+    whole = SETUP.format(folder=str(folder)) + textwrap.dedent(body)
     done = check_python(whole, 60, is_covered=False)
     return done.stderr
 
@@ -452,7 +418,7 @@ def test_a_program_that_replaces_itself(folder: Path, tmp_path: Path) -> None:
     """After an exec the same PID has another image: what it left is adopted by itself."""
     script = tmp_path / "script.py"
     script.write_text(
-        _SETUP.format(folder=str(folder))
+        SETUP.format(folder=str(folder))
         + """
 if "again" not in sys.argv:
     log, handler = log_with(FakeTransport(Hang()))
@@ -628,7 +594,7 @@ def test_recover_refuses_a_wrong_call(arguments: list[str]) -> None:
 def test_many_processes_end_with_os_exit(folder: Path) -> None:
     """Where no hook runs, the next process delivers: os._exit loses nothing."""
     check_python(
-        _SETUP.format(folder=str(folder))
+        SETUP.format(folder=str(folder))
         + """
 transport = FakeTransport()
 log, handler = log_with(transport, max_latency=60)

@@ -1,0 +1,168 @@
+"""Where a process with a spool may find itself: full file systems, namespaces, interpreters."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+import pytest
+from helpers import DONE, python_path, wait_until
+from spool_script import SETUP
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _run(body: str, *before: str, folder: Path) -> str:
+    """Run a body, by way of another program, to its end; return what it wrote to stderr."""
+    whole = SETUP.format(folder=str(folder)) + textwrap.dedent(body) + f"\nsys.exit({DONE})\n"
+    done = subprocess.run(
+        [*before, sys.executable, "-c", whole],
+        env={**os.environ, "PYTHONPATH": python_path()},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == DONE, done.stdout + done.stderr
+    return done.stderr
+
+
+def _need_unshare(*options: str) -> tuple[str, ...]:
+    call = "unshare", *options
+    if shutil.which("unshare") is None or subprocess.run([*call, "true"], check=False).returncode:
+        pytest.skip(f"this user may not run {' '.join(call)}")
+    return call
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0], ids=["small", "full"])
+def test_a_small_tmpfs(tmp_path: Path, share: float) -> None:
+    """Where it has no room, memory takes the entries; no process dies, and all are delivered."""
+    mount = 'mount -t tmpfs -o size=512k,mode=700 tmpfs $0 && exec "$@"'
+    before = (*_need_unshare("-m"), "sh", "-c", mount, str(tmp_path))
+    body = f"""
+        with open({str(tmp_path)!r} + "/other", "wb") as other:
+            try:
+                other.write(bytes(int({share} * (1 << 20))))
+                other.flush()
+            except OSError:
+                other.close()
+        transport = FakeTransport(Hang())
+        log, handler = log_with(transport)
+        for number in range(3000):
+            log.info("%d %s", number, "x" * 200)
+        stats = handler.stats()
+        assert stats.pending == 3000 and not stats.dropped, stats
+        assert bool(stats.unspooled) == ({share} == 0), stats
+        transport.release()
+        assert handler.flush(30), handler.stats()
+        assert len(set(texts(transport))) == 3000
+        log.info("again")
+        assert handler.flush(10)
+        """
+    stderr = _run(body, *before, folder=tmp_path)
+    assert ("the spool is off" in stderr) == bool(share), stderr
+
+
+def test_a_limit_of_a_files_size(tmp_path: Path) -> None:
+    """A segment that the limit forbids is not made; what the others do not hold is in memory."""
+    body = """
+        import resource
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+        transport = FakeTransport(Hang())
+        log, handler = log_with(transport)
+        for number in range(1000):
+            log.info("%d %s", number, "x" * 300)
+        stats = handler.stats()
+        assert (stats.pending, stats.dropped) == (1000, {}) and stats.unspooled > 500, stats
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        transport.release()
+        assert handler.flush(30), handler.stats()
+        assert len(set(texts(transport))) == 1000
+        """
+    _run(body, folder=tmp_path / "spool")
+
+
+def test_other_namespaces_of_pids(tmp_path: Path) -> None:
+    """A process with PID 1 lives for all others; killed, it is adopted by the next PID 1."""
+    before = _need_unshare("--pid", "--fork", "--mount-proc", "--kill-child")
+    ready = tmp_path / "ready"
+    owner = f"""
+        assert os.getpid() == 1
+        log_with(FakeTransport(Hang()))[0].error("first")
+        open({str(ready)!r}, "w").close()
+        time.sleep(60)
+        """
+    adopter = """
+        transport = FakeTransport()
+        log, handler = log_with(transport)
+        for number in range(3):
+            log.info("second")
+            assert handler.flush(10)
+            time.sleep(1.1)
+        assert (os.getpid() == 1) == (len(sys.argv) == 1)
+        assert texts(transport) == {wanted}
+        """
+    folder = tmp_path / "spool"
+    whole = SETUP.format(folder=str(folder)) + textwrap.dedent(owner)
+    with subprocess.Popen(
+        [*before, sys.executable, "-c", whole],
+        env={**os.environ, "PYTHONPATH": python_path()},
+    ) as process:
+        try:
+            wait_until(ready.exists, 30)
+            _run(adopter.format(wanted=["second"] * 3), *before, folder=folder)
+        finally:
+            process.kill()
+    _run(adopter.format(wanted=["first", *["second"] * 3]), *before, folder=folder)
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="orjson refuses sub-interpreters there")
+def test_two_interpreters_of_one_process(tmp_path: Path) -> None:
+    """Neither opens the other's head, whose lock that would free; both are adopted after a kill."""
+    body = """
+        import _xxsubinterpreters as interpreters
+        inner = '''
+        import logging, sys
+        sys.path[:] = {path!r}
+        import forklog
+        from forklog.testing import FakeTransport, Hang
+        handler = forklog.CloudLoggingHandler(
+            transport=FakeTransport(Hang()), project="p", spool={folder!r}, max_latency=0.01)
+        logger = logging.Logger("inner", logging.DEBUG)
+        logger.addHandler(handler)
+        logger.info("inner")
+        '''
+        def work():
+            log, _ = log_with(FakeTransport(Hang()))
+            log.info("outer")
+            one = interpreters.create(isolated=False)
+            source = "\\n".join(line.strip() for line in inner.splitlines())
+            interpreters.run_string(one, source.format(path=sys.path, folder=FOLDER))
+            log.info("outer again")
+            open(FOLDER + ".ready", "w").close()
+            time.sleep(60)
+        pid = os.fork()
+        if pid == 0:
+            work()
+        wait(lambda: os.path.exists(FOLDER + ".ready"), "ready")
+        assert len(heads()) == 2
+        beside = FakeTransport()
+        log, handler = log_with(beside)
+        log.info("beside")
+        time.sleep(1.5)
+        assert handler.flush(10) and texts(beside) == ["beside"]
+        handler.close()
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        transport = FakeTransport()
+        log, handler = log_with(transport)
+        log.info("adopter")
+        wait(lambda: len(texts(transport)) >= 4, "missing")
+        assert texts(transport) == ["adopter", "inner", "outer", "outer again"]
+        """
+    _run(body, folder=tmp_path / "spool")

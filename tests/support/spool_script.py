@@ -1,0 +1,38 @@
+"""What a body of a test about spools begins with: it logs, forks children and kills them."""
+
+from __future__ import annotations
+
+SETUP = """
+import collections, logging, os, signal, sys, time
+import forklog
+from forklog.testing import Deliver, Fail, FakeTransport, Hang
+
+FOLDER = {folder!r}
+
+def log_with(transport, **options):
+    given = {{"project": "p", "spool": FOLDER, "max_latency": 0.01, **options}}
+    handler = forklog.CloudLoggingHandler(transport=transport, **given)
+    logger = logging.Logger("spool", logging.DEBUG)
+    logger.addHandler(handler)
+    return logger, handler
+
+def killed(call):
+    '''Run a call in a child that is killed after it.'''
+    pid = os.fork()
+    if pid == 0:
+        call()
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+def wait(condition, what=""):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, what or os.listdir(FOLDER)
+        time.sleep(0.01)
+
+def texts(transport):
+    return sorted(entry["textPayload"] for entry in transport.entries)
+
+def heads():
+    return [name for name in os.listdir(FOLDER) if name.endswith(".head")]
+"""
