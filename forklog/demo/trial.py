@@ -25,7 +25,7 @@ _POLL_SECONDS = 0.05
 _QUIET_SECONDS = 0.5
 _QUIET_SECONDS_AFTER_END = 0.2  # its processes have ended, so nothing is on its way
 _SETTLE_SECONDS = 15.0
-_END_SECONDS = 4.0
+_END_SHARE = 0.8  # of the patience, for a server to end
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,8 @@ class Trial:
         handler: a name of `forklog.demo.modes.HANDLERS`.
         emulator: where the records go.
         folder: for the ledger and the server's log.
-        patience: seconds after which a worker that never answered counts as hung.
+        patience: seconds after which a worker that never answered counts as hung; a server that has
+            not ended after four fifths of it is killed.
         show: called with a few words whenever something was reached.
 
     """
@@ -67,7 +68,7 @@ class Trial:
             # A server lives on after a request; what is left is for its end.
             self._settled(log_name, ledger)
             self.show("ending")
-            has_ended = server.end(timeout=_END_SECONDS)
+            has_ended = server.end(timeout=_END_SHARE * self.patience)
         entries = self._settled(log_name, ledger, _QUIET_SECONDS_AFTER_END)
         copies = [
             row["copies"] for row in self.emulator.duplicates() if row["logName"] == _full(log_name)

@@ -36,7 +36,7 @@ def test_the_emulator_stays_until_ctrl_c(tmp_path: Path) -> None:
         entries = Emulator(url).entries(project="forklog-demo")
         assert len(entries) == 484
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(30) == 0, out.read_text()
     finally:
         process.kill()
         process.wait()
