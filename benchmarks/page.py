@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.bench import ROOT
 from benchmarks.noise import machine
-from benchmarks.plot import draw_peers, draw_scaling
+from benchmarks.plot import draw_fleet, draw_peers, draw_scaling
 from benchmarks.result import Result
 from benchmarks.table import markdown
 
@@ -30,6 +30,7 @@ def save(results: dict[str, Result], noise: dict[str, Any], *, is_full: bool) ->
     """Write the JSON file and return where it is."""
     path = ROOT / "benchmarks" / "results" / ("full.json" if is_full else "last.json")
     path.parent.mkdir(exist_ok=True)
+    draw_fleet(results, _PAGE.parent / "img" / "fleet.svg")  # of docs/quotas.md, by any run
     content = {
         "machine": machine(),
         "noise": noise,

@@ -1,4 +1,4 @@
-"""Two pictures of a run, as SVG that follows the reader's light or dark scheme."""
+"""The pictures of a run, as SVG that follows the reader's light or dark scheme."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
+from benchmarks.fleet.cases import SIZES
 from benchmarks.rows.scaling import CURVES
 from benchmarks.subjects import LABELS
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from benchmarks.result import Result
 
-__all__ = ["draw_peers", "draw_scaling"]
+__all__ = ["draw_fleet", "draw_peers", "draw_scaling"]
 
 _INK = "#010203"  # stands for the reader's text colour until the file is written
 _OURS, _THEIRS, _FLOOR = "#2f81f7", "#8b949e", "#57ab5a"
@@ -116,6 +117,36 @@ def draw_scaling(results: dict[str, Result], path: Path) -> None:
     last.set_ylim(bottom=0)
     last.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     last.legend(frameon=False, labelcolor=_INK)
+    _write(figure, path)
+
+
+def draw_fleet(results: dict[str, Result], path: Path) -> None:
+    """Draw the age p99, and the share of refused requests, against the size of a fleet."""
+    if "fleet" not in results:
+        return
+    data = results["fleet"].data
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    ages, shares = figure.subplots(1, 2)
+    senders = {
+        "gap": ("forklog", _OURS),
+        "backoff": ("backoff alone", _FLOOR),
+        "collector": ("OpenTelemetry collector", _THEIRS),
+        "stock": ("stock handler: what is refused is lost", _INK),
+    }
+    for sender, (label, color) in senders.items():
+        found = {
+            n: data[f"{n:,} x 10/s, {sender}"] for n in SIZES if f"{n:,} x 10/s, {sender}" in data
+        }
+        points = tuple(found)
+        refused = [[100 * one["refused"] / one["requests"]] for one in found.values()]
+        _line(shares, points, refused, label, color)
+        if sender != "stock":
+            _line(ages, points, [[one["p99"]] for one in found.values()], label, color)
+    for axes, name in ((ages, "age p99, s"), (shares, "requests refused, %")):
+        axes.set_xlabel("processes, 10 records/s each, under 2,000 requests/s")
+        axes.set_ylabel(name)
+        axes.set_ylim(bottom=0)
+        axes.legend(frameon=False, labelcolor=_INK)
     _write(figure, path)
 
 

@@ -25,21 +25,30 @@ class Case(NamedTuple):
 
 
 _OURS = {name: SENDERS[name] for name in ("backoff", "gap")}
-SIZES = (100, 300, 1_000, 3_000, 10_000, 50_000)
+SIZES = (100, 300, 1_000, 3_000, 10_000, 30_000)
+_TENTH = partial(Quota, requests=200.0)
 CASES: dict[str, Case] = {
     **{
-        f"{n:,} x 10/s": Case(Fleet(processes=n, rate=10), SENDERS if n < 50_000 else _OURS)
+        # A tenth of the fleet under a tenth of the quota: the shares and ages are the same.
+        f"{n:,} x 10/s": Case(Fleet(processes=n // 10, rate=10, quota=_TENTH), SENDERS)
         for n in SIZES
     },
-    "10,000 x 10/s, ten minutes": Case(Fleet(processes=10_000, rate=10, seconds=600), _OURS),
-    "1,000 x 100/s, all ERROR": Case(Fleet(processes=1_000, rate=100), STORMS),
+    "10,000 x 10/s, ten minutes": Case(
+        Fleet(processes=1_000, rate=10, seconds=600, quota=_TENTH), _OURS
+    ),
+    "1,000 x 100/s, all ERROR": Case(Fleet(processes=100, rate=100, quota=_TENTH), STORMS),
     "10,000 x 10/s, outage of ten minutes": Case(
         Fleet(processes=10_000, rate=10, seconds=900, outage=(60.0, 660.0)), _OURS
     ),
     "10,000 x 10/s, all started within 10 ms": Case(
-        Fleet(processes=10_000, rate=10, spread=0.01), _OURS
+        Fleet(processes=1_000, rate=10, spread=0.001, quota=_TENTH), _OURS
     ),
     "1,000 x 10/s, refusals count": Case(
-        Fleet(processes=1_000, rate=10, quota=partial(Quota, counts_refusals=True)), _OURS
+        Fleet(
+            processes=100,
+            rate=10,
+            quota=partial(Quota, requests=200.0, counts_refusals=True),
+        ),
+        _OURS,
     ),
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Protocol
 
+from forklog.delivery.schedule import Look, linger_seconds
 from forklog.delivery.sending.backoff import delay_after
 from forklog.delivery.sending.gap import Pace
 from forklog.transports.http_verdict import Answer, judge
@@ -31,6 +32,9 @@ class Rules(Protocol):
     tops_up: bool
     """A batch that a quota refused is filled up with new entries."""
 
+    def linger_after(self, pause: float) -> float:
+        """Return how long a batch grows whose first record comes so long after a request."""
+
     def taken(self) -> None:
         """Take note of a request that was taken."""
 
@@ -49,6 +53,11 @@ class Backoff:
     def __init__(self, random: Callable[[], float]) -> None:
         """Have learned nothing."""
         self._random = random
+
+    def linger_after(self, pause: float) -> float:
+        """Return the same after every pause."""
+        del pause
+        return self.linger
 
     def taken(self) -> None:
         """Learn nothing."""
@@ -73,6 +82,11 @@ class Gap(Backoff):
         """Have no gap."""
         super().__init__(random)
         self.pace = Pace()
+
+    def linger_after(self, pause: float) -> float:
+        """Linger less in a process that is quiet."""
+        has_gap = self.pace.gap > 0
+        return linger_seconds(Look(now=0, since=pause, max_latency=self.linger, has_gap=has_gap))
 
     def taken(self) -> None:
         """Shorten the gap."""

@@ -80,6 +80,7 @@ class _Process:
         "attempts",
         "batch",
         "is_open",
+        "last_request",
         "last_take",
         "number",
         "rate",
@@ -95,7 +96,7 @@ class _Process:
         self.batch: list[_Span] = []
         self.attempts = 0
         self.is_open = True  # the batch may be filled up
-        self.last_take = -math.inf
+        self.last_take = self.last_request = -math.inf
 
     def log(self, now: float, random: Random, outcome: Outcome) -> None:
         """Have the records come that were logged since the last look."""
@@ -153,7 +154,7 @@ def simulate(fleet: Fleet, make: Callable[[Callable[[], float]], Rules], seed: i
     for number in range(fleet.processes):
         process = _Process(rates, random.random() * fleet.spread, make(random.random))
         first = process.log_next(random, outcome)
-        events.append((first + process.rules.linger, number, process))
+        events.append((first + process.rules.linger_after(math.inf), number, process))
     heapq.heapify(events)
     while events and events[0][0] < fleet.seconds:
         now, number, process = events[0]
@@ -171,6 +172,7 @@ def _request(  # noqa: PLR0913, PLR0917 - all of the simulation's state
     process.log(now, random, outcome)
     held = process.fill()
     rules = process.rules
+    process.last_request = now
     if not process.attempts:
         process.last_take = now
     outcome.requests += 1
@@ -198,7 +200,8 @@ def _next_batch(process: _Process, now: float, random: Random, outcome: Outcome)
         return now
     if process.number:
         return max(now, process.last_take + process.rules.linger)
-    return process.log_next(random, outcome) + process.rules.linger
+    first = process.log_next(random, outcome)
+    return first + process.rules.linger_after(first - process.last_request)
 
 
 def _deliver(process: _Process, now: float, fleet: Fleet, outcome: Outcome) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.fleet.cases import CASES
+from benchmarks.fleet.live import measure, simulated
 from benchmarks.fleet.simulate import Outcome, simulate
 from benchmarks.result import Line, Result
 
@@ -45,7 +46,22 @@ def run(bench: Bench) -> Result:
             outcomes[name, sender] = simulate(case.fleet, make)
     figures = [cells(*key, outcome) for key, outcome in outcomes.items()]
     data = {f"{case}, {sender}": _plain(o) for (case, sender), o in outcomes.items()}
-    return Result(TITLE, list(_lines(outcomes)), HEADS, figures, data)
+    lines = [*_lines(outcomes), _check(bench)]
+    return Result(TITLE, lines, HEADS, figures, data)
+
+
+def _check(bench: Bench) -> Line:
+    """Hold the simulation against 40 real processes and the emulator's quota."""
+    fleet = (40, 10.0, 15.0 if bench.quick else 60.0, 40.0)
+    real, model = measure(*fleet), simulated(*fleet)
+    text = (
+        f"delivered {real.delivered:.1%}, refused {real.refused:.1%}, p50 {real.p50:.2f} s, p99"
+        f" {real.p99:.1f} s; simulated {model.delivered:.1%}, {model.refused:.1%},"
+        f" {model.p50:.2f} s, {model.p99:.1f} s"
+    )
+    pairs = ((real.delivered, model.delivered), (real.refused, model.refused))
+    is_met = all(abs(one - other) <= other / 4 for one, other in pairs)
+    return Line("40 real processes, 40 requests/s", "shares within 1/4", text, is_met)
 
 
 def _lines(outcomes: dict[tuple[str, str], Outcome]) -> Iterator[Line]:
