@@ -103,7 +103,7 @@ class Struck:
 def folder(tmp_path: Path) -> Iterator[Path]:
     """Return a folder; closes what strikes have left open of removed files in it.
 
-    Between a file's opening and the name that gets its number nobody can know the number.
+    Between the opening of a file and the name for its number no code knows the number.
     """
     yield tmp_path
     for link in [*Path("/proc/self/fd").iterdir()]:
