@@ -15,7 +15,7 @@ find_python = { python$(1) -c 'import sys; print(sys.executable)' 2>/dev/null ||
     ls "$$(pyenv root)"/versions/$(1).*/bin/python 2>/dev/null | sort -V | tail -n 1 | grep .; }; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-all versions docs release-check soak bench run-bench bench-check run-bench-check lint format wheel clean
+.PHONY: help demo test test-long test-all test-lowest run-lowest test-pre run-pre versions docs release-check soak bench run-bench bench-check run-bench-check lint format wheel clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,21 @@ test-all: ## run the tests on each Python of VERSIONS that is found, but SKIP
 	        || failed="$$failed $$v"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "==> failed on:$$failed" >&2; exit 1; fi
+
+test-lowest: ## run a part of the tests on the lowest dependencies that pyproject.toml allows
+	@$(MAKE) --no-print-directory VENV=.venv-lowest run-lowest
+
+run-lowest: $(VENV)/.lowest
+	@echo "==> tests on $$($(BIN)/python -V) with $$(.ci/lowest | xargs)"
+	@$(BIN)/python -m pytest -n $(LANES) --dist loadfile $(or $(PYTEST),tests/unit tests/wire tests/emulator)
+
+test-pre: ## run the tests on the newest dependencies, pre-releases among them
+	@$(MAKE) --no-print-directory VENV=.venv-pre run-pre
+
+run-pre: $(VENV)/.pre
+	@echo "==> tests on $$($(BIN)/python -V) with pre-releases"
+	@$(BIN)/python -m pip list --pre --format=freeze --disable-pip-version-check | grep -E '[0-9](a|b|rc|\.dev)[0-9]' || true
+	@$(BIN)/python -m pytest -n $(LANES) --dist loadfile $(PYTEST)
 
 bench: ## measure forklog beside its peers, in .venv-bench (ONLY="caller idle" selects, QUICK=1 hurries)
 	@$(MAKE) --no-print-directory $(if $(findstring bench,$(VENV)),,VENV=.venv-bench) run-bench
@@ -88,8 +103,19 @@ wheel: $(VENV)/.dev ## build the wheel into dist/
 	@ls dist/*.whl
 
 clean: ## remove what the other commands made
-	@rm -rf .pythons .venv .venv-3.* .venv-bench dist build site .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .pythons .venv .venv-3.* .venv-bench .venv-lowest .venv-pre dist build site .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.lowest: pyproject.toml .ci/lowest | $(BIN)/python
+	@echo "==> installing the lowest dependencies into $(VENV)"
+	@$(BIN)/python .ci/lowest >$(VENV)/lowest.txt
+	@$(PIP) install -c $(VENV)/lowest.txt -e '.[test]'
+	@touch $@
+
+$(VENV)/.pre: pyproject.toml | $(BIN)/python
+	@echo "==> installing pre-releases into $(VENV)"
+	@$(PIP) install --pre --upgrade -e '.[test]'
+	@touch $@
 
 # One virtual environment; each stamp adds one extra to it, again when pyproject.toml changed.
 $(VENV)/.%: pyproject.toml | $(BIN)/python

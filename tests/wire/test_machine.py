@@ -283,7 +283,8 @@ _APP = """
     logging.warning("from the machine")
     assert handler.flush(20), handler.stats()
     assert handler.stats().delivered == 1, handler.stats()
-    loaded = [name for name in sys.modules if name.startswith("google.auth.transport")]
+    wires = "google.auth.transport.requests", "google.auth.transport.urllib3"
+    loaded = [name for name in wires if name in sys.modules]
     assert not loaded, loaded
 """
 
