@@ -284,7 +284,7 @@ def test_a_retry_after_date_is_counted_from_the_servers_clock() -> None:
 
     def act(connection: socket.socket) -> None:
         read_request(connection)
-        answer(connection, 429, None, *dates)
+        answer(connection, 503, None, *dates)
 
     with RawServer(act) as server:
         bench = _Bench(server.url)
