@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import threading
 import urllib.error
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,23 @@ def test_a_worker_that_is_replaced(site: Site, lines: str, query: str) -> None:
     site.ask("records=3")
     site.end_uwsgi()
     site.check_every_record_once(loads_of(site))
+
+
+def test_sys_exit_in_a_request_of_a_worker_with_threads(site: Site) -> None:
+    """Where the second thread calls it, uWSGI's worker never ends; its records arrive all the same.
+
+    The interpreter waits for its main thread, which waits for a request; so it does without
+    forklog. No hook runs, and the flush thread delivers after `max_latency`.
+    """
+    server = site.start_uwsgi(1, MASTER + "threads = 2\n")
+    askers = [threading.Thread(target=ask_for_an_end, args=(site, "exit=3")) for _ in range(2)]
+    for asker in askers:
+        asker.start()
+    wait_until(lambda: "request-" in site.written(), 20)
+    site.check_every_record_once()
+    server.kill()
+    for asker in askers:
+        asker.join()
 
 
 @pytest.mark.parametrize("lines", ["idle = 1\ndie-on-idle = true\n", "idle = 1\n"])
