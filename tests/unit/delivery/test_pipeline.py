@@ -575,3 +575,22 @@ def test_a_burst_of_errors_shares_requests(
     assert len(forklog_transport.sent) <= most
     assert handler.flush(10)
     assert handler.stats().delivered == 300
+
+
+def test_a_record_of_a_quiet_process_is_sent_soon(
+    make_logger: Make, forklog_transport: FakeTransport
+) -> None:
+    """After a pause of twice `max_latency` it waits 10 ms, not a minute; what follows waits."""
+    logger, handler = make_logger(max_latency=60.0)
+    logger.warning("the first, which starts the thread")
+    forklog_transport.wait_for(1)
+    worker = handler._gate.product.worker
+    wait_until(lambda: worker._sent_at > 0)
+    worker._sent_at -= 120.0  # the pause
+    logger.warning("after the pause")
+    assert len(forklog_transport.wait_for(2, 30)) == 2
+    logger.warning("in company")
+    assert handler.stats().pending == 1
+    assert len(forklog_transport.entries) == 2
+    handler.close()
+    assert len(forklog_transport.entries) == 3
