@@ -373,7 +373,8 @@ def test_given_credentials_are_used_and_renewed(server: _Server) -> None:
     server.act = lambda handler: handler.reply(next(statuses))
     credentials = _Token()
     connection = _transport(server.url, credentials=credentials).open()
-    assert connection.ask([_ENTRY], 5)[0].status == 200
+    answer, repeats = connection.ask([_ENTRY], 5)
+    assert (answer.status, repeats) == (200, 1), "the repeated request is counted"
     tokens = [headers["authorization"] for headers, _ in map(_lower, server.requests)]
     assert tokens == ["Bearer very-secret-1", "Bearer very-secret-2"]
     connection.close()
