@@ -6,6 +6,7 @@ replace a folder on the way.
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 import sys
@@ -60,10 +61,7 @@ class Folder:
         self.used_bytes = 0
         """Bytes of all files as of the last `scan`."""
         try:
-            if is_made:
-                _make(path)
-            flags = os.O_RDONLY | DIRECTORY | NOFOLLOW | CLOEXEC
-            self.descriptor = os.open(path, flags)
+            self.descriptor = _opened(path, is_made=is_made)
         except OSError as error:
             raise UnfitError(f"the folder {path} cannot be opened: {error.strerror}") from error
         try:
@@ -81,7 +79,7 @@ class Folder:
             raise UnfitError(f"the folder {self.path} has mode {mode:04o}; give it 0700")
         if not os.access(f"/proc/self/fd/{self.descriptor}", os.W_OK):
             raise UnfitError(f"the folder {self.path} is not writable")
-        kind = _file_system(found.st_dev)
+        kind = _file_system(found.st_dev, self.path)
         if kind not in _FIT:
             raise UnfitError(f"the folder {self.path} is on {kind}; a spool needs a local one")
         self.is_memory = kind == "tmpfs"
@@ -118,6 +116,17 @@ class Folder:
         self.used_bytes += size
 
 
+def _opened(path: str, *, is_made: bool) -> int:
+    flags = os.O_RDONLY | DIRECTORY | NOFOLLOW | CLOEXEC
+    try:
+        return os.open(path, flags)
+    except FileNotFoundError:
+        if not is_made:
+            raise
+    _make(path)
+    return os.open(path, flags)
+
+
 def _make(path: str) -> None:
     """Make a folder and those it stands in, each private."""
     folder = Path(path)
@@ -130,8 +139,13 @@ def _make(path: str) -> None:
             folder.chmod(0o700)  # whatever the mask
 
 
-def _file_system(device: int) -> str:
-    """Return the type of the file system with this device number."""
+@functools.cache
+def _file_system(device: int, _path: str) -> str:
+    """Return the type of the file system with this device number.
+
+    The table takes longer to read than all else that a first record needs, so a child inherits the
+    answer.
+    """
     wanted = f"{os.major(device)}:{os.minor(device)}"
     with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as lines:  # noqa: PTH123
         for line in lines:

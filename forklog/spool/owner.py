@@ -8,6 +8,7 @@ twice by the process that owns it, and never mapped.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 import zlib
@@ -42,6 +43,7 @@ def image() -> str:
     return f"{zlib.crc32(wanted):08x}"
 
 
+@functools.cache
 def boot_id() -> str:
     """Return the id of this start of the kernel, empty where it is not known."""
     try:
