@@ -21,6 +21,7 @@ _CLASSES = {
     "bare": ("bare", "Bare", "the least that delivers"),
     "straight": ("one_function", "OneFunction", "forklog in one function"),
     "forklog": ("forklog_handler", "Forklog", "forklog"),
+    "spooled": ("forklog_handler", "Spooled", "forklog, spool"),
 }
 LABELS = {name: label for name, (_, _, label) in _CLASSES.items()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import forklog
@@ -11,7 +12,7 @@ from benchmarks.subjects.subject import Subject
 if TYPE_CHECKING:
     import logging
 
-__all__ = ["Forklog"]
+__all__ = ["Forklog", "Spooled"]
 
 
 class Forklog(Subject):
@@ -38,3 +39,12 @@ class Forklog(Subject):
     def dropped(self) -> int:
         """Return what its counters say."""
         return sum(self.handler.stats().dropped.values())
+
+
+class Spooled(Forklog):
+    """With a spool of its own in the folder BENCH_SPOOL, which whoever runs this removes."""
+
+    def build(self, port: int) -> logging.Handler:
+        """Return the handler."""
+        self.options["spool"] = f"{os.environ['BENCH_SPOOL']}/{os.getpid()}"
+        return super().build(port)
