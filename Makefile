@@ -74,8 +74,10 @@ run-bench-check: $(VENV)/.bench
 run-bench: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only "$(ONLY)") $(if $(QUICK),--quick) $(if $(WRITE),--write)
 
-soak: $(VENV)/.demo ## run uWSGI workers against a failing server for MINUTES, then compare all counts
+soak: $(VENV)/.demo ## run uWSGI workers, then attacked trees of processes, against a failing server for MINUTES each; compare all counts
 	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) $(ARGS)
+	@$(BIN)/python -m benchmarks.attack --minutes $(MINUTES) $(ARGS)
+	@$(BIN)/python -m benchmarks.attack --minutes $(MINUTES) $(ARGS) --spool
 
 lint: $(VENV)/.dev ## check style, format and types
 	@echo "==> ruff check"
