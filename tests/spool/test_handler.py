@@ -39,7 +39,7 @@ def test_the_log_of_an_orphan_is_its_own(folder: Path) -> None:
         folder,
         """
         def die():
-            log, _ = log_with(FakeTransport(Hang()), log_name="theirs", labels={"a": "b"},
+            log, _ = log_with(FakeTransport(Hang(times=1000)), log_name="theirs", labels={"a": "b"},
                               resource={"type": "global", "labels": {"project_id": "p"}})
             log.error("last words")
         before = time.time()
@@ -70,7 +70,7 @@ def test_never_under_another_project_or_endpoint(folder: Path, option: str) -> N
     stderr = _check(
         folder,
         f"""
-        killed(lambda: log_with(FakeTransport(Hang()), {option})[0].error("theirs"))
+        killed(lambda: log_with(FakeTransport(Hang(times=1000)), {option})[0].error("theirs"))
         transport = FakeTransport()
         log, handler = log_with(transport)
         for number in range(3):
@@ -147,7 +147,7 @@ def test_an_end_in_an_outage_leaves_all_in_the_spool(folder: Path) -> None:
         transport = FakeTransport()
         pid = os.fork()
         if pid == 0:
-            log, handler = log_with(FakeTransport(Hang()), shutdown_timeout=0.3)
+            log, handler = log_with(FakeTransport(Hang(times=1000)), shutdown_timeout=0.3)
             for number in range(50):
                 log.info("%d", number)
             sys.exit(0)
@@ -171,7 +171,7 @@ def test_a_closed_handler_leaves_and_adopts_its_own(folder: Path) -> None:
     _check(
         folder,
         """
-        log, handler = log_with(FakeTransport(Hang()), shutdown_timeout=0.2)
+        log, handler = log_with(FakeTransport(Hang(times=1000)), shutdown_timeout=0.2)
         log.error("first")
         handler.close()
         stats = handler.stats()
@@ -189,7 +189,7 @@ def test_an_outage_beyond_memory_waits_in_the_spool(folder: Path) -> None:
     _check(
         folder,
         """
-        transport = FakeTransport(Hang())
+        transport = FakeTransport(Hang(times=1000))
         log, handler = log_with(transport, max_buffer_bytes=1 << 20)
         for number in range(8000):
             log.info("%d %s", number, "x" * 300)
@@ -283,7 +283,7 @@ def test_a_full_spool_leaves_the_rest_to_memory(folder: Path) -> None:
     _check(
         folder,
         """
-        transport = FakeTransport(Hang())
+        transport = FakeTransport(Hang(times=1000))
         log, handler = log_with(transport, spool_max_bytes=1 << 20)
         for number in range(6000):
             log.info("%d %s", number, "x" * 300)
@@ -303,7 +303,7 @@ def test_a_close_in_the_middle_of_an_adoption(folder: Path, tmp_path: Path) -> N
     _check(
         folder,
         f"""
-        killed(lambda: log_with(FakeTransport(Hang()))[0].error("dead"))
+        killed(lambda: log_with(FakeTransport(Hang(times=1000)))[0].error("dead"))
         transport = FakeTransport(Deliver(), Hang())
         log, handler = log_with(transport, shutdown_timeout=0.2, answer_timeout=30)
         log.info("mine")
@@ -330,7 +330,7 @@ def test_processes_that_are_all_short(folder: Path) -> None:
         folder,
         """
         transport = FakeTransport()
-        killed(lambda: log_with(FakeTransport(Hang()))[0].error("dead"))
+        killed(lambda: log_with(FakeTransport(Hang(times=1000)))[0].error("dead"))
         pid = os.fork()
         if pid == 0:
             log_with(transport)[0].info("short")
@@ -360,7 +360,7 @@ def test_a_tidier_that_removes_the_files(folder: Path) -> None:
         assert handler.flush(10)
         wait(heads)
         assert len(set(texts(transport))) == 9
-        killed(lambda: log_with(FakeTransport(Hang()))[0].info("dead"))
+        killed(lambda: log_with(FakeTransport(Hang(times=1000)))[0].info("dead"))
         log.info("more")
         wait(lambda: "dead" in texts(transport))
         """,
@@ -421,7 +421,7 @@ def test_a_program_that_replaces_itself(folder: Path, tmp_path: Path) -> None:
         SETUP.format(folder=str(folder))
         + """
 if "again" not in sys.argv:
-    log, handler = log_with(FakeTransport(Hang()))
+    log, handler = log_with(FakeTransport(Hang(times=1000)))
     log.error("before")
     os.execv(sys.executable, [sys.executable, __file__, "again"])
 transport = FakeTransport()
@@ -448,7 +448,7 @@ def test_a_stopped_owner_lives(folder: Path) -> None:
         """
         pid = os.fork()
         if pid == 0:
-            log_with(FakeTransport(Hang()))[0].error("stopped")
+            log_with(FakeTransport(Hang(times=1000)))[0].error("stopped")
             os.kill(os.getpid(), signal.SIGSTOP)
             os._exit(0)
         os.waitpid(pid, os.WUNTRACED)
@@ -546,7 +546,8 @@ def test_recover_sends_all(folder: Path, emulator: Emulator) -> None:
         f"""
         for number in range(3):
             def die():
-                log, _ = log_with(FakeTransport(Hang()), endpoint={emulator.url!r}, log_name="dead")
+                hung = FakeTransport(Hang(times=1000))
+                log, _ = log_with(hung, endpoint={emulator.url!r}, log_name="dead")
                 for i in range(100):
                     log.info("%d/%d", number, i)
             killed(die)
@@ -572,7 +573,7 @@ def test_recover_without_a_server_leaves_all(folder: Path) -> None:
     _check(
         folder,
         """
-        killed(lambda: log_with(FakeTransport(Hang()), endpoint="http://127.0.0.1:1")[0].info("x"))
+        killed(lambda: log_with(FakeTransport(Hang(times=1000)), endpoint="http://127.0.0.1:1")[0].info("x"))
         """,
     )
     done = _recover(str(folder), "--project", "p", "--endpoint", "http://127.0.0.1:1")

@@ -51,7 +51,7 @@ def test_a_small_tmpfs(tmp_path: Path, share: float) -> None:
                 other.flush()
             except OSError:
                 other.close()
-        transport = FakeTransport(Hang())
+        transport = FakeTransport(Hang(times=1000))
         log, handler = log_with(transport)
         for number in range(3000):
             log.info("%d %s", number, "x" * 200)
@@ -73,7 +73,7 @@ def test_a_limit_of_a_files_size(tmp_path: Path) -> None:
     body = """
         import resource
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
-        transport = FakeTransport(Hang())
+        transport = FakeTransport(Hang(times=1000))
         log, handler = log_with(transport)
         for number in range(1000):
             log.info("%d %s", number, "x" * 300)
@@ -93,7 +93,7 @@ def test_other_namespaces_of_pids(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     owner = f"""
         assert os.getpid() == 1
-        log_with(FakeTransport(Hang()))[0].error("first")
+        log_with(FakeTransport(Hang(times=1000)))[0].error("first")
         open({str(ready)!r}, "w").close()
         time.sleep(60)
         """
@@ -132,13 +132,14 @@ def test_two_interpreters_of_one_process(tmp_path: Path) -> None:
         import forklog
         from forklog.testing import FakeTransport, Hang
         handler = forklog.CloudLoggingHandler(
-            transport=FakeTransport(Hang()), project="p", spool={folder!r}, max_latency=0.01)
+            transport=FakeTransport(Hang(times=1000)),
+            project="p", spool={folder!r}, max_latency=0.01)
         logger = logging.Logger("inner", logging.DEBUG)
         logger.addHandler(handler)
         logger.info("inner")
         '''
         def work():
-            log, _ = log_with(FakeTransport(Hang()))
+            log, _ = log_with(FakeTransport(Hang(times=1000)))
             log.info("outer")
             one = interpreters.create(isolated=False)
             source = "\\n".join(line.strip() for line in inner.splitlines())
