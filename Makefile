@@ -5,7 +5,7 @@ MINUTES  ?= 3
 VERSIONS ?= 3.10 3.11 3.12 3.13 3.14 3.15
 SKIP     ?=
 PYTEST   ?=
-LANES    ?= 2
+LANES    ?= 4
 BIN      := $(VENV)/bin
 PIP       = $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 
@@ -15,7 +15,7 @@ find_python = { python$(1) -c 'import sys; print(sys.executable)' 2>/dev/null ||
     ls "$$(pyenv root)"/versions/$(1).*/bin/python 2>/dev/null | sort -V | tail -n 1 | grep .; }; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-all test-lowest run-lowest test-pre run-pre versions docs release-check soak bench run-bench bench-check run-bench-check lint format wheel clean
+.PHONY: help demo test coverage test-long test-all test-lowest run-lowest test-pre run-pre versions docs release-check soak bench run-bench bench-check run-bench-check lint format wheel clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,10 +23,14 @@ help: ## show this list
 demo: $(VENV)/.demo ## run real uWSGI servers, with the stock handler and with forklog
 	@$(BIN)/forklog demo $(ARGS)
 
-# A file's tests stay in one lane: they share servers that take seconds to start.
-test: $(VENV)/.test ## run the tests but the long ones, with branch coverage (PYTEST="-k name" selects, LANES=0 runs them in one process)
+# A file's tests stay in one lane: they share servers that take seconds to start. There are more lanes
+# than processors, since many tests wait for servers, forks and timers.
+test: $(VENV)/.test ## run the tests but the long ones (PYTEST="-k name" selects, LANES=0 runs them in one process)
 	@echo "==> tests on $$($(BIN)/python -V)"
-	@$(BIN)/python -m pytest -n $(LANES) --dist loadfile --cov --cov-report=term $(PYTEST)
+	@$(BIN)/python -m pytest -n $(LANES) --dist loadfile $(PYTEST)
+
+coverage: ## run the same tests with branch coverage, which takes longer
+	@$(MAKE) --no-print-directory test PYTEST="--cov --cov-report=term $(PYTEST)"
 
 test-long: $(VENV)/.test ## run the tests that are marked as long
 	@echo "==> long tests on $$($(BIN)/python -V)"
