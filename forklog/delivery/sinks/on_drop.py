@@ -1,7 +1,8 @@
 """Gives entries that were dropped to the application's ``on_drop``; a `Sink`.
 
 What the callback logs is delivered as any record is. Where it is dropped itself it is counted, and
-not given to the callback, which would log again, for ever.
+not given to the callback, which would log again, for ever. A callback that logs more than can be
+remembered is not called either for what others logged in that time.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from forklog.delivery.base import Reporter
 from forklog.insert_id import KEY_BYTES
 
 _MOST_OWN = 10_000  # entries of the callback's that are remembered
+_NEVER = b"\xff"  # after every insertId
 _NONE: Mapping[str, int] = {}
 
 Offer = Callable[[int, bytes], object]
@@ -29,6 +31,7 @@ class OnDrop:
         self._callback = callback
         self._report = report
         self._own: deque[bytes] = deque(maxlen=_MOST_OWN)
+        self._forgotten: tuple[bytes, bytes] | None = None  # first and last, of its own entries
         self._threads: set[int] = set()
         self._watch: Callable[[Callable[[Offer], Offer] | None], object] = lambda _wrap: None
 
@@ -70,12 +73,27 @@ class OnDrop:
 
     def _not_own(self, entries: Sequence[bytes]) -> list[bytes]:
         own = set(self._own)
-        return [entry for entry in entries if entry[:KEY_BYTES] not in own] if own else [*entries]
+        if not own:
+            return [*entries]
+        first, last = self._forgotten or (_NEVER, b"")
+        keys = [entry[:KEY_BYTES] for entry in entries]
+        return [
+            entry
+            for key, entry in zip(keys, entries, strict=True)
+            if key not in own and not first <= key <= last
+        ]
+
+    def _remember(self, key: bytes) -> None:
+        if len(self._own) == _MOST_OWN:
+            oldest = self._own[0]
+            first, last = self._forgotten or (oldest, oldest)
+            self._forgotten = min(first, oldest), max(last, oldest)
+        self._own.append(key)
 
     def _watched(self, offer: Offer) -> Offer:
         def watched(rank: int, entry: bytes) -> None:
             if threading.get_ident() in self._threads:
-                self._own.append(entry[:KEY_BYTES])
+                self._remember(entry[:KEY_BYTES])
             offer(rank, entry)
 
         return watched

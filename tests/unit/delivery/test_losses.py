@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import itertools
+from collections import deque
+from typing import TYPE_CHECKING, Any
 
 from forklog.delivery.losses import Losses
 from forklog.delivery.sinks.on_drop import OnDrop
@@ -87,3 +89,35 @@ def test_a_callback_that_raises_is_named() -> None:
     news, lines = _news(fail)
     news.of_drop("refused", 1, (b"a",))
     assert _reported(lines)[1:] == ["on_drop raised ValueError"]
+
+
+def test_an_on_drop_that_logs_more_than_can_be_remembered_is_not_fed_by_it() -> None:
+    """All that it logs is dropped, tens of thousands of entries; what others log later it gets."""
+    numbers, logged = itertools.count(), deque[bytes]()
+
+    def offer(_rank: int, entry: bytes) -> None:
+        logged.append(entry)
+
+    def new() -> bytes:
+        return b'{"insertId":"%019x%010x","timestamp":""}' % (1, next(numbers))
+
+    takers: list[Callable[[int, bytes], object]] = [offer]
+    calls: list[int] = []
+
+    def callback(entries: list[bytes], _reason: str) -> None:
+        calls.append(len(entries))
+        for _ in range(200 * len(entries)):
+            takers[0](1, new())
+
+    sink = OnDrop(callback, StderrReporter(lambda _line: None))
+
+    def watch(wrap: Callable[[Callable[[int, bytes], object]], Any] | None) -> None:
+        takers[0] = wrap(offer) if wrap else offer
+
+    sink.watch_with(watch)
+    sink.write([new() for _ in range(150)], "buffer_full")
+    while logged:
+        sink.write([logged.popleft() for _ in range(min(500, len(logged)))], "buffer_full")
+        assert len(calls) == 1, calls
+    sink.write([new()], "buffer_full")
+    assert calls == [150, 1]
