@@ -107,8 +107,7 @@ class Ledger:
         with self.lock:
             shed, unencoded = store.count_shed(), store.unencoded
             news, lost = shed - self.account.shed, unencoded - self.account.unencoded
-            dropped = {"buffer_full": news, "encode": lost}
-            dropped = {reason: number for reason, number in dropped.items() if number}
+            dropped = _counted({"buffer_full": news, "encode": lost})
             self.book(Slip(dropped=dropped), shed=shed, unencoded=unencoded)
         return news, lost
 
@@ -143,7 +142,7 @@ class Ledger:
                 "encode": store.unencoded - account.unencoded,
             }
             waiting = len(store) + store.count_aside()
-            dropped = summed(account.dropped, {k: v for k, v in untold.items() if v})
+            dropped = summed(account.dropped, _counted(untold))
             pending = waiting + account.number()
             diverted = account.diverted
             settled = account.delivered + sum(diverted.values()) + sum(dropped.values())
@@ -159,3 +158,12 @@ class Ledger:
                 pending_bytes=store.bytes if pending else 0,
                 **fields,
             )
+
+
+def _counted(numbers: Mapping[str, int]) -> dict[str, int]:
+    """Return what is not zero. A function, since no loop may stand in a block that holds the lock.
+
+    From CPython 3.12 on the jump back from a condition in a loop belongs to no handler of the block
+    around it: an exception of a signal handler that comes there would leave the lock held.
+    """
+    return {name: number for name, number in numbers.items() if number}

@@ -78,12 +78,12 @@ class HeldBack:
         """
         if threading.get_ident() != threading.main_thread().ident:
             return
+        handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+        found = {number: handler for number, handler in handlers.items() if callable(handler)}
         try:
-            for number in signal.valid_signals():
-                handler = signal.getsignal(number)
-                if callable(handler):
-                    self._handlers[number] = handler
-                    signal.signal(number, self._note)
+            for number, handler in found.items():  # no condition; see `ledger._counted`
+                self._handlers[number] = handler
+                signal.signal(number, self._note)
         except ValueError:  # a thread that is not the main one in the eyes of the interpreter
             self._handlers.clear()
         except BaseException:

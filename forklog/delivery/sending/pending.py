@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from forklog.turn import TURN, Turn
@@ -33,8 +34,8 @@ class Pending:
     def oldest_to_send(self) -> bytes:
         """Return the same, without what is set aside: no flush waits for that."""
         with self.ledger.lock:
-            leaving = [min(group) for group in self.ledger.account.leaving if group]
-            return min([self._buffer.oldest(), *self._in_flight.oldest(), *leaving])
+            leaving = chain.from_iterable(self.ledger.account.leaving)
+            return min(chain([self._buffer.oldest()], self._in_flight.oldest(), leaving))
 
     def origin(self) -> Origin | None:
         """Return what the connection has found out about this process, None where it has not."""
