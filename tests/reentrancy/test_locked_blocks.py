@@ -2,8 +2,8 @@
 
 From CPython 3.12 on, the jump back from a condition in a loop is in no entry of the exception
 table. An exception of a signal handler that comes there passes the ``with`` around it by, and the
-lock stays held: the flush thread waited for the ledger's for ever (4 of 15 tests of `test_timers` on
-3.13). The siblings were looked for in all blocks that hold a lock.
+lock stays held: the flush thread waited for the ledger's for ever (4 of 15 tests of `test_timers`
+on 3.13). The siblings were looked for in all blocks that hold a lock.
 """
 
 from __future__ import annotations
