@@ -2,8 +2,9 @@
 
 CPython runs signal handlers at function entries, after calls and at jumps back. So a handler's
 exception may come after ``lock.acquire`` has returned and before the ``try`` of the next line, or
-at the entry of a ``release`` method, and the lock stays held for ever. Here the token that is taken
-is known before, taken inside the ``try`` in one step of C, and given back without any call::
+at the entry of a ``release`` method, and the lock stays held for ever. From 3.14 on it may come in
+a ``with lock:`` as well, between ``__enter__`` and the block. Here the token that is taken is known
+before, taken inside the ``try`` in one step of C, and given back without any call::
 
     token = object()
     try:
@@ -13,17 +14,30 @@ is known before, taken inside the ``try`` in one step of C, and given back witho
     finally:
         if TURN in turn and turn[TURN] is token:
             del turn[TURN]
+
+`TurnLock` is a lock made of that, and `End` what is set when a thread has ended.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 HAS_GIL: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
 """Whether a line of Python without a call is one step. Not so in a free-threaded build."""
 
 TURN = 0
 """The only key of a turn."""
+
+_STEP_SECONDS = 0.0005  # between two looks of a thread that waits
+# As it was at import, like the flush thread; see `forklog.process.thread`.
+_allocate_lock = threading.Lock
+_never = _allocate_lock()  # held for ever: to wait for it is to sleep
+_never.acquire()
+T = TypeVar("T")
 
 
 class Turn(dict[int, object]):
@@ -33,3 +47,70 @@ class Turn(dict[int, object]):
 
     def __missing__(self, _key: int) -> None:
         """Have none: without the interpreter's lock another frame may end between two looks."""
+
+
+class TurnLock:
+    """What `threading.RLock` is for, by a turn: threads run functions, one thread at a time.
+
+    For memory work only: a thread that waits looks again and again.
+    """
+
+    __slots__ = ("_turn",)
+
+    def __init__(self) -> None:
+        """Be free."""
+        self._turn: dict[int, object] = Turn()
+
+    def is_free(self) -> bool:
+        """Tell whether no thread has it."""
+        return TURN not in self._turn
+
+    def run(self, work: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+        """Call a function while no other thread's runs; within it, this may be called again.
+
+        Raises:
+            BaseException: what the function raises, or a signal handler.
+        """
+        turn, ident = self._turn, threading.get_ident()
+        token = [ident]
+        try:
+            while (holder := turn.setdefault(TURN, token)) is not token and holder != token:
+                _never.acquire(timeout=_STEP_SECONDS)
+            return work(*args, **kwargs)
+        finally:
+            if TURN in turn and turn[TURN] is token:
+                del turn[TURN]
+
+
+class End:
+    """What `threading.Event` is for, of the end of a thread; without the ``with lock:`` inside it.
+
+    An exception of a signal handler in the middle of `wait` may leave an event's lock held, and the
+    thread would wait for that in `set` for ever. Here it costs another thread
+    that waits at the same time its whole timeout, at most.
+    """
+
+    __slots__ = ("_has_come", "_lock")
+
+    def __init__(self) -> None:
+        """Be to come."""
+        self._has_come = False
+        self._lock = _allocate_lock()
+        self._lock.acquire()
+
+    def is_set(self) -> bool:
+        """Tell whether it has come."""
+        return self._has_come
+
+    def set(self) -> None:
+        """Let it come; wakes those who wait. May be repeated; never blocks."""
+        self._has_come = True
+        # A RuntimeError, or gevent's ValueError, of a lock that is free: set before.
+        with contextlib.suppress(RuntimeError, ValueError):
+            self._lock.release()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for it, at most so many seconds; tell whether it has come."""
+        if not self._has_come and self._lock.acquire(timeout=max(0.0, timeout)):
+            self.set()  # the next one's turn
+        return self._has_come

@@ -6,7 +6,6 @@ handler leaves the old one or the new one, and an entry is neither lost nor coun
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 
 from forklog.delivery.base import Store
 from forklog.snapshot import Stats, summed
+from forklog.turn import TurnLock
 
 _NONE: Mapping[str, int] = MappingProxyType({})
 
@@ -77,7 +77,7 @@ class Ledger:
 
     def __init__(self) -> None:
         """Begin with zero."""
-        self.lock = threading.RLock()
+        self.lock = TurnLock()
         self.account = Account(deque())
         self.requests = 0
         self.retries = 0
@@ -99,23 +99,30 @@ class Ledger:
 
     def book(self, slip: Slip, **changes: Any) -> None:
         """Add a slip and change fields of the account, in one step."""
-        with self.lock:
-            self.account = self.account.after(slip, **changes)
+        self.lock.run(self._book, slip, changes)
+
+    def _book(self, slip: Slip, changes: Mapping[str, Any]) -> None:
+        self.account = self.account.after(slip, **changes)
 
     def book_overflow(self, store: Store) -> tuple[int, int]:
         """Book what the logging threads dropped; return what is new: shed, and not encoded."""
-        with self.lock:
-            shed, unencoded = store.count_shed(), store.unencoded
-            news, lost = shed - self.account.shed, unencoded - self.account.unencoded
-            dropped = _counted({"buffer_full": news, "encode": lost})
-            self.book(Slip(dropped=dropped), shed=shed, unencoded=unencoded)
+        return self.lock.run(self._book_overflow, store)
+
+    def _book_overflow(self, store: Store) -> tuple[int, int]:
+        shed, unencoded = store.count_shed(), store.unencoded
+        news, lost = shed - self.account.shed, unencoded - self.account.unencoded
+        dropped = {"buffer_full": news, "encode": lost}
+        dropped = {reason: number for reason, number in dropped.items() if number}
+        self.book(Slip(dropped=dropped), shed=shed, unencoded=unencoded)
         return news, lost
 
     def count_request(self, number: int = 1, *, is_retry: bool = False) -> None:
         """Count requests; a retry is counted in both sums."""
-        with self.lock:
-            self.requests += number
-            self.retries += number if is_retry else 0
+        self.lock.run(self._count_request, number, is_retry=is_retry)
+
+    def _count_request(self, number: int, *, is_retry: bool) -> None:
+        self.requests += number
+        self.retries += number if is_retry else 0
 
     def has_unreported(self) -> bool:
         """Tell whether the log itself lacks a notice of drops."""
@@ -123,9 +130,11 @@ class Ledger:
 
     def take_unreported(self) -> Mapping[str, int]:
         """Return, once, the drops that no notice in the log has named."""
-        with self.lock:
-            lost = self.account.unreported
-            self.book(NOTHING, unreported=_NONE)
+        return self.lock.run(self._take_unreported)
+
+    def _take_unreported(self) -> Mapping[str, int]:
+        lost = self.account.unreported
+        self.book(NOTHING, unreported=_NONE)
         return lost
 
     def snapshot(self, store: Store, **fields: Any) -> Stats:
@@ -135,35 +144,28 @@ class Ledger:
             store: what waits.
             **fields: the other fields of `Stats`.
         """
-        with self.lock:
-            account = self.account
-            untold = {
-                "buffer_full": store.count_shed() - account.shed,
-                "encode": store.unencoded - account.unencoded,
-            }
-            waiting = len(store) + store.count_aside()
-            dropped = summed(account.dropped, _counted(untold))
-            pending = waiting + account.number()
-            diverted = account.diverted
-            settled = account.delivered + sum(diverted.values()) + sum(dropped.values())
-            return Stats(
-                accepted=settled + pending,
-                delivered=account.delivered,
-                diverted=MappingProxyType(dict(diverted)),
-                dropped=MappingProxyType(dict(dropped)),
-                requests=self.requests,
-                retries=self.retries,
-                pending=pending,
-                # A signal handler may have raised between the booking and `settle`.
-                pending_bytes=store.bytes if pending else 0,
-                **fields,
-            )
+        return self.lock.run(self._snapshot, store, fields)
 
-
-def _counted(numbers: Mapping[str, int]) -> dict[str, int]:
-    """Return what is not zero. A function, since no loop may stand in a block that holds the lock.
-
-    From CPython 3.12 on the jump back from a condition in a loop belongs to no handler of the block
-    around it: an exception of a signal handler that comes there would leave the lock held.
-    """
-    return {name: number for name, number in numbers.items() if number}
+    def _snapshot(self, store: Store, fields: Mapping[str, Any]) -> Stats:
+        account = self.account
+        untold = {
+            "buffer_full": store.count_shed() - account.shed,
+            "encode": store.unencoded - account.unencoded,
+        }
+        waiting = len(store) + store.count_aside()
+        dropped = summed(account.dropped, {k: v for k, v in untold.items() if v})
+        pending = waiting + account.number()
+        diverted = account.diverted
+        settled = account.delivered + sum(diverted.values()) + sum(dropped.values())
+        return Stats(
+            accepted=settled + pending,
+            delivered=account.delivered,
+            diverted=MappingProxyType(dict(diverted)),
+            dropped=MappingProxyType(dict(dropped)),
+            requests=self.requests,
+            retries=self.retries,
+            pending=pending,
+            # A signal handler may have raised between the booking and `settle`.
+            pending_bytes=store.bytes if pending else 0,
+            **fields,
+        )

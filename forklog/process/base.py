@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import mmap
 import os
-import threading
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from forklog.turn import Turn
+    from forklog.turn import End, Turn
 T = TypeVar("T")
 _MADV_WIPEONFORK = 18  # linux/mman-common.h; the mmap module does not name it
 
@@ -170,7 +169,7 @@ class WorkerThread(Protocol):
         """Taken while the thread runs."""
 
     @property
-    def ended(self) -> threading.Event:
+    def ended(self) -> End:
         """Set while there is no thread."""
 
     def is_up(self) -> bool:

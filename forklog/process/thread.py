@@ -15,7 +15,7 @@ from typing import Any
 from forklog.clock import monotonic
 from forklog.process import green
 from forklog.process.signals import leave_to_others, remember_usual
-from forklog.turn import TURN, Turn
+from forklog.turn import TURN, End, Turn
 
 BUSY_SECONDS = 0.02  # a fork waits at most this long for a thread that is in a request
 IDLE_SECONDS = 1.0  # ...and this long for one that needs nothing but a processor to end
@@ -43,7 +43,7 @@ class FlushThread:
 
     def __init__(self) -> None:
         """Start nothing."""
-        self.ended = threading.Event()
+        self.ended = End()
         self.ended.set()
         self._tasks: deque[int] = deque(maxlen=4)  # of the kernel's, that may still live
         self._green: Any = None
@@ -84,7 +84,7 @@ class FlushThread:
             self._begins_until, self.ended = 0.0, before
             raise
 
-    def _begin(self, ended: threading.Event) -> bool:
+    def _begin(self, ended: End) -> bool:
         """Take the turn for a thread that begins; tell whether it has it."""
         known = self.runner.setdefault(TURN, ended)
         self._begins_until, self.ended = 0.0, known  # type: ignore[assignment]
@@ -144,7 +144,7 @@ class _Launch:
         run: Callable[[Callable[[], object]], object],
         on_failure: Callable[[], object],
     ) -> None:
-        self.ended = threading.Event()
+        self.ended = End()
         self._thread = thread
         self._name = name
         self._run = run

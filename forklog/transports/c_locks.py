@@ -1,7 +1,8 @@
-"""Stretches in which the flush thread may hold locks of OpenSSL; a fork waits for their end.
+"""Stretches in which the flush thread may hold locks of C; a fork waits for their end.
 
-A fork copies such a lock as it is. The thread that would release it is not copied, so the first TLS
-connection of the child would wait for ever. No at-fork hook of OpenSSL's or of CPython's helps.
+They are OpenSSL's, and those of the resolver of names. A fork copies such a lock as it is. The
+thread that would release it is not copied, so the first connection of the child would wait for
+ever. No at-fork hook of OpenSSL's, of the C library's or of CPython's helps.
 Where Python's hooks run, ``os.fork`` waits here until no thread of ours is in such a stretch,
 `FORK_SECONDS` at most, and none enters one meanwhile. A process that opens no connection just then
 pays for one look.
@@ -20,29 +21,40 @@ from forklog.process.base import pid, register_at_fork
 FORK_SECONDS = 0.1  # for a handshake whose server does not answer; one that does takes less
 _ENTER_SECONDS = 1.0  # more than a fork takes; so a hook that did not run stops no connection
 _STEP_SECONDS = 0.001
-_new_lock, _get_ident = threading.Lock, threading.get_native_id  # as they were at import
+_get_ident = threading.get_native_id  # as it was at import
 
 
 class _Gate:
-    """Let threads in one at a time; closed while the process forks."""
+    """Closed while the process forks. No lock, so an exception leaves none held."""
 
     def __init__(self) -> None:
-        self.door = _new_lock()
         self.inside: dict[object, None] = {}
         self.is_closed = False
 
     def close(self) -> None:
-        """Wait, a bounded time, until no thread is inside; let none in."""
+        """Let no thread in, and wait, a bounded time, until none is inside."""
         deadline = monotonic() + FORK_SECONDS
-        self.is_closed = self.door.acquire(timeout=FORK_SECONDS)
+        self.is_closed = True  # before the look; who enters looks here after it is inside
         while self.inside and monotonic() < deadline:
             sleep(_STEP_SECONDS)
 
     def open(self) -> None:
         """Let threads in again."""
-        if self.is_closed:
-            self.is_closed = False
-            self.door.release()
+        self.is_closed = False
+
+    def enter(self, token: object) -> None:
+        """Be inside; waits while it is closed, a bounded time."""
+        deadline = monotonic() + _ENTER_SECONDS
+        while True:
+            self.inside[token] = None
+            if not self._is_shut(deadline):
+                return
+            del self.inside[token]
+            while self._is_shut(deadline):
+                sleep(_STEP_SECONDS)
+
+    def _is_shut(self, deadline: float) -> bool:
+        return self.is_closed and monotonic() < deadline
 
 
 _gates = [_Gate()]
@@ -58,11 +70,8 @@ def held() -> Iterator[None]:
     if _get_ident() == pid():
         yield
         return
-    is_let_in = gate.door.acquire(timeout=_ENTER_SECONDS)
     try:
-        gate.inside[token] = None
-        if is_let_in:
-            gate.door.release()
+        gate.enter(token)
         yield
     finally:
         gate.inside.pop(token, None)

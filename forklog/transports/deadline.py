@@ -100,7 +100,9 @@ class _Timed:
 
     sock: Any
     timeout: Any
+    port: Any
     connect: Any
+    _dns_host: str
     response_class: Any
 
     def __init__(self, *args: Any, deadline: Deadline, **options: Any) -> None:
@@ -109,8 +111,33 @@ class _Timed:
         self.response_class = functools.partial(_answer, deadline)
 
     def _new_conn(self) -> Any:
-        self.timeout = self._deadline.left(self.timeout)
-        return super()._new_conn()  # type: ignore[misc]
+        """Connect to the first address that takes it; look the name up where a fork waits.
+
+        The resolver of C has locks that a child would inherit. An address is not looked up again.
+        """
+        name, ceiling = self._dns_host, self.timeout
+        try:
+            for is_last, address in self._addresses(name):
+                self._dns_host = address
+                self.timeout = self._deadline.left(ceiling)
+                try:
+                    return super()._new_conn()  # type: ignore[misc]
+                except urllib3.exceptions.HTTPError:
+                    if is_last:
+                        raise
+        finally:
+            self._dns_host = name
+
+    def _addresses(self, name: str) -> list[tuple[bool, str]]:
+        """Return the addresses of a host, each with whether it is the last; else its name."""
+        try:
+            with c_locks.held():
+                family = urllib3.util.connection.allowed_gai_family()
+                found = socket.getaddrinfo(name, self.port, family, socket.SOCK_STREAM)
+        except (OSError, UnicodeError):  # urllib3 looks it up again, and says what is wrong
+            found = []
+        addresses = list(dict.fromkeys(str(address[0]) for *_, address in found)) or [name]
+        return [(address is addresses[-1], address) for address in addresses]
 
     def send(self, data: Any) -> None:
         if self.sock is None:

@@ -5,12 +5,14 @@ Importing it configures forklog, in spawned processes too.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
 import sys
 import threading
 import time
+import urllib.request
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,6 +125,17 @@ def run_by_os_exit(body: Callable[..., object], *args: object) -> None:
         finally:
             os._exit(status)
     reap(child)
+
+
+def until_hung() -> None:
+    """Wait until a request has met the armed fault: the first one that arrives does."""
+    url = f"http://{os.environ['LOGGING_EMULATOR_HOST']}/emulator/stats"
+
+    def has_met() -> bool:
+        with urllib.request.urlopen(url) as answer:
+            return bool(json.load(answer)["faults"])
+
+    until(has_met)
 
 
 def until(condition: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:

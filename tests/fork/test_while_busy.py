@@ -16,11 +16,11 @@ def test_while_the_server_keeps_the_parent_waiting(forks: Forks) -> None:
     forks.emulator.fault("hang", count=1, on="write")
     forks.run("""
         import os
-        from stage import handler, log, logger, run, until
+        from stage import handler, log, logger, run, until_hung
         from urllib.request import Request, urlopen
 
         log()
-        until(lambda: handler.stats().requests == 1)  # it hangs
+        until_hung()
         log(200, padding="x" * 2000)
         before = handler.stats()
         for _ in range(20):
@@ -49,7 +49,7 @@ def test_while_the_parents_queue_overflows(forks: Forks) -> None:
         )
         stage.logger.addHandler(stage.handler)
         stage.log()
-        stage.until(lambda: stage.handler.stats().requests == 1)
+        stage.until_hung()
         for number in range(1000):
             stage.logger.info("parent %d %s", number, "x" * 2000)
         for _ in range(20):
@@ -75,7 +75,7 @@ LOCKS = {
     "logging's": "logging._lock",
     "the import": "ImportLock()",
     "the handler's": "handler.lock",
-    "the ledger's": "handler._gate.product.sender.ledger.lock",
+    "the ledger's": "Taken(handler._gate.product.sender.ledger.lock._turn)",
     "the pass's": "Taken(handler._gate.product.sender._sending)",
     "the starter's": "Taken(handler._gate.product._start_turn)",
 }

@@ -97,7 +97,7 @@ class _Bench:
         stats = pipeline.stats()
         settled = stats.delivered + sum(stats.diverted.values())
         assert stats.accepted == settled + stats.pending >= len(self.keys), (place, stats)
-        assert not pipeline.sender.ledger.lock._is_owned(), place  # type: ignore[attr-defined]
+        assert pipeline.sender.ledger.lock.is_free(), place
         assert not pipeline._start_turn, place
         assert not pipeline.worker.is_own_thread(), place
         assert signal.getsignal(signal.SIGUSR1) is _stop, place

@@ -122,7 +122,7 @@ def test_down_for_longer_than_the_buffer_lasts(
     w = trouble()
     w.log()
     assert w.handler.flush(20)
-    emulator.fault("outage", seconds=1.5)
+    emulator.fault("outage", seconds=4)  # longer than 6,000 records take on a busy machine
     errors = 0
     for n in range(6000):
         level = logging.ERROR if n % 100 == 0 else logging.DEBUG

@@ -28,14 +28,18 @@ class Pending:
 
     def oldest_unsettled(self) -> bytes:
         """Return the oldest entry that is not settled, or bytes above every entry."""
-        with self.ledger.lock:
-            return min(self.oldest_to_send(), self._buffer.oldest_aside())
+        return self.ledger.lock.run(self._oldest_unsettled)
+
+    def _oldest_unsettled(self) -> bytes:
+        return min(self._oldest_to_send(), self._buffer.oldest_aside())
 
     def oldest_to_send(self) -> bytes:
         """Return the same, without what is set aside: no flush waits for that."""
-        with self.ledger.lock:
-            leaving = chain.from_iterable(self.ledger.account.leaving)
-            return min(chain([self._buffer.oldest()], self._in_flight.oldest(), leaving))
+        return self.ledger.lock.run(self._oldest_to_send)
+
+    def _oldest_to_send(self) -> bytes:
+        leaving = chain.from_iterable(self.ledger.account.leaving)
+        return min(chain([self._buffer.oldest()], self._in_flight.oldest(), leaving))
 
     def origin(self) -> Origin | None:
         """Return what the connection has found out about this process, None where it has not."""

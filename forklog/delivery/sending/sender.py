@@ -71,7 +71,7 @@ class Sender(Pending):
         try:
             if self._sending.setdefault(TURN, token) is not token:
                 return SendResult.BUSY
-            batch = self._next_batch()
+            batch = self.ledger.lock.run(self._next_batch)
             if batch is None:
                 return SendResult.IDLE
             told = PassNews()
@@ -81,7 +81,7 @@ class Sender(Pending):
             told.error = None if timeout is None else error
             if verdict.kind is Kind.BLOCKED and not self._in_flight.is_suspect(batch):
                 self._wire.close()  # what a person repairs may be read at the next open
-            outcome = self._settle(batch, verdict, told)
+            outcome = self.ledger.lock.run(self._settle, batch, verdict, told)
         finally:
             if TURN in self._sending and self._sending[TURN] is token:
                 del self._sending[TURN]
@@ -111,15 +111,15 @@ class Sender(Pending):
                     self.close()
 
     def _next_batch(self) -> Batch | None:
-        with self.ledger.lock:
-            in_flight = self._in_flight
-            in_flight.drop_empty()
-            if not in_flight.batches and self.aside.seconds() == 0:
-                self.aside.take(in_flight.begin(is_aside=True).entries)
-            if batch := in_flight.to_fill():
-                self._fill(batch)
-            in_flight.drop_empty()
-            return in_flight.first() if in_flight.batches else None
+        """Return what to send next. Under the ledger's lock."""
+        in_flight = self._in_flight
+        in_flight.drop_empty()
+        if not in_flight.batches and self.aside.seconds() == 0:
+            self.aside.take(in_flight.begin(is_aside=True).entries)
+        if batch := in_flight.to_fill():
+            self._fill(batch)
+        in_flight.drop_empty()
+        return in_flight.first() if in_flight.batches else None
 
     def _fill(self, batch: Batch) -> None:
         """Move new entries to a batch, as far as a request holds them, one at least if empty."""
@@ -130,23 +130,22 @@ class Sender(Pending):
             self._buffer.take(batch.entries, number, max(1, room))
 
     def _settle(self, batch: Batch, verdict: Verdict, told: PassNews) -> SendResult:
-        """Book the outcome; entries that are not settled stay in hand."""
-        with self.ledger.lock:
-            in_flight = self._in_flight
-            self.pacing.learn(batch, verdict)
-            if not in_flight.batches or in_flight.batches[0] is not batch:
-                # Given up by another thread while the answer was under way; only a server that
-                # answered shows that the wire is there for a notice of that.
-                return SendResult.SENT if verdict.kind is Kind.DELIVERED else SendResult.IDLE
-            is_named = len(verdict.again) == len(batch.entries)
-            if is_named or verdict.kind in (Kind.RETRY, Kind.BLOCKED):
-                return self._later(batch, verdict, told, is_named=is_named)
-            if verdict.kind is Kind.HALVE and len(batch.entries) == 1:  # a foreign wire's mistake
-                verdict = replace(verdict, kind=Kind.DELIVERED, refused={0: "refused"})
-            if verdict.kind is Kind.HALVE:
-                in_flight.halve()
-                return SendResult.SENT
-            return self._book(batch, verdict, told)
+        """Book the outcome; entries that are not settled stay in hand. Under the ledger's lock."""
+        in_flight = self._in_flight
+        self.pacing.learn(batch, verdict)
+        if not in_flight.batches or in_flight.batches[0] is not batch:
+            # Given up by another thread while the answer was under way; only a server that
+            # answered shows that the wire is there for a notice of that.
+            return SendResult.SENT if verdict.kind is Kind.DELIVERED else SendResult.IDLE
+        is_named = len(verdict.again) == len(batch.entries)
+        if is_named or verdict.kind in (Kind.RETRY, Kind.BLOCKED):
+            return self._later(batch, verdict, told, is_named=is_named)
+        if verdict.kind is Kind.HALVE and len(batch.entries) == 1:  # a foreign wire's mistake
+            verdict = replace(verdict, kind=Kind.DELIVERED, refused={0: "refused"})
+        if verdict.kind is Kind.HALVE:
+            in_flight.halve()
+            return SendResult.SENT
+        return self._book(batch, verdict, told)
 
     def _later(
         self, batch: Batch, verdict: Verdict, told: PassNews, *, is_named: bool = False
@@ -211,20 +210,24 @@ class Sender(Pending):
         entries: list[bytes] = []
         written: dict[str, int] = {}
         try:
-            with self.ledger.lock:
-                self._in_flight.leave(entries)
-                self._buffer.drain(entries)
-                self._buffer.keep(entries)
+            self.ledger.lock.run(self._take_all, entries)
             if entries and self._last_resort is not None:
                 written.update(self._last_resort.write(entries, reason))
-            with self.ledger.lock:
-                is_last = self._in_flight.left(entries, slip_of(len(entries), reason, written))
-                self._buffer.settle(sum(map(len, entries)), is_last=is_last)
+            slip = slip_of(len(entries), reason, written)
+            self.ledger.lock.run(self._book_given_up, entries, slip)
         finally:
-            with self.ledger.lock:
-                self._in_flight.stay(entries)
+            self.ledger.lock.run(self._in_flight.stay, entries)
         if entries:
             self.losses.of_given_up(reason, entries, written)
+
+    def _take_all(self, into: list[bytes]) -> None:
+        self._in_flight.leave(into)
+        self._buffer.drain(into)
+        self._buffer.keep(into)
+
+    def _book_given_up(self, entries: list[bytes], slip: Slip) -> None:
+        is_last = self._in_flight.left(entries, slip)
+        self._buffer.settle(sum(map(len, entries)), is_last=is_last)
 
     def close(self) -> None:
         """Close the connection: now, or, if a pass is under way, at its end."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from helpers import check_python
+
+if TYPE_CHECKING:
+    from forklog.emulator import Emulator
 
 _BODY = """
 import os, threading, time
@@ -58,7 +63,7 @@ took = fork(lambda: True)
 assert c_locks.FORK_SECONDS * 0.9 < took < 2, took
 over.set()
 thread.join(30)
-assert not thread.is_alive() and not c_locks._gates[0].door.locked()
+assert not thread.is_alive() and not c_locks._gates[0].is_closed
 """
     )
 
@@ -80,6 +85,30 @@ def test_a_connection_waits_for_a_fork_a_bounded_time() -> None:
         thread.join(20)
         assert 0.5 < seen[0] - before < 10
         c_locks._after_in_parent()
-        assert not c_locks._gates[0].door.locked() and not c_locks._gates[0].inside
+        assert not c_locks._gates[0].is_closed and not c_locks._gates[0].inside
         """
     )
+
+
+def test_a_name_is_looked_up_in_a_stretch(emulator: Emulator) -> None:
+    """The resolver's lock was held in a child as well: 1 of 60, at a load of 8."""
+    check_python(
+        f"""
+        import logging, socket, threading
+        import forklog
+        from forklog.transports import c_locks
+        genuine, seen = socket.getaddrinfo, []
+        def getaddrinfo(host, *args, **options):
+            seen.append((host, bool(c_locks._gates[0].inside)))
+            return genuine(host, *args, **options)
+        socket.getaddrinfo = getaddrinfo
+        handler = forklog.CloudLoggingHandler(
+            endpoint="http://localhost:{emulator.url.rpartition(":")[2]}", project="p")
+        log = logging.Logger("names")
+        log.addHandler(handler)
+        log.error("looked up")
+        assert handler.flush(20), handler.stats()
+        assert [is_in for host, is_in in seen if host == "localhost"] == [True], seen
+        """
+    )
+    assert [entry["textPayload"] for entry in emulator.entries()] == ["looked up"]
