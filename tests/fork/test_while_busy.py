@@ -120,7 +120,7 @@ def test_while_another_thread_holds_a_lock(forks: Forks, fork: str, lock: str) -
         assert held.wait(10)
         for _ in range(20):
             if {fork} is c_fork:
-                quiet()  # os.fork needs it not, and a thread that waits for a turn never sleeps long
+                quiet()  # not for os.fork: a thread that waits for a turn looks again and again
             child = {fork}()
             if not child:
                 log(2)
