@@ -1,4 +1,4 @@
-"""SECURITY.md: each protection that it promises has a test."""
+"""docs/security.md: each protection that it promises has a test."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[2]
-_ROWS = re.findall(r"^\| (.+) \| (`.+) \|$", (_ROOT / "SECURITY.md").read_text(), re.MULTILINE)
+_ROWS = re.findall(r"^\| (.+) \| (`.+) \|$", (_ROOT / "docs/security.md").read_text(), re.MULTILINE)
 _NAMED = re.compile(r"`(tests/[\w/]+\.py)?::(test_\w+)`")
 
 
