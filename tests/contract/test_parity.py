@@ -32,6 +32,7 @@ from hypothesis import strategies as st
 from forklog import CloudLoggingHandler, OptionError
 from forklog.context.headers import parse_headers
 from forklog.emulator.timestamps import parse
+from forklog.transports.google.resource import detect_resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -508,6 +509,18 @@ def test_other_transports_are_refused(kind: Any) -> None:
     """Another class of google's in transport= is refused at construction."""
     with pytest.raises(OptionError, match=r"transport=.*leave it out"):
         CloudLoggingHandler(project="p", transport=kind)
+
+
+def test_a_metadata_server_that_names_no_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The label is empty with the stock handler, and here the project that entries go to."""
+    read = {"instance/id": "7", "instance/zone": "z"}.get
+    for name in ("GAE_SERVICE", "K_SERVICE", "FUNCTION_NAME", "CLOUD_RUN_JOB"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(_monitored_resources, "retrieve_metadata_server", read)
+    theirs, ours = _monitored_resources.detect_resource("p"), detect_resource("p", {}, read)
+    assert (theirs.type, theirs.labels.pop("project_id")) == ("gce_instance", "")
+    assert ours.pop("type") == "gce_instance"
+    assert ours["labels"] == {"project_id": "p", **theirs.labels}
 
 
 _HEADER = st.from_regex(r"\s?0[01]-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-x)?\s?", fullmatch=True)

@@ -329,4 +329,11 @@ DIFFERENCES = (
         "they name nothing",
         shown_by="test_odd_trace_headers",
     ),
+    Difference(
+        "the resource's `project_id`, where the metadata server names no project",
+        "empty, unless the type is `global`",
+        "the project of the option or the credentials",
+        "the entry is filed there",
+        shown_by="test_a_metadata_server_that_names_no_project",
+    ),
 )

@@ -17,10 +17,18 @@ from typing import Any
 import google.cloud.logging
 import google.cloud.logging_v2
 import google.cloud.logging_v2.handlers
-from google.cloud.logging_v2.handlers import _monitored_resources, handlers, structured_log
+from google.cloud.logging_v2.handlers import (
+    _helpers,
+    _monitored_resources,
+    handlers,
+    structured_log,
+)
 from google.cloud.logging_v2.resource import Resource
 
 import forklog
+from forklog.context.base import Context, LogContext, Source
+from forklog.context.headers import parse_headers
+from forklog.context.sources import SOURCES
 from forklog.encoding.payload import payload_of
 from forklog.testing import FakeTransport
 from forklog.transports.google.resource import detect_resource
@@ -115,6 +123,43 @@ def _parse_message(record: logging.LogRecord, handler: logging.Handler) -> Any:
     return payload_of(record, handler.format)
 
 
+_current = {source.module: source.current for source in SOURCES}
+_FLASK, _SPANS = "flask", "opentelemetry.trace"
+_DJANGO = "google.cloud.logging_v2.handlers.middleware.request"
+
+
+def _four(known: LogContext | None) -> tuple[Any, ...]:
+    """Return what google's helpers return: request, trace, span, sampled."""
+    known = known or LogContext()
+    return known.http_request, known.trace, known.span_id, known.sampled
+
+
+def _asking(name: str) -> Any:
+    """Return a source that asks one of google's helpers, which the tests replace."""
+
+    def ask() -> LogContext | None:
+        request, trace, span, is_sampled = getattr(_helpers, name)()
+        return LogContext(trace, span, is_sampled, request) if request else None
+
+    return ask
+
+
+def _request_data() -> tuple[Any, ...]:
+    """Return what forklog makes of what both frameworks and OpenTelemetry know."""
+    names = {_FLASK: "get_request_data_from_flask", _DJANGO: "get_request_data_from_django"}
+    known = [
+        source._replace(current=_asking(names[source.module])) if source.module in names else source
+        for source in SOURCES
+    ]
+    return _four(Context([Source(*source) for source in known]).current())
+
+
+_helpers.get_request_data = _request_data
+_helpers.get_request_data_from_flask = lambda: _four(_current[_FLASK]())
+_helpers.get_request_data_from_django = lambda: _four(_current[_DJANGO]())
+_helpers._retrieve_current_open_telemetry_span = lambda: _four(_current[_SPANS]())[1:]
+_helpers._parse_trace_parent = lambda header: parse_headers(header, None)
+_helpers._parse_xcloud_trace = lambda header: parse_headers(None, header)
 sys.modules.setdefault("mock", unittest.mock)
 for _module in (handlers, google.cloud.logging_v2.handlers, google.cloud.logging.handlers):
     _module.CloudLoggingHandler = CloudLoggingHandler
