@@ -128,6 +128,8 @@ class Adopter:
             return 0
         self._waits, self._limit = _new_waits(), self._max_entries
         orphan.settle(settled)
+        if not orphan.batch(1, 1):  # now: after the last pass of a process there is no other
+            self._finish(orphan)
         self.recovered += settled - refused
         self.refused += refused
         return settled - refused

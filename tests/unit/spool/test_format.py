@@ -65,7 +65,10 @@ def test_all_entries_come_back_in_order(texts: list[str]) -> None:
 
 @given(_texts, st.data())
 def test_damage_loses_what_it_hits_alone(texts: list[str], data: st.DataObject) -> None:
-    """A page that was cut, zeroed or filled with other bytes costs the entries in it, no more."""
+    """A page that was cut, zeroed or filled with other bytes costs the entries in it, no more.
+
+    The newlines before and after an entry belong to it: one that is another byte joins two pieces.
+    """
     entries = [_entry(number, text) for number, text in enumerate(texts)]
     content = bytearray(b"".join(entry + b"\n" for entry in entries))
     hurt: set[int] = set()
@@ -82,7 +85,7 @@ def test_damage_loses_what_it_hits_alone(texts: list[str], data: st.DataObject) 
             content[at:until] = bytes(byte ^ 0x55 for byte in content[at:until])
     start, untouched = 0, []
     for entry in entries:
-        if hurt.isdisjoint(range(start, start + len(entry) + 1)):
+        if hurt.isdisjoint(range(start - 1, start + len(entry) + 1)):
             untouched.append(entry)
         start += len(entry) + 1
     pieces, _ = entries_of(bytes(content), HEADER_BYTES)
