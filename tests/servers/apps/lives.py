@@ -15,11 +15,14 @@ import uwsgi
 from app import answer, log_records
 from app import application as plain
 
+import forklog
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIEnvironment
 
 STAY_SECONDS = 60
+PATIENCE_SECONDS = 15
 
 
 def spooled(arguments: dict[bytes, bytes]) -> int:
@@ -32,11 +35,14 @@ uwsgi.spooler = spooled
 
 
 def fork_and_log(stay: float) -> int:
-    """Fork a child that logs, stays for a while, and ends without any exit hook."""
+    """Fork a child that logs, stays until it has delivered, and ends without any exit hook."""
     child = os.fork()
     if not child:
         log_records(3, "forked")
         time.sleep(stay)
+        deadline = time.monotonic() + PATIENCE_SECONDS  # for a processor, on a busy machine
+        while any(stats.pending for stats in forklog.stats()) and time.monotonic() < deadline:
+            time.sleep(0.05)
         os._exit(0)
     return child
 
