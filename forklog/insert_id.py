@@ -25,6 +25,8 @@ _NUMBER = 10
 _START = len(OPENING) + _PREFIX
 _LAST_MICROSECOND = 16**_MICROSECOND - 1
 KEY_BYTES = _START + _NUMBER
+AFTER_ALL = b"\xff"
+"""Bytes above every entry and every insertId."""
 _DIGITS = b"0123456789abcdef"
 _AT_ONCE = 64
 _TRIPLES = tuple(b"%03x" % number for number in range(16**3))

@@ -12,11 +12,9 @@ from typing import NamedTuple
 
 from forklog.delivery.base import HeldCopies, Spooler
 from forklog.delivery.buffer import Buffer
-from forklog.insert_id import number_of
+from forklog.insert_id import AFTER_ALL, number_of
 from forklog.process.base import Token
 
-NO_ENTRY = b"\xff"
-"""Bytes above every entry."""
 Ranges = list[tuple[int, int]]
 
 
@@ -121,14 +119,14 @@ class HeldEntries:
             if _is_in(entry, ranges) or entry >= first:
                 mine.setdefault(rank, deque()).append(entry)
         self.adopted = sum(map(len, mine.values()))
-        last = max(max(entries) for entries in mine.values()) if mine else NO_ENTRY
+        last = max(max(entries) for entries in mine.values()) if mine else AFTER_ALL
         known = {entry for _, entry in self._buffer.snapshot()} if mine else set()
         for rank, entries in mine.items():
             if entries[0] not in known:
                 self._buffer.adopt(rank, entries)
         if mine and self._spooler is not None and inheritance.copies is not None:
             self._spooler.take_in()
-            if first != NO_ENTRY:
+            if first != AFTER_ALL:
                 inheritance.copies.settle(last)
 
 
@@ -136,10 +134,10 @@ class HeldEntries:
 def _claiming(copies: HeldCopies | None) -> Iterator[bytes]:
     """Claim alone, as far as can be; give the first entry that no process has, by the copies."""
     if copies is None:
-        yield NO_ENTRY
+        yield AFTER_ALL
         return
     with copies.claiming() as is_alone:
-        yield copies.unsettled() if is_alone else NO_ENTRY
+        yield copies.unsettled() if is_alone else AFTER_ALL
 
 
 def _is_in(entry: bytes, ranges: Ranges) -> bool:

@@ -14,10 +14,9 @@ from collections import deque
 from collections.abc import Callable
 from itertools import accumulate, chain, count, repeat, starmap
 
-from forklog.insert_id import number_of
+from forklog.insert_id import AFTER_ALL, number_of
 from forklog.severity import NEVER, RANKS
 
-LAST = b"\xff"  # after every entry
 _ONCE = ((),)  # for `starmap`: one call, without arguments
 _FIRST = ((0,),)  # ...with the index of the first
 
@@ -160,7 +159,7 @@ class Buffer:
         runs = [_first(lane, max_entries) for lane in self._lanes]
         entries = sorted(chain.from_iterable(runs))
         fitting = _fitting(entries, max_entries, max_bytes)
-        limit = entries[fitting] if fitting < len(entries) else LAST
+        limit = entries[fitting] if fitting < len(entries) else AFTER_ALL
         for lane, run in zip(self._lanes, runs, strict=True):
             if run:
                 move(lane, into, bisect_left(run, limit))
@@ -189,7 +188,7 @@ class Buffer:
 
     def oldest_aside(self) -> bytes:
         """Return the oldest entry that was put aside, or bytes above every entry."""
-        return min((entry for lane in self._aside for entry in list(lane)), default=LAST)
+        return min((entry for lane in self._aside for entry in list(lane)), default=AFTER_ALL)
 
     def is_urgent(self, rank: int) -> bool:
         """Tell whether an entry of this rank or a higher one waits."""
@@ -207,7 +206,7 @@ class Buffer:
                 heads.append(lane[0])
             except IndexError:  # noqa: PERF203 - emptied by another thread meanwhile
                 continue
-        return min(heads, default=LAST)
+        return min(heads, default=AFTER_ALL)
 
     def drain(self, into: list[bytes]) -> None:
         """Move all entries to a list, oldest first, those put aside included, as `take` does."""

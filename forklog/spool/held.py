@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from forklog.clock import monotonic
 from forklog.delivery.base import Reporter
 from forklog.errors import OptionError
+from forklog.insert_id import AFTER_ALL
 from forklog.process.base import keep_in_children
 from forklog.spool.files import lock
 from forklog.spool.folder import CLOEXEC, NOFOLLOW, UnfitError
@@ -23,7 +24,6 @@ from forklog.spool.segment import Segment
 from forklog.spool.segments import Segments
 
 _CLAIM_SECONDS = 1.0
-_LAST = b"\xff"  # after every entry
 
 
 class Held:
@@ -103,7 +103,7 @@ class Held:
         for segment in self._used():
             if entries := segment.unsettled():
                 return entries[0]
-        return _LAST
+        return AFTER_ALL
 
     def settle(self, last: bytes) -> None:
         """Move the marks past all entries up to this one; for whoever claims alone."""

@@ -1,8 +1,13 @@
-"""Text from outside: what a server wrote, made fit for one line of a terminal. Pure."""
+"""Text from outside, made fit for a terminal: one line of printable characters. Pure.
+
+What a server wrote is cut and loses what is unprintable. The text of a record is shown whole: what
+would control the terminal stands there as an escape.
+"""
 
 from __future__ import annotations
 
 _CUT = "..."
+_TAB = "    "
 
 
 def printable(text: object, limit: int = 200) -> str:
@@ -17,3 +22,24 @@ def printable(text: object, limit: int = 200) -> str:
     if len(line) <= limit and len(start) == len(text):
         return line
     return line[: limit - len(_CUT)] + _CUT
+
+
+def escaped(text: str) -> str:
+    """Return one line of a text with each unprintable character as Python would write it.
+
+    That is also what changes the direction of writing or has no width. A tab becomes spaces.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    if character == "\t":
+        return _TAB
+    return character.encode("unicode_escape").decode()
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a text, each escaped; only a line feed ends one."""
+    return [escaped(line.removesuffix("\r")) for line in text.split("\n")]

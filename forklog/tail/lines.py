@@ -8,8 +8,8 @@ from datetime import datetime, timezone, tzinfo
 from typing import Any
 from urllib.parse import unquote
 
+from forklog.stderr.printable import escaped, lines_of
 from forklog.tail.source import Entry
-from forklog.terminal.printable import escaped, lines_of
 from forklog.terminal.screen import Piece
 
 _STYLES = {

@@ -15,8 +15,7 @@ from forklog.clock import monotonic
 from forklog.errors import NoCredentialsError
 from forklog.option_checks import is_loopback
 from forklog.options import Options
-from forklog.stderr.printable import printable
-from forklog.terminal.printable import escaped
+from forklog.stderr.printable import escaped, printable
 from forklog.transports import pools
 from forklog.transports.base import WireError
 from forklog.transports.google.access import READ, Access, find_access

@@ -11,7 +11,6 @@ import pytest
 from helpers import check_python
 
 import forklog
-from forklog.terminal.printable import escaped, lines_of
 from forklog.terminal.screen import Screen, screen_on
 
 _PACKAGE = Path(forklog.__file__).parent
@@ -204,21 +203,3 @@ assert type(screen_on(Terminal(), "always")) is Screen
 """
     )
     assert "rich" not in done.stderr
-
-
-_CONTROLS = [chr(n) for n in (*range(32), *range(127, 160), 0x202E, 0x2028, 0xAD, 0xD800)]
-
-
-@pytest.mark.parametrize("character", _CONTROLS, ids=ascii)
-def test_a_character_that_controls_a_terminal_is_escaped(character: str) -> None:
-    """No unprintable character is left, and the text around it stays."""
-    for line in lines_of(f"a{character}é"):
-        assert line.isprintable(), line
-        assert line[0] in "aé"
-
-
-def test_lines_and_tabs_stay() -> None:
-    """A line feed ends a line, a tab is spaces, and other text is as it was."""
-    assert lines_of("a\tb\r\nc\n") == ["a    b", "c", ""]
-    assert escaped("naïve 漢字 ✓") == "naïve 漢字 ✓"
-    assert escaped("\x1b]0;title\x07") == r"\x1b]0;title\x07"

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from forklog.delivery.buffer import LAST, Buffer, move
+from forklog.delivery.buffer import Buffer, move
+from forklog.insert_id import AFTER_ALL
 from forklog.severity import NEVER
 from forklog.turn import TURN, Turn
 
@@ -75,14 +76,14 @@ class UnlockedBuffer(Buffer):
         for number in range(max_entries):
             head, rank = min((_head(lane), rank) for rank, lane in enumerate(self._lanes))
             size += len(head)
-            if head is LAST or (number and size > max_bytes):
+            if head is AFTER_ALL or (number and size > max_bytes):
                 break
             move(self._lanes[rank], into, 1)
         into.sort()
 
     def oldest_aside(self) -> bytes:
         """Return the oldest entry that was put aside, or bytes above every entry."""
-        return min((entry for lane in self._aside for entry in _copy(lane)), default=LAST)
+        return min((entry for lane in self._aside for entry in _copy(lane)), default=AFTER_ALL)
 
     def snapshot(self) -> list[tuple[int, bytes]]:
         """Return copies of all (rank, entry), without removing any."""
@@ -102,7 +103,7 @@ def _head(lane: deque[bytes]) -> bytes:
     try:
         return lane[0]
     except IndexError:
-        return LAST
+        return AFTER_ALL
 
 
 def _copy(lane: deque[bytes]) -> list[bytes]:

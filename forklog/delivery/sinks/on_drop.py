@@ -12,10 +12,9 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from forklog.delivery.base import Reporter
-from forklog.insert_id import KEY_BYTES
+from forklog.insert_id import AFTER_ALL, KEY_BYTES
 
 _MOST_OWN = 10_000  # entries of the callback's that are remembered
-_NEVER = b"\xff"  # after every insertId
 _NONE: Mapping[str, int] = {}
 
 Offer = Callable[[int, bytes], object]
@@ -75,7 +74,7 @@ class OnDrop:
         own = set(self._own)
         if not own:
             return [*entries]
-        first, last = self._forgotten or (_NEVER, b"")
+        first, last = self._forgotten or (AFTER_ALL, b"")
         keys = [entry[:KEY_BYTES] for entry in entries]
         return [
             entry
