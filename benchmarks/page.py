@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def write_docs(results: dict[str, Result], noise: dict[str, Any]) -> None:
         for line in one.lines
     ]
     parts = [
-        f"Measured on {machine()}. Noise: {noise['text']}.",
+        _wrapped(f"Measured on {machine()}.") + "\n" + _wrapped(f"Noise: {noise['text']}."),
         markdown(["what", "target", "measured", ""], lines),
     ]
     for name, draw in _PICTURES.items():
@@ -63,9 +64,9 @@ def write_docs(results: dict[str, Result], noise: dict[str, Any]) -> None:
         rows = [[_escaped(cell) for cell in row] for row in one.figures]
         parts.append(markdown(one.heads, rows))
         if one.note:
-            parts.append(one.note)
+            parts.append(_wrapped(one.note))
     _fill(_PAGE, "\n\n".join(parts))
-    telling = [f"- {one.telling}" for one in results.values() if one.telling]
+    telling = [_wrapped(f"- {one.telling}", "  ") for one in results.values() if one.telling]
     if telling:
         _fill(_README, "\n".join(telling))
 
@@ -74,6 +75,13 @@ def _fill(path: Path, text: str) -> None:
     """Put the text between the two marks of a page."""
     page = path.read_text()
     path.write_text(_PART.sub(lambda m: f"{m[1]}\n{text}\n\n{m[2]}", page))
+
+
+def _wrapped(sentence: str, indent: str = "") -> str:
+    """Return a sentence as lines of a page."""
+    return textwrap.fill(
+        sentence, 100, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _escaped(text: str) -> str:
