@@ -91,6 +91,7 @@ class Progress:
 
     def __enter__(self) -> Progress:  # noqa: PYI034  typing.Self is not in 3.10
         """Return the progress itself; the live line is erased at the end of the block."""
+        self._begin()
         return self
 
     def __exit__(
@@ -100,6 +101,12 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         """Erase the live line."""
+        self._end()
+
+    def _begin(self) -> None:
+        """Show nothing yet."""
+
+    def _end(self) -> None:
         if self._is_live:
             self._write(_ERASE)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import TracebackType
 from typing import TextIO
 
 import rich.box
@@ -87,14 +86,8 @@ class _Bar(Progress):
     def finish(self, words: str) -> None:
         self._bar.update(self._task, description=words, advance=1)
 
-    def __enter__(self) -> Progress:
+    def _begin(self) -> None:
         self._bar.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _end(self) -> None:
         self._bar.stop()

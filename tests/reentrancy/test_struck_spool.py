@@ -113,24 +113,33 @@ def folder(tmp_path: Path) -> Iterator[Path]:
                 os.close(int(link.name))
 
 
+def _files_struck(make: Callable[[str], Struck], size: int = 0) -> set[str]:
+    """Strike the log call of one handler after another; check each, return the files struck."""
+    made: list[Struck] = []
+    places = set()
+    for place in every_strike(
+        lambda: made[-1].act(lambda: made[-1].log(size)),
+        lambda: made[-1].strike(),  # noqa: PLW0108 - another one at each step
+        lambda: made.append(make(str(len(made)))),
+    ):
+        made[-1].check(place)
+        made[-1].close()
+        places.add(_file(place))
+    made[-1].check("none")
+    made[-1].close()
+    return places
+
+
+def _file(place: str) -> str:
+    return place.partition(":")[0]
+
+
 @pytest.mark.parametrize("kind", [pytest.param(SoftTimeLimit, marks=pytest.mark.long), Stop])
 def test_the_record_that_opens_it(
     make_logger: Make, folder: Path, kind: type[BaseException]
 ) -> None:
     """Struck anywhere while it makes folder, head and segment, the next record is spooled."""
-    struck: list[Struck] = []
-    steps = every_strike(
-        lambda: struck[-1].act(struck[-1].log),
-        lambda: struck[-1].strike(),  # noqa: PLW0108 - another one at each step
-        lambda: struck.append(Struck(make_logger, folder / str(len(struck)), kind)),
-    )
-    places = set()
-    for place in steps:
-        struck[-1].check(place)
-        struck[-1].close()
-        places.add(place.partition(":")[0])
-    struck[-1].check("none")
-    struck[-1].close()
+    places = _files_struck(lambda name: Struck(make_logger, folder / name, kind))
     wanted = {"spooler.py", "making.py", "folder.py", "owner.py", "segment.py", "segments.py"}
     assert wanted | {"store.py"} <= places
 
@@ -140,25 +149,14 @@ def test_records_that_need_a_further_segment(
     make_logger: Make, folder: Path, kind: type[BaseException]
 ) -> None:
     """Struck anywhere while it rolls, a record leaves a spool that takes the next one."""
-    struck: list[Struck] = []
 
-    def prepare() -> None:
-        struck.append(Struck(make_logger, folder / str(len(struck)), kind))
+    def with_a_full_segment(name: str) -> Struck:
+        struck = Struck(make_logger, folder / name, kind)
         for _ in range(2):
-            struck[-1].log(ROLLED)
+            struck.log(ROLLED)
+        return struck
 
-    steps = every_strike(
-        lambda: struck[-1].act(lambda: struck[-1].log(ROLLED)),
-        lambda: struck[-1].strike(),  # noqa: PLW0108 - another one at each step
-        prepare,
-    )
-    places = set()
-    for place in steps:
-        struck[-1].check(place)
-        struck[-1].close()
-        places.add(place.partition(":")[0])
-    struck[-1].check("none")
-    struck[-1].close()
+    places = _files_struck(with_a_full_segment, ROLLED)
     assert {"store.py", "segments.py", "segment.py"} <= places
 
 
@@ -178,10 +176,10 @@ def test_what_waits_in_memory_is_taken_in(
         pipeline.buffer.offer(2, entry % (opening, text.encode()))
         struck.returned.add(text)
 
-    places = []
+    places = set()
     for place in every_strike(lambda: struck.act(pipeline.spooler.take_in), struck.strike, prepare):
         struck.check(place)
-        places.append(place)
+        places.add(_file(place))
     struck.check("none")
     struck.close()
-    assert {"store.py", "buffer.py"} <= {p.partition(":")[0] for p in places}
+    assert {"store.py", "buffer.py"} <= places

@@ -120,6 +120,14 @@ class Backend:
         """Return what is set as soon as entries were written or removed after this call."""
         return self._changed
 
+    @staticmethod
+    async def wait_for(seconds: float, *events: asyncio.Event) -> None:
+        """Wait until one of the events is set, as long as that."""
+        waits = [asyncio.ensure_future(event.wait()) for event in events]
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+
     def _tell_readers(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()

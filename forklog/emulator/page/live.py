@@ -136,10 +136,7 @@ class Live:
         return {"faults": self._faults.shown(), "stats": self._backend.stats()}
 
     async def _wait_for(self, changed: asyncio.Event) -> None:
-        events = [asyncio.ensure_future(one.wait()) for one in (changed, self._closed)]
-        await asyncio.wait(events, timeout=_TICK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        for event in events:
-            event.cancel()
+        await self._backend.wait_for(_TICK_SECONDS, changed, self._closed)
         if changed.is_set():
             await asyncio.sleep(_GATHER_SECONDS)
 

@@ -80,13 +80,8 @@ class Tail:
                 gathered = []
             elif not chunk.left:
                 left = due - time.monotonic() if gathered else _LOOK_SECONDS
-                await self._wait_for(changed, min(left, _LOOK_SECONDS))
-
-    async def _wait_for(self, changed: asyncio.Event, seconds: float) -> None:
-        events = [asyncio.ensure_future(one.wait()) for one in (changed, self._closed)]
-        await asyncio.wait(events, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        for event in events:
-            event.cancel()
+                seconds = min(left, _LOOK_SECONDS)
+                await self._backend.wait_for(seconds, changed, self._closed)
 
 
 class _Array:

@@ -26,6 +26,8 @@ def browser() -> Iterator[Browser]:
     """One browser for the tests of a file."""
     try:
         with started_browser() as browser:
+            sync_api = pytest.importorskip("playwright.sync_api")
+            sync_api.expect.set_options(timeout=_SECONDS * 1000)
             yield browser
     except NoBrowserError as error:
         pytest.skip(str(error))

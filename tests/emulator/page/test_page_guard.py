@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 expect = playwright.expect
-expect.set_options(timeout=30_000)
 
 _MARKUP = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
 _HOSTILE = {
