@@ -14,6 +14,9 @@ find_python = { python$(1) -c 'import sys; print(sys.executable)' 2>/dev/null ||
     { command -v pyenv >/dev/null && \
     ls "$$(pyenv root)"/versions/$(1).*/bin/python 2>/dev/null | sort -V | tail -n 1 | grep .; }; }
 
+# The tests start interpreters by the hundred; without bytecode each of them compiles forklog anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test coverage test-long test-all test-lowest run-lowest test-pre run-pre versions docs release-check soak bench run-bench bench-check run-bench-check lint format wheel clean
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 import logging
+import signal
 import sys
 import threading
 import time
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from forklog.transports.base import Transport
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))  # test folders are no packages
+
+# A shell starts background jobs with Ctrl-C ignored, and what the tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No example has a deadline: the machine may be busy, and pytest-timeout bounds a test as a whole.
 hypothesis.settings.register_profile(

@@ -30,6 +30,7 @@ except ImportError:  # Windows
 
 
 _MAX_SECONDS = 5.0  # for everything that one call is to write
+_LOCK_SECONDS = 4.0  # of these for the lines of other processes; one that takes longer is stopped
 _PIPE_BYTES = getattr(select, "PIPE_BUF", 512)  # so much goes into a pipe in one piece or not
 _TERMINAL_BYTES = 128  # a terminal that poll calls writable takes so much without blocking
 _NAP_SECONDS = 0.01
@@ -83,6 +84,7 @@ class _Lines:
         self._size = size
         self._deadline = monotonic() + _MAX_SECONDS
         self._until = self._deadline
+        self._lock_until = monotonic() + (_LOCK_SECONDS if patience else 0.0)
 
     def write(self, data: bytes) -> int:
         """Write until all is written, the reader stops, or the descriptor fails."""
@@ -124,7 +126,7 @@ class _Lines:
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:  # noqa: PERF203 - each round waits
-                if monotonic() >= self._until:
+                if monotonic() >= self._lock_until:
                     self._lock = None
                 else:
                     _sleep(_NAP_SECONDS)

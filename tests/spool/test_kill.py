@@ -48,17 +48,18 @@ def texts(transport):
     entries = {{(e["insertId"], e["timestamp"]): e["textPayload"] for e in transport.entries}}
     return collections.Counter(entries.values())
 
-def writer(page, number, transport, burst):
-    '''Log from several threads until killed; note each call that has returned.'''
+def writer(page, number, transport, burst, most=None):
+    '''Log from several threads until killed, or `most` each; note each call that has returned.'''
     log = logger_with(handler_with(transport))
     def work(thread):
         i = 0
-        while True:
+        while i != most:
             log.info("%d/%d/%d %s", number, thread, i, "x" * (i % 700))
             i += 1
             struct.pack_into("=Q", page, 8 * thread, i)
             if i % burst == 0:
                 time.sleep(0.001)
+        time.sleep(60)
     for thread in range(1, THREADS):
         threading.Thread(target=work, args=(thread,), daemon=True).start()
     work(0)
@@ -135,7 +136,7 @@ for number in range(4):
     page = pages[number] = mmap.mmap(-1, mmap.PAGESIZE)
     pid = os.fork()
     if pid == 0:
-        writer(page, number, FakeTransport(Hang(times=1000)), burst=100000)
+        writer(page, number, FakeTransport(Hang(times=1000)), burst=100000, most=4000)
     while struct.unpack_from("=Q", page)[0] < 3000:
         time.sleep(0.001)
     os.kill(pid, signal.SIGKILL)

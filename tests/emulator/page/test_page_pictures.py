@@ -6,6 +6,7 @@ import re
 import struct
 from typing import TYPE_CHECKING
 
+import pytest
 from draw_page import IMAGES, SCENES, draw
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def _size(path: Path) -> tuple[int, int]:
     return width, height
 
 
+@pytest.mark.long  # each takes seconds
 def test_the_pictures_can_be_drawn_again(browser: Browser, tmp_path: Path) -> None:
     """The script takes each picture that the documentation has, in the size that it has there."""
     drawn = draw(browser, tmp_path)

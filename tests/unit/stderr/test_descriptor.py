@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import socket
@@ -11,11 +12,12 @@ import sys
 import termios
 import textwrap
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from helpers import DONE, check_python, python_path
+from helpers import DONE, check_python, python_path, wait_until
 
 from forklog.stderr.descriptor import write_lines
 
@@ -206,15 +208,38 @@ def test_long_lines_of_several_processes_do_not_mix(
         import os
         from forklog.stderr.stream import write_to_stderr
         letter = os.environ["LETTER"].encode()
-        lines = [b'{"text":"%b"}\\n' % (letter * (9000 if n % 2 else 90)) for n in range(40)]
-        os._exit(DONE if write_to_stderr(b"".join(lines)) == 40 else 1)
+        lines = [b'{"text":"%b"}\\n' % (letter * (9000 if n % 2 else 90)) for n in range(16)]
+        os._exit(DONE if write_to_stderr(b"".join(lines)) == 16 else 1)
     """
     processes = [end.run(body, LETTER=letter) for letter in "abcd"]
     data = end.read_all()
     assert [_status(process) for process in processes] == [DONE] * 4
     texts = [json.loads(line)["text"] for line in data.splitlines()]
-    assert len(texts) == 160
+    assert len(texts) == 64
     assert all(len(set(text)) == 1 for text in texts)
+
+
+def test_another_processs_line_is_waited_for_though_it_takes_long(
+    stderr: Callable[..., _Stderr], tmp_path: Path
+) -> None:
+    """A slow reader, or a busy machine: the other process may need more than the patience."""
+    end = stderr("pipe")
+    other = os.open(f"/proc/self/fd/{end.writer}", os.O_WRONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    os.write(other, b"half of a ")
+    body = """
+        import os, pathlib
+        from forklog.stderr.stream import write_to_stderr
+        pathlib.Path(os.environ["BEGUN"]).touch()
+        os._exit(DONE if write_to_stderr(b"whole\\n") == 1 else 1)
+    """
+    process = end.run(body, BEGUN=str(tmp_path / "begun"))
+    wait_until((tmp_path / "begun").exists, 20, "the other process")
+    time.sleep(1.2)  # more than the patience; a busy machine makes it more
+    os.write(other, b"line\n")
+    os.close(other)
+    assert _status(process) == DONE
+    assert end.read_all().splitlines() == [b"half of a line", b"whole"]
 
 
 def test_a_line_that_was_torn_is_ended(stderr: Callable[..., _Stderr]) -> None:
