@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import os
@@ -11,6 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from helpers import check_python, state_numbers, wait_until
 from wire import Metadata, RawServer, account_file, answer, make_key, read_request
+
+from forklog.options import Options
+from forklog.transports import pools
+from forklog.transports.google.access import READ, find_access, request_on
 
 if TYPE_CHECKING:
     import socket
@@ -41,6 +46,8 @@ class _Cloud:
         self.token: Callable[[socket.socket], object] = self.give_token
         self.life = 3600
         self.valid = ""
+        self.has_login_alone = False
+        self.quota_projects: set[str] = set()
         self.server = RawServer(self._serve)
         self.url = self.server.url
 
@@ -49,6 +56,9 @@ class _Cloud:
             head, body = read_request(connection)
             if head.startswith("POST /token"):
                 self.tokens += 1
+                if self.has_login_alone and b"scope=" in body:
+                    answer(connection, 400, {"error": "invalid_scope"})
+                    continue
                 self.token(connection)
             else:
                 self._write(connection, head, body)
@@ -58,6 +68,8 @@ class _Cloud:
         if self.valid and self.valid not in given:
             answer(connection, 401, {"error": {"status": "UNAUTHENTICATED"}})
             return
+        lines = [line.partition(": ") for line in head.splitlines()]
+        self.quota_projects |= {v for k, _, v in lines if k.lower() == "x-goog-user-project"}
         self.stored += [entry["textPayload"] for entry in json.loads(body)["entries"]]
         answer(connection, 200)
 
@@ -114,6 +126,31 @@ def test_a_token_is_fetched_once_and_renewed_when_it_expires(
         assert handler.flush(_GRACE)
     assert cloud.tokens == 4
     assert cloud.stored == ["a"] * 3 + ["b"] * 3
+
+
+def test_a_users_file_asks_for_no_scope(
+    make_logger: Make, cloud: _Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A login has its scopes; a token that is asked for with others is refused.
+
+    So the file of ``gcloud auth application-default login`` works as the option ``credentials``,
+    and as that of ``forklog tail``, as it does where google.auth finds it.
+    """
+    users = importlib.import_module("google.oauth2.credentials")
+    monkeypatch.setattr(users, "_GOOGLE_OAUTH2_TOKEN_ENDPOINT", f"{cloud.url}/token")
+    login = {"type": "authorized_user", "client_id": "c", "client_secret": "s"}
+    path = tmp_path / "application_default_credentials.json"
+    path.write_text(json.dumps({**login, "refresh_token": "r", "quota_project_id": "q"}))
+    cloud.has_login_alone = True
+    logger, handler = _make(make_logger, cloud, path)
+    logger.info("a")
+    assert handler.flush(_GRACE)
+    assert (cloud.stored, cloud.quota_projects) == (["a"], {"q"})
+    options = Options(project="p", endpoint=cloud.url, credentials=str(path))
+    reader = find_access(options, READ).credentials
+    assert reader.scopes is None
+    reader.refresh(request_on(pools.session()))
+    assert reader.token == f"token-{cloud.tokens}"
 
 
 def test_a_401_renews_the_token_once_and_then_blocks(

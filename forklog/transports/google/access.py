@@ -210,7 +210,16 @@ def _credentials(options: Options, scope: str) -> tuple[Any, str | None]:
 
 
 def _load_file(path: str, scope: str) -> tuple[Any, str | None]:
+    """Load a file of credentials. A person's login has its scopes, and must not ask for others.
+
+    `google.auth.default` does the same.
+    """
+    request = _request()
     with warnings.catch_warnings():
         # Deprecated for files from strangers; this one is named by the application itself.
         warnings.simplefilter("ignore", DeprecationWarning)
-        return google.auth.load_credentials_from_file(path, scopes=(scope,), request=_request())  # type: ignore[no-untyped-call,no-any-return,unused-ignore]
+        load: Any = google.auth.load_credentials_from_file
+        found = load(path, scopes=(scope,), request=request)
+        is_login = type(found[0]).__module__ == "google.oauth2.credentials"
+        loaded: tuple[Any, str | None] = load(path, request=request) if is_login else found
+        return loaded
