@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_fleet", "draw_peers", "draw_scaling"]
 
 _INK = "#010203"  # stands for the reader's text colour until the file is written
-_OURS, _THEIRS, _FLOOR = "#2f81f7", "#8b949e", "#57ab5a"
+_OURS, _THEIRS, _FLOOR, _AGENT = "#2f81f7", "#8b949e", "#57ab5a", "#c69026"
 _STYLE = (
     "<style>svg{color:#656d76}@media(prefers-color-scheme:dark){svg{color:#d1d7e0}}</style></svg>"
 )
@@ -130,8 +130,9 @@ def draw_fleet(results: dict[str, Result], path: Path) -> None:
     senders = {
         "gap": ("forklog", _OURS),
         "backoff": ("backoff alone", _FLOOR),
-        "collector": ("OpenTelemetry collector", _THEIRS),
-        "stock": ("stock handler: what is refused is lost", _INK),
+        "collector": ("OpenTelemetry collector with retries", _THEIRS),
+        "stock": ("stock handler: loses what is refused", _INK),
+        "fluent-bit": ("fluent-bit: loses what is refused", _AGENT),
     }
     for sender, (label, color) in senders.items():
         found = {
@@ -140,7 +141,7 @@ def draw_fleet(results: dict[str, Result], path: Path) -> None:
         points = tuple(found)
         refused = [[100 * one["refused"] / one["requests"]] for one in found.values()]
         _line(shares, points, refused, label, color)
-        if sender != "stock":
+        if sender not in {"stock", "fluent-bit"}:
             _line(ages, points, [[one["p99"]] for one in found.values()], label, color)
     for axes, name in ((ages, "age p99, s"), (shares, "requests refused, %")):
         axes.set_xlabel("processes, 10 records/s each, under 2,000 requests/s")

@@ -1,6 +1,6 @@
 """A small fleet of real processes under a quota of the emulator, to check the simulation.
 
-    python -m benchmarks.fleet.live PROCESSES RATE SECONDS REQUESTS_PER_SECOND
+    python -m benchmarks.fleet.live PROCESSES RATE SECONDS PER_SECOND UNIT
 
 Each process logs as one of the simulation does, and ends without a hook when the time is over, so
 that what still waits then is neither delivered nor lost. Prints the numbers as JSON.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import random
 import subprocess
@@ -17,6 +18,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import NamedTuple
 
 from benchmarks.bench import ROOT, environment
 from benchmarks.fleet.quota import Quota
@@ -26,10 +28,11 @@ from benchmarks.rows.arrival import age
 from forklog import CloudLoggingHandler
 from forklog.emulator import Emulator
 
-__all__ = ["ROUND_TRIP", "Shares", "measure", "simulated"]
+__all__ = ["ROUND_TRIP", "Shares", "Trial", "measure", "request_sizes", "simulated"]
 
 ROUND_TRIP = 0.005  # seconds, to the emulator and back
 _SPREAD = 1.0  # seconds over which the processes begin
+_SIZES = (300, 150)  # bytes, for a quota of requests, which does not count them
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,23 @@ class Shares:
     p99: float
 
 
-def measure(processes: int, rate: float, seconds: float, per_second: float) -> Shares:
+class Trial(NamedTuple):
+    """A small fleet and its quota."""
+
+    processes: int
+    rate: float
+    """Records a second of each process."""
+    seconds: float
+    per_second: float
+    """Requests or bytes."""
+    unit: str = "requests"
+    """Or "bytes": of the bodies of the requests, as the emulator counts them."""
+
+
+def measure(trial: Trial) -> Shares:
     """Run the real fleet, from a fresh interpreter."""
-    numbers = (processes, rate, seconds, per_second)
-    command = [sys.executable, "-m", "benchmarks.fleet.live", *map(str, numbers)]
-    limit = 60 + 2 * seconds
+    command = [sys.executable, "-m", "benchmarks.fleet.live", *map(str, trial)]
+    limit = 60 + 2 * trial.seconds
     done = subprocess.run(
         command, check=False, capture_output=True, cwd=ROOT, env=environment(), timeout=limit
     )
@@ -59,20 +74,51 @@ def measure(processes: int, rate: float, seconds: float, per_second: float) -> S
     return Shares(**json.loads(done.stdout))
 
 
-def simulated(
-    processes: int, rate: float, seconds: float, per_second: float, seed: int = 1
-) -> Shares:
-    """Simulate the same fleet."""
-    quota = partial(Quota, requests=per_second)
+def simulated(trial: Trial, seed: int = 1, sizes: tuple[int, int] = _SIZES) -> Shares:
+    """Simulate the same fleet, whose `request_sizes` are these."""
+    per_second = {"requests": math.inf, trial.unit: trial.per_second}
     fleet = Fleet(
-        processes=processes,
-        rate=rate,
-        seconds=seconds,
-        quota=quota,
+        processes=trial.processes,
+        rate=trial.rate,
+        seconds=trial.seconds,
+        quota=partial(Quota, **per_second),
         spread=_SPREAD,
         round_trip=ROUND_TRIP,
+        entry_bytes=sizes[0],
+        request_bytes=sizes[1],
     )
     return _shares_of(simulate(fleet, Gap, seed))
+
+
+def request_sizes() -> tuple[int, int]:
+    """Return the bytes of an entry that the fleet logs, and those of a request beside them.
+
+    They depend on the folder of this file, which stands in each entry.
+    """
+    sizes = []
+    with Emulator.start() as emulator:
+        logger = _logger(emulator)
+        handler = logger.handlers[-1]
+        for number in (1, 11):
+            emulator.reset()
+            for order in range(10, 10 + number):
+                _log_one(logger, order)
+            handler.flush()
+            sizes.append(emulator.stats()["bytes"])
+        logger.removeHandler(handler)
+        handler.close()
+    entry = (sizes[1] - sizes[0]) // 10
+    return entry, sizes[0] - entry
+
+
+def _logger(emulator: Emulator) -> logging.Logger:
+    logger = logging.getLogger("fleet")
+    logger.addHandler(CloudLoggingHandler(project="fleet", endpoint=emulator.url))
+    return logger
+
+
+def _log_one(logger: logging.Logger, number: int) -> None:
+    logger.warning("order %d of the fleet, written by a real process", number)
 
 
 def _shares_of(outcome: Outcome) -> Shares:
@@ -86,25 +132,24 @@ def _shares_of(outcome: Outcome) -> Shares:
     )
 
 
-def _run(processes: int, rate: float, seconds: float, per_second: float) -> Shares:
+def _run(trial: Trial) -> Shares:
     with Emulator.start() as emulator:
-        handler = CloudLoggingHandler(project="fleet", endpoint=emulator.url)
-        logger = logging.getLogger("fleet")
-        logger.addHandler(handler)
-        emulator.fault("quota", per_second=per_second)
-        start = time.time() + 0.5 + 0.02 * processes
+        logger = _logger(emulator)
+        emulator.fault("quota", per_second=trial.per_second, unit=trial.unit)
+        start = time.time() + 0.5 + 0.02 * trial.processes
+        end = start + trial.seconds
         reader, writer = os.pipe()
         children = []
-        for _ in range(processes):
+        for _ in range(trial.processes):
             child = os.fork()
             if not child:
                 try:
-                    _log(logger, rate, start, start + seconds, writer)
+                    _log(logger, trial.rate, start, end, writer)
                 finally:
                     os._exit(0)
             children.append(child)
         os.close(writer)
-        time.sleep(max(0.0, start + seconds - time.time()))
+        time.sleep(max(0.0, end - time.time()))
         counts = emulator.stats()
         for child in children:
             os.waitpid(child, 0)
@@ -127,11 +172,12 @@ def _log(logger: logging.Logger, rate: float, start: float, end: float, counts: 
     at, number = start + chance.random() * _SPREAD, 0
     while (at := at + chance.expovariate(rate)) < end:
         time.sleep(max(0.0, at - time.time()))
-        logger.warning("order %d of the fleet, written by a real process", number)
+        _log_one(logger, number)
         number += 1
     time.sleep(max(0.0, end - time.time()))
     os.write(counts, f"{number}\n".encode())
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(_run(int(sys.argv[1]), *map(float, sys.argv[2:])))))
+    count, *numbers, unit = sys.argv[1:]
+    print(json.dumps(asdict(_run(Trial(int(count), *map(float, numbers), unit)))))

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import enum
 import math
 from dataclasses import dataclass, field
 
-__all__ = ["Bucket", "Quota"]
+__all__ = ["Answer", "Bucket", "Quota"]
+
+
+class Answer(enum.Enum):
+    """What the server answers to a request."""
+
+    TAKEN = enum.auto()
+    OVER_REQUESTS = enum.auto()
+    """429, and the quota that it names is one of requests."""
+    OVER_BYTES = enum.auto()
+    """429, and the quota that it names is one of bytes."""
+    DOWN = enum.auto()
+    """503."""
 
 
 @dataclass(slots=True)
@@ -48,12 +61,13 @@ class Quota:
         """Begin with full buckets."""
         self._of_requests, self._of_bytes = Bucket(self.requests), Bucket(self.bytes)
 
-    def takes(self, size: int, now: float) -> bool:
-        """Tell whether a request of this size is taken, and book it."""
-        is_taken = self._of_requests.has(1, now) and self._of_bytes.has(size, now)
-        if is_taken:
+    def answer(self, size: int, now: float) -> Answer:
+        """Return the answer to a request of this size, and book it."""
+        has_requests = self._of_requests.has(1, now)
+        if has_requests and self._of_bytes.has(size, now):
             self._of_requests.take(1)
             self._of_bytes.take(size)
-        elif self.counts_refusals and self._of_requests.level > 0:
+            return Answer.TAKEN
+        if self.counts_refusals and self._of_requests.level > 0:
             self._of_requests.take(1)
-        return is_taken
+        return Answer.OVER_BYTES if has_requests else Answer.OVER_REQUESTS

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
-from collections import Counter, deque
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.fleet.quota import Quota
+from benchmarks.fleet.outcome import Outcome
+from benchmarks.fleet.process import Aside, Process
+from benchmarks.fleet.quota import Answer, Quota
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from benchmarks.fleet.rules import Rules
+    from benchmarks.fleet.rules import Maker
 
-__all__ = ["Fleet", "Outcome", "simulate"]
+__all__ = ["Fleet", "Outcome", "Part", "simulate", "simulate_parts"]
 
-_ENTRY_BYTES = 400
-_BUFFER_ENTRIES = 32 * 1024 * 1024 // _ENTRY_BYTES
-_FULL_ENTRIES = 1024 * 1024 // _ENTRY_BYTES  # worth a request of its own
-_STEPS = 100  # of the histogram: so many to a factor of e, one percent each
-_MANY = 30.0  # records: above, a normal distribution stands for Poisson's
+_FULL_BYTES = 1024 * 1024  # worth a request of its own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,189 +38,126 @@ class Fleet:
     """Seconds over which the processes start; little for a restart of all at once."""
     round_trip: float = 0.03
     """Seconds from a request to its answer."""
+    entry_bytes: int = 400
+    request_bytes: int = 0
+    """Of a request, beside its entries."""
 
 
-@dataclass
-class Outcome:
-    """What came of it."""
+class Part(NamedTuple):
+    """Processes of a mixed fleet that log at one rate and have one kind of sender."""
 
-    accepted: int = 0
-    delivered: int = 0
-    lost: int = 0
-    requests: int = 0
-    refused: int = 0
-    last_of_outage: float = 0.0
-    """Seconds from the end of the outage to the answer for the last record from before that."""
-    ages: Counter[int] = field(default_factory=Counter)
-
-    def age(self, share: float) -> float:
-        """Return the age in seconds, at the server's answer, below which this share was."""
-        left = share * sum(self.ages.values())
-        for step in sorted(self.ages):
-            left -= self.ages[step]
-            if left <= 0:
-                return math.exp(step / _STEPS)
-        return math.nan
+    rate: float
+    make: Maker
+    weight: int = 1
+    """Of so many processes, to the weights of the others."""
 
 
-class _Span(NamedTuple):
-    """Records that came evenly between two times."""
+@dataclass(slots=True)
+class _Run:
+    """The state of one run; an event is a time, a number that settles ties, and a process."""
 
-    first: float
-    last: float
-    number: int
+    fleet: Fleet
+    quota: Quota
+    random: Random
+    events: list[tuple[float, int, Process]] = field(default_factory=list)
+    numbers: itertools.count[int] = field(default_factory=itertools.count)
 
-
-class _Process:
-    """One process: what waits, what is in flight, and its sender."""
-
-    __slots__ = (
-        "attempts",
-        "batch",
-        "is_open",
-        "last_request",
-        "last_take",
-        "number",
-        "rate",
-        "rules",
-        "seen",
-        "spans",
-    )
-
-    def __init__(self, rate: float, start: float, rules: Rules) -> None:
-        self.rate, self.seen, self.rules = rate, start, rules
-        self.spans: deque[_Span] = deque()
-        self.number = 0
-        self.batch: list[_Span] = []
-        self.attempts = 0
-        self.is_open = True  # the batch may be filled up
-        self.last_take = self.last_request = -math.inf
-
-    def log(self, now: float, random: Random, outcome: Outcome) -> None:
-        """Have the records come that were logged since the last look."""
-        number = _poisson(self.rate * (now - self.seen), random) if now > self.seen else 0
-        if number:
-            self._append(_Span(self.seen, now, number), outcome)
-        self.seen = max(self.seen, now)
-
-    def log_next(self, random: Random, outcome: Outcome) -> float:
-        """Have the next record come, and return when."""
-        self.seen += random.expovariate(self.rate)
-        self._append(_Span(self.seen, self.seen, 1), outcome)
-        return self.seen
-
-    def _append(self, span: _Span, outcome: Outcome) -> None:
-        self.spans.append(span)
-        self.number += span.number
-        outcome.accepted += span.number
-        if self.number > _BUFFER_ENTRIES:  # the oldest go first
-            gone = self.take_spans(self.number - _BUFFER_ENTRIES)
-            outcome.lost += sum(s.number for s in gone)
-
-    def take_spans(self, most: int) -> list[_Span]:
-        """Take the oldest records, so many at most."""
-        taken: list[_Span] = []
-        while most > 0 and self.spans:
-            span = self.spans.popleft()
-            if span.number > most:
-                middle = span.first + (span.last - span.first) * most / span.number
-                self.spans.appendleft(_Span(middle, span.last, span.number - most))
-                span = _Span(span.first, middle, most)
-            taken.append(span)
-            most -= span.number
-            self.number -= span.number
-        return taken
-
-    def fill(self) -> int:
-        """Fill the batch as far as the rules let it; return its number of records."""
-        held = sum(span.number for span in self.batch)
-        if self.is_open:
-            bounds = self.rules.max_entries, self.rules.max_bytes // _ENTRY_BYTES
-            self.batch += self.take_spans(min(*bounds, _BUFFER_ENTRIES // 4) - held)
-            held = sum(span.number for span in self.batch)
-        return held
-
-    def clear(self) -> None:
-        """Have nothing in flight."""
-        self.batch, self.attempts, self.is_open = [], 0, True
+    def push(self, due: float, process: Process) -> None:
+        """Have the process send a request at a time."""
+        heapq.heappush(self.events, (due, next(self.numbers), process))
 
 
-def simulate(fleet: Fleet, make: Callable[[Callable[[], float]], Rules], seed: int = 1) -> Outcome:
+def simulate(fleet: Fleet, make: Maker, seed: int = 1) -> Outcome:
     """Run a fleet whose processes all have such a sender."""
-    random, outcome, quota = Random(seed), Outcome(), fleet.quota()  # noqa: S311 - a seeded run
-    rates, events = fleet.rate, []
-    for number in range(fleet.processes):
-        process = _Process(rates, random.random() * fleet.spread, make(random.random))
-        first = process.log_next(random, outcome)
-        events.append((first + process.rules.linger_after(math.inf), number, process))
-    heapq.heapify(events)
-    while events and events[0][0] < fleet.seconds:
-        now, number, process = events[0]
-        due = _request(process, now, fleet, quota, random, outcome)
-        heapq.heapreplace(events, (due, number, process))
-    for _, _, process in events:
-        process.log(fleet.seconds, random, outcome)  # what waits at the end was accepted, too
-    return outcome
+    return simulate_parts(fleet, [Part(fleet.rate, make)], seed)[0]
 
 
-def _request(  # noqa: PLR0913, PLR0917 - all of the simulation's state
-    process: _Process, now: float, fleet: Fleet, quota: Quota, random: Random, outcome: Outcome
-) -> float:
-    """Send one request and return when the process sends its next one."""
-    process.log(now, random, outcome)
-    held = process.fill()
-    rules = process.rules
+def simulate_parts(fleet: Fleet, parts: Sequence[Part], seed: int = 1) -> list[Outcome]:
+    """Run a mixed fleet, whose processes take turns to be of these parts.
+
+    Returns:
+        what came of each part.
+    """
+    run = _Run(fleet, fleet.quota(), Random(seed))  # noqa: S311 - a seeded run
+    outcomes: list[Outcome] = [Outcome() for _ in parts]
+    turns = [pair for pair in zip(parts, outcomes, strict=True) for _ in range(pair[0].weight)]
+    processes: list[Process] = []
+    for part, outcome in itertools.islice(itertools.cycle(turns), fleet.processes):
+        start, rules = run.random.random() * fleet.spread, part.make(run.random.random)
+        process = Process(part.rate, start, rules, outcome, fleet.entry_bytes)
+        run.push(process.log_next(run.random) + rules.linger_after(math.inf), process)
+        processes.append(process)
+    while run.events and run.events[0][0] < fleet.seconds:
+        now, _, process = heapq.heappop(run.events)
+        _request(run, process, now)
+    for process in processes:
+        process.end(fleet.seconds, run.random)
+    return outcomes
+
+
+def _request(run: _Run, process: Process, now: float) -> None:
+    """Send one request, and have the process send its next one."""
+    process.log(now, run.random)
+    size = process.fill() * process.entry_bytes + run.fleet.request_bytes
+    rules, outcome = process.rules, process.outcome
     process.last_request = now
     if not process.attempts:
         process.last_take = now
     outcome.requests += 1
-    is_down = fleet.outage is not None and fleet.outage[0] <= now < fleet.outage[1]
-    answered = now + fleet.round_trip
-    if not is_down and quota.takes(held * _ENTRY_BYTES, now):
-        _deliver(process, answered, fleet, outcome)
+    answer, answered = _answer(run, size, now), now + run.fleet.round_trip
+    if answer is Answer.TAKEN:
+        _deliver(process, answered, run.fleet)
         rules.taken()
-    else:
-        outcome.refused += not is_down
-        process.attempts += 1
-        process.is_open = rules.tops_up and not is_down
-        delay = rules.refused(process.attempts, held * _ENTRY_BYTES, is_quota=not is_down)
-        if delay is not None:
-            return answered + delay
-        outcome.lost += held
-        process.clear()
-    return max(_next_batch(process, answered, random, outcome), now + rules.seconds_to_next())
+    elif _is_held_up(run, process, size, answer, answered):
+        return
+    if not isinstance(process, Aside):
+        due = _next_batch(process, answered, run.random)
+        run.push(max(due, now + rules.seconds_to_next()), process)
 
 
-def _next_batch(process: _Process, now: float, random: Random, outcome: Outcome) -> float:
+def _is_held_up(run: _Run, process: Process, size: int, answer: Answer, answered: float) -> bool:
+    """Have the refused batch be retried or lost; tell whether the process waits for its retry."""
+    rules, outcome = process.rules, process.outcome
+    outcome.refused += answer is not Answer.DOWN
+    process.attempts += 1
+    process.is_open = rules.tops_up and answer is not Answer.DOWN
+    delay = rules.refused(process.attempts, size, answer)
+    if delay is None:
+        outcome.lost += sum(span.number for span in process.batch)
+        process.settled()
+        return False
+    aside = process.set_aside()
+    run.push(answered + delay, aside or process)
+    return aside is None
+
+
+def _answer(run: _Run, size: int, now: float) -> Answer:
+    outage = run.fleet.outage
+    if outage is not None and outage[0] <= now < outage[1]:
+        return Answer.DOWN
+    return run.quota.answer(size, now)
+
+
+def _next_batch(process: Process, now: float, random: Random) -> float:
     """Return when the next batch of new records is due."""
-    process.log(now, random, outcome)
-    if process.number > _FULL_ENTRIES:
+    process.log(now, random)
+    if process.number * process.entry_bytes > _FULL_BYTES:
         return now
     if process.number:
         return max(now, process.last_take + process.rules.linger)
-    first = process.log_next(random, outcome)
+    first = process.log_next(random)
     return first + process.rules.linger_after(first - process.last_request)
 
 
-def _deliver(process: _Process, now: float, fleet: Fleet, outcome: Outcome) -> None:
+def _deliver(process: Process, now: float, fleet: Fleet) -> None:
+    outcome = process.outcome
     for span in process.batch:
         outcome.delivered += span.number
         points = min(span.number, 4)
         for point in range(points):
             at = span.first + (span.last - span.first) * (point + 0.5) / points
-            step = round(math.log(max(1e-3, now - at)) * _STEPS)
             share = span.number * (point + 1) // points - span.number * point // points
-            outcome.ages[step] += share
+            outcome.add_ages(now - at, share)
         if fleet.outage and span.first <= fleet.outage[1]:
             outcome.last_of_outage = max(outcome.last_of_outage, now - fleet.outage[1])
-    process.clear()
-
-
-def _poisson(mean: float, random: Random) -> int:
-    if mean > _MANY:
-        return max(0, round(random.gauss(mean, math.sqrt(mean))))
-    limit, number, product = math.exp(-mean), 0, random.random()
-    while product > limit:
-        number += 1
-        product *= random.random()
-    return number
+    process.settled()

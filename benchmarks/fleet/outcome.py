@@ -1,0 +1,38 @@
+"""What came of a simulated fleet: numbers, and a histogram of ages."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+
+__all__ = ["Outcome"]
+
+_STEPS = 100  # of the histogram: so many to a factor of e, one percent each
+
+
+@dataclass
+class Outcome:
+    """What came of it."""
+
+    accepted: int = 0
+    delivered: int = 0
+    lost: int = 0
+    requests: int = 0
+    refused: int = 0
+    last_of_outage: float = 0.0
+    """Seconds from the end of the outage to the answer for the last record from before that."""
+    ages: Counter[int] = field(default_factory=Counter)
+
+    def add_ages(self, seconds: float, number: int) -> None:
+        """Count so many records of an age."""
+        self.ages[round(math.log(max(1e-3, seconds)) * _STEPS)] += number
+
+    def age(self, share: float) -> float:
+        """Return the age in seconds, at the server's answer, below which this share was."""
+        left = share * sum(self.ages.values())
+        for step in sorted(self.ages):
+            left -= self.ages[step]
+            if left <= 0:
+                return math.exp(step / _STEPS)
+        return math.nan

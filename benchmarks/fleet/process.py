@@ -1,0 +1,159 @@
+"""One process of a simulated fleet: the records that wait, the batch in flight, and its sender."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from benchmarks.fleet.outcome import Outcome
+    from benchmarks.fleet.rules import Rules
+
+__all__ = ["Aside", "Process", "Span"]
+
+_BUFFER_BYTES = 32 * 1024 * 1024
+_MANY = 30.0  # records: above, a normal distribution stands for Poisson's
+
+
+class Span(NamedTuple):
+    """Records that came evenly between two times."""
+
+    first: float
+    last: float
+    number: int
+
+
+class Process:
+    """One process: what waits, what is in flight, and its sender."""
+
+    __slots__ = (
+        "asides",
+        "attempts",
+        "batch",
+        "buffer",
+        "entry_bytes",
+        "is_open",
+        "last_request",
+        "last_take",
+        "number",
+        "outcome",
+        "rate",
+        "rules",
+        "seen",
+        "spans",
+    )
+
+    def __init__(
+        self, rate: float, start: float, rules: Rules, outcome: Outcome, entry_bytes: int
+    ) -> None:
+        """Begin to log at such a time."""
+        self.rate, self.seen, self.rules, self.outcome = rate, start, rules, outcome
+        self.entry_bytes, self.buffer = entry_bytes, _BUFFER_BYTES // entry_bytes
+        self.spans: deque[Span] = deque()
+        self.number = 0
+        self.batch: list[Span] = []
+        self.attempts = self.asides = 0
+        self.is_open = True  # the batch may be filled up
+        self.last_take = self.last_request = -math.inf
+
+    def log(self, now: float, random: Random) -> None:
+        """Have the records come that were logged since the last look."""
+        number = _poisson(self.rate * (now - self.seen), random) if now > self.seen else 0
+        if number:
+            self._append(Span(self.seen, now, number))
+        self.seen = max(self.seen, now)
+
+    def log_next(self, random: Random) -> float:
+        """Have the next record come, and return when."""
+        self.seen += random.expovariate(self.rate)
+        self._append(Span(self.seen, self.seen, 1))
+        return self.seen
+
+    def end(self, now: float, random: Random) -> None:
+        """Count what was logged until the end as accepted, and a next record after it as none."""
+        self.log(now, random)
+        if self.spans and self.spans[-1].first > now:
+            self.outcome.accepted -= self.spans[-1].number
+
+    def _append(self, span: Span) -> None:
+        self.spans.append(span)
+        self.number += span.number
+        self.outcome.accepted += span.number
+        if self.number > self.buffer:  # the oldest go first
+            gone = self._take_spans(self.number - self.buffer)
+            self.outcome.lost += sum(s.number for s in gone)
+
+    def _take_spans(self, most: int) -> list[Span]:
+        """Take the oldest records, so many at most."""
+        taken: list[Span] = []
+        while most > 0 and self.spans:
+            span = self.spans.popleft()
+            if span.number > most:
+                middle = span.first + (span.last - span.first) * most / span.number
+                self.spans.appendleft(Span(middle, span.last, span.number - most))
+                span = Span(span.first, middle, most)
+            taken.append(span)
+            most -= span.number
+            self.number -= span.number
+        return taken
+
+    def fill(self) -> int:
+        """Fill the batch as far as the rules let it; return its number of records."""
+        held = sum(span.number for span in self.batch)
+        if self.is_open:
+            most = min(
+                self.rules.max_entries, self.rules.max_bytes // self.entry_bytes, self.buffer // 4
+            )
+            self.batch += self._take_spans(most - held)
+            held = sum(span.number for span in self.batch)
+        return held
+
+    def clear(self) -> None:
+        """Have nothing in flight."""
+        self.batch, self.attempts, self.is_open = [], 0, True
+
+    def set_aside(self) -> Aside | None:
+        """Return the refused batch, if it waits beside new ones, and have nothing in flight."""
+        if self.asides >= self.rules.beside:
+            return None
+        self.asides += 1
+        aside = Aside(self)
+        self.clear()
+        return aside
+
+    def settled(self) -> None:
+        """Have nothing in flight, because the batch was delivered or lost."""
+        self.clear()
+
+
+class Aside(Process):
+    """A refused batch that waits for its retry while its process sends new ones."""
+
+    __slots__ = ("owner",)
+
+    def __init__(self, owner: Process) -> None:
+        """Take the batch that was refused."""
+        super().__init__(0.0, owner.seen, owner.rules, owner.outcome, owner.entry_bytes)
+        self.owner, self.batch, self.attempts = owner, owner.batch, owner.attempts
+        self.is_open = False
+
+    def set_aside(self) -> None:
+        """Wait as it is."""
+
+    def settled(self) -> None:
+        """Make room for another."""
+        super().settled()
+        self.owner.asides -= 1
+
+
+def _poisson(mean: float, random: Random) -> int:
+    if mean > _MANY:
+        return max(0, round(random.gauss(mean, math.sqrt(mean))))
+    limit, number, product = math.exp(-mean), 0, random.random()
+    while product > limit:
+        number += 1
+        product *= random.random()
+    return number
