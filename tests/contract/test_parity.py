@@ -13,7 +13,8 @@ import re
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+from unittest import mock
 
 import flask
 import google.api_core.exceptions
@@ -521,6 +522,22 @@ def test_a_metadata_server_that_names_no_project(monkeypatch: pytest.MonkeyPatch
     assert (theirs.type, theirs.labels.pop("project_id")) == ("gce_instance", "")
     assert ours.pop("type") == "gce_instance"
     assert ours["labels"] == {"project_id": "p", **theirs.labels}
+
+
+def test_what_is_changed_later_has_no_effect(make_pair: Callable[..., Pair]) -> None:
+    """Labels and resource are those of the constructor; a transport's `send` is not called."""
+    pair = make_pair(labels={"a": "1"})
+    for handler in cast("list[Any]", pair.handlers):
+        handler.labels["b"] = "2"
+        handler.resource = stock.Resource("global", {})
+    pair.logger.info("m")
+    (ours,), (theirs,) = pair.entries()
+    assert (ours["labels"].get("b"), theirs["labels"].get("b")) == (None, "2")
+    assert (ours["resource"]["type"], theirs["resource"]["type"]) == ("generic_task", "global")
+    own, other = (cast("Any", handler).transport for handler in pair.handlers)
+    with mock.patch.object(own, "send") as ours_sent, mock.patch.object(other, "send") as sent:
+        pair.logger.info("m")
+    assert (ours_sent.call_count, sent.call_count) == (0, 1)
 
 
 _HEADER = st.from_regex(r"\s?0[01]-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-x)?\s?", fullmatch=True)

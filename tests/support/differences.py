@@ -336,4 +336,11 @@ DIFFERENCES = (
         "the entry is filed there",
         shown_by="test_a_metadata_server_that_names_no_project",
     ),
+    Difference(
+        "`labels`, `resource` and `transport` that are changed on the handler",
+        "in effect with the next record",
+        "kept as attributes, without effect; give them to the constructor",
+        "labels and resource are sent once with the request, by forklog's own wire",
+        shown_by="test_what_is_changed_later_has_no_effect",
+    ),
 )
