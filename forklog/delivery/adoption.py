@@ -80,11 +80,7 @@ class HeldEntries:
             return
         copies = self._copies()
         with _claiming(copies) as first:
-            mine = self._handover.claim(self._end, self._claimed)
-            for rank, entry in self._buffer.snapshot():
-                is_held = number_of(entry) < self._end
-                if is_held and not (_is_in(entry, mine) or entry >= first):
-                    self._buffer.forget(rank, entry)
+            self._forget_adopted(self._handover.claim(self._end, self._claimed), first)
             if self._spooler is not None and copies is not None:
                 self._spooler.take_in()
                 copies.close()
@@ -92,6 +88,12 @@ class HeldEntries:
         self._end = 0
         self._claimed = []
         handover.close()
+
+    def _forget_adopted(self, mine: Ranges, first: bytes) -> None:
+        for rank, entry in self._buffer.snapshot():
+            is_held = number_of(entry) < self._end
+            if is_held and not (_is_in(entry, mine) or entry >= first):
+                self._buffer.forget(rank, entry)
 
     def adopt(self) -> int:
         """Take over what an ancestor held and no other process has taken. May be repeated.

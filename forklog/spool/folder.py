@@ -10,6 +10,7 @@ import functools
 import os
 import stat
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 AUTO = "auto"
@@ -148,13 +149,15 @@ def _file_system(device: int, _path: str) -> str:
     """
     wanted = f"{os.major(device)}:{os.minor(device)}"
     with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as lines:  # noqa: PTH123
-        for line in lines:
-            if line.split(" ", 3)[2] == wanted:
-                return line.rpartition(" - ")[2].split(" ", 1)[0]
+        return _type_in(lines, wanted)
+
+
+def _type_in(lines: Iterable[str], wanted: str) -> str:
+    has_btrfs = False
+    for line in lines:
+        kind = line.rpartition(" - ")[2].split(" ", 1)[0]
+        if line.split(" ", 3)[2] == wanted:
+            return kind
+        has_btrfs = has_btrfs or kind == "btrfs"
     # A subvolume of btrfs has a number of its own, which stands in no table.
-    return "btrfs" if _has_btrfs() else "an unknown file system"
-
-
-def _has_btrfs() -> bool:
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as lines:  # noqa: PTH123
-        return any(line.rpartition(" - ")[2].startswith("btrfs ") for line in lines)
+    return "btrfs" if has_btrfs else "an unknown file system"

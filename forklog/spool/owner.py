@@ -168,15 +168,19 @@ def _locked_file(folder: Folder, prefix: str, head: Head) -> int:
     file = os.open(name, _FLAGS, 0o600, dir_fd=directory)
     try:
         lock(file)
-        content = memoryview(encode_head(head))
-        while content:
-            content = content[os.write(file, content) :]
+        _write_all(file, encode_head(head))
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(name, dir_fd=directory)
         os.close(file)
         raise
     return file
+
+
+def _write_all(file: int, content: bytes) -> None:
+    done = 0
+    while done < len(content):
+        done += os.write(file, content[done:])
 
 
 def _identity(found: os.stat_result) -> tuple[int, int]:

@@ -63,12 +63,15 @@ class UnlockedBuffer(Buffer):
             try:
                 if turn.setdefault(TURN, token) is not token:
                     return
-                while changes:
-                    self.bytes += changes[0]
-                    changes.popleft()  # no signal handler runs between these two
+                self._add_up()
             finally:
                 if TURN in turn and turn[TURN] is token:
                     del turn[TURN]
+
+    def _add_up(self) -> None:
+        while self._changes:
+            self.bytes += self._changes[0]
+            self._changes.popleft()  # no signal handler runs between these two
 
     def take(self, into: list[bytes], max_entries: int, max_bytes: int) -> None:
         """Move the oldest entries to the end of a list; as `Buffer.take`, for the sender alone."""
