@@ -72,6 +72,8 @@ class StockSurface(OverridableHandler):
         return self._flush_pipeline(timeout)
 
     def _flush_pipeline(self, timeout: float | None) -> bool:
+        if getattr(self, "_gate", None) is None:  # construction failed; logging may know it still
+            return True
         return bool(self._known().flush(timeout))
 
     def close(self) -> None:

@@ -68,6 +68,21 @@ def test_a_handler_shows_log_project_and_state(forklog_transport: FakeTransport)
     assert repr(half) == "<CloudLoggingHandler, not built>"
 
 
+def test_a_construction_that_failed_stays_out_of_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While its exception lives logging knows the half-built handler; `shutdown` passes it.
+
+    Closes: a traceback at the exit, and a later dictConfig that raised AttributeError.
+    """
+    monkeypatch.setenv("LOGGING_EMULATOR_HOST", "h:99999")
+    before = list(logging._handlerList)  # type: ignore[attr-defined]
+    with pytest.raises(forklog.OptionError, match="LOGGING_EMULATOR_HOST"):
+        forklog.CloudLoggingHandler(log_name="half-built")
+    logging.shutdown([ref for ref in logging._handlerList if ref not in before])  # type: ignore[attr-defined]
+    half = forklog.CloudLoggingHandler.__new__(forklog.CloudLoggingHandler)
+    logging.Handler.__init__(half)
+    logging.shutdown([weakref.ref(half)])
+
+
 def test_no_argument_is_needed(monkeypatch: pytest.MonkeyPatch, emulator: Emulator) -> None:
     """The zero-argument handler delivers, here to the emulator that the environment names."""
     monkeypatch.setenv("LOGGING_EMULATOR_HOST", emulator.host)
