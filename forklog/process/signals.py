@@ -81,7 +81,7 @@ class HeldBack:
         handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
         found = {number: handler for number, handler in handlers.items() if callable(handler)}
         try:
-            for number, handler in found.items():  # no condition; see `ledger._counted`
+            for number, handler in found.items():  # no condition: its jump back is in no block
                 self._handlers[number] = handler
                 signal.signal(number, self._note)
         except ValueError:  # a thread that is not the main one in the eyes of the interpreter
