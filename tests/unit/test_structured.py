@@ -97,6 +97,15 @@ def test_a_line_is_the_stock_handlers(
     assert {key: value for key, value in ours.items() if value} == theirs
 
 
+def test_a_level_of_the_applications_is_the_nearest_lower_severity() -> None:
+    """The stock handler prints the level's name, which is a severity by chance alone."""
+    stream = io.StringIO()
+    Stock(stream=stream).handle(_record({"levelno": 25, "levelname": "NOTICE"}))
+    assert json.loads(stream.getvalue().splitlines()[-1])["severity"] == "NOTICE"
+    (line,) = _lines({"levelno": 25, "levelname": "NOTICE"})
+    assert line["severity"] == "INFO"
+
+
 def test_a_payload_cannot_pretend_to_be_the_entry() -> None:
     """A key that an agent would take for the entry's own is left out, and named."""
     payload = {"message": "m", "severity": "EMERGENCY", "time": 5, f"{_GOOGLE}trace": "x", "n": 1}
