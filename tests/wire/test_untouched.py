@@ -112,7 +112,8 @@ def patch():
                     transport=lambda event: None, default_integrations=True)
 def around():
     import sentry_sdk
-    return sentry_sdk.start_transaction(name="t")
+    begin = getattr(sentry_sdk, "start_transaction", sentry_sdk.start_span)  # of 2, and of 3
+    return begin(name="t")
 """,
     "newrelic": """
 os.environ.update(NEW_RELIC_DEVELOPER_MODE="true", NEW_RELIC_LICENSE_KEY="0" * 40,
