@@ -125,7 +125,8 @@ def draw_fleet(results: dict[str, Result], path: Path) -> None:
     if "fleet" not in results:
         return
     data = results["fleet"].data
-    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    points = [n for n in SIZES if f"{n:,} x 10/s, gap" in data]
+    figure = Figure(figsize=(10, 3.8), layout="constrained")
     ages, shares = figure.subplots(1, 2)
     senders = {
         "gap": ("forklog", _OURS),
@@ -138,16 +139,23 @@ def draw_fleet(results: dict[str, Result], path: Path) -> None:
         found = {
             n: data[f"{n:,} x 10/s, {sender}"] for n in SIZES if f"{n:,} x 10/s, {sender}" in data
         }
-        points = tuple(found)
+        numbers = tuple(found)
         refused = [[100 * one["refused"] / one["requests"]] for one in found.values()]
-        _line(shares, points, refused, label, color)
+        _line(shares, numbers, refused, label, color)
         if sender not in {"stock", "fluent-bit"}:
-            _line(ages, points, [[one["p99"]] for one in found.values()], label, color)
+            _line(ages, numbers, [[one["p99"]] for one in found.values()], label, color)
     for axes, name in ((ages, "age p99, s"), (shares, "requests refused, %")):
         axes.set_xlabel("processes, 10 records/s each, under 2,000 requests/s")
+        axes.set_xticks(points, [f"{point:,}" for point in points])
         axes.set_ylabel(name)
         axes.set_ylim(bottom=0)
-        axes.legend(frameon=False, labelcolor=_INK)
+    figure.legend(
+        handles=shares.get_lines(),
+        loc="outside upper center",
+        ncols=3,
+        frameon=False,
+        labelcolor=_INK,
+    )
     _write(figure, path)
 
 
