@@ -15,6 +15,9 @@ before, taken inside the ``try`` in one step of C, and given back without any ca
         if TURN in turn and turn[TURN] is token:
             del turn[TURN]
 
+On 3.10 CPython looks for signals at the entry of the ``finally``, too. A second handler that raises
+there, right after the first, leaves the turn taken.
+
 `TurnLock` is a lock made of that, and `End` what is set when a thread has ended.
 """
 

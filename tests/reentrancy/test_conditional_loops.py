@@ -10,7 +10,6 @@ generator are such loops as well, as comprehensions are from 3.12 on.
 from __future__ import annotations
 
 import dis
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from types import CodeType
 from typing import Any
 
 import pytest
+from strike import every_alarm
 
 import forklog
 from forklog.delivery.free_threaded.buffer import UnlockedBuffer
@@ -128,35 +128,16 @@ def test_what_is_harmless_is_there() -> None:
         assert f"def {function.rpartition('.')[2]}(" in (_ROOT / name).read_text(encoding="utf-8")
 
 
-class _StruckError(Exception):
-    """What the signal handler raises."""
-
-
 def test_sums_of_bytes_go_on_after_whatever_strikes() -> None:
     """Real signals while one frame adds up what others left: the turn comes back each time."""
-    buffer, is_on, struck, counted = UnlockedBuffer(1 << 40), False, 0, 0
+    buffer = UnlockedBuffer(1 << 40)
 
-    def strike(*_: object) -> None:
-        if is_on:
-            raise _StruckError
+    def add_up() -> None:
+        buffer._changes.extend([1] * 50)
+        buffer.count_taken(1)
 
-    before = signal.signal(signal.SIGALRM, strike)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)
-        while struck < 300:
-            try:
-                is_on = True
-                while True:
-                    buffer._changes.extend([1] * 50)
-                    buffer.count_taken(1)
-            except _StruckError:
-                is_on = False
-                struck += 1
-            counted = buffer.bytes
-            buffer.count_taken(1)
-            assert not buffer._changes, "the turn is lost"
-            assert buffer.bytes > counted
-    finally:
-        is_on = False
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    for _ in every_alarm(add_up, 300):
+        counted = buffer.bytes
+        buffer.count_taken(1)
+        assert not buffer._changes, "the turn is lost"
+        assert buffer.bytes > counted

@@ -9,10 +9,10 @@ the block, which is in no entry of the exception table. So locks are turns; see 
 from __future__ import annotations
 
 import ast
-import signal
 from pathlib import Path
 
 import pytest
+from strike import every_alarm
 
 import forklog
 from forklog.turn import TurnLock
@@ -43,34 +43,12 @@ def test_no_block_holds_a_lock(file: Path) -> None:
     assert not _locked_blocks(file.read_text(encoding="utf-8"))
 
 
-class _StruckError(Exception):
-    """What the signal handler raises."""
-
-
 def test_a_turn_lock_is_free_after_whatever_strikes() -> None:
     """Real signals, at random points of thousands of calls, nested ones too."""
-    lock, is_on, struck = TurnLock(), False, 0
-
-    def strike(*_: object) -> None:
-        if is_on:
-            raise _StruckError
+    lock = TurnLock()
 
     def work() -> list[int]:
         return lock.run(lambda: [number for number in range(9) if number % 2])
 
-    before = signal.signal(signal.SIGALRM, strike)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)
-        while struck < 1500:
-            try:
-                is_on = True
-                while True:
-                    lock.run(work)
-            except _StruckError:
-                is_on = False
-                struck += 1
-            assert lock.is_free()
-    finally:
-        is_on = False
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    for _ in every_alarm(lambda: lock.run(work), 1500):
+        assert lock.is_free()
