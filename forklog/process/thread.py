@@ -20,6 +20,7 @@ from forklog.turn import TURN, End, Turn
 BUSY_SECONDS = 0.02  # a fork waits at most this long for a thread that is in a request
 IDLE_SECONDS = 1.0  # ...and this long for one that needs nothing but a processor to end
 _BIRTH_SECONDS = 5.0  # a thread that has not begun by then never will: its start was lost
+_STACK_BYTES = 512 * 1024  # for `threading.stack_size`, where the application's is less
 _GONE_SECONDS = 0.1  # from the last line of Python to the end of the kernel's task
 # As it was at import, together with the wakeup's lock. An application may have gevent patch the
 # modules later, and a greenlet that waits for a real lock would stop all others of its thread.
@@ -34,6 +35,21 @@ class _Thread(threading.Thread):
             super()._delete()  # type: ignore[misc]
         except KeyError:  # it is known by its real ident, and get_ident() is gevent's by now
             threading._active.pop(self.ident, None)  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def _start_with_room(thread: threading.Thread) -> None:
+    """Start a thread with a stack that holds a TLS handshake, whatever the application chose.
+
+    With the least that Python allows, 32 KiB, the import of a codec is a segmentation fault.
+    """
+    size = threading.stack_size()
+    if not 0 < size < _STACK_BYTES:
+        return thread.start()
+    threading.stack_size(_STACK_BYTES)
+    try:
+        thread.start()
+    finally:
+        threading.stack_size(size)
 
 
 class FlushThread:
@@ -160,7 +176,7 @@ class _Launch:
             return self.real()  # patched since the import: a Thread would be a greenlet
         try:
             self._thread.add_task()
-            _Thread(target=self.real, name=self._name, daemon=True).start()
+            _start_with_room(_Thread(target=self.real, name=self._name, daemon=True))
         except (RuntimeError, MemoryError):
             self._thread._fail()  # noqa: SLF001 - of this file
             self.ended.set()

@@ -60,6 +60,40 @@ def test_greenlets_leave_the_signals_of_their_thread(after: str) -> None:
     )
 
 
+def test_the_application_s_small_stacks_are_not_for_the_flush_thread() -> None:
+    """`threading.stack_size` counts for the threads that the application starts."""
+    check_python("""
+        import logging, threading, time
+        import forklog
+        from forklog.testing import FakeTransport
+
+        def deep(levels):  # through C, which takes the thread's own stack
+            return levels and max([levels - 1], key=deep)
+
+        class Deep(FakeTransport):
+            def open(self):
+                connection = super().open()
+                send = connection.send
+                def send_deeply(*args):
+                    assert threading.current_thread() is not threading.main_thread()
+                    deep(300)
+                    return send(*args)
+                connection.send = send_deeply
+                return connection
+
+        threading.stack_size(32 * 1024)
+        handler = forklog.CloudLoggingHandler(transport=Deep())
+        logger = logging.getLogger("small")
+        logger.addHandler(handler)
+        logger.error("delivered")
+        deadline = time.monotonic() + 20
+        while not handler.stats().delivered:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert threading.stack_size() == 32 * 1024
+        """)
+
+
 def test_a_crash_in_the_flush_thread_is_shown() -> None:
     """A fault is the thread's own, so that faulthandler prints where it was."""
     in_thread = "signal.pthread_kill(threading.get_ident(), signal.SIGSEGV)"
