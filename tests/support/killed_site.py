@@ -167,12 +167,21 @@ class KilledSite:
 
     def check(self, seconds: float = 30) -> Counter[str]:
         """Check that each record whose log call has returned is shown once, and no other."""
+        missing: set[str] = set()
+
+        def has_arrived() -> bool:
+            """Read what was logged first: a slow worker may log its boot records meanwhile."""
+            missing.clear()
+            missing.update(set(self.logged()) - self.shown().keys())
+            return not missing
+
         with contextlib.suppress(AssertionError):
-            wait_until(lambda: not set(self.logged()) - self.shown().keys(), seconds)
-        shown, logged = self.shown(), set(self.logged())
-        missing = Counter(text.split("-")[0] for text in logged - shown.keys())
+            wait_until(has_arrived, seconds)
+        kinds = Counter(text.split("-")[0] for text in missing)
         left = sorted(path.name for path in self.spool.iterdir()) if self.spool.exists() else []
-        assert not missing, f"{missing} of {len(logged)} missing; {left}\n{self.output()}"
+        assert not missing, f"{kinds} missing; {left}\n{self.output()}"
+        shown = self.shown()
+        logged = set(self.logged())
         assert set(shown.values()) <= {1}, shown.most_common(3)
         # Killed after the log call had returned, and before it was written down.
         assert len(shown.keys() - logged) <= self.killed
