@@ -38,6 +38,16 @@ HANDLERS = {
         "max_latency": float(os.environ.get("EXAMPLE_MAX_LATENCY", "0.2")),
         "flush_level": "ERROR",
     },
+    # What a worker has logged outlives it, even where it is killed.
+    "forklog-spool": {
+        "class": "forklog.CloudLoggingHandler",
+        "project": PROJECT,
+        "log_name": LOG_NAME,
+        "labels": {"app": "uwsgi-example"},
+        "max_latency": float(os.environ.get("EXAMPLE_MAX_LATENCY", "0.2")),
+        "flush_level": "ERROR",
+        "spool": os.environ.get("EXAMPLE_SPOOL", "auto"),
+    },
     "stock": {
         "()": "stock.make_handler",
         "project": PROJECT,

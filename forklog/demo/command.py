@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forklog.cli import seconds
-from forklog.demo.modes import HANDLERS, MODES
+from forklog.demo.modes import DEFAULT_MODES, HANDLERS, MODES
 from forklog.demo.server import ServerError
 from forklog.demo.table import explain, one_line, show
 from forklog.demo.trial import PROJECT, Trial
@@ -37,16 +37,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--modes",
         type=lambda text: _chosen(text, tuple(MODES)),
-        default=tuple(MODES),
+        default=DEFAULT_MODES,
         metavar="MODE[,MODE]",
-        help=f"how uWSGI runs, of {', '.join(MODES)} (all)",
+        help=f"how uWSGI runs, of {', '.join(MODES)} (all but kill)",
     )
     parser.add_argument(
         "--handlers",
         type=lambda text: _chosen(text, HANDLERS),
-        default=HANDLERS,
+        default=(),
         metavar="HANDLER[,HANDLER]",
-        help=f"of {', '.join(HANDLERS)} (both)",
+        help=f"of {', '.join(HANDLERS)} (the last in kill alone)",
     )
     parser.add_argument(
         "--patience",
@@ -64,13 +64,14 @@ def run(args: argparse.Namespace) -> int:
     """Run the trials, print their table and a verdict.
 
     Returns:
-        0 if all of forklog's rows are perfect, 1 if one is not, 2 if the demo could not run,
+        0 if all of forklog's rows are perfect (in the mode kill: those with a spool), 1 if one is
+        not, 2 if the demo could not run,
         130 if it was interrupted; Ctrl-C that ends ``--keep`` changes nothing.
 
     """
     if not Path("/proc/self/stat").exists():
         return _fail("it needs Linux: it reads from /proc which processes run")
-    if missing := _missing(args.handlers):
+    if missing := _missing(args.handlers or HANDLERS):
         return _fail(f'{missing} is not installed: run pip install "forklog[demo]"')
     screen = screen_on(sys.stdout)
     rows: list[Row] = []
@@ -79,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
             explain(screen)
             rows = _run_trials(args, emulator, screen)
             show(screen, rows)
+            _point_at_kills(args, screen)
             if args.keep:
                 _keep(emulator, screen)
     except KeyboardInterrupt:
@@ -86,12 +88,13 @@ def run(args: argparse.Namespace) -> int:
             return _fail("interrupted; all processes were ended", _INTERRUPTED)
     except (EmulatorError, ServerError) as error:
         return _fail(str(error))
-    is_perfect = all(not row.faults() for row in rows if row.handler == "forklog")
+    is_perfect = not any(row.faults() for row in rows if row.handler == MODES[row.mode].perfect)
     return 0 if is_perfect else _NOT_PERFECT
 
 
 def _run_trials(args: argparse.Namespace, emulator: Emulator, screen: Screen) -> list[Row]:
-    trials = [(MODES[mode], handler) for mode in args.modes for handler in args.handlers]
+    chosen = [MODES[mode] for mode in args.modes]
+    trials = [(mode, handler) for mode in chosen for handler in args.handlers or mode.handlers]
     rows = []
     with (
         tempfile.TemporaryDirectory(prefix="forklog-demo-") as folder,
@@ -106,6 +109,14 @@ def _run_trials(args: argparse.Namespace, emulator: Emulator, screen: Screen) ->
             rows.append(trial.run())
             progress.finish(one_line(rows[-1]))
     return rows
+
+
+def _point_at_kills(args: argparse.Namespace, screen: Screen) -> None:
+    """Name the mode that is not run unless it is asked for."""
+    if not any(MODES[mode].kills for mode in args.modes):
+        screen.line()
+        screen.line(("Workers killed by kill -9, with and without a spool:", ""))
+        screen.line(("  forklog demo --modes kill", ""))
 
 
 def _keep(emulator: Emulator, screen: Screen) -> None:

@@ -49,6 +49,14 @@ class Answers:
     answered: int = 0
     pids: frozenset[int] = frozenset()
 
+    def and_then(self, later: Answers) -> Answers:
+        """Add what a later load brought back."""
+        return Answers(
+            self.requests + later.requests,
+            self.answered + later.answered,
+            self.pids | later.pids,
+        )
+
 
 def ask(url: str, timeout: float) -> int | None:
     """Send one GET; return the PID of the process that answered, None if none did in time."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-HANDLERS = ("stock", "forklog")
+SPOOLED = "forklog-spool"
+HANDLERS = ("stock", "forklog", SPOOLED)
 WORKERS = 4
 """How many workers each ini file of the example starts."""
 
@@ -18,12 +19,18 @@ class Mode:
         name: what the command line calls it.
         ini: its file in the example's folder.
         loads: how many processes import the application.
+        kills: how many workers are killed by SIGKILL while they log.
+        handlers: those that are compared in it.
+        perfect: the handler that has to deliver everything.
 
     """
 
     name: str
     ini: str
     loads: int = 1
+    kills: int = 0
+    handlers: tuple[str, ...] = ("stock", "forklog")
+    perfect: str = "forklog"
 
 
 MODES = {
@@ -33,8 +40,11 @@ MODES = {
         Mode("prefork-hooks", "prefork-hooks.ini"),
         Mode("no-master", "no-master.ini"),
         Mode("lazy", "lazy.ini", loads=WORKERS),
+        # Lazy, because stock delivers everything there as long as no worker is killed.
+        Mode("kill", "lazy.ini", WORKERS, kills=8, handlers=HANDLERS, perfect=SPOOLED),
     )
 }
+DEFAULT_MODES = tuple(name for name, mode in MODES.items() if not mode.kills)
 
 
 def example_folder() -> Path:

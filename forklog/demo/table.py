@@ -41,13 +41,27 @@ def show(screen: Screen, rows: Sequence[Row]) -> None:
     for row in rows:
         if faults := row.faults():
             screen.line((f"{row.mode}, {row.handler}: {'; '.join(faults)}", ""))
-    if any(row.faults() for row in rows):
+        if row.resent:
+            again = f"{row.resent} records sent again after a kill, and shown once"
+            screen.line((f"{row.mode}, {row.handler}: {again}", ""))
+    if any(row.faults() or row.resent for row in rows):
         screen.line()
     screen.line((verdict(rows), "bold"))
 
 
 def verdict(rows: Sequence[Row]) -> str:
-    """Return what the rows come to, in one sentence."""
+    """Return what the rows come to, in one sentence; those with killed workers have their own."""
+    calm = [row for row in rows if not row.killed]
+    killed = [row for row in rows if row.killed]
+    sentences = [_sentence(calm)] if calm else []
+    if killed:
+        least, most = (pick(row.killed for row in killed) for pick in (min, max))
+        number = f"{least}" if least == most else f"{least} to {most}"
+        sentences.append(f"With {number} workers killed while they log, {_sentence(killed)}")
+    return " ".join(sentences)
+
+
+def _sentence(rows: Sequence[Row]) -> str:
     return f"{', and '.join(_verdict_on(name, rows) for name in _handlers(rows))}."
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import secrets
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from forklog.demo.load import Plan, send_load
+from forklog.demo.kills import kill_workers
+from forklog.demo.load import Answers, Plan, send_load
 from forklog.demo.modes import WORKERS, Mode, example_folder
 from forklog.demo.row import Row
 from forklog.demo.server import Server
@@ -26,6 +28,9 @@ _QUIET_SECONDS = 0.5
 _QUIET_SECONDS_AFTER_END = 0.2  # its processes have ended, so nothing is on its way
 _SETTLE_SECONDS = 15.0
 _END_SHARE = 0.8  # of the patience, for a server to end
+_RECORDS_UNDER_KILLS = 200  # of each request, so that a kill strikes while one logs
+_REQUESTS_AT_ONCE = 8
+_KILL_SECONDS = 20.0  # for a respawned worker to load the application and to log
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,6 @@ class Trial:
         """Start the server, load it, end it, and compare; bounded in time."""
         log_name = f"{self.mode.name}-{self.handler}-{secrets.token_hex(4)}"
         ledger = self.folder / f"{log_name}.ledger"
-        plan = Plan(workers=WORKERS, patience=self.patience)
         self.show("starting")
         with Server.start(
             example_folder() / self.mode.ini,
@@ -62,9 +66,9 @@ class Trial:
             environ=self._environ(log_name, ledger),
         ) as server:
             server.wait_ready(WORKERS, self.mode.loads)
-            answers = send_load(
-                server.url, plan, lambda now: self.show(_words(now.answered, now.requests))
-            )
+            under_kills, killed = self._kill_under_load(server, ledger)
+            server.wait_ready(WORKERS, self.mode.loads + killed)
+            answers = self._load(server, Plan(workers=WORKERS, patience=self.patience))
             # A server lives on after a request; what is left is for its end.
             self._settled(log_name, ledger)
             self.show("ending")
@@ -76,17 +80,45 @@ class Trial:
         return Row(
             mode=self.mode.name,
             handler=self.handler,
-            answers=answers,
+            answers=under_kills.and_then(answers),
             hung=WORKERS - len(answers.pids),
-            tally=compare(read_ledger(ledger.read_text()), entries, copies),
+            tally=compare(read_ledger(ledger.read_text()), entries, () if killed else copies),
             has_ended=has_ended,
+            killed=killed,
+            resent=sum(count - 1 for count in copies) if killed else 0,
         )
+
+    def _load(self, server: Server, plan: Plan) -> Answers:
+        return send_load(
+            server.url, plan, lambda now: self.show(_words(now.answered, now.requests))
+        )
+
+    def _kill_under_load(self, server: Server, ledger: Path) -> tuple[Answers, int]:
+        """Have the workers log until so many of them were killed as the mode tells."""
+        if not self.mode.kills:
+            return Answers(), 0
+        plan = Plan(
+            workers=0,
+            requests=_REQUESTS_AT_ONCE,
+            at_once=_REQUESTS_AT_ONCE,
+            records=_RECORDS_UNDER_KILLS,
+            hold=0.0,
+            patience=_KILL_SECONDS,  # requests wait until a worker has loaded the application
+            timeout=_KILL_SECONDS,
+        )
+        answers = Answers()
+        with ThreadPoolExecutor(1, thread_name_prefix="forklog-demo") as pool:
+            killing = pool.submit(kill_workers, server, ledger, self.mode.kills, _KILL_SECONDS)
+            while not killing.done():
+                answers = answers.and_then(self._load(server, plan))
+        return answers, killing.result()
 
     def _environ(self, log_name: str, ledger: Path) -> dict[str, str]:
         return {
             "EXAMPLE_HANDLER": self.handler,
             "EXAMPLE_LEDGER": str(ledger),
             "EXAMPLE_LOG_NAME": log_name,
+            "EXAMPLE_SPOOL": str(ledger.with_suffix(".spool")),
             "GOOGLE_CLOUD_PROJECT": PROJECT,
             "LOGGING_EMULATOR_HOST": self.emulator.host,
         }

@@ -111,6 +111,38 @@ def test_the_verdict_is_one_sentence(row: Row, words: str) -> None:
     assert verdict([stock, row]) == both
 
 
+def test_rows_with_killed_workers_have_a_sentence_of_their_own() -> None:
+    """What stock and forklog lose to a kill is not counted with the other modes."""
+    kept = dataclasses.replace(PERFECT, mode="kill", handler="forklog-spool", killed=8)
+    lost = dataclasses.replace(changed(delivered=480), mode="kill", killed=8)
+    assert verdict([PERFECT, lost, kept]) == (
+        "forklog delivered all 484 records, each once. With 8 workers killed while they log, "
+        "forklog lost 4 of 484 records in 1 of 1 modes, "
+        "and forklog-spool delivered all 484 records, each once."
+    )
+
+
+def test_a_killed_worker_may_leave_a_request_and_a_record_in_the_air() -> None:
+    """Its request is not answered, and its last record may be delivered but not written down."""
+    row = dataclasses.replace(changed(strays=2), answers=Answers(48, 46), killed=2)
+    assert row.faults() == []
+    assert dataclasses.replace(row, killed=1).faults() == [
+        "2 requests unanswered",
+        "2 entries that the app did not log",
+    ]
+
+
+def test_what_was_sent_again_after_a_kill_stands_below_the_table() -> None:
+    """It has its insertId of before, so that readers see it once: no fault."""
+    row = dataclasses.replace(PERFECT, mode="kill", killed=8, resent=3)
+    assert _shown(row)[3:] == [
+        "",
+        "kill, forklog: 3 records sent again after a kill, and shown once",
+        "",
+        verdict([row]),
+    ]
+
+
 def test_a_row_fits_in_one_line() -> None:
     """What is no terminal gets a sentence for each row."""
     assert one_line(PERFECT) == "prefork, forklog: 484 of 484 records delivered, 0 workers hung"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from forklog.demo.modes import MODES
+from forklog.demo.modes import MODES, SPOOLED, WORKERS
 from forklog.demo.trial import Trial
 from forklog.emulator.process import Emulator
 
@@ -26,6 +26,15 @@ def test_forklog_under_prefork_is_perfect_and_reported_step_by_step(tmp_path: Pa
     assert shown[0] == "starting"
     assert "48 of 48 requests answered" in shown
     assert shown[-2:] == ["ending", "waiting for deliveries"]
+
+
+def test_workers_killed_while_they_log_lose_nothing_with_a_spool(tmp_path: Path) -> None:
+    """What each killed worker's log calls had returned from is shown, and shown once."""
+    with Emulator.start() as emulator:
+        row = Trial(MODES["kill"], SPOOLED, emulator, tmp_path, 20, lambda _: None).run()
+    assert row.killed == MODES["kill"].kills
+    assert row.faults() == []
+    assert row.tally.boot_logged == 4 * (WORKERS + row.killed)
 
 
 def test_what_was_stored_twice_and_is_shown_once_counts_as_duplicated(tmp_path: Path) -> None:
