@@ -129,6 +129,9 @@ class Spooler(Protocol):
     def seconds(self) -> float | None:
         """Return the seconds until `adopt` is due, None if it is not."""
 
+    def is_adopting(self) -> bool:
+        """Tell whether a thread is in `adopt`, which may find what is due."""
+
     def after_pass(self, origin: Origin | None) -> None:
         """Take note that a batch of this process was sent, and where it came from."""
 

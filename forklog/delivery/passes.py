@@ -208,9 +208,12 @@ class Passes:
         """
         spooler, now = self._spooler, monotonic()
         deadline = min(deadline, now + _LAST_ADOPT_SECONDS)
-        while spooler and now < deadline and self._adopter_seconds(now) == 0:
-            if not self._adopt_one(spooler, deadline - now):  # nothing, or the thread is at it
-                self.wakeup.wait(0.01)
+        while spooler and now < deadline:
+            is_due = self._adopter_seconds(now) == 0
+            if not is_due and not spooler.is_adopting():
+                return
+            if not (is_due and self._adopt_one(spooler, deadline - now)):
+                self.wakeup.wait(0.01)  # for the thread, which is at it and may find more
             now = monotonic()
 
     def _note_request(self, began: float, requests: int) -> None:

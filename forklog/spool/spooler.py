@@ -128,6 +128,10 @@ class ProcessSpool:
         """Return the seconds until `adopt` is due."""
         return self._adopter.seconds() if self._adopter is not None else None
 
+    def is_adopting(self) -> bool:
+        """Tell whether a thread looks at the folder, or sends what is in it."""
+        return TURN in self._adopting
+
     def after_pass(self, origin: Origin | None) -> None:
         """Look after the head, at most once a second, and have the folder looked at."""
         if origin is not None and origin != self._origin:

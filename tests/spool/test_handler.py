@@ -345,6 +345,43 @@ def test_processes_that_are_all_short(folder: Path) -> None:
     )
 
 
+def test_an_exit_waits_for_the_look_that_the_flush_thread_has_begun(folder: Path) -> None:
+    """A thread without a processor finds the orphan after the exit has asked: 1 of 3 runs at load.
+
+    No other look is due for a second, and nothing waits for the thread where multiprocessing, or
+    RQ, ends the process after the hook.
+    """
+    _check(
+        folder,
+        """
+        import multiprocessing, threading
+        import forklog.spool.adopter as adopter
+        scan, has_begun, may_end = adopter.scan, threading.Event(), threading.Event()
+
+        def slow(*args):
+            has_begun.set()
+            may_end.wait(20)
+            return scan(*args)
+
+        def work():
+            adopter.scan = slow
+            log_with(transport)[0].info("short")
+            assert has_begun.wait(20)
+            soon = threading.Timer(0.3, may_end.set)
+            soon.daemon = True
+            soon.start()
+
+        transport = FakeTransport()
+        killed(lambda: log_with(FakeTransport(Hang(times=1000)))[0].error("dead"))
+        process = multiprocessing.get_context("fork").Process(target=work)
+        process.start()
+        process.join()
+        assert sorted(texts(transport)) == ["dead", "short"]
+        assert os.listdir(FOLDER) == []
+        """,
+    )
+
+
 def test_a_tidier_that_removes_the_files(folder: Path) -> None:
     """Files removed in use: nothing is lost in life, and new files are made within a second."""
     stderr = _check(

@@ -123,6 +123,9 @@ class _Orphans:
     def seconds(self) -> float:
         return 0.0
 
+    def is_adopting(self) -> bool:
+        return False
+
     def after_pass(self, _origin: Origin | None) -> None:
         return
 
