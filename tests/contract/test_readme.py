@@ -88,3 +88,11 @@ def test_the_extra_that_is_installed_exists() -> None:
     (extra,) = re.findall(r"forklog\[(\w+)\]'", _block("sh", "pip install"))
     extras = _PROJECT.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
     assert re.search(rf"^{extra} = \[", extras, re.MULTILINE)
+
+
+def test_each_dependency_is_named_with_its_reason() -> None:
+    """What `pip install` brings along, and what for."""
+    listed = _PROJECT.partition("\ndependencies = [")[2].partition("]")[0]
+    names = re.findall(r'^ +"([\w-]+)', listed, re.MULTILINE)
+    assert names
+    assert sorted(re.findall(r"`([\w-]+)` \([A-Za-z]\w+\)", _TEXT)) == names
