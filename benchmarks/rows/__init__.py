@@ -6,6 +6,7 @@ ROWS = (
     "caller",
     "request",
     "threads",
+    "spool",
     "tail",
     "delivery",
     "latency",
