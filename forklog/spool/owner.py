@@ -47,8 +47,9 @@ def image() -> str:
 def boot_id() -> str:
     """Return the id of this start of the kernel, empty where it is not known."""
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:  # noqa: PTH123
-            return file.read().strip()
+        # Bytes: a text file would import its codec in the first record of the process.
+        with open("/proc/sys/kernel/random/boot_id", "rb") as file:  # noqa: PTH123
+            return file.read().strip().decode("ascii")
     except OSError:
         return ""
 

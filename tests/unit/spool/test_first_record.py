@@ -1,0 +1,37 @@
+"""What the first record of a process with a spool does not do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from helpers import python_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PROGRAM = """
+import logging, os, sys
+import forklog
+from forklog.testing import FakeTransport
+handler = forklog.CloudLoggingHandler(project="p", spool=sys.argv[1], transport=FakeTransport())
+logging.getLogger().addHandler(handler)
+before = set(sys.modules)
+logging.warning("the first")
+print(*(set(sys.modules) - before), handler.stats().spool)
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a spool needs Linux")
+def test_the_first_record_imports_nothing(tmp_path: Path) -> None:
+    """A module costs more than the spool's head and segment, in a child that answers a request."""
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, str(tmp_path / "spool")],
+        capture_output=True, text=True, check=True, timeout=60,
+        env={"PYTHONPATH": python_path(), "PATH": ""},
+    )  # fmt: skip
+    assert done.stdout.split() == [str(tmp_path / "spool")], done.stderr
