@@ -11,7 +11,6 @@ import os
 import stat
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 AUTO = "auto"
 # Not on Windows, where there is no spool.
@@ -130,14 +129,15 @@ def _opened(path: str, *, is_made: bool) -> int:
 
 def _make(path: str) -> None:
     """Make a folder and those it stands in, each private."""
-    folder = Path(path)
-    for parent in [*reversed(folder.parents), folder]:
-        try:
-            parent.mkdir(mode=0o700)
-        except FileExistsError:
-            continue
-        if parent == folder:
-            folder.chmod(0o700)  # whatever the mask
+    try:
+        os.mkdir(path, 0o700)  # noqa: PTH102 - no object needed
+    except FileExistsError:  # by now: another process was faster
+        return
+    except FileNotFoundError:
+        _make(os.path.dirname(path))  # noqa: PTH120
+        _make(path)
+        return
+    os.chmod(path, 0o700)  # noqa: PTH101 - whatever the mask
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import orjson
@@ -84,7 +84,7 @@ class Head:
 
 def encode_head(head: Head) -> bytes:
     """Return the content of a head's file."""
-    return orjson.dumps(asdict(head))
+    return orjson.dumps(head)
 
 
 def decode_head(content: bytes) -> Head | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -235,6 +236,18 @@ def test_own_heads_are_never_opened(folder: Folder) -> None:
     _put(folder, _head(image="11111111"), b"not even JSON")
     assert _look(folder) == ([], [], [])
     assert folder.names() == [_head(image="11111111")]
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o077, 0o177])
+def test_folders_that_are_made_are_private(tmp_path: Path, mask: int) -> None:
+    """Each that is missing on the way, whatever the process's mask for new files is."""
+    before = os.umask(mask)
+    try:
+        Folder(str(tmp_path / "one" / "two" / "spool"), 2**30).close()
+    finally:
+        os.umask(before)
+    for path in ("one", "one/two", "one/two/spool"):
+        assert stat.S_IMODE((tmp_path / path).stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o770, 0o777, 0o1777])
