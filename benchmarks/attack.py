@@ -16,6 +16,7 @@ import json
 import logging
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -31,6 +32,11 @@ from benchmarks.soak import _clear, _Events, _storm
 from forklog.emulator.process import Emulator
 
 _TREES, _HANDLERS, _THREADS = 3, 3, 2
+# Raised in a callback of the garbage collection, where no exception can get out, whosever it is.
+_OF_THE_INTERPRETER = re.compile(
+    r"^Exception ignored in: .*\nTraceback .*\n(?:[ \n].*\n?)*?(?:\w+\.)?_StruckError: ?\n",
+    re.MULTILINE,
+)
 
 
 class _StruckError(Exception):
@@ -306,7 +312,8 @@ def main() -> int:
         attack = _Attack(folder, emulator, given.seed, spool)
         attack.run(60 * given.minutes)
         wrong = _compare(folder, emulator, attack, has_spool=bool(spool))
-        errors = (folder / "stderr").read_text()
+        errors = _OF_THE_INTERPRETER.sub("", (folder / "stderr").read_text())
+        wrong += [line for line in errors.splitlines() if "broken in the spool" in line]
         if "Traceback" in errors:
             place = errors.index("Traceback")
             wrong.append(f"tracebacks: {errors[max(0, place - 200) : place + 3000]}")

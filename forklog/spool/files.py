@@ -23,13 +23,17 @@ def opened(folder: Folder, name: str, max_bytes: int) -> int | None:
         file = os.open(name, _FLAGS, dir_fd=folder.descriptor)
     except OSError:
         return None
-    found = os.fstat(file)
-    is_file = stat.S_ISREG(found.st_mode) and found.st_nlink == 1
-    is_private = found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o077
-    if is_file and is_private and found.st_size <= max_bytes:
+    if is_private(os.fstat(file), max_bytes):
         return file
     os.close(file)
     return None
+
+
+def is_private(found: os.stat_result, max_bytes: int) -> bool:
+    """Tell whether it is a file of this user's, under one name, for this user alone."""
+    is_file = stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+    is_own = found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o077
+    return is_file and is_own and found.st_size <= max_bytes
 
 
 def set_aside(folder: Folder, name: str) -> None:

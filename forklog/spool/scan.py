@@ -12,7 +12,7 @@ import stat
 import time
 from dataclasses import dataclass, field
 
-from forklog.spool.files import BAD, lock, opened, set_aside
+from forklog.spool.files import BAD, is_private, lock, opened, set_aside
 from forklog.spool.folder import Folder
 from forklog.spool.format import (
     MAX_HEAD_BYTES,
@@ -116,9 +116,11 @@ def _claim(
         return
     if (seen.st_dev, seen.st_ino) in claimed:
         return
-    file = opened(folder, text, MAX_HEAD_BYTES)
-    if file is None:
+    if not is_private(seen, MAX_HEAD_BYTES):
         found.refused.append(text)
+        return
+    file = opened(folder, text, MAX_HEAD_BYTES)
+    if file is None:  # gone by now, or no descriptor is free: that is no fault of the file's
         return
     head = None
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -173,6 +174,24 @@ def test_what_is_no_file_of_ours_is_refused(
     before = sorted(folder.names())
     assert _look(folder) == ([], [], [_head()])
     assert sorted(folder.names()) == before
+
+
+@pytest.mark.parametrize("error", [errno.ENOENT, errno.EMFILE])
+def test_what_cannot_be_opened_just_now_is_not_called_broken(
+    folder: Folder, error: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner has removed or renamed it since, or the process has no descriptor left."""
+    _put_orphan(folder, range(3))
+
+    def fail(*_: object, **__: object) -> int:
+        raise OSError(error, os.strerror(error))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", fail)
+        found = scan(folder, "11111111", set(), Fits("p", None))
+    assert (found.orphans, found.refused) == ([], [])
+    (orphan,) = scan(folder, "11111111", set(), Fits("p", None)).orphans
+    orphan.close()
 
 
 @pytest.mark.parametrize("plant", _HOSTILE)
