@@ -284,7 +284,7 @@ def _compare(folder: Path, emulator: Emulator, attack: _Attack, *, has_spool: bo
     logged = sum(map(len, ledger.values()))
     print(f"processes {len(ledger)}, {dict(sorted(attack.counts.items()))}")
     number = sum(1 for names in ledger.values() for name in names if shown[name])
-    # At the end of a process whose last request had no answer: nobody knows what became of it.
+    # At the end of a process whose last request had no answer: it may have arrived.
     both = sum(1 for name in diverted if shown[name])
     print(f"records {logged}, shown {number}, diverted {len(diverted)}, of these also shown {both}")
     print(f"not shown: {dict(lost)}; shown twice {twice}")

@@ -84,7 +84,8 @@ class Head:
 
 def encode_head(head: Head) -> bytes:
     """Return the content of a head's file."""
-    return orjson.dumps(head)
+    # Not the dataclass itself: orjson knows none in a second interpreter of the process.
+    return orjson.dumps({name: getattr(head, name) for name in Head.__slots__})
 
 
 def decode_head(content: bytes) -> Head | None:

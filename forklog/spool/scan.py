@@ -114,7 +114,7 @@ def _claim(
         seen = os.stat(text, dir_fd=folder.descriptor, follow_symlinks=False)
     except OSError:  # gone
         return
-    if (seen.st_dev, seen.st_ino) in claimed:
+    if not seen.st_nlink or (seen.st_dev, seen.st_ino) in claimed:  # going just now, or ours
         return
     if not is_private(seen, MAX_HEAD_BYTES):
         found.refused.append(text)
