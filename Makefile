@@ -27,10 +27,11 @@ demo: $(VENV)/.demo ## run real uWSGI servers, with the stock handler and with f
 	@$(BIN)/forklog demo $(ARGS)
 
 # A file's tests stay in one lane: they share servers that take seconds to start. There are more lanes
-# than processors, since many tests wait for servers, forks and timers.
+# than processors, since many tests wait for servers, forks and timers. tests/conftest.py has the order.
+BY_FILE = --dist loadfile --no-loadscope-reorder
 test: $(VENV)/.test ## run the tests but the long ones (PYTEST="-k name" selects, LANES=0 runs them in one process)
 	@echo "==> tests on $$($(BIN)/python -V)"
-	@$(BIN)/python -m pytest -n $(LANES) --dist loadfile $(PYTEST)
+	@$(BIN)/python -m pytest -n $(LANES) $(BY_FILE) $(PYTEST)
 
 coverage: ## run the same tests with branch coverage, which takes longer
 	@$(MAKE) --no-print-directory test PYTEST="--cov --cov-report=term $(PYTEST)"
@@ -59,7 +60,7 @@ test-lowest: ## run a part of the tests on the lowest dependencies that pyprojec
 
 run-lowest: $(VENV)/.lowest
 	@echo "==> tests on $$($(BIN)/python -V) with $$(.ci/lowest | xargs)"
-	@$(BIN)/python -m pytest -n $(LANES) --dist loadfile $(or $(PYTEST),tests/unit tests/wire tests/emulator)
+	@$(BIN)/python -m pytest -n $(LANES) $(BY_FILE) $(or $(PYTEST),tests/unit tests/wire tests/emulator)
 
 test-pre: ## run the tests on the newest dependencies, pre-releases among them
 	@$(MAKE) --no-print-directory VENV=.venv-pre run-pre
@@ -67,7 +68,7 @@ test-pre: ## run the tests on the newest dependencies, pre-releases among them
 run-pre: $(VENV)/.pre
 	@echo "==> tests on $$($(BIN)/python -V) with pre-releases"
 	@$(BIN)/python -m pip list --pre --format=freeze --disable-pip-version-check | grep -E '[0-9](a|b|rc|\.dev)[0-9]' || true
-	@$(BIN)/python -m pytest -n $(LANES) --dist loadfile $(PYTEST)
+	@$(BIN)/python -m pytest -n $(LANES) $(BY_FILE) $(PYTEST)
 
 bench: ## measure forklog beside its peers, in .venv-bench (ONLY="caller idle" selects, QUICK=1 hurries)
 	@$(MAKE) --no-print-directory $(if $(findstring bench,$(VENV)),,VENV=.venv-bench) run-bench

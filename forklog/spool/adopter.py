@@ -128,10 +128,10 @@ class Adopter:
             return 0
         self._waits, self._limit = _new_waits(), self._max_entries
         orphan.settle(settled)
-        if not orphan.batch(1, 1):  # now: after the last pass of a process there is no other
-            self._finish(orphan)
         self.recovered += settled - refused
         self.refused += refused
+        if not orphan.batch(1, 1):  # now: after the last pass of a process there is no other
+            self._finish(orphan)
         return settled - refused
 
     def _finish(self, orphan: Orphan) -> None:

@@ -57,6 +57,7 @@ class Journal:
         if not hasattr(os, "O_TEMPORARY"):  # Windows removes it with the last descriptor
             Path(path).unlink()
         self._identity = _identity(self._file)
+        self._known: tuple[int, list[Request]] = 0, []  # up to which byte, and what is before it
         self.close = weakref.finalize(self, os.close, self._file)
         self.close.atexit = False
 
@@ -79,15 +80,18 @@ class Journal:
 
     def read(self) -> list[Request]:
         """Return the requests of all processes, in the order in which they were made."""
-        data = _read(self._file, os.fstat(self._file).st_size)
-        whole = data[: data.rfind(b"\n") + 1].splitlines()
-        return [request for line in whole if (request := _request(line))]
+        start, known = self._known
+        data = _read(self._file, os.fstat(self._file).st_size - start, start)
+        whole = data[: data.rfind(b"\n") + 1]
+        found = known + [request for line in whole.splitlines() if (request := _request(line))]
+        self._known = start + len(whole), found  # a test that waits for many asks again and again
+        return found.copy()
 
 
-def _read(descriptor: int, size: int) -> bytes:
+def _read(descriptor: int, size: int, start: int) -> bytes:
     if hasattr(os, "pread"):
-        return os.pread(descriptor, size, 0)
-    os.lseek(descriptor, 0, os.SEEK_SET)  # on Windows, where one thread at a time may ask
+        return os.pread(descriptor, size, start)
+    os.lseek(descriptor, start, os.SEEK_SET)  # on Windows, where one thread at a time may ask
     return os.read(descriptor, size)
 
 

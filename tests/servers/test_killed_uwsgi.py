@@ -142,5 +142,5 @@ def test_a_worker_killed_at_birth(site: KilledSite) -> None:
     """The boot records that it had adopted are delivered by the worker in its place."""
     site.environ["KILLED_AT_BIRTH"] = "1"
     site.start_uwsgi(workers=1)
+    wait_until(lambda: "killed by signal 9" in site.output(), PATIENCE, "the kill")
     assert len(site.check()) == 4
-    assert "killed by signal 9" in site.output()

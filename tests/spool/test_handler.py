@@ -58,6 +58,7 @@ def test_the_log_of_an_orphan_is_its_own(folder: Path) -> None:
         begun = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(before))
         ended = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(before + 1))
         assert begun <= entry["timestamp"][:19] <= ended
+        wait(lambda: handler.stats().delivered == 2)  # booked after it has arrived
         stats = handler.stats()
         assert (stats.recovered, stats.accepted, stats.delivered) == (1, 2, 2), stats
         """,
