@@ -42,14 +42,16 @@ def _start_with_room(thread: threading.Thread) -> None:
 
     With the least that Python allows, 32 KiB, the import of a codec is a segmentation fault.
     """
-    size = threading.stack_size()
-    if not 0 < size < _STACK_BYTES:
-        return thread.start()
-    threading.stack_size(_STACK_BYTES)
+    size = threading.stack_size()  # without an argument it sets the system's, too
     try:
+        if 0 < size < _STACK_BYTES:
+            threading.stack_size(_STACK_BYTES)
+        elif size:
+            threading.stack_size(size)
         thread.start()
     finally:
-        threading.stack_size(size)
+        if size:
+            threading.stack_size(size)
 
 
 class FlushThread:
