@@ -108,12 +108,14 @@ class _Bench:
     def check_all_settled(self, place: str) -> None:
         """Each entry was counted once, and is at the server or in the last resort's file.
 
-        Where some are in the file, the log gets a notice of that, which is an entry more.
+        Where some are in the file, the log gets a notice of that, which is an entry more; a thread
+        that lives on may be about to send it.
         """
         stats = self.pipeline.stats()
-        assert (stats.pending, stats.pending_bytes) == (0, 0), (place, stats)
         written = stats.diverted.get("file", 0)
-        assert stats.delivered + written == stats.accepted, (place, stats)
+        assert stats.pending <= (written > 0 and self.host.threads), (place, stats)
+        assert bool(stats.pending) == bool(stats.pending_bytes), (place, stats)
+        assert stats.delivered + written + stats.pending == stats.accepted, (place, stats)
         assert len(self.keys) <= stats.accepted <= len(self.keys) + (written > 0), (place, stats)
         stored = {entry["insertId"] for entry in self.transport.entries}
         lines = self.lost.read_text().splitlines() if self.lost.exists() else []
