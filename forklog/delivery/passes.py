@@ -209,8 +209,9 @@ class Passes:
         spooler, now = self._spooler, monotonic()
         deadline = min(deadline, now + _LAST_ADOPT_SECONDS)
         while spooler and now < deadline:
+            is_adopting = spooler.is_adopting()  # before the look: what it finds is due then
             is_due = self._adopter_seconds(now) == 0
-            if not is_due and not spooler.is_adopting():
+            if not is_due and not is_adopting:
                 return
             if not (is_due and self._adopt_one(spooler, deadline - now)):
                 self.wakeup.wait(0.01)  # for the thread, which is at it and may find more

@@ -347,7 +347,7 @@ def test_processes_that_are_all_short(folder: Path) -> None:
 
 
 def test_an_exit_waits_for_the_look_that_the_flush_thread_has_begun(folder: Path) -> None:
-    """A thread without a processor finds the orphan after the exit has asked: 1 of 3 runs at load.
+    """A thread without a processor finds the orphan after the exit has asked what is due.
 
     No other look is due for a second, and nothing waits for the thread where multiprocessing, or
     RQ, ends the process after the hook.
@@ -356,7 +356,9 @@ def test_an_exit_waits_for_the_look_that_the_flush_thread_has_begun(folder: Path
         folder,
         """
         import multiprocessing, threading
+        import forklog.delivery.passes as passes
         import forklog.spool.adopter as adopter
+        from forklog.spool.spooler import ProcessSpool
         scan, has_begun, may_end = adopter.scan, threading.Event(), threading.Event()
 
         def slow(*args):
@@ -364,13 +366,16 @@ def test_an_exit_waits_for_the_look_that_the_flush_thread_has_begun(folder: Path
             may_end.wait(20)
             return scan(*args)
 
+        def asked(spooler, genuine=ProcessSpool.is_adopting):
+            answer = genuine(spooler)
+            may_end.set()  # only now the look goes on
+            return answer
+
         def work():
-            adopter.scan = slow
-            log_with(transport)[0].info("short")
+            adopter.scan, ProcessSpool.is_adopting = slow, asked
+            passes._LAST_ADOPT_SECONDS = 20.0
+            log_with(transport, shutdown_timeout=20)[0].info("short")
             assert has_begun.wait(20)
-            soon = threading.Timer(0.3, may_end.set)
-            soon.daemon = True
-            soon.start()
 
         transport = FakeTransport()
         killed(lambda: log_with(FakeTransport(Hang(times=1000)))[0].error("dead"))

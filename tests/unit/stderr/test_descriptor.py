@@ -229,13 +229,15 @@ def test_another_processs_line_is_waited_for_though_it_takes_long(
     os.write(other, b"half of a ")
     body = """
         import os, pathlib
+        from forklog.stderr import descriptor
         from forklog.stderr.stream import write_to_stderr
+        descriptor._MAX_SECONDS = descriptor._LOCK_SECONDS = 60.0  # for a busy machine
         pathlib.Path(os.environ["BEGUN"]).touch()
         os._exit(DONE if write_to_stderr(b"whole\\n") == 1 else 1)
     """
     process = end.run(body, BEGUN=str(tmp_path / "begun"))
     wait_until((tmp_path / "begun").exists, 20, "the other process")
-    time.sleep(1.2)  # more than the patience; a busy machine makes it more
+    time.sleep(1.2)  # more than the patience
     os.write(other, b"line\n")
     os.close(other)
     assert _status(process) == DONE
