@@ -16,6 +16,7 @@ AUTO = "auto"
 # Not on Windows, where there is no spool.
 CLOEXEC, NOFOLLOW = getattr(os, "O_CLOEXEC", 0), getattr(os, "O_NOFOLLOW", 0)
 NONBLOCK, DIRECTORY = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_DIRECTORY", 0)
+_PATH = getattr(os, "O_PATH", 0)
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the folder in it is checked before it is used
 # Where a mapped file is memory of this kernel: a lock tells whether its owner lives.
 _FIT = frozenset({"tmpfs", "ext2", "ext3", "ext4", "xfs", "btrfs", "overlay", "zfs", "f2fs"})
@@ -137,7 +138,11 @@ def _make(path: str) -> None:
         _make(os.path.dirname(path))  # noqa: PTH120
         _make(path)
         return
-    os.chmod(path, 0o700)  # noqa: PTH101 - whatever the mask
+    made = os.open(path, _PATH | DIRECTORY | NOFOLLOW | CLOEXEC)
+    try:  # whatever the mask; by the descriptor, as a link may stand there by now
+        os.chmod(f"/proc/self/fd/{made}", 0o700)  # noqa: PTH101
+    finally:
+        os.close(made)
 
 
 @functools.cache

@@ -269,6 +269,27 @@ def test_folders_that_are_made_are_private(tmp_path: Path, mask: int) -> None:
         assert stat.S_IMODE((tmp_path / path).stat().st_mode) == 0o700
 
 
+def test_a_link_that_takes_the_place_of_a_new_folder_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where others may write in the folder above: the link's target keeps its mode."""
+    target, made = tmp_path / "target", tmp_path / "spool"
+    target.mkdir()
+    target.chmod(0o755)
+    genuine = os.mkdir
+
+    def swapped(path: str, mode: int) -> None:
+        genuine(path, mode)
+        made.rmdir()
+        made.symlink_to(target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "mkdir", swapped)
+        with pytest.raises(UnfitError):
+            Folder(str(made), 2**30)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o755
+
+
 @pytest.mark.parametrize("mode", [0o755, 0o770, 0o777, 0o1777])
 def test_a_folder_that_others_may_enter_is_refused(tmp_path: Path, mode: int) -> None:
     """The folder must be the user's alone."""
