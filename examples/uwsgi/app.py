@@ -29,25 +29,18 @@ LOG_NAME = os.environ.get("EXAMPLE_LOG_NAME", "uwsgi-example")
 MAX_RECORDS = 100_000
 MAX_HOLD = 60.0
 
+FORKLOG = {
+    "class": "forklog.CloudLoggingHandler",
+    "project": PROJECT,
+    "log_name": LOG_NAME,
+    "labels": {"app": "uwsgi-example"},
+    "max_latency": float(os.environ.get("EXAMPLE_MAX_LATENCY", "0.2")),
+    "flush_level": "ERROR",
+}
 HANDLERS = {
-    "forklog": {
-        "class": "forklog.CloudLoggingHandler",
-        "project": PROJECT,
-        "log_name": LOG_NAME,
-        "labels": {"app": "uwsgi-example"},
-        "max_latency": float(os.environ.get("EXAMPLE_MAX_LATENCY", "0.2")),
-        "flush_level": "ERROR",
-    },
+    "forklog": FORKLOG,
     # What a worker has logged outlives it, even where it is killed.
-    "forklog-spool": {
-        "class": "forklog.CloudLoggingHandler",
-        "project": PROJECT,
-        "log_name": LOG_NAME,
-        "labels": {"app": "uwsgi-example"},
-        "max_latency": float(os.environ.get("EXAMPLE_MAX_LATENCY", "0.2")),
-        "flush_level": "ERROR",
-        "spool": os.environ.get("EXAMPLE_SPOOL", "auto"),
-    },
+    "forklog-spool": {**FORKLOG, "spool": os.environ.get("EXAMPLE_SPOOL", "auto")},
     "stock": {
         "()": "stock.make_handler",
         "project": PROJECT,

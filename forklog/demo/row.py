@@ -42,15 +42,22 @@ class Row:
         tally, answers = self.tally, self.answers
         found = {
             "no request was sent": not answers.requests,
-            f"{answers.requests - answers.answered} requests unanswered": (
+            f"{counted(answers.requests - answers.answered, 'request')} unanswered": (
                 answers.answered + self.killed < answers.requests
             ),
-            f"{self.hung} workers hung": self.hung,
+            f"{counted(self.hung, 'worker')} hung": self.hung,
             "no record was logged": not tally.logged,
             f"{tally.lost} of {tally.logged} records lost": tally.lost,
-            f"{tally.duplicated} records duplicated": tally.duplicated,
-            f"{tally.strays} entries that the app did not log": tally.strays > self.killed,
+            f"{counted(tally.duplicated, 'record')} duplicated": tally.duplicated,
+            f"{counted(tally.strays, 'entry', 'entries')} that the app did not log": (
+                tally.strays > self.killed
+            ),
             "no boot record was logged": not tally.boot_logged,
             "the server did not end at its stop signal and was killed": not self.has_ended,
         }
         return [words for words, is_so in found.items() if is_so]
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return a number and its noun: ``1 worker``, ``2 workers``."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from forklog.demo.row import counted
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -42,7 +44,7 @@ def show(screen: Screen, rows: Sequence[Row]) -> None:
         if faults := row.faults():
             screen.line((f"{row.mode}, {row.handler}: {'; '.join(faults)}", ""))
         if row.resent:
-            again = f"{row.resent} records sent again after a kill, and shown once"
+            again = f"{counted(row.resent, 'record')} sent again after a kill, and shown once"
             screen.line((f"{row.mode}, {row.handler}: {again}", ""))
     if any(row.faults() or row.resent for row in rows):
         screen.line()
@@ -71,15 +73,17 @@ def _verdict_on(handler: str, rows: Sequence[Row]) -> str:
         return (
             f"{handler} delivered all {sum(row.tally.logged for row in own):,} records, each once"
         )
+    lost, again = (sum(getattr(row.tally, n) for row in own) for n in ("lost", "duplicated"))
+    hung, logged = sum(row.hung for row in own), sum(row.tally.logged for row in own)
     found = {
-        "lost {} of {:,} records": sum(row.tally.lost for row in own),
-        "delivered {} records more than once": sum(row.tally.duplicated for row in own),
-        "hung {} workers": sum(row.hung for row in own),
+        f"lost {lost:,} of {logged:,} records": lost,
+        f"delivered {counted(again, 'record')} more than once": again,
+        f"hung {counted(hung, 'worker')}": hung,
     }
-    logged = sum(row.tally.logged for row in own)
-    words = [text.format(f"{n:,}", logged) for text, n in found.items() if n]
+    words = " and ".join(text for text, number in found.items() if number) or "failed"
     bad = sum(bool(row.faults()) for row in own)
-    return f"{handler} {' and '.join(words) or 'failed'} in {bad} of {len(own)} modes"
+    where = f" in {bad} of {len(own)} modes" if len(own) > 1 else ""
+    return f"{handler} {words}{where}"
 
 
 def _handlers(rows: Sequence[Row]) -> list[str]:

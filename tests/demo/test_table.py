@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from forklog.demo.command import _is_perfect
 from forklog.demo.load import Answers
 from forklog.demo.row import Row
 from forklog.demo.table import COLUMNS, explain, one_line, show, verdict
@@ -37,7 +38,7 @@ def test_a_row_where_all_arrived_once_is_perfect() -> None:
 @pytest.mark.parametrize(
     ("row", "fault"),
     [
-        (dataclasses.replace(PERFECT, hung=1), "1 workers hung"),
+        (dataclasses.replace(PERFECT, hung=1), "1 worker hung"),
         (dataclasses.replace(PERFECT, answers=Answers(48, 40)), "8 requests unanswered"),
         (dataclasses.replace(PERFECT, answers=Answers()), "no request was sent"),
         (
@@ -46,7 +47,7 @@ def test_a_row_where_all_arrived_once_is_perfect() -> None:
         ),
         (changed(delivered=483), "1 of 484 records lost"),
         (changed(duplicated=2), "2 records duplicated"),
-        (changed(strays=1), "1 entries that the app did not log"),
+        (changed(strays=1), "1 entry that the app did not log"),
         (changed(logged=0, delivered=0), "no record was logged"),
         (changed(boot_logged=0, boot_delivered=0), "no boot record was logged"),
     ],
@@ -80,7 +81,7 @@ def test_an_imperfect_row_is_explained_below_the_table() -> None:
     assert _shown(row)[-3:] == [
         "prefork, stock: 2 workers hung; 480 of 484 records lost",
         "",
-        "stock lost 480 of 484 records and hung 2 workers in 1 of 1 modes.",
+        "stock lost 480 of 484 records and hung 2 workers.",
     ]
 
 
@@ -97,10 +98,10 @@ def test_each_column_is_explained() -> None:
     ("row", "words"),
     [
         (PERFECT, "forklog delivered all 484 records, each once."),
-        (changed(delivered=480), "forklog lost 4 of 484 records in 1 of 1 modes."),
-        (changed(duplicated=3), "forklog delivered 3 records more than once in 1 of 1 modes."),
-        (dataclasses.replace(PERFECT, hung=1), "forklog hung 1 workers in 1 of 1 modes."),
-        (dataclasses.replace(PERFECT, has_ended=False), "forklog failed in 1 of 1 modes."),
+        (changed(delivered=480), "forklog lost 4 of 484 records."),
+        (changed(duplicated=3), "forklog delivered 3 records more than once."),
+        (dataclasses.replace(PERFECT, hung=1), "forklog hung 1 worker."),
+        (dataclasses.replace(PERFECT, has_ended=False), "forklog failed."),
     ],
 )
 def test_the_verdict_is_one_sentence(row: Row, words: str) -> None:
@@ -117,9 +118,35 @@ def test_rows_with_killed_workers_have_a_sentence_of_their_own() -> None:
     lost = dataclasses.replace(changed(delivered=480), mode="kill", killed=8)
     assert verdict([PERFECT, lost, kept]) == (
         "forklog delivered all 484 records, each once. With 8 workers killed while they log, "
-        "forklog lost 4 of 484 records in 1 of 1 modes, "
+        "forklog lost 4 of 484 records, "
         "and forklog-spool delivered all 484 records, each once."
     )
+
+
+def test_several_modes_are_counted() -> None:
+    """In how many of them a handler failed."""
+    lost = dataclasses.replace(changed(delivered=480), mode="lazy")
+    assert verdict([PERFECT, lost]) == "forklog lost 4 of 968 records in 1 of 2 modes."
+
+
+@pytest.mark.parametrize(
+    ("mode", "handler", "is_perfect"),
+    [
+        ("prefork", "stock", True),
+        ("prefork", "forklog", False),
+        ("prefork", "forklog-spool", False),
+        ("kill", "stock", True),
+        ("kill", "forklog", True),
+        ("kill", "forklog-spool", False),
+    ],
+)
+def test_the_exit_status_judges_each_handler_that_may_lose_nothing(
+    mode: str, handler: str, *, is_perfect: bool
+) -> None:
+    """Stock may in each mode, forklog without a spool where workers are killed."""
+    row = dataclasses.replace(changed(delivered=480), mode=mode, handler=handler)
+    assert _is_perfect([row]) is is_perfect
+    assert _is_perfect([PERFECT])
 
 
 def test_a_killed_worker_may_leave_a_request_and_a_record_in_the_air() -> None:
