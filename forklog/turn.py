@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 
 class Turn(dict[int, object]):
-    """Empty while free; else it holds the token of the frame that has the turn. Never awaited."""
+    """Empty while free; else it holds the token of the frame that has the turn."""
 
     __slots__ = ()
 
@@ -89,8 +89,8 @@ class End:
     """What `threading.Event` is for, of the end of a thread; without the ``with lock:`` inside it.
 
     An exception of a signal handler in the middle of `wait` may leave an event's lock held, and the
-    thread would wait for that in `set` for ever. Here it costs another thread
-    that waits at the same time its whole timeout, at most.
+    thread would wait for that in `set` for ever. Here it costs another thread that waits at the
+    same time its whole timeout, at most.
     """
 
     __slots__ = ("_has_come", "_lock")
