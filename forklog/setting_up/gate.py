@@ -63,4 +63,8 @@ def _new_spooler(options: Options) -> NewSpooler | None:
     def identity() -> tuple[str | None, str]:
         return known_project(options), endpoint_of(options)
 
-    return partial(ProcessSpool, options, Making(options, identity)) if options.spool else None
+    if not options.spool:
+        return None
+    making = Making(options, identity)
+    making.look_ahead()
+    return partial(ProcessSpool, options, making)

@@ -14,7 +14,6 @@ from forklog.clock import monotonic
 from forklog.spool.folder import Folder
 from forklog.spool.format import Head
 from forklog.spool.orphan import Orphan
-from forklog.spool.owner import image
 from forklog.spool.scan import Fits, scan
 from forklog.transports.base import OTHER_PROJECT, Envelope, Kind, Verdict
 
@@ -30,14 +29,16 @@ class Adopter:
 
     Args:
         folder: where they are.
+        own_image: heads of this process image are never opened.
         fits: which of them are the adopter's kind.
         max_entries, max_bytes: bounds of a request.
         say: reports a line: a topic and a text.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a spool gives
         self,
         folder: Folder,
+        own_image: str,
         fits: Fits,
         max_entries: int,
         max_bytes: int,
@@ -45,7 +46,7 @@ class Adopter:
     ) -> None:
         """Look at nothing yet; the first look is due at once."""
         self._folder, self._fits, self._say = folder, fits, say
-        self._image = image()
+        self._image = own_image
         self._max_entries, self._max_bytes = max_entries, max_bytes
         self._limit = max_entries
         self._orphans: deque[Orphan] = deque()

@@ -80,7 +80,7 @@ class Folder:
             raise UnfitError(f"the folder {self.path} has mode {mode:04o}; give it 0700")
         if not os.access(f"/proc/self/fd/{self.descriptor}", os.W_OK):
             raise UnfitError(f"the folder {self.path} is not writable")
-        kind = _file_system(found.st_dev, self.path)
+        kind = _file_system(found.st_dev)
         if kind not in _FIT:
             raise UnfitError(f"the folder {self.path} is on {kind}; a spool needs a local one")
         self.is_memory = kind == "tmpfs"
@@ -145,12 +145,19 @@ def _make(path: str) -> None:
         os.close(made)
 
 
+def look_ahead(path: str) -> None:
+    """Learn on what file system a folder is, or will be, so that no log call reads the table."""
+    while not os.path.exists(path):  # noqa: PTH110 - no object needed
+        path = os.path.dirname(path)  # noqa: PTH120
+    _file_system(os.stat(path).st_dev)  # noqa: PTH116
+
+
 @functools.cache
-def _file_system(device: int, _path: str) -> str:
+def _file_system(device: int) -> str:
     """Return the type of the file system with this device number.
 
-    The table takes longer to read than all else that a first record needs, so a child inherits the
-    answer.
+    The table takes longer to read than all else that a first record needs, so it is read ahead,
+    and a child inherits the answer.
     """
     wanted = b"%d:%d" % (os.major(device), os.minor(device))
     with open("/proc/self/mountinfo", "rb") as lines:  # noqa: PTH123 - bytes: a decoder costs more

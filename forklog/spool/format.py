@@ -120,9 +120,9 @@ def format_of_head(content: bytes) -> object:
     return given.get("format") if isinstance(given, dict) else None
 
 
-def segment_header(number: int, size: int, *, is_whole: bool = True) -> bytes:
+def segment_header(number: int, size: int) -> bytes:
     """Return the first bytes of a segment; the magic is written last, after all else."""
-    return _HEADER.pack(MAGIC if is_whole else bytes(8), HEADER_BYTES, number, size)
+    return _HEADER.pack(MAGIC, HEADER_BYTES, number, size)
 
 
 class SegmentHeader(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from forklog.__about__ import VERSION
@@ -10,7 +11,7 @@ from forklog.errors import OptionError
 from forklog.options import Options
 from forklog.process.base import pid
 from forklog.spool.adopter import Adopter
-from forklog.spool.folder import Folder, UnfitError, path_of
+from forklog.spool.folder import Folder, UnfitError, look_ahead, path_of
 from forklog.spool.format import Head
 from forklog.spool.owner import Owner, boot_id, clean, image
 from forklog.spool.scan import Fits, scan
@@ -31,6 +32,13 @@ class Making:
     def __init__(self, options: Options, identity: Identity) -> None:
         """Make nothing yet."""
         self._options, self._identity = options, identity
+
+    def look_ahead(self) -> None:
+        """Learn now what a first record would wait for; makes and reports nothing."""
+        boot_id()
+        image()
+        with contextlib.suppress(UnfitError, OSError):  # reported at the first record
+            look_ahead(path_of(str(self._options.spool)))
 
     def owner(self, prefix: str, origin: Origin | None = None, *, is_again: bool = False) -> Owner:
         """Make the folder, if it is missing, and a head in it.
@@ -73,12 +81,12 @@ class Making:
         path = path_of(str(self._options.spool))
         return Folder(path, self._options.spool_max_folder_bytes, is_made=is_made)
 
-    def adopter(self, folder: Folder, report: Reporter) -> Adopter:
-        """Make what adopts the entries of dead processes from a folder."""
+    def adopter(self, owner: Owner, report: Reporter) -> Adopter:
+        """Make what adopts the entries of dead processes from the owner's folder."""
         options = self._options
         fits = Fits(*self._identity())
         sizes = options.max_batch_entries, options.max_batch_bytes
-        return Adopter(folder, fits, *sizes, report.say)
+        return Adopter(owner.folder, owner.image, fits, *sizes, report.say)
 
     def has_orphans(self) -> bool:
         """Look whether there is anything to adopt; makes nothing."""

@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterator
 
 from forklog.clock import realtime_ns
+from forklog.process.base import Mark, home
 from forklog.spool.files import lock
 from forklog.spool.folder import CLOEXEC, NOFOLLOW, Folder
 from forklog.spool.format import (
@@ -32,9 +33,18 @@ from forklog.spool.segment import Segment
 _FLAGS = os.O_CREAT | os.O_EXCL | os.O_RDWR | CLOEXEC | NOFOLLOW
 _PID, _START, _CODE, _STACK = 0, 21, 25, 27  # fields of /proc/PID/stat, counted from zero
 
+_images: list[tuple[Mark, str]] = []  # the last is this process's, or one's that it is forked from
+
 
 def image() -> str:
     """Return what tells this process image from all others: it changes at a fork and at an exec."""
+    here = home()
+    if not _images or _images[-1][0] is not here:
+        _images.append((here, _image()))
+    return _images[-1][1]
+
+
+def _image() -> str:
     with open("/proc/self/stat", "rb") as file:  # noqa: PTH123 - no object needed
         content = file.read()
     head, _, rest = content.rpartition(b")")  # the name in parentheses may hold anything
@@ -55,13 +65,22 @@ def boot_id() -> str:
 
 
 def clean(folder: Folder, prefix: str) -> None:
-    """Remove what this process has made under a prefix, before an exception struck it."""
+    """Close and remove what this process has made under a prefix, before an exception struck it."""
+    for number in os.listdir("/proc/self/fd"):  # noqa: PTH208 - no objects needed
+        with contextlib.suppress(OSError):
+            name = os.readlink(f"/proc/self/fd/{number}").rpartition("/")[2]  # noqa: PTH115
+            if _is_of(prefix, name.removesuffix(" (deleted)")):
+                os.close(int(number))
     for name in folder.names():
-        head = head_name_of(name)
-        owner = head.prefix if head is not None else prefix_of_segment(name)
-        if owner == prefix or name == new_name(prefix):
+        if _is_of(prefix, name):
             with contextlib.suppress(OSError):
                 os.unlink(name, dir_fd=folder.descriptor)
+
+
+def _is_of(prefix: str, name: str) -> bool:
+    head = head_name_of(name)
+    owner = head.prefix if head is not None else prefix_of_segment(name)
+    return owner == prefix or name == new_name(prefix)
 
 
 def new_prefix() -> str:
@@ -84,8 +103,9 @@ class Owner:
     def __init__(self, folder: Folder, prefix: str, head: Head) -> None:
         """Make the head under another name, lock it, and give it its name."""
         self.folder, self._prefix = folder, prefix
+        self.image = image()
         self._numbers: Iterator[int] = itertools.count()
-        self._name = HeadName(prefix, image())
+        self._name = HeadName(prefix, self.image)
         self._file = _locked_file(folder, prefix, head)
         try:
             self._rename(new_name(prefix))
@@ -113,7 +133,7 @@ class Owner:
         """Make a segment; OSError where it cannot be."""
         number = next(self._numbers)
         name = segment_name(self._prefix, number)
-        segment = Segment(name, self.folder.descriptor, number, size)
+        segment = Segment(name, self.folder, number, size)
         self.folder.add(size)
         return segment
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+from collections import deque
+from functools import partial
 
-from forklog.spool.folder import CLOEXEC, NOFOLLOW
+from forklog.spool.folder import CLOEXEC, NOFOLLOW, Folder
 from forklog.spool.format import HEADER_BYTES, MAGIC, segment_header
 
 _MADV_POPULATE_WRITE = 23  # linux/mman-common.h, since 5.14; the mmap module does not name it
@@ -23,7 +25,7 @@ class Segment:
 
     Args:
         name: of the file, which must not exist.
-        folder: descriptor of its folder.
+        folder: its folder.
         number: which segment of its spool it is.
         size: one of `format.SEGMENT_BYTES`, or `format.LARGE_BYTES`.
 
@@ -33,23 +35,28 @@ class Segment:
 
     __slots__ = ("_folder", "_mark", "end", "map", "name", "size", "taken", "write")
 
-    def __init__(self, name: str, folder: int, number: int, size: int) -> None:
+    def __init__(self, name: str, folder: Folder, number: int, size: int) -> None:
         """Make the file with all its bytes: a sparse one would kill the process on a full disk."""
-        self.name, self._folder, self.size = name, folder, size
-        file = os.open(name, _FLAGS, 0o600, dir_fd=folder)
+        self.name, self._folder, self.size = name, folder.descriptor, size
+        opened: list[int] = []
+        made = False
         try:
-            try:
-                _fill(file, segment_header(number, size, is_whole=False), size)
-                self.map = mmap.mmap(file, size)
-                with contextlib.suppress(OSError, ValueError):
-                    self.map.madvise(_MADV_POPULATE_WRITE)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(name, dir_fd=folder)
-                raise
+            # In one step of C: no signal handler's exception comes between a number and its name.
+            opened.extend(
+                map(partial(os.open, flags=_FLAGS, mode=0o600, dir_fd=self._folder), [name])
+            )
+            _fill(opened[0], size, is_memory=folder.is_memory)
+            self.map = mmap.mmap(opened[0], size)
+            with contextlib.suppress(OSError, ValueError):
+                self.map.madvise(_MADV_POPULATE_WRITE)
+            made = True
         finally:
-            os.close(file)
-        self.map[: len(MAGIC)] = MAGIC
+            if opened and not made:
+                self.unlink()
+            deque(map(os.close, opened), maxlen=0)
+        header = segment_header(number, size)
+        self.map[len(MAGIC) : HEADER_BYTES] = header[len(MAGIC) :]
+        self.map[: len(MAGIC)] = MAGIC  # last, so that a header with it is whole
         # One aligned store moves the mark: a reader sees the old one or the new one.
         self._mark = memoryview(self.map)[:HEADER_BYTES].cast("Q")
         self.taken = HEADER_BYTES
@@ -149,8 +156,15 @@ class Segment:
             os.unlink(self.name, dir_fd=self._folder)
 
 
-def _fill(file: int, header: bytes, size: int) -> None:
-    """Write all bytes of a file, so that none can be missing later."""
-    left = memoryview(header + bytes(size - len(header)))
+def _fill(file: int, size: int, *, is_memory: bool) -> None:
+    """Have all bytes of a file allocated, and zero, so that none can be missing later.
+
+    In memory the system does it without a copy. On a disk it would promise blocks that a file
+    system may still refuse when they are written.
+    """
+    if is_memory:
+        os.posix_fallocate(file, 0, size)
+        return
+    left = memoryview(bytes(size))
     while left:
         left = left[os.write(file, left) :]

@@ -104,7 +104,7 @@ class ProcessSpool:
         try:
             is_again, self._is_tried = self._is_tried, True
             owner = self._make.owner(self._prefix(), is_again=is_again)
-            self._adopter = self._make.adopter(owner.folder, self._report)
+            self._adopter = self._make.adopter(owner, self._report)
             self._owner = owner
             self.store.open(owner)
         except (UnfitError, OSError, OptionError) as error:
@@ -167,7 +167,7 @@ class ProcessSpool:
             return
         self._owner = owner
         self._close_adopter()
-        self._adopter = self._make.adopter(owner.folder, self._report)
+        self._adopter = self._make.adopter(owner, self._report)
         if self._origin is not None:
             self._adopter.learn(self._origin.project)
 

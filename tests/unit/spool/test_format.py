@@ -160,5 +160,5 @@ def test_the_header(size: int) -> None:
     header = read_header(segment_header(3, size))
     assert header is not None
     assert (header.mark, header.number, header.size) == (HEADER_BYTES, 3, size)
-    assert read_header(segment_header(3, size, is_whole=False)) is None
+    assert read_header(bytes(8) + segment_header(3, size)[8:]) is None
     assert read_header(segment_header(3, size + 1)) is None
