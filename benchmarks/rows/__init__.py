@@ -7,6 +7,7 @@ ROWS = (
     "request",
     "threads",
     "spool",
+    "spool_files",
     "tail",
     "delivery",
     "latency",

@@ -1,4 +1,4 @@
-"""What a spool in shared memory costs: first record, log call, flush thread, idle, bytes."""
+"""What a spool in shared memory costs: log call, flush thread, idle; `spool_files` has the rest."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.ratio import figure, ratios
 from benchmarks.result import Line, Result
+from benchmarks.rows.spool_files import held_bytes
 from benchmarks.subjects import LABELS
 
 if TYPE_CHECKING:
@@ -22,25 +23,13 @@ if TYPE_CHECKING:
     from benchmarks.bench import Bench, Samples
     from benchmarks.worker import Room
 
-__all__ = ["first", "flush", "run"]
+__all__ = ["flush", "run"]
 
 TITLE = "Spool: in shared memory, beside the same handler without one"
 _BOTH = ("forklog", "spooled")
 _SHARED = "/dev/shm"  # noqa: S108 - where the option `auto` puts it
 _ENTRY = b'{"insertId":"%029d"' % 0 + b"x" * 260 + b"}\n"
 _ENTRIES = 3_000
-
-
-def first(room: Room) -> dict[str, Any]:
-    """In a process of its own: microseconds of its first record, and the spool's bytes then.
-
-    The spool's folder is made, too, which a second process would find.
-    """
-    subject = room.start()
-    begin, busy = time.perf_counter_ns(), time.thread_time_ns()
-    subject.plain(1)
-    cpu, wall = time.thread_time_ns() - busy, time.perf_counter_ns() - begin
-    return {"us": wall / 1000, "cpu_us": cpu / 1000, "bytes": _held_bytes()}
 
 
 def flush(room: Room, number: int) -> dict[str, Any]:
@@ -50,13 +39,7 @@ def flush(room: Room, number: int) -> dict[str, Any]:
     subject.plain(number)
     room.settle(number)
     busy = time.process_time_ns() - time.thread_time_ns() - before
-    return {"us": busy / 1000 / number, "bytes": _held_bytes()}
-
-
-def _held_bytes() -> int:
-    """Return what the spool of this process takes in its file system."""
-    own = Path(os.environ["BENCH_SPOOL"]) / str(os.getpid())
-    return sum(path.stat().st_blocks * 512 for path in own.glob("*")) if own.is_dir() else 0
+    return {"us": busy / 1000 / number, "bytes": held_bytes()}
 
 
 def run(bench: Bench) -> Result:
@@ -70,50 +53,26 @@ def run(bench: Bench) -> Result:
         flushes = bench.fresh_turns(
             _BOTH, bench.pace(bench.rounds(12, 3), 15), "spool", "flush", number=2_000
         )
-        firsts = _firsts(bench)
         worker = bench.fresh("spooled")
         idle = worker.measure("idle", seconds=5)
         worker.close()
         appends = _appends(Path(folder))
     call = _columns(calls, lambda s: statistics.median(s["wall"]) / 1000)
-    busy, begun = (_columns(found, lambda s: s["us"]) for found in (flushes, firsts))
-    burnt = _columns(firsts, lambda s: s["cpu_us"])
-    more = figure([a - b for a, b in zip(begun["spooled"], begun["forklog"], strict=True)])
+    busy = _columns(flushes, lambda s: s["us"])
     dearer, busier = (ratios(x["spooled"], x["forklog"]) for x in (call, busy))
-    quiet, most = (max(s["bytes"] for s in found["spooled"]) for found in (firsts, flushes))
+    most = max(sample["bytes"] for sample in flushes["spooled"])
     wakes = idle["wakeups"]
     lines = [
         Line("spool, log call", "<= 1.05 x without", f"{dearer.text()} x", dearer.median <= 1.05),
         Line("spool, flush side", "<= 1.15 x without", f"{busier.text()} x", busier.median <= 1.15),
-        Line("spool, first record", "<= 200 µs more", more.text(".0f"), more.median <= 200),
         Line("spool, idle", "no wake-up in 5 s", str(wakes), wakes == 0),
-        Line("spool, quiet process", "<= 72 KiB", f"{quiet / 1024:,.0f} KiB", quiet <= 72 * 1024),
     ]
-    figures = [
-        [
-            LABELS[n],
-            *(figure(x[n]).text() for x in (call, busy)),
-            *(figure(x[n]).text(".0f") for x in (begun, burnt)),
-        ]
-        for n in _BOTH
-    ]
-    figures += [[f"append by {how}", f"{us:.2f}", "", "", ""] for how, us in appends.items()]
-    heads = ["what", "a call, µs", "flush side, CPU µs a record", "first record, µs", "its CPU, µs"]
-    data = {"calls": calls, "flushes": flushes, "firsts": firsts, "idle": idle, "appends": appends}
+    figures = [[LABELS[n], *(figure(x[n]).text() for x in (call, busy))] for n in _BOTH]
+    figures += [[f"append by {how}", f"{us:.2f}", ""] for how, us in appends.items()]
+    heads = ["what", "a call, µs", "flush side, CPU µs a record"]
+    data = {"calls": calls, "flushes": flushes, "idle": idle, "appends": appends}
     note = f"After bursts of 2,000 records the spool held {most / 1024:,.0f} KiB at most."
     return Result(TITLE, lines, heads, figures, data, note=note)
-
-
-def _firsts(bench: Bench) -> Samples:
-    samples: Samples = {name: [] for name in _BOTH}
-    for number in bench.pace(bench.rounds(12, 3), 25):
-        for name in _BOTH:
-            worker = bench.fresh(name)
-            sample = worker.measure("spool", "first")
-            worker.close()
-            if number:
-                samples[name].append(sample)
-    return samples
 
 
 def _columns(samples: Samples, pick: Callable[[dict[str, Any]], float]) -> dict[str, list[float]]:
