@@ -5,7 +5,7 @@ MINUTES  ?= 3
 VERSIONS ?= 3.10 3.11 3.12 3.13 3.14 3.15
 SKIP     ?=
 PYTEST   ?=
-LANES    ?= 4
+LANES    ?= 6
 BIN      := $(VENV)/bin
 PIP       = $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 
@@ -84,6 +84,7 @@ run-bench: $(VENV)/.bench
 
 soak: $(VENV)/.demo ## run uWSGI workers, then attacked trees of processes, against a failing server for MINUTES each; compare all counts
 	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) $(ARGS)
+	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) $(ARGS) --spool
 	@$(BIN)/python -m benchmarks.attack --minutes $(MINUTES) $(ARGS)
 	@$(BIN)/python -m benchmarks.attack --minutes $(MINUTES) $(ARGS) --spool
 
@@ -94,6 +95,8 @@ lint: $(VENV)/.dev ## check style, format and types
 	@$(BIN)/ruff format --check .
 	@echo "==> mypy"
 	@$(BIN)/mypy
+	@echo "==> oxlint"
+	@$(BIN)/oxlint -D correctness -D suspicious -D perf forklog/emulator/page/static
 
 format: $(VENV)/.dev ## format the code and sort the imports
 	@$(BIN)/ruff check --select I --fix .

@@ -1,10 +1,11 @@
 """Run four uWSGI workers against a failing server for minutes, then compare all counts.
 
-``make soak`` runs it.
+``make soak`` runs it, without and with a spool (``--spool``).
 The example application logs at a steady rate. Faults come at random, and workers are killed with
 SIGKILL at random, all but worker 1, whose memory is watched. In the end each record of the
 application's own ledger is in the emulator, or counted as dropped, or was at risk when its worker
-was killed: pending in that worker's last accounts, or logged by the request that it was in.
+was killed: pending in that worker's last accounts, or logged by the request that it was in. With a
+spool none may be missing but what the server refuses.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import os
 import random
 import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -157,6 +159,7 @@ def _compare(
     lines: dict[int, list[dict[str, Any]]],
     killed: dict[int, str],
 ) -> _Verdict:
+    """Compare; `_judge_spooled` has the last word where there is a spool."""
     verdict = _Verdict()
     for pid, own in lines.items():
         for line in own:
@@ -181,6 +184,19 @@ def _compare(
     if twice:
         verdict.wrong.append(f"{twice} records are shown twice")
     return verdict
+
+
+def _judge_spooled(verdict: _Verdict, refusals: int) -> None:
+    """With a spool a kill takes nothing; but an entry that the server refuses is dropped."""
+    lost = sum(verdict.lost_by.values())
+    if lost > refusals:
+        verdict.wrong.append(f"{lost} records of killed workers were in no spool")
+
+
+def _recover(folder: Path, emulator: Emulator) -> None:
+    """Send what is left in the spool, as an operator would."""
+    command = [sys.executable, "-m", "forklog", "recover", str(folder), "--endpoint", emulator.url]
+    subprocess.run(command, check=True)
 
 
 def _memory(lines: list[dict[str, Any]], wrong: list[str]) -> str:
@@ -208,8 +224,8 @@ def _ini(folder: Path) -> Path:
     return path
 
 
-def _run(folder: Path, minutes: float, seed: int) -> int:
-    ledger_path = folder / "ledger"
+def _run(folder: Path, minutes: float, seed: int, *, has_spool: bool) -> int:
+    ledger_path, spool = folder / "ledger", folder / "spool"
     events, lock, over = _Events(), threading.Lock(), threading.Event()
     with Emulator.start() as emulator:
         environ = {
@@ -217,6 +233,8 @@ def _run(folder: Path, minutes: float, seed: int) -> int:
             "GOOGLE_CLOUD_PROJECT": "soak",
             "EXAMPLE_LEDGER": str(ledger_path),
             "SOAK_FOLDER": str(folder),
+            "EXAMPLE_HANDLER": "forklog-spool" if has_spool else "forklog",
+            "EXAMPLE_SPOOL": str(spool),
         }
         with Server.start(_ini(folder), folder, environ=environ) as server:
             server.wait_ready(_WORKERS)
@@ -236,6 +254,8 @@ def _run(folder: Path, minutes: float, seed: int) -> int:
             _settle(server, folder)
             time.sleep(1.0)  # for the workers that were killed last to be replaced
             has_ended = server.end(signal.SIGTERM, 20.0)
+        if has_spool:
+            _recover(spool, emulator)
         entries = emulator.entries()
         copies = sum(entry["copies"] - 1 for entry in emulator.duplicates())
     ledger: dict[int, list[str]] = defaultdict(list)
@@ -245,6 +265,8 @@ def _run(folder: Path, minutes: float, seed: int) -> int:
     shown = Counter(name for entry in entries if (name := record_id(entry)))
     lines = _lines(folder)
     verdict = _compare(ledger, shown, lines, events.killed)
+    if has_spool:
+        _judge_spooled(verdict, events.faults["refuse"])
     if not has_ended:
         verdict.wrong.append("the server did not end within 20 s")
     _report(events, ledger, shown, copies, verdict, _memory(lines[first], verdict.wrong))
@@ -287,10 +309,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--spool", action="store_true", help="with a spool")
     given = parser.parse_args()
-    print(f"soak for {given.minutes:g} minutes, seed {given.seed}", flush=True)
+    how = "with" if given.spool else "without"
+    print(f"soak for {given.minutes:g} minutes {how} a spool, seed {given.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="forklog-soak-") as folder:
-        return _run(Path(folder), given.minutes, given.seed)
+        return _run(Path(folder), given.minutes, given.seed, has_spool=given.spool)
 
 
 if __name__ == "__main__":
