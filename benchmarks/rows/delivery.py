@@ -67,7 +67,7 @@ def run(bench: Bench) -> Result:
     cost = {n: [1e6 * s["cpu"] / s["records"] for s in samples[n]] for n in _CALLS}
     rate = {n: [s["records"] / s["seconds"] for s in samples[n]] for n in _CALLS}
     lines = [
-        _at_most(ratios(cost["forklog"], cost["stock-grpc"]), 20, "stock by gRPC"),
+        _at_most(ratios(cost["forklog"], cost["stock-grpc"]), 22, "stock by gRPC"),
         _at_most(ratios(cost["forklog"], cost["stock-http"]), 15, "stock by HTTP"),
         _at_most(ratios(cost["forklog"], cost["otel"]), 5, "OpenTelemetry"),
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -136,12 +137,13 @@ def run(bench: Bench) -> Result:
         worker.close()
     added = figure([a - b for a, b in zip(forks["live"], forks["imported"], strict=True)])
     first = figure(firsts["live"])
+    most = 100 if sys.version_info >= (3, 12) else 50  # the flush thread has to end for it there
     lines = [
         Line(
             "os.fork() with a live pipeline",
-            "<= 50 µs more",
+            f"<= {most} µs more",
             f"{added.text('.0f')} µs",
-            added.median <= 50,
+            added.median <= most,
         ),
         Line(
             "first record of the child", "<= 1 ms", f"{first.text('.0f')} µs", first.median <= 1000

@@ -73,9 +73,9 @@ def run(bench: Bench) -> Result:
         ),
         Line(
             "import and handler, memory",
-            "<= 0.5 x stock",
+            "<= 0.4 x stock",
             f"{memory.text()} x",
-            memory.median <= 0.5,
+            memory.median <= 0.4,
         ),
     ]
     heads = ["what", "seconds", "added memory, MiB", "modules"]
