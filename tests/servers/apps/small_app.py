@@ -1,6 +1,7 @@
 """A small application for servers of many kinds: WSGI, ASGI, tasks of huey and dramatiq, joblib.
 
-It logs to SMALL_ENDPOINT with a `max_latency` that outlives every test.
+It logs to SMALL_ENDPOINT with a `max_latency` that outlives every test, and with a spool in
+SMALL_SPOOL if that is set.
 """
 
 from __future__ import annotations
@@ -19,7 +20,12 @@ logger = logging.getLogger("small")
 logger.setLevel(logging.INFO)
 logger.propagate = False
 logger.addHandler(
-    CloudLoggingHandler(endpoint=os.environ["SMALL_ENDPOINT"], project="small", max_latency=60)
+    CloudLoggingHandler(
+        endpoint=os.environ["SMALL_ENDPOINT"],
+        project="small",
+        max_latency=60,
+        spool=os.environ.get("SMALL_SPOOL"),
+    )
 )
 
 
