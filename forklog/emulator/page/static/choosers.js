@@ -50,7 +50,7 @@ export class Choosers {
   /** Offer what there is; what is chosen stays, also while no entry has it. */
   #fill(select, counts, all, shown) {
     const chosen = select.value;
-    const names = [...new Set([...counts.keys(), chosen])].filter(Boolean).sort();
+    const names = [...new Set([...counts.keys(), chosen])].filter(Boolean).toSorted();
     const wanted = names.map((name) => `${shown(name)} (${number(counts.get(name) ?? 0)})`);
     while (select.options.length > names.length + 1) select.lastChild.remove();
     while (select.options.length < names.length + 1) select.append(make("option"));

@@ -141,7 +141,7 @@ export class List {
     this.places = [...this.expanded]
       .map(([row, height]) => ({ index: this.model.indexOf(row), height }))
       .filter(({ index }) => index >= 0)
-      .sort((one, other) => one.index - other.index);
+      .toSorted((one, other) => one.index - other.index);
   }
 
   #top(index) {

@@ -52,7 +52,7 @@ export class Model {
 
   /** Take summaries; return the rows that are new. */
   add(summaries) {
-    const fresh = summaries.map(rowOf).sort(compare);
+    const fresh = summaries.map(rowOf).toSorted(compare);
     if (!fresh.length) return fresh;
     const start = lowerBound(this.rows, fresh[0]);
     const later = this.rows.splice(start);
