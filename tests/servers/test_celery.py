@@ -49,7 +49,10 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, app: str, *options: str, sends: int = TASKS, **environ: str) -> None:
-        """Start the worker, and send it so many tasks."""
+        """Send so many tasks, then start the worker.
+
+        kombu's broker of files lets a worker that runs read a task that is half written.
+        """
         environment = {
             **os.environ,
             "EXAMPLE_BROKER": str(self._folder / "broker"),
@@ -61,16 +64,6 @@ class Worker:
         }
         command = [sys.executable, "-m", "celery", "-A", app, "worker", "--loglevel=INFO"]
         command += ["--include=celery_calm", *options]
-        with self.console.open("wb") as output:
-            self._process = subprocess.Popen(
-                command,
-                cwd=self._folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
         script = next(f for f in (EXAMPLE / f"{app}.py", HERE / f"{app}.py") if f.exists())
         send = [sys.executable, str(script), str(sends)]
         subprocess.run(
@@ -81,6 +74,16 @@ class Worker:
             timeout=PATIENCE,
             capture_output=True,
         )
+        with self.console.open("wb") as output:
+            self._process = subprocess.Popen(
+                command,
+                cwd=self._folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
 
     @property
     def pid(self) -> int:

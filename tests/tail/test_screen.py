@@ -179,8 +179,9 @@ def test_a_command_runs_without_rich(command: str, tmp_path: Path) -> None:
     done = check_python(
         _BLOCKED
         + f"""
-import io
+import io, os
 from forklog.cli import main
+os.environ["PYTHON_COLORS"] = "0"  # from 3.14 on argparse itself colours its help
 class Terminal(io.StringIO):
     def isatty(self):
         return True

@@ -187,11 +187,11 @@ def test_rows_do_not_move_while_they_are_read(page: Page, emulator: Emulator) ->
         return [...document.querySelectorAll("#list .row")]
             .map((row) => [row.id, Math.round(row.getBoundingClientRect().top - top)])
             .filter(([, y]) => y > 100 && y < 300) }"""
+    page.wait_for_function(f"() => ({place})().length > 3")
     before = page.evaluate(place)
     late = {**made[0], "insertId": "late", "textPayload": "late"}
     write(emulator.host, [*made[500:], late])
     expect(button).to_have_text("101 new ↓")
-    assert len(before) > 3
     assert page.evaluate(place) == before
     button.click()
     expect(button).to_be_hidden()
