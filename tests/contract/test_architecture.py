@@ -115,6 +115,7 @@ def _who_says(pattern: str) -> set[str]:
     return {name for name, path in _MODULES.items() if re.search(pattern, _code(path))}
 
 
+@functools.cache
 def _code(path: Path) -> str:
     """Return a file without its docstrings and comments."""
     return ast.unparse(_Strip().visit(ast.parse(path.read_text())))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import http.client
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import logging as google_logging
+from helpers import wait_until
 
 from forklog.emulator import Emulator
 
@@ -92,14 +92,6 @@ def google_client(
 def eventually() -> Callable[[Callable[[], bool]], None]:
     """Return a function that waits until a condition holds, up to thirty seconds."""
     return functools.partial(wait_until, seconds=30)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    """Poll a condition until it holds; AssertionError when the time is over."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.01)
 
 
 def is_up(emulator: Emulator) -> bool:

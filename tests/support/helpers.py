@@ -85,11 +85,16 @@ def check_python(
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 10, wanted: str = "") -> None:
-    """Poll a condition until it holds; AssertionError when the time is over."""
+    """Poll a condition until it holds, ever more rarely; AssertionError when the time is over.
+
+    Most conditions ask the emulator, whose answers cost more than what is waited for.
+    """
     deadline = time.monotonic() + seconds
+    pause = 0.002
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {wanted or condition}"
-        time.sleep(0.005)
+        time.sleep(pause)
+        pause = min(1.25 * pause, 0.1)
 
 
 def are_workers_idle(stats: Path) -> bool:
