@@ -80,7 +80,7 @@ class Folder:
             raise UnfitError(f"the folder {self.path} has mode {mode:04o}; give it 0700")
         if not os.access(f"/proc/self/fd/{self.descriptor}", os.W_OK):
             raise UnfitError(f"the folder {self.path} is not writable")
-        kind = _file_system(found.st_dev)
+        kind = _file_system(found.st_dev, self.path)
         if kind not in _FIT:
             raise UnfitError(f"the folder {self.path} is on {kind}; a spool needs a local one")
         self.is_memory = kind == "tmpfs"
@@ -147,13 +147,14 @@ def _make(path: str) -> None:
 
 def look_ahead(path: str) -> None:
     """Learn on what file system a folder is, or will be, so that no log call reads the table."""
-    while not os.path.exists(path):  # noqa: PTH110 - no object needed
-        path = os.path.dirname(path)  # noqa: PTH120
-    _file_system(os.stat(path).st_dev)  # noqa: PTH116
+    there = path
+    while not os.path.exists(there):  # noqa: PTH110 - no object needed
+        there = os.path.dirname(there)  # noqa: PTH120
+    _file_system(os.stat(there).st_dev, path)  # noqa: PTH116
 
 
 @functools.cache
-def _file_system(device: int) -> str:
+def _file_system(device: int, _path: str) -> str:
     """Return the type of the file system with this device number.
 
     The table takes longer to read than all else that a first record needs, so it is read ahead,

@@ -35,3 +35,26 @@ def test_the_first_record_imports_nothing(tmp_path: Path) -> None:
         env={"PYTHONPATH": python_path(), "PATH": ""},
     )  # fmt: skip
     assert done.stdout.split() == [str(tmp_path / "spool")], done.stderr
+
+
+_AUDITED = _PROGRAM.replace(
+    "before =",
+    """
+opened = []
+def note(event, arguments):
+    if event == "open" and str(arguments[0]).startswith("/proc/"):
+        opened.append(arguments[0])
+sys.addaudithook(note)
+before =""",
+).replace("print(*(set(sys.modules) - before)", "print(*opened")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a spool needs Linux")
+def test_the_first_record_reads_no_table(tmp_path: Path) -> None:
+    """The handler has read the boot's id, the process image and the mounts when it was made."""
+    done = subprocess.run(
+        [sys.executable, "-c", _AUDITED, str(tmp_path / "spool")],
+        capture_output=True, text=True, check=True, timeout=60,
+        env={"PYTHONPATH": python_path(), "PATH": ""},
+    )  # fmt: skip
+    assert done.stdout.split() == [str(tmp_path / "spool")], done.stderr

@@ -322,7 +322,7 @@ def test_the_folder_of_another_user_is_refused(tmp_path: Path) -> None:
 def test_a_foreign_file_system_is_refused() -> None:
     """Where a lock tells nothing, as on a network, there is no spool; /proc stands for it here."""
     script = "from forklog.spool.folder import _file_system; import os; "
-    script += "print(_file_system(os.stat('/proc').st_dev))"
+    script += "print(_file_system(os.stat('/proc').st_dev, '/proc'))"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
