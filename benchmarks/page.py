@@ -23,14 +23,19 @@ _ALT = {
     "peers.svg": "Bars: one log call, CPU a delivered record, and delivered records a second",
     "scaling.svg": "Curves: forklog's cost a record against depth, batch, threads, workers, size",
 }
+_RESULTS = ROOT / "benchmarks" / "results"
+_BEFORE = _RESULTS / "before.json"
+"""Of the full run before the last one, for a column beside it."""
 _README = ROOT / "README.md"
 _PART = re.compile(r"(<!-- measured -->\n).*(<!-- /measured -->)", re.DOTALL)
 
 
 def save(results: dict[str, Result], noise: dict[str, Any], *, is_full: bool) -> Path:
     """Write the JSON file and return where it is."""
-    path = ROOT / "benchmarks" / "results" / ("full.json" if is_full else "last.json")
+    path = _RESULTS / ("full.json" if is_full else "last.json")
     path.parent.mkdir(exist_ok=True)
+    if is_full and path.exists():
+        path.replace(_BEFORE)
     draw_fleet(results, _PAGE.parent / "img" / "fleet.svg")  # of docs/quotas.md, by any run
     content = {
         "machine": machine(),
@@ -47,14 +52,21 @@ def _rounded(value: object) -> object:
 
 def write_docs(results: dict[str, Result], noise: dict[str, Any]) -> None:
     """Rewrite what stands between the two marks of the page, and of the README."""
+    before = _before()
     lines = [
-        [line.what, _escaped(line.target), _escaped(line.measured), _bold(line.verdict())]
+        [
+            line.what,
+            _escaped(line.target),
+            _escaped(line.measured),
+            _bold(line.verdict()),
+            _escaped(before.get((line.what, line.target), "-")),
+        ]
         for one in results.values()
         for line in one.lines
     ]
     parts = [
         _wrapped(f"Measured on {machine()}.") + "\n" + _wrapped(f"Noise: {noise['text']}."),
-        markdown(["what", "target", "measured", ""], lines),
+        markdown(["what", "target", "measured", "", "in the run before"], lines),
     ]
     for name, draw in _PICTURES.items():
         draw(results, _PAGE.parent / "img" / name)
@@ -69,6 +81,15 @@ def write_docs(results: dict[str, Result], noise: dict[str, Any]) -> None:
     telling = [_wrapped(f"- {one.telling}", "  ") for one in results.values() if one.telling]
     if telling:
         _fill(_README, "\n".join(telling))
+
+
+def _before() -> dict[tuple[str, str], str]:
+    """Return what the run before has measured for each line of the table."""
+    if not _BEFORE.exists():
+        return {}
+    rows = json.loads(_BEFORE.read_text())["rows"].values()
+    lines = [line for row in rows for line in row["lines"]]
+    return {(line["what"], line["target"]): line["measured"] for line in lines}
 
 
 def _fill(path: Path, text: str) -> None:
