@@ -108,7 +108,8 @@ def test_the_scan_sees_a_loop_in_a_block() -> None:
     apart = "def g():\n    return [b for b in c() if b]\n"
     if sys.version_info < (3, 14):
         assert _uncovered(inside) == {"f"}
-    assert _uncovered(listed) == {"f"}
+    if sys.version_info < (3, 15):
+        assert _uncovered(listed) == {"f"}
     assert _uncovered(called + apart) == set()
 
 

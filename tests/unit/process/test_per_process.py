@@ -11,6 +11,9 @@ from helpers import check_python
 from forklog.process.base import Mark, PidMark, new_mark, pid
 from forklog.process.per_process import PerProcess
 
+# From Python 3.15 on the lane that runs the test has a thread of its own.
+pytestmark = pytest.mark.filterwarnings("ignore:.*is multi-threaded:DeprecationWarning")
+
 
 class _Product:
     def __init__(self, inherited: _Product | None, mark: Mark) -> None:
