@@ -32,6 +32,8 @@ SEVERITIES: Final[Mapping[str, int]] = {
 }
 SEVERITY_NAMES: Final[Mapping[int, str]] = {value: name for name, value in SEVERITIES.items()}
 
+STRUCTS: Final = ("jsonPayload", "otel")  # the fields of an entry that a write gives as a Struct
+
 _DURATION: Final = re.compile(r"-?\d{1,12}(\.\d{1,9})?s", re.ASCII)
 _INTEGER: Final = re.compile(r"-?\d{1,20}(\.0*)?", re.ASCII)
 

@@ -89,6 +89,7 @@ _FIELDS: Final = table(
     apphub=struct,
     apphub_destination=struct,
     apphub_source=struct,
+    otel=struct,
 )
 
 

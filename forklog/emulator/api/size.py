@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from forklog.emulator.fields import STRUCTS
+
 MAX_ENTRY_BYTES: Final = 262_144  # https://cloud.google.com/logging/quotas#log-limits
 _MAX_GROWTH: Final = 6
 _NUMBER_BYTES: Final = 9
@@ -25,7 +27,7 @@ def entry_bytes(entry: dict[str, Any]) -> int:
     """Return about how many bytes the entry takes inside Cloud Logging."""
     total = 0
     for name, value in entry.items():
-        total += _field(_struct(value) if name == "jsonPayload" else _plain(value))
+        total += _field(_struct(value) if name in STRUCTS else _plain(value))
     return total
 
 

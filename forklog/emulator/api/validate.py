@@ -15,7 +15,7 @@ import orjson
 from forklog.emulator import timestamps
 from forklog.emulator.api import size
 from forklog.emulator.errors import ApiError
-from forklog.emulator.fields import SEVERITY_NAMES
+from forklog.emulator.fields import SEVERITY_NAMES, STRUCTS
 
 MAX_LABELS: Final = 64
 MAX_LABEL_KEY_BYTES: Final = 512
@@ -74,8 +74,9 @@ def settle(entry: dict[str, Any], defaults: Defaults, order: int, new_id: str) -
     level = entry.pop("severity", 0)
     if level:  # JSON leaves zero values out, and DEFAULT is one
         entry["severity"] = SEVERITY_NAMES.get(level, level)
-    if "jsonPayload" in entry:
-        entry["jsonPayload"] = _as_doubles(entry["jsonPayload"])
+    for name in STRUCTS:
+        if name in entry:
+            entry[name] = _as_doubles(entry[name])
     insert_id = entry.setdefault("insertId", new_id)
     return Row(parent, log_name, when, insert_id, level, _encode(entry))
 

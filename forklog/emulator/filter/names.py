@@ -18,7 +18,8 @@ class _Missing:
 
 MISSING: Final = _Missing()
 
-# Fields whose inside is free; the others are messages with the zero values given here.
+# Fields whose inside is free; the others are messages with the zero values given here, None for a
+# map inside of one.
 _FREE: Final = (
     "jsonPayload",
     "protoPayload",
@@ -28,6 +29,7 @@ _FREE: Final = (
     "apphub",
     "apphubDestination",
     "apphubSource",
+    "otel",
 )
 _ZEROS: Final[Mapping[str, object]] = {
     "logName": "",
@@ -85,25 +87,52 @@ class Path:
         self._parts = parts
         self._zero = zero
         self._is_number = isinstance(zero, int) and parts[-1] in _NUMBERS_AS_TEXT
+        self._find = _protobuf_key if parts[0] == "protoPayload" else _same_key
         self.kind = _KINDS.get(".".join(parts), "")
 
     def value_in(self, entry: dict[str, Any]) -> Any:
-        """Return the value at the path, the zero value if the field is not set."""
-        value: Any = entry
-        for part in self._parts:
-            if not isinstance(value, dict) or part not in value:
-                return self._zero
-            value = value[part]
+        """Return the value at the path, the zero value if the field is not set.
+
+        The rest of a path behind an array is that of its members: a list of what they have.
+        """
+        value = self._inside(entry, 0)
         return int(value) if self._is_number else value
 
     def is_present(self, value: Any) -> bool:
         """Tell whether what `value_in` returned was set in the entry."""
         return value is not MISSING and (self._zero is MISSING or value != self._zero)
 
+    def _inside(self, value: Any, depth: int) -> Any:
+        for at in range(depth, len(self._parts)):
+            if isinstance(value, list):
+                found = [self._inside(member, at) for member in value]
+                return [one for one in found if one is not MISSING] or MISSING
+            key = self._find(value, self._parts[at]) if isinstance(value, dict) else None
+            if key is None:
+                return self._zero
+            value = value[key]
+        return value
+
+
+def _same_key(value: dict[str, Any], name: str) -> str | None:
+    return name if name in value else None
+
+
+def _protobuf_key(value: dict[str, Any], name: str) -> str | None:
+    """Return the key that a name means; a protobuf's fields are found in any case."""
+    if name in value:
+        return name
+    wanted = _plain_name(name)
+    return next((key for key in value if _plain_name(key) == wanted), None)
+
+
+def _plain_name(name: str) -> str:
+    return name.replace("_", "").lower()
+
 
 def resolve(parts: tuple[str, ...], position: int) -> Path:
     """Return the path for the names written in a filter; FilterError if there is no such field."""
-    first = _NAMES.get(parts[0].replace("_", "").lower())
+    first = _NAMES.get(_plain_name(parts[0]))
     if first is None:
         raise _unknown(parts, position)
     if first not in _ZEROS:
@@ -113,11 +142,11 @@ def resolve(parts: tuple[str, ...], position: int) -> Path:
         return Path((first,), MISSING if isinstance(zero, dict) else zero)
     if not isinstance(zero, dict):
         raise _unknown(parts, position)
-    inner = {name.lower(): name for name in zero}.get(parts[1].replace("_", "").lower())
+    inner = {name.lower(): name for name in zero}.get(_plain_name(parts[1]))
     rest = parts[2:]
-    if inner is None or bool(rest) != (zero[inner] is None):
+    if inner is None or (rest and zero[inner] is not None):
         raise _unknown(parts, position)
-    return Path((first, inner, *rest), MISSING if rest else zero[inner])
+    return Path((first, inner, *rest), MISSING if zero[inner] is None else zero[inner])
 
 
 def _unknown(parts: tuple[str, ...], position: int) -> FilterError:

@@ -48,11 +48,12 @@ def test_output_only_fields_are_ignored(
     assert emulator.entries()[0].get(name) != value
 
 
-def test_numbers_are_doubles(write: Send, emulator: Emulator) -> None:
-    """A payload's integers above 2**53 are rounded, and a whole float is listed as an integer."""
+@pytest.mark.parametrize("name", ["jsonPayload", "otel"])
+def test_numbers_are_doubles(write: Send, emulator: Emulator, name: str) -> None:
+    """A Struct's integers above 2**53 are rounded, and a whole float is listed as an integer."""
     numbers = [2**53, 2**53 + 1, 2**63 + 1, 1.0, 1.5, -7, True]
-    write({"jsonPayload": {"inner": {"numbers": numbers}}})
-    found = emulator.entries()[0]["jsonPayload"]["inner"]["numbers"]
+    assert write({name: {"inner": {"numbers": numbers}}}) == (200, {})
+    found = emulator.entries()[0][name]["inner"]["numbers"]
     assert found == [2**53, 2**53, 2**63, 1, 1.5, -7, True]
     assert list(map(type, found)) == [int, float, float, int, float, int, bool]
 
