@@ -46,6 +46,7 @@ class Follower:
         self._source, self._query, self._overlap = source, query, overlap
         self._seen: OrderedDict[Key, str] = OrderedDict()
         self._since = 0.0
+        self._first = self._older = ""
 
     def begin(self, lines: int) -> list[Entry]:
         """Return the newest entries, oldest first; what comes after them is for `poll`.
@@ -53,18 +54,17 @@ class Follower:
         Raises:
             ReadError: the server refuses, or does not answer.
         """
-        query, token, began = self._first_query(), "", 0.0
+        self._first, token, began = self._first_query(), "", 0.0
         found: list[Entry] = []
         while True:
-            page = self._source.read(query, is_newest_first=True, token=token)
-            began = began or page.date
+            page = self._source.read(self._first, is_newest_first=True, token=token)
+            began = began or page.began
             found += page.entries
             token = page.token
             if not token or len(found) >= lines:
                 break
-        for entry in reversed(found):
-            self._is_new(entry)
         self._since = began - self._overlap
+        self._leave_out(found, token)
         return found[:lines][::-1]
 
     def poll(self) -> Iterator[Entry]:
@@ -73,17 +73,33 @@ class Follower:
         Raises:
             ReadError: the server refuses, or does not answer; the next poll begins where this did.
         """
+        while self._older:
+            page = self._source.read(self._first, is_newest_first=True, token=self._older)
+            self._leave_out(page.entries, page.token)
         since = _rendered(self._since)
         query = _and(self._query, f'receiveTimestamp>="{since}"')
         began, token = 0.0, ""
         while True:
             page = self._source.read(query, token=token)
-            began, token = began or page.date, page.token
+            began, token = began or page.began, page.token
             yield from (entry for entry in page.entries if self._is_new(entry))
             if not token:
                 break
         self._since = began - self._overlap
         self._forget(_rendered(self._since))
+
+    def _leave_out(self, entries: list[Entry], token: str) -> None:
+        """Take entries of before the call, newest first, as seen.
+
+        The first poll goes back behind the call. So it reads the pages of older entries first,
+        as far as it would find these again.
+        """
+        for entry in reversed(entries):
+            self._is_new(entry)
+        is_behind = bool(entries) and _second(entries[-1].get("timestamp")) < _second(
+            _rendered(self._since)
+        )
+        self._older = "" if is_behind else token
 
     def _first_query(self) -> str:
         if self._source.is_emulator:
@@ -112,6 +128,11 @@ class Follower:
 def _and(query: str, more: str) -> str:
     """Join two filters; the first one may end with a comment."""
     return f"(\n{query}\n) AND {more}" if query.strip() else more
+
+
+def _second(timestamp: object) -> str:
+    """Return the part that orders as text does; fractions differ in their length."""
+    return str(timestamp)[:19]
 
 
 def _rendered(seconds: float) -> str:

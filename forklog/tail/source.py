@@ -64,8 +64,11 @@ class Page:
     entries: list[Entry]
     token: str = ""
     """Names the next page; empty if there is none."""
-    date: float = field(default_factory=time.time)
-    """When the server answered, by its own clock, in seconds since 1970."""
+    began: float = field(default_factory=time.time)
+    """A time by the server's clock at which it had not begun to read, in seconds since 1970.
+
+    The server stamps its answer at the end; what it received while it read may not be in the page.
+    """
 
 
 class Source:
@@ -93,7 +96,7 @@ class Source:
         self._session.trust_env = not is_loopback(access.endpoint)  # no proxy stands before that
         self._signer: Signer = signer_of(access, self._url, self._tokens, options.connect_timeout)
         self._timeouts = (options.connect_timeout, _ANSWER_SECONDS)
-        self._next = 0.0
+        self._next = self._asked = 0.0
 
     def read(
         self,
@@ -119,12 +122,11 @@ class Source:
             raise _refusal(answer)
         try:
             found = answer.json()
-            return Page(
-                list(found.get("entries", [])), found.get("nextPageToken", ""), _date(answer)
-            )
-        except (ValueError, AttributeError) as error:
+            entries, following = list(found.get("entries", [])), found.get("nextPageToken", "")
+        except (ValueError, AttributeError, TypeError) as error:
             text = f"what answers at {self.endpoint} is not Cloud Logging; check the endpoint"
             raise ReadError(text, is_passing=False) from error
+        return Page(entries, following, _date(answer) - (monotonic() - self._asked))
 
     def _ask(self, asked: dict[str, Any]) -> requests.Response:
         try:
@@ -152,6 +154,7 @@ class Source:
         if not self.is_emulator:
             time.sleep(max(0.0, self._next - monotonic()))
             self._next = monotonic() + _SPACING
+        self._asked = monotonic()
         return self._session.post(
             self._url,
             json=asked,

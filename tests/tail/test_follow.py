@@ -64,6 +64,7 @@ class Server:
         """Answer; a token is the place of the last entry that was shown."""
         assert size > 0
         self.queries.append(query)
+        began = float(int(self.now))
         self.now += self._seconds
         if self.fails and (failure := self.fails.pop(0)):
             raise failure
@@ -76,7 +77,7 @@ class Server:
             fit = [s for s in fit if _is_behind((s.timestamp, s.name), place, is_newest_first)]
         page = fit[: self._page]
         more = f"{page[-1].timestamp!r}|{page[-1].name}" if len(fit) > len(page) else ""
-        return Page([s.entry() for s in page], more, float(int(self.now)))
+        return Page([s.entry() for s in page], more, began)
 
 
 def _is_behind(one: tuple[float, str], place: tuple[float, str], is_newest_first: bool) -> bool:  # noqa: FBT001
@@ -223,3 +224,43 @@ def test_pages_without_entries_are_read_on() -> None:
     pages = iter([Page([], "a", 1.0), Page([{"insertId": "1"}], "b", 2.0), Page([], "", 3.0)])
     server.read = lambda *_args, **_more: next(pages)  # type: ignore[method-assign]
     assert _names(Follower(server, "", _OVERLAP).begin(5)) == ["1"]
+
+
+def test_many_entries_just_before_the_call_are_not_shown_by_the_first_poll() -> None:
+    """A poll goes back behind the call; what was there then is left out, however much it is."""
+    server = Server(page=1000, seconds=0.01)
+    for number in range(5000):
+        server.store(f"old {number}", age=number / 2500)
+    server.now += 0.2
+    follower = Follower(server, "", 2.0)
+    assert len(follower.begin(10)) == 10
+    server.store("new")
+    assert _names(follower.poll()) == ["new"]
+    server.now += 2
+    assert _names(follower.poll()) == []
+
+
+def test_a_failure_among_the_entries_before_the_call_loses_nothing() -> None:
+    """The next poll goes on where the one that failed was; what comes then is shown."""
+    server = Server(page=10, seconds=0.01)
+    for number in range(50):
+        server.store(f"old {number}", age=number / 100)
+    follower = Follower(server, "", 2.0)
+    follower.begin(10)
+    server.store("new")
+    server.fails = [None, ReadError("busy", is_passing=True)]
+    with pytest.raises(ReadError):
+        list(follower.poll())
+    assert _names(follower.poll()) == ["new"]
+
+
+def test_entries_long_before_the_call_are_not_read() -> None:
+    """Of the pages of old entries only those are read that the next poll may find again."""
+    server = Server(page=10, seconds=0.01)
+    for number in range(500):
+        server.store(f"old {number}", age=number)
+        server.stored[-1] = server.stored[-1]._replace(received=server.now - number)
+    follower = Follower(server, "", 5.0)
+    follower.begin(10)
+    assert _names(follower.poll()) == []
+    assert len(server.queries) <= 4
