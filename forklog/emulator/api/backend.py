@@ -101,7 +101,7 @@ class Backend:
         return await self._work(lambda: Reader(self._store, source, parents, newest))
 
     async def read(self, reader: Reader) -> Chunk:
-        """Have a reader read once; FilterError if its filter takes too long."""
+        """Have a reader read once."""
         return await self._work(reader.read)
 
     async def close_reader(self, reader: Reader) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
@@ -24,7 +25,7 @@ from forklog.emulator.filter.narrow import narrow
 from forklog.emulator.filter.parse import All, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
     from forklog.emulator.api.store import Found, Store
     from forklog.emulator.filter.match import Predicate
@@ -92,7 +93,8 @@ def page_of(store: Store, body: bytes, *, is_control: bool = False) -> Page:
         narrowed = narrow(parse(source))
         test = predicate(narrowed.rest, budget)
         rows = _rows(store, narrowed, parents, cursor, newest_first=newest_first)
-        page, last = _page(rows, None if narrowed.rest == All(()) else test, page_size, budget)
+        with closing(rows):  # in this thread: an error that holds the rows goes on to another one
+            page, last = _page(rows, None if narrowed.rest == All(()) else test, page_size, budget)
     except FilterError as error:
         raise ApiError(error.shown(source)) from error
     return Page(page, _token(_Cursor(cursor.ceiling, *last[:3]), digest) if last else "")
@@ -100,7 +102,7 @@ def page_of(store: Store, body: bytes, *, is_control: bool = False) -> Page:
 
 def _rows(
     store: Store, narrowed: Narrowed, parents: list[str], cursor: _Cursor, *, newest_first: bool
-) -> Iterator[Found]:
+) -> Generator[Found, None, None]:
     where, values = _place(cursor, newest_first=newest_first)
     among = f"parent IN ({', '.join('?' * len(parents))})" if parents else "1"
     return store.scan(

@@ -1,7 +1,7 @@
 """Follows the store in the order of arrival through a filter; live and tail read from it.
 
-Runs in the worker thread. One `read` looks at a bounded number of entries, so that writes and
-other readers have their turn in between.
+Runs in the worker thread. One `read` looks at a bounded number of entries for a bounded time, so
+that writes and other readers have their turn in between.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from forklog.emulator.filter.parse import Node
 
 CHUNK: Final = 500
+READ_SECONDS: Final = 0.1  # of CPU time; then a read ends after the entry that it looks at
 
 
 class Arrived(NamedTuple):
@@ -40,6 +41,7 @@ class Chunk(NamedTuple):
         copies: positions of entries that were written again, with their number of copies.
         has_lost: entries were removed; a reader of what was there has gone back to its beginning.
         left: at most so many entries are still to be looked at.
+        error: the filter takes too long on the entry behind these; the reader cannot go on.
 
     """
 
@@ -47,6 +49,7 @@ class Chunk(NamedTuple):
     copies: list[tuple[int, int]]
     has_lost: bool
     left: int
+    error: FilterError | None = None
 
 
 class Reader:
@@ -75,25 +78,39 @@ class Reader:
         self._watch = store.watch()
 
     def read(self) -> Chunk:
-        """Look at the next entries; FilterError if the filter takes too long on one."""
+        """Look at the next entries, at one at least if there is one."""
         watch, store = self._watch, self._store
         has_lost, watch.has_lost = watch.has_lost, False
         if has_lost and self._newest:
             self._position = self._begin()
         rows = store.arrived(self._position, CHUNK, self._parents)
-        test = predicate(self._tree, Budget())
-        found = (Arrived(row, orjson.loads(row.body)) for row in rows)
-        arrived = [one for one in found if test(one.entry)]
         known = {position for position in watch.repeated if position <= self._position}
         watch.repeated.clear()
-        if rows:
-            self._position = rows[-1].position
-        left = store.last_position() - self._position if len(rows) == CHUNK else 0
-        return Chunk(arrived, store.copies_at(known), has_lost, left)
+        arrived, error = self._matching(rows)
+        is_at_end = len(rows) < CHUNK and (not rows or self._position == rows[-1].position)
+        left = 0 if is_at_end else store.last_position() - self._position
+        return Chunk(arrived, store.copies_at(known), has_lost, left, error)
 
     def close(self) -> None:
         """Read no more."""
         self._store.unwatch(self._watch)
+
+    def _matching(self, rows: Sequence[Recent]) -> tuple[list[Arrived], FilterError | None]:
+        """Test rows until the time is over; what was tested is behind the reader then."""
+        budget = Budget()
+        test = predicate(self._tree, budget)
+        arrived: list[Arrived] = []
+        for row in rows:
+            one = Arrived(row, orjson.loads(row.body))
+            try:
+                if test(one.entry):
+                    arrived.append(one)
+            except FilterError as error:
+                return arrived, error
+            self._position = row.position
+            if budget.spent() > READ_SECONDS:
+                break
+        return arrived, None
 
     def _begin(self) -> int:
         store = self._store

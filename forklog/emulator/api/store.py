@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from forklog.emulator.api.claim import StoreError, claim
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Sequence
     from pathlib import Path
 
     from forklog.emulator.api.validate import Row
@@ -111,7 +111,7 @@ class Store:
 
     def scan(
         self, where: str, values: Sequence[Any], *, newest_first: bool = False
-    ) -> Iterator[Found]:
+    ) -> Generator[Found, None, None]:
         """Yield the rows that meet an SQL condition, by timestamp, equal ones by insertId."""
         direction = "DESC" if newest_first else "ASC"
         query = (

@@ -25,10 +25,14 @@ class Budget:
         self._now = now
         self._begin = now()
 
+    def spent(self) -> float:
+        """Return the seconds of CPU time since this budget was made."""
+        return self._now() - self._begin
+
     def is_page_over(self) -> bool:
         """Tell whether the page is to end with what was found so far."""
-        return self._now() - self._begin > PAGE_SECONDS
+        return self.spent() > PAGE_SECONDS
 
     def for_search(self) -> float:
         """Return the seconds that are left for one search; above 0."""
-        return max(0.001, SEARCH_SECONDS - (self._now() - self._begin))
+        return max(0.001, SEARCH_SECONDS - self.spent())

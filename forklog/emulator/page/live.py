@@ -28,7 +28,7 @@ from forklog.emulator.page.summary import summary
 
 if TYPE_CHECKING:
     from forklog.emulator.api.backend import Backend
-    from forklog.emulator.api.reader import Reader
+    from forklog.emulator.api.reader import Chunk, Reader
     from forklog.emulator.faults.armed import Faults
 
 MAX_ROWS: Final = 200_000  # what the page keeps, too
@@ -100,37 +100,28 @@ class Live:
     async def _send_until_refused(
         self, response: web.StreamResponse, reader: Reader, source: str
     ) -> None:
-        try:
-            await self._send_all(response, reader)
-        except FilterError as error:
+        if error := await self._send_all(response, reader):
             await response.write(_event("refused", _finding(error, source)))
 
-    async def _send_all(self, response: web.StreamResponse, reader: Reader) -> None:
+    async def _send_all(self, response: web.StreamResponse, reader: Reader) -> FilterError | None:
+        """Send what arrives until the stream is to end; return what is wrong if that is why."""
         await response.write(_hello())
         state: dict[str, Any] = {}
         left = 1
         while not self._closed.is_set():
             changed = self._backend.changed()
-            left = await self._send_chunk(response, reader, is_loading=left > 0)
+            chunk = await self._backend.read(reader)
+            await _send_chunk(response, chunk, is_loading=left > 0)
+            left = chunk.left
             if (new := self._state()) != state:
                 state = new
                 await response.write(_event("state", state))
+            if chunk.error:
+                return chunk.error
             if not left:
                 await response.write(b":\n\n")  # raises if the page is gone
                 await self._wait_for(changed)
-
-    async def _send_chunk(
-        self, response: web.StreamResponse, reader: Reader, *, is_loading: bool
-    ) -> int:
-        chunk = await self._backend.read(reader)
-        if chunk.has_lost:
-            await response.write(_hello())
-        if chunk.arrived or chunk.has_lost or is_loading:
-            rows = [summary(one) for one in chunk.arrived]
-            await response.write(_event("rows", {"rows": rows, "left": chunk.left}))
-        if chunk.copies:
-            await response.write(_event("copies", chunk.copies))
-        return chunk.left
+        return None
 
     def _state(self) -> dict[str, Any]:
         return {"faults": self._faults.shown(), "stats": self._backend.stats()}
@@ -139,6 +130,16 @@ class Live:
         await self._backend.wait_for(_TICK_SECONDS, changed, self._closed)
         if changed.is_set():
             await asyncio.sleep(_GATHER_SECONDS)
+
+
+async def _send_chunk(response: web.StreamResponse, chunk: Chunk, *, is_loading: bool) -> None:
+    if chunk.has_lost:
+        await response.write(_hello())
+    if chunk.arrived or chunk.has_lost or is_loading:
+        rows = [summary(one) for one in chunk.arrived]
+        await response.write(_event("rows", {"rows": rows, "left": chunk.left}))
+    if chunk.copies:
+        await response.write(_event("copies", chunk.copies))
 
 
 def _filter_of(body: bytes) -> str:

@@ -92,7 +92,14 @@ class Control:
         response = web.StreamResponse(headers=_EXPORT)
         while not response.prepared or token:
             body = orjson.dumps({**asked, "pageSize": MAX_PAGE, "pageToken": token})
-            rows, token = await self._backend.control_page(body)
+            try:
+                rows, token = await self._backend.control_page(body)
+            except ApiError:
+                if not response.prepared:
+                    raise
+                if request.transport is not None:  # half a body: the client is to see no end of it
+                    request.transport.abort()
+                return response
             if not response.prepared:  # what is wrong with the filter is answered before
                 await response.prepare(request)
             await response.write(b"".join(row.body + b"\n" for row in rows))

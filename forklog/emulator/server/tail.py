@@ -53,10 +53,8 @@ class Tail:
             await response.prepare(request)
             array = _Array(response)
             await response.write(b"[")
-            try:
-                await self._send_all(request, array, reader, asked.window)
-            except FilterError as error:  # it takes too long on an entry
-                await array.add(ApiError(error.shown(asked.source)).body())
+            if finding := await self._send_all(request, array, reader, asked.window):
+                await array.add(ApiError(finding.shown(asked.source)).body())
             await response.write(b"]")
         except ConnectionError:
             pass  # the client has gone
@@ -66,7 +64,8 @@ class Tail:
 
     async def _send_all(
         self, request: web.Request, array: _Array, reader: Reader, window: float
-    ) -> None:
+    ) -> FilterError | None:
+        """Send what arrives until the stream is to end; return what is wrong if that is why."""
         gathered: list[Arrived] = []
         due = 0.0
         while not self._closed.is_set() and not _is_gone(request):
@@ -75,13 +74,16 @@ class Tail:
             if chunk.arrived and not gathered:
                 due = time.monotonic() + window
             gathered += chunk.arrived
-            if gathered and time.monotonic() >= due:
+            if gathered and (chunk.error or time.monotonic() >= due):
                 await array.add(_message(gathered))
                 gathered = []
-            elif not chunk.left:
+            elif not chunk.left and not chunk.error:
                 left = due - time.monotonic() if gathered else _LOOK_SECONDS
                 seconds = min(left, _LOOK_SECONDS)
                 await self._backend.wait_for(seconds, changed, self._closed)
+            if chunk.error:
+                return chunk.error
+        return None
 
 
 class _Array:
