@@ -19,7 +19,8 @@ _FORM: Final = re.compile(
 def parse(text: str) -> int:
     """Return the nanoseconds since 1970 of an RFC 3339 time; ValueError if it is not one.
 
-    Offsets may lack their colon, because Google's Python client writes its filters so.
+    In UTC it must lie in the years 1 to 9999, as protobuf's Timestamp demands. Offsets may lack
+    their colon, because Google's Python client writes its filters so.
     """
     found = _FORM.fullmatch(text)
     if found is None:
@@ -31,6 +32,9 @@ def parse(text: str) -> int:
         nanoseconds += int(fraction.ljust(9, "0"))
     if sign:
         nanoseconds -= int(sign + "1") * _offset(int(hours), int(minutes))
+        if not _FIRST <= nanoseconds <= _LAST:
+            msg = f"{text!r} is not in the years 1 to 9999 of UTC"
+            raise ValueError(msg)
     return nanoseconds
 
 
@@ -55,6 +59,10 @@ def _seconds(text: str) -> int:
 @lru_cache(maxsize=256)
 def _text(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).isoformat()
+
+
+_FIRST: Final = parse("0001-01-01T00:00:00Z")
+_LAST: Final = parse("9999-12-31T23:59:59.999999999Z")
 
 
 def _offset(hours: int, minutes: int) -> int:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 from forklog.emulator.faults.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -58,6 +60,16 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and value >= 1
 
 
+def _is_body(value: Any) -> bool:
+    if not isinstance(value, (str, dict)):
+        return False
+    try:
+        orjson.dumps({"faults": [{"body": value}]})  # as the list of faults shows it
+    except orjson.JSONEncodeError:
+        return False
+    return True
+
+
 def _one_of(*values: object) -> Callable[[Any], bool]:
     return lambda value: value in values
 
@@ -75,7 +87,7 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "on": _ON,
     "status": ("an HTTP status from 400 to 599", lambda v: type(v) is int and v in _ERROR_STATUSES),
     "retry_after": _SECONDS,
-    "body": ("a text or a JSON object", lambda v: isinstance(v, (str, dict))),
+    "body": ("a text or a JSON object of 250 levels at most", _is_body),
     "index": ("an index of an entry, from 0", lambda v: type(v) is int and v >= 0),
     "per_second": (
         "a number above 0",

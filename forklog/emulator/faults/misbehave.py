@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -133,7 +134,8 @@ def _status(fault: Fault) -> web.Response:
 
 
 async def _send_and_close(request: web.Request, response: web.StreamResponse) -> None:
-    await response.prepare(request)
-    await response.write_eof()
+    with suppress(ConnectionError):  # the client has gone, or another fault broke the connection
+        await response.prepare(request)
+        await response.write_eof()
     if request.transport is not None:
         request.transport.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -88,8 +89,15 @@ class Control:
         project = request.query.get("project")
         names = [] if project is None else [f"projects/{project}"]
         asked = {"filter": request.query.get("filter", ""), "resourceNames": names}
-        token = ""
         response = web.StreamResponse(headers=_EXPORT)
+        with suppress(ConnectionError):  # the client has gone
+            await self._send_pages(request, response, asked)
+        return response
+
+    async def _send_pages(
+        self, request: web.Request, response: web.StreamResponse, asked: dict[str, Any]
+    ) -> None:
+        token = ""
         while not response.prepared or token:
             body = orjson.dumps({**asked, "pageSize": MAX_PAGE, "pageToken": token})
             try:
@@ -97,13 +105,12 @@ class Control:
             except ApiError:
                 if not response.prepared:
                     raise
-                if request.transport is not None:  # half a body: the client is to see no end of it
+                if request.transport is not None:  # so the client sees that the body is not whole
                     request.transport.abort()
-                return response
+                return
             if not response.prepared:  # what is wrong with the filter is answered before
                 await response.prepare(request)
             await response.write(b"".join(row.body + b"\n" for row in rows))
-        return response
 
     async def _reset(self, _: web.Request) -> web.Response:
         await self._backend.reset()
@@ -130,8 +137,9 @@ class Control:
     ) -> None:
         # The answer goes out first: the outage breaks this connection too.
         response.force_close()
-        await response.prepare(request)
-        await response.write_eof()
+        with suppress(ConnectionError):
+            await response.prepare(request)
+            await response.write_eof()
         await self.end_outage()
         if self.listener is not None:
             self._outage = asyncio.create_task(self.listener.outage(seconds))

@@ -69,7 +69,7 @@ def test_no_entry_is_missed_or_read_twice(store: Store, monkeypatch: pytest.Monk
 def test_copies_are_counted_where_a_read_ended_early(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An entry that was repeated is told with its copies, whether it was read before or not."""
+    """An entry that was repeated comes with its copies, whether it was read before or not."""
     monkeypatch.setattr(reader_module, "READ_SECONDS", -1.0)
     reader = Reader(store, "")
     _add(store, "a", "b")

@@ -171,6 +171,10 @@ def test_nesting_is_limited() -> None:
         ("2026-03-01T12:00:00-01:30", "2026-03-01T13:30:00Z"),
         ("2026-03-01T12:00:00.5+0100", "2026-03-01T11:00:00.500Z"),
         ("1960-01-01T00:00:00.000000001Z", "1960-01-01T00:00:00.000000001Z"),
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+        ("0001-01-01T23:59:00+23:59", "0001-01-01T00:00:00Z"),
+        ("9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59.999999999Z"),
+        ("9999-12-31T00:00:59-23:59", "9999-12-31T23:59:59Z"),
     ],
 )
 def test_times_are_rendered_in_utc(text: str, rendered: str) -> None:
@@ -182,11 +186,13 @@ def test_times_are_rendered_in_utc(text: str, rendered: str) -> None:
     "text",
     [
         *("", "2026-03-01", "2026-03-01T12:00:00", "2026-13-01T12:00:00Z", "2026-03-01T25:00:00Z"),
+        *("0001-01-01T00:00:00+23:59", "0001-01-01T00:00:00.5+00:01", "0000-12-31T23:59:59Z"),
+        *("9999-12-31T23:59:59-23:59", "9999-12-31T23:59:00-00:01"),
         *("2026-03-01T12:00:00+24:00", "2026-03-01T12:00:00.1234567890Z", "2026-03-01 12:00:00Z"),
     ],
 )
 def test_what_is_no_time(text: str) -> None:
-    """Missing zones, impossible dates and ten digits are refused."""
+    """Missing zones, impossible dates, ten digits and other years than 1 to 9999 are refused."""
     with pytest.raises(ValueError, match=r".+"):
         timestamps.parse(text)
 

@@ -109,6 +109,8 @@ def test_partial_success_keeps_the_valid_entries(write: Send, emulator: Emulator
         ({"sourceLocation": {"line": "x"}}, "'entries[0].source_location.line' (TYPE_INT64)"),
         ({"timestamp": "yesterday"}, "google.protobuf.Timestamp"),
         ({"timestamp": "2026-02-30T00:00:00Z"}, "google.protobuf.Timestamp"),
+        ({"timestamp": "0001-01-01T00:00:00+23:59"}, "Invalid value at 'entries[0].timestamp'"),
+        ({"timestamp": "9999-12-31T23:59:59-23:59"}, "Invalid value at 'entries[0].timestamp'"),
         ({"resource": {"labels": {"a": None}}}, "'entries[0].resource.labels[0].value'"),
         ("entry", "google.logging.v2.LogEntry"),
     ],

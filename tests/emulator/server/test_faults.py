@@ -271,6 +271,21 @@ def test_a_fault_that_is_no_object_is_refused(call: Send) -> None:
     assert call("POST", "/emulator/faults", b"{")[0] == 400
 
 
+@pytest.mark.parametrize("depth", [253, 252, 251, 250])
+def test_a_body_that_cannot_be_shown_is_refused(call: Send, write: Send, depth: int) -> None:
+    """Whatever is armed can be listed and answered; a body of too many levels is a 400."""
+    body: dict[str, Any] = {}
+    for _ in range(depth):
+        body = {"a": body}
+    fault = {"kind": "status", "status": 429, "count": 1, "body": body}
+    status, answer = call("POST", "/emulator/faults", fault)
+    if status != 200:
+        assert (status, answer["error"]["status"]) == (400, "INVALID_ARGUMENT")
+        assert answer["error"]["message"].startswith("body={...}: must be")
+    assert len(call("GET", "/emulator/faults")[1]["faults"]) == (status == 200)
+    assert write(ENTRY)[0] == (429 if status == 200 else 200)
+
+
 def test_connections_are_counted_without_the_control_ones(
     emulator: Emulator, eventually: Eventually
 ) -> None:
