@@ -1,4 +1,4 @@
-"""The way of a recovery to the server: one connection, retries for a bounded time, and progress."""
+"""The way of a recovery to the server: connections, retries for a bounded time, and progress."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _FIRST_WAIT = 0.5
 
 
 class Sending:
-    """Send batches; the connection is opened with the first."""
+    """Send batches; the connection of a project is opened with its first."""
 
     def __init__(self, options: Options, *, is_dry_run: bool) -> None:
         """Open nothing."""
         self.is_dry_run = is_dry_run
         self._options = options
-        self._connection: Connection | None = None
+        self._connections: dict[str | None, Connection] = {}
         self._progress: Progress | None = None
         self._sent = 0
 
@@ -66,11 +66,11 @@ class Sending:
         return verdict
 
     def _attempt(self, entries: Sequence[bytes], envelope: Envelope, *, is_first: bool) -> Verdict:
-        if self._connection is None:
-            project = known_project(self._options) or envelope.project
+        project = known_project(self._options) or envelope.project
+        if project not in self._connections:
             options = replace(self._options, project=project)
-            self._connection = HttpTransport(options, lambda _project: None).open()
-        connection = self._connection
+            self._connections[project] = HttpTransport(options, lambda _project: None).open()
+        connection = self._connections[project]
         origin = getattr(connection, "origin", None)
         if origin and envelope.project not in {None, origin.project}:
             remedy = f"give --project {envelope.project}"
@@ -90,8 +90,8 @@ class Sending:
             self._progress.update(f"{self._sent} log entries sent")
 
     def close(self) -> None:
-        """Close the connection and end the line of progress."""
-        if self._connection is not None:
-            self._connection.close()
+        """Close the connections and end the line of progress."""
+        for connection in self._connections.values():
+            connection.close()
         if self._progress is not None:
             self._progress.__exit__(None, None, None)

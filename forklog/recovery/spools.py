@@ -7,9 +7,9 @@ from forklog.recovery.outcome import Outcome
 from forklog.recovery.send import Sending
 from forklog.spool.adopter import envelope_of, settled_by
 from forklog.spool.folder import Folder
-from forklog.spool.format import LEFT_IMAGE
+from forklog.spool.format import LEFT_IMAGE, Fits
 from forklog.spool.orphan import Orphan
-from forklog.spool.scan import Fits, scan
+from forklog.spool.scan import scan
 from forklog.transports.base import Kind
 from forklog.transports.google.access import endpoint_of, known_project
 
@@ -19,21 +19,29 @@ _NO_IMAGE = "no image"  # this process owns no spool
 def recover_spools(folder: Folder, options: Options, sending: Sending) -> Outcome:
     """Send what all dead processes have left; one after another.
 
+    What names no project is sent to the one that the options or the environment name, and stays
+    where they name none: the credentials' may be another's.
+
     Raises:
         WireError: no way to the server can be opened.
     """
     outcome = Outcome(folder.path, is_dry_run=sending.is_dry_run)
-    fits = Fits(known_project(options), endpoint_of(options), takes_unknown=True)
+    project = known_project(options)
+    fits = Fits(project, endpoint_of(options), takes_unknown=True)
     found = scan(folder, _NO_IMAGE, set(), fits)
     outcome.living = found.living
     outcome.notes += [f"{name}: of another project, endpoint or format" for name in found.foreign]
     outcome.notes += [f"{name}: broken, or not this user's alone" for name in found.refused]
+    if found.error is not None:
+        outcome.notes.append(f"not all of it can be read: {found.error.strerror}")
     waiting = list(found.orphans)
     try:
         while waiting:
             orphan = waiting[0]
-            if sending.is_dry_run:
-                _count(orphan, outcome)
+            if project is None and orphan.head.project is None:
+                _count(orphan, outcome, "of an unknown project; give --project ID")
+            elif sending.is_dry_run:
+                _count(orphan, outcome, f"for the log {orphan.head.log_name}")
             else:
                 _send_all(orphan, sending, outcome)
             waiting.pop(0)
@@ -43,7 +51,7 @@ def recover_spools(folder: Folder, options: Options, sending: Sending) -> Outcom
     return outcome
 
 
-def _count(orphan: Orphan, outcome: Outcome) -> None:
+def _count(orphan: Orphan, outcome: Outcome, what: str) -> None:
     number = sum(1 for _ in orphan.entries())
     outcome.left += number
     outcome.torn += orphan.torn
@@ -51,7 +59,7 @@ def _count(orphan: Orphan, outcome: Outcome) -> None:
         how = "left at its end" if orphan.name.image == LEFT_IMAGE else "killed"
         outcome.notes.append(
             f"{orphan.name}: {number} log entries of process {orphan.head.pid} ({how},"
-            f" {orphan.age:.0f} s ago) for the log {orphan.head.log_name}"
+            f" {orphan.age:.0f} s ago) {what}"
         )
     orphan.close()
 

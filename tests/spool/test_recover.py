@@ -79,3 +79,49 @@ def test_older_lines_ask_for_project_and_log(tmp_path: Path, emulator: Emulator)
     assert done.returncode == 0, done.stdout + done.stderr
     (entry,) = emulator.entries()
     assert (entry["logName"], entry["textPayload"]) == ("projects/p/logs/x", "old")
+
+
+def _kill(folder: Path, emulator: Emulator, project: str | None) -> None:
+    """Have a process log to a spool and die before it has sent anything, or found its project."""
+    check_python(
+        f"""
+        import logging, os, signal
+        import forklog
+        from forklog.testing import FakeTransport, Hang
+        for name in ("GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"):
+            os.environ.pop(name, None)
+        handler = forklog.CloudLoggingHandler(
+            project={project!r}, endpoint="http://{emulator.host}", spool={str(folder)!r},
+            transport=FakeTransport(Hang(times=1000)),
+        )
+        logger = logging.Logger("killed")
+        logger.addHandler(handler)
+        if os.fork() == 0:
+            logger.error("of %s", {project!r})
+            os.kill(os.getpid(), signal.SIGKILL)
+        assert os.waitstatus_to_exitcode(os.wait()[1]) == -signal.SIGKILL
+        """,
+        is_covered=False,
+    )
+
+
+def test_each_process_of_a_folder_has_its_own_project(tmp_path: Path, emulator: Emulator) -> None:
+    """In one call; what names none waits for a call that names one, and for no other's."""
+    folder = tmp_path / "spool"
+    projects = ("alpha", None, "beta", None, "alpha")
+    for project in projects:
+        _kill(folder, emulator, project)
+    listed = _recover(folder, emulator, "--endpoint", f"http://{emulator.host}", "--dry-run")
+    assert listed.returncode == 1
+    done = _recover(folder, emulator, "--endpoint", f"http://{emulator.host}")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stdout.splitlines()[0] == f"{folder}: sent 3 log entries, 2 log entries left"
+    for output in (listed.stdout, done.stdout):
+        assert output.count("of an unknown project; give --project ID") == 2
+    logs = {(entry["logName"], entry["textPayload"]) for entry in emulator.entries()}
+    assert logs == {(f"projects/{p}/logs/python", f"of {p}") for p in ("alpha", "beta")}
+    done = _recover(folder, emulator, "--endpoint", f"http://{emulator.host}", "--project", "gamma")
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = [entry["logName"] for entry in emulator.entries() if entry["textPayload"] == "of None"]
+    assert last == ["projects/gamma/logs/python"] * 2
+    assert not list(folder.iterdir())
