@@ -48,3 +48,12 @@ def shown(value: object) -> str:
     if any(sign in text for sign in _SIGNS):
         return repr(Hidden(value))
     return text if len(text) <= _MAX_CHARS else f"{text[:_MAX_CHARS]}..."
+
+
+def is_of_forklog(error: BaseException) -> bool:
+    """Tell whether this package raised an exception, and no signal handler that struck it."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    where = str(last.tb_frame.f_globals.get("__name__")) if last is not None else ""
+    return where.partition(".")[0] == "forklog"

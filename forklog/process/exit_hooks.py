@@ -18,6 +18,7 @@ from types import FrameType
 from typing import TypeVar
 
 from forklog.clock import monotonic
+from forklog.errors import is_of_forklog
 from forklog.process import server_hooks, thread_end
 from forklog.process.base import Member, pid, register_at_fork
 from forklog.process.deadlines import exit_deadline, shutdown_deadline
@@ -129,7 +130,7 @@ def _flush(leavers: Sequence[Member], settled: set[Member]) -> None:
         return
     exit_deadline().is_ending = True
     with exit_deadline().wait(max(leaver.shutdown_timeout for leaver in leavers)) as deadline:
-        leavers = [leaver for leaver in leavers if leaver.begin_exit()]
+        leavers = [leaver for leaver in leavers if _alone(leaver.begin_exit, otherwise=True)]
         try:
             _await(leavers, settled, deadline)
         except BaseException:  # noqa: BLE001 - as above
@@ -146,12 +147,23 @@ def _await(leavers: Sequence[Member], settled: set[Member], deadline: float) -> 
     for _round in leavers:  # who is settled early leaves time for the others
         for number, leaver in enumerate(inline):
             now = monotonic()
-            if leaver.await_exit(now + (deadline - now) / (len(inline) - number)):
+            until = now + (deadline - now) / (len(inline) - number)
+            if _alone(leaver.await_exit, until):
                 settled.add(leaver)
         inline = [leaver for leaver in inline if leaver not in settled]
     for leaver in leavers:
-        if leaver not in settled and leaver.await_exit(deadline):
+        if leaver not in settled and _alone(leaver.await_exit, deadline):
             settled.add(leaver)
+
+
+def _alone(call: Callable[..., bool], *given: float, otherwise: bool = False) -> bool:
+    """Call a method of one pipeline; what goes wrong in it is no fault of the others."""
+    try:
+        return call(*given)
+    except Exception as error:
+        if not is_of_forklog(error):  # a signal handler's: the user does not want to wait
+            raise
+        return otherwise
 
 
 def with_own_deadline(timeout: float, wait: Callable[[float], T]) -> T | None:

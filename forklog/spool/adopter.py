@@ -1,24 +1,30 @@
 """Sends what dead processes left: one batch at a time, beside the adopter's own entries.
 
 Used by the flush thread, which asks when a pass is due. Endpoint, credentials and project are the
-adopter's; log, labels and resource are the orphan's.
+adopter's; log, labels and resource are the orphan's. An orphan that the server refuses waits, and
+holds up no other one.
 """
 
 from __future__ import annotations
 
-import itertools
+import errno
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from forklog.clock import monotonic
+from forklog.errors import is_of_forklog
+from forklog.spool.files import Identity
 from forklog.spool.folder import Folder
-from forklog.spool.format import Head
-from forklog.spool.orphan import Orphan
-from forklog.spool.scan import Fits, scan
+from forklog.spool.format import Fits, Head
+from forklog.spool.orphan import FIRST_RETRY, LONGEST_RETRY, Adoption, doubled
+from forklog.spool.scan import scan
 from forklog.transports.base import OTHER_PROJECT, Envelope, Kind, Verdict
 
 _SCAN_SECONDS = 1.0  # at most between a pass and the next look at the folder
-_FIRST_RETRY, _LONGEST_RETRY = 1.0, 30.0  # seconds after a failure; own entries do not wait for it
+_FIRST_GAP, _LONGEST_GAP = 0.1, 1.0  # before another orphan's turn, after the server's refusal
+# A daemon has closed all descriptors: the owner of the folder sees that, and begins anew.
+_CLOSED = (errno.EBADF, errno.ENOTDIR)
+_FOREIGN = "of another project, endpoint or format"
 
 Send = Callable[[Sequence[bytes], Envelope], Verdict | None]
 """Sends entries; None where the wire is in use."""
@@ -48,14 +54,12 @@ class Adopter:
         self._folder, self._fits, self._say = folder, fits, say
         self._image = own_image
         self._max_entries, self._max_bytes = max_entries, max_bytes
-        self._limit = max_entries
-        self._orphans: deque[Orphan] = deque()
-        self._claimed: set[tuple[int, int]] = set()
-        self._foreign: set[tuple[int, int]] = set()
+        self._adoptions: deque[Adoption] = deque()  # whose turn it is, first
+        self._ignored: set[Identity] = set()
         self._known: set[str] = set()
         self._last_scan = -_SCAN_SECONDS
         self._scan_at: float | None = 0.0
-        self._retry_at, self._waits = 0.0, _new_waits()
+        self._retry_at, self._failures = 0.0, 0
         self.recovered = 0
         """Entries of dead processes that were delivered."""
         self.refused = 0
@@ -77,35 +81,40 @@ class Adopter:
         """Return the seconds until a pass is due, None if none is."""
         now = monotonic()
         times = [self._scan_at] if self._scan_at is not None else []
-        if self._orphans:
-            times.append(self._retry_at)
+        if self._adoptions:
+            times.append(max(self._retry_at, min(one.retry_at for one in self._adoptions)))
         return max(0.0, min(times) - now) if times else None
 
     def pass_once(self, send: Send) -> int:
-        """Look at the folder if that is due, and send one batch; return how many it delivered."""
-        now = monotonic()
-        if self._scan_at is not None and self._scan_at <= now:
-            self._look(now)
-        if not self._orphans or self._retry_at > now:
+        """Look at the folder if that is due, and send one batch; return how many it delivered.
+
+        Raises nothing but what a signal handler does.
+        """
+        now, adoption = monotonic(), None
+        try:
+            if self._scan_at is not None and self._scan_at <= now:
+                self._look(now)
+            adoption = self._due(now)
+            return self._send_one(adoption, send) if adoption is not None else 0
+        except Exception as error:
+            if not is_of_forklog(error):
+                raise
+            if adoption is not None and adoption in self._adoptions:
+                self._let_go(adoption)
+            self._fail(error)
             return 0
-        orphan = self._orphans[0]
-        batch = orphan.batch(self._limit, self._max_bytes)
-        if not batch:
-            self._finish(orphan)
-            return 0
-        verdict = send(batch, envelope_of(orphan.head))
-        return self._settle(orphan, batch, verdict) if verdict is not None else 0
 
     def _look(self, now: float) -> None:
         is_trailing = now - self._last_scan < 2 * _SCAN_SECONDS
         self._last_scan = now
         self._scan_at = None if is_trailing else now + _SCAN_SECONDS
-        found = scan(self._folder, self._image, self._claimed | self._foreign, self._fits)
-        for orphan in found.orphans:
-            self._claimed.add(orphan.identity)
-            self._orphans.append(orphan)
-        self._say_left("spool-foreign", "of another project, endpoint or format", found.foreign)
+        found = scan(self._folder, self._image, self._ignored, self._fits)
+        most = self._max_entries
+        self._adoptions.extend(Adoption(orphan, most, most) for orphan in found.orphans)
+        self._say_left("spool-foreign", _FOREIGN, found.foreign)
         self._say_left("spool-refused", "broken", found.refused)
+        if found.error is not None:
+            self._fail(found.error)
 
     def _say_left(self, topic: str, what: str, names: Sequence[str]) -> None:
         news = [name for name in names if name not in self._known]
@@ -113,46 +122,95 @@ class Adopter:
             self._known.update(news)
             self._say(topic, f"{len(news)} {what} in the spool {self._folder.path} stay there")
 
-    def _settle(self, orphan: Orphan, batch: list[bytes], verdict: Verdict) -> int:
-        if verdict.kind is Kind.HALVE and len(batch) > 1:
-            self._limit = len(batch) // 2
+    def _fail(self, error: Exception) -> None:
+        """Report what went wrong here, once for each kind, and look again later."""
+        number = getattr(error, "errno", None)
+        if number in _CLOSED:
+            self._scan_at = None
+            return
+        self._failures += 1
+        wait = doubled(FIRST_RETRY, self._failures - 1, LONGEST_RETRY)
+        self._scan_at = monotonic() + wait
+        kind = f"{type(error).__name__} {number}"
+        if kind not in self._known:
+            self._known.add(kind)
+            why = getattr(error, "strerror", None) or type(error).__name__
+            self._say("spool-read", f"cannot read the spool {self._folder.path}, retrying: {why}")
+
+    def _due(self, now: float) -> Adoption | None:
+        """Return the next whose turn it is, which is the first by then."""
+        for _ in self._adoptions if self._retry_at <= now else ():
+            if self._adoptions[0].retry_at <= now:
+                return self._adoptions[0]
+            self._adoptions.rotate(-1)
+        return None
+
+    def _send_one(self, adoption: Adoption, send: Send) -> int:
+        orphan = adoption.orphan
+        if not orphan.is_intact():
+            self._let_go(adoption)
+            return 0
+        batch = orphan.batch(adoption.limit, self._max_bytes)
+        if not batch:
+            self._finish(adoption)
+            return 0
+        verdict = send(batch, envelope_of(orphan.head))
+        return self._settle(adoption, len(batch), verdict) if verdict is not None else 0
+
+    def _settle(self, adoption: Adoption, number: int, verdict: Verdict) -> int:
+        orphan = adoption.orphan
+        if verdict.kind is Kind.HALVE and number > 1:
+            adoption.limit = number // 2
             return 0
         if verdict.reason == OTHER_PROJECT:
-            self._foreign.add(orphan.identity)
-            self._let_go(orphan)
-            text = "of another project, endpoint or format"
-            self._say_left("spool-foreign", text, [str(orphan.name)])
+            self._ignored.add(orphan.identity)
+            self._let_go(adoption)
+            self._say_left("spool-foreign", _FOREIGN, [str(orphan.name)])
             return 0
-        settled, refused = settled_by(verdict, len(batch))
+        settled, refused = settled_by(verdict, number)
         if not settled:
-            self._retry_at = monotonic() + max(verdict.delay or 0.0, next(self._waits))
+            self._put_off(adoption, number, verdict)
             return 0
-        self._waits, self._limit = _new_waits(), self._max_entries
+        self._failures = 0
+        adoption.passed()
         orphan.settle(settled)
         self.recovered += settled - refused
         self.refused += refused
         if not orphan.batch(1, 1):  # now: after the last pass of a process there is no other
-            self._finish(orphan)
+            self._finish(adoption)
         return settled - refused
 
-    def _finish(self, orphan: Orphan) -> None:
-        self._orphans.popleft()
-        self._claimed.discard(orphan.identity)
+    def _put_off(self, adoption: Adoption, number: int, verdict: Verdict) -> None:
+        """Have an orphan wait, and the others for less; soon, if the server has answered."""
+        delay = verdict.delay or 0.0
+        adoption.put_off(number, is_of_content=verdict.is_of_content, least=delay)
+        first, longest = FIRST_RETRY, LONGEST_RETRY
+        if verdict.answer:
+            first, longest = _FIRST_GAP, _LONGEST_GAP
+        self._retry_at = monotonic() + max(delay, doubled(first, self._failures, longest))
+        self._failures += 1
+        self._adoptions.rotate(-1)
+
+    def _finish(self, adoption: Adoption) -> None:
+        orphan = adoption.orphan
         self.torn += orphan.torn
         if orphan.is_empty() and not orphan.refused:
+            self._adoptions.remove(adoption)
             orphan.remove()
-        else:
-            orphan.close()
+            return
+        self._let_go(adoption)
+        if orphan.error is not None:
+            self._ignored.add(orphan.identity)
+            self._fail(orphan.error)
 
     def close(self) -> None:
         """Let go of all orphans: another process may go on where this one stopped."""
-        while self._orphans:
-            self._let_go(self._orphans[0])
+        while self._adoptions:
+            self._let_go(self._adoptions[0])
 
-    def _let_go(self, orphan: Orphan) -> None:
-        self._orphans.remove(orphan)
-        self._claimed.discard(orphan.identity)
-        orphan.close()
+    def _let_go(self, adoption: Adoption) -> None:
+        self._adoptions.remove(adoption)
+        adoption.orphan.close()
 
 
 def settled_by(verdict: Verdict, number: int) -> tuple[int, int]:
@@ -173,11 +231,3 @@ def settled_by(verdict: Verdict, number: int) -> tuple[int, int]:
 def envelope_of(head: Head) -> Envelope:
     """Return log, labels and resource of a dead process's entries."""
     return Envelope(head.log_name, head.labels, head.resource, head.project)
-
-
-def _new_waits() -> itertools.chain[float]:
-    doubling = itertools.takewhile(
-        lambda wait: wait < _LONGEST_RETRY,
-        (_FIRST_RETRY * 2**n for n in itertools.count()),
-    )
-    return itertools.chain(doubling, itertools.repeat(_LONGEST_RETRY))

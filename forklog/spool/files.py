@@ -1,4 +1,8 @@
-"""Opens what stands in a spool's folder: whatever it is, nothing waits, no link is followed."""
+"""Opens what stands in a spool's folder, waiting for nothing and following no link; and claims it.
+
+A record lock does not exclude its own process, and goes when that process closes any descriptor of
+the file. So each part of a process claims a head here before it opens it, until it has closed it.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,45 @@ try:
 except ImportError:  # on Windows, where there is no spool
     fcntl = None  # type: ignore[assignment]
 
+from forklog.process.base import Mark, home
 from forklog.spool.folder import CLOEXEC, NOFOLLOW, NONBLOCK, Folder
 
 _FLAGS = os.O_RDWR | CLOEXEC | NONBLOCK | NOFOLLOW
 BAD = ".bad"
+
+Identity = tuple[int, int]
+"""Device and inode of a file."""
+
+_claims: dict[Mark, dict[Identity, object]] = {}  # by process: a forked child begins with none
+
+
+def identity_of(found: os.stat_result) -> Identity:
+    """Return what tells a file from all others that exist."""
+    return found.st_dev, found.st_ino
+
+
+def claim(identity: Identity, token: object) -> bool:
+    """Claim a file in this process; tell whether no other part of it has done so. Never blocks.
+
+    Safe in any thread and signal handler: it is one step of C, and takes no lock.
+    """
+    return _own_claims().setdefault(identity, token) is token
+
+
+def claim_new(identity: Identity, token: object) -> None:
+    """Claim a file that was made just now, whatever file had its inode before."""
+    _own_claims()[identity] = token
+
+
+def release(identity: Identity, token: object) -> None:
+    """Give a claim back, if it is by this token; after the file was closed. May be repeated."""
+    claims = _own_claims()
+    if claims.get(identity) is token:
+        del claims[identity]
+
+
+def _own_claims() -> dict[Identity, object]:
+    return _claims.setdefault(home(), {})
 
 
 def opened(folder: Folder, name: str, max_bytes: int) -> int | None:
@@ -23,10 +62,23 @@ def opened(folder: Folder, name: str, max_bytes: int) -> int | None:
         file = os.open(name, _FLAGS, dir_fd=folder.descriptor)
     except OSError:
         return None
-    if is_private(os.fstat(file), max_bytes):
-        return file
-    os.close(file)
-    return None
+    is_fit = False
+    try:
+        is_fit = is_private(os.fstat(file), max_bytes)
+    finally:
+        if not is_fit:
+            os.close(file)
+    return file if is_fit else None
+
+
+def close_own(file: int, identity: Identity) -> None:
+    """Close a descriptor, unless its number is another file's by now. Never raises.
+
+    A daemon may have closed all descriptors, and the application opened files since.
+    """
+    with contextlib.suppress(OSError):
+        if identity_of(os.fstat(file)) == identity:
+            os.close(file)
 
 
 def is_private(found: os.stat_result, max_bytes: int) -> bool:

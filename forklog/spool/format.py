@@ -91,7 +91,7 @@ def encode_head(head: Head) -> bytes:
 def decode_head(content: bytes) -> Head | None:
     """Return a head, None if the content is none of this format.
 
-    The values are another process's: the adopter checks them as it checks options.
+    The values are another process's: `forklog.spool.scan` checks them as options are checked.
     """
     try:
         given = orjson.loads(content)
@@ -118,6 +118,36 @@ def format_of_head(content: bytes) -> object:
     except ValueError:
         return None
     return given.get("format") if isinstance(given, dict) else None
+
+
+class Fits:
+    """Which heads are the adopter's own kind."""
+
+    def __init__(
+        self, project: str | None, endpoint: str | None, *, takes_unknown: bool = False
+    ) -> None:
+        """Be of this project, None where no option names it, and of this endpoint.
+
+        Args:
+            project: as the options name it.
+            endpoint: of what is sent.
+            takes_unknown: also what was killed before it had found its project.
+        """
+        self._project, self._endpoint = project, endpoint
+        # Where no option names a project it is found, by all in the same way.
+        self._takes_unknown = takes_unknown or project is None
+
+    def learn(self, project: str) -> None:
+        """Be of this project, which was found."""
+        self._project = project
+
+    def __call__(self, head: Head) -> bool:
+        """Tell whether the adopter may send a head's entries."""
+        if head.project is None:
+            is_project = self._takes_unknown
+        else:
+            is_project = self._project is None or head.project == self._project
+        return is_project and head.endpoint == self._endpoint
 
 
 def segment_header(number: int, size: int) -> bytes:

@@ -12,9 +12,9 @@ from forklog.options import Options
 from forklog.process.base import pid
 from forklog.spool.adopter import Adopter
 from forklog.spool.folder import Folder, UnfitError, look_ahead, path_of
-from forklog.spool.format import Head
+from forklog.spool.format import Fits, Head
 from forklog.spool.owner import Owner, boot_id, clean, image
-from forklog.spool.scan import Fits, scan
+from forklog.spool.scan import scan
 from forklog.transports.base import Origin
 
 Identity = Callable[[], tuple[str | None, str | None]]

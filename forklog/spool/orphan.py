@@ -9,8 +9,10 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from forklog.spool.files import opened, set_aside
+from forklog.clock import monotonic
+from forklog.spool.files import Identity, close_own, identity_of, opened, release, set_aside
 from forklog.spool.folder import Folder
 from forklog.spool.format import (
     HEADER_BYTES,
@@ -25,25 +27,52 @@ from forklog.spool.format import (
     read_header,
 )
 
+FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0
+"""Seconds to wait after a failure, doubled each time; own entries do not wait for it."""
+_PATIENCE = 3  # refusals before a batch is split
+
 
 class Orphan:
-    """A claimed spool. For one thread."""
+    """A claimed spool. For one thread.
 
-    def __init__(self, folder: Folder, name: HeadName, file: int, head: Head) -> None:
+    Args:
+        folder: where.
+        name: of the head.
+        file: the head's descriptor, which holds the lock.
+        head: its content.
+        token: by which this process has claimed it; given back by `close`.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+
+    def __init__(
+        self, folder: Folder, name: HeadName, file: int, head: Head, token: object = None
+    ) -> None:
         """Hold the lock by its descriptor; read nothing yet."""
-        self.folder, self.name, self.head = folder, name, head
+        self.folder, self.name, self.head, self.token = folder, name, head, token
         self._file = file
         found = os.fstat(file)
-        self.identity = found.st_dev, found.st_ino
+        self.identity = identity_of(found)
         self.age = max(0.0, time.time() - found.st_mtime)
         self._segments = sorted(
             other for other in folder.names() if prefix_of_segment(other) == name.prefix
         )
-        self._open: int | None = None
+        self._open: tuple[int, Identity] | None = None
         self._pieces: list[Piece] = []
         self.torn = 0
         """Pieces that were being written when the process died."""
         self.refused: list[str] = []
+        self.error: OSError | None = None
+        """Why a segment could not be read."""
+
+    def is_intact(self) -> bool:
+        """Tell whether the lock is still held: not once a daemon has closed all descriptors."""
+        files = [(self._file, self.identity), *([self._open] if self._open else [])]
+        try:
+            return all(identity_of(os.fstat(file)) == identity for file, identity in files)
+        except OSError:
+            return False
 
     def batch(self, max_entries: int, max_bytes: int) -> list[bytes]:
         """Return the next entries, at least one if there is any; the same until `settle`."""
@@ -62,11 +91,11 @@ class Orphan:
 
     def settle(self, number: int) -> None:
         """Move the mark behind the first entries of a batch: they are delivered, or counted."""
-        if not number or self._open is None:
+        if not number or self._open is None or not self.is_intact():
             return
         content, at = mark_bytes(self._pieces[number - 1].end)
         with contextlib.suppress(OSError):  # then they are sent once more, and shown once
-            os.pwrite(self._open, content, at)
+            os.pwrite(self._open[0], content, at)
         del self._pieces[:number]
         if not self._pieces:
             self._drop_segment()
@@ -84,7 +113,15 @@ class Orphan:
         if file is None:
             self.refused.append(name)
             return
-        self._open = file
+        self._open = file, identity_of(os.fstat(file))
+        try:
+            self._parse(name, file)
+        except OSError as error:  # of the disk
+            self._close_segment()
+            self.refused.append(name)
+            self.error = error
+
+    def _parse(self, name: str, file: int) -> None:
         first = os.pread(file, HEADER_BYTES, 0)
         header = read_header(first)
         if header is None:
@@ -99,7 +136,7 @@ class Orphan:
     def _close_segment(self) -> None:
         self._pieces = []
         if self._open is not None:
-            os.close(self._open)
+            close_own(*self._open)
             self._open = None
 
     def _drop_segment(self) -> None:
@@ -124,5 +161,38 @@ class Orphan:
     def close(self) -> None:
         """Let go: whoever looks next may claim what is left."""
         self._close_segment()
-        with contextlib.suppress(OSError):
-            os.close(self._file)
+        close_own(self._file, self.identity)
+        release(self.identity, self.token)
+
+
+@dataclass(slots=True, eq=False)
+class Adoption:
+    """An orphan, and how its entries fare with the server."""
+
+    orphan: Orphan
+    max_entries: int
+    limit: int
+    """Entries of the next request: fewer after refusals, so that one holds up few others."""
+    retry_at: float = 0.0
+    failures: int = 0
+    refusals: int = 0
+
+    def put_off(self, number: int, *, is_of_content: bool, least: float) -> None:
+        """Take note that a batch of ``number`` entries was refused, or not answered."""
+        wait = doubled(FIRST_RETRY, self.failures, LONGEST_RETRY)
+        self.retry_at = monotonic() + max(least, wait)
+        self.failures += 1
+        self.refusals += is_of_content
+        if number > 1 and self.refusals >= (1 if self.limit < self.max_entries else _PATIENCE):
+            self.limit = number // 2
+            self.failures = self.refusals = 0  # a part is tried soon; there are few of them
+
+    def passed(self) -> None:
+        """Take note that a batch is settled."""
+        self.limit = min(2 * self.limit, self.max_entries)
+        self.retry_at, self.failures, self.refusals = 0.0, 0, 0
+
+
+def doubled(first: float, times: int, longest: float) -> float:
+    """Return seconds that were doubled so many times, up to a bound."""
+    return min(first * 2.0 ** min(times, 16), longest)

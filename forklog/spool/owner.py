@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from forklog.clock import realtime_ns
 from forklog.process.base import Mark, home
-from forklog.spool.files import lock
+from forklog.spool.files import claim_new, identity_of, lock, release
 from forklog.spool.folder import CLOEXEC, NOFOLLOW, Folder
 from forklog.spool.format import (
     LEFT_IMAGE,
@@ -106,13 +106,14 @@ class Owner:
         self.image = image()
         self._numbers: Iterator[int] = itertools.count()
         self._name = HeadName(prefix, self.image)
-        self._file = _locked_file(folder, prefix, head)
+        self._claim = object()
+        self._file = _locked_file(folder, prefix, head, self._claim)
+        self._identity = identity_of(os.fstat(self._file))
         try:
             self._rename(new_name(prefix))
         except BaseException:
-            os.close(self._file)
+            self._close()
             raise
-        self._identity = _identity(os.fstat(self._file))
 
     def _rename(self, before: str) -> None:
         directory = self.folder.descriptor
@@ -120,14 +121,18 @@ class Owner:
 
     def renew(self, head: Head) -> None:
         """Put another head in its place: more is known now. OSError where that cannot be."""
-        file = _locked_file(self.folder, self._prefix, head)
+        file = _locked_file(self.folder, self._prefix, head, self._claim)
+        identity = identity_of(os.fstat(file))
         try:
             self._rename(new_name(self._prefix))
         except BaseException:
             os.close(file)
+            release(identity, self._claim)
             raise
-        before, self._file, self._identity = self._file, file, _identity(os.fstat(file))
+        before, was = self._file, self._identity
+        self._file, self._identity = file, identity
         os.close(before)  # frees the lock of the old file alone
+        release(was, self._claim)
 
     def new_segment(self, size: int) -> Segment:
         """Make a segment; OSError where it cannot be."""
@@ -143,10 +148,10 @@ class Owner:
         Not so after a tidier has removed it, or a daemon has closed all descriptors.
         """
         try:
-            if _identity(os.fstat(self._file)) != self._identity:
+            if identity_of(os.fstat(self._file)) != self._identity:
                 return False  # the number is another file's now
             found = os.stat(str(self._name), dir_fd=self.folder.descriptor, follow_symlinks=False)
-            if _identity(found) != self._identity:
+            if identity_of(found) != self._identity:
                 return False
             lock(self._file)
         except OSError:
@@ -156,7 +161,7 @@ class Owner:
     def has_descriptors(self) -> bool:
         """Tell whether the head's number is still the head's: no daemon has closed everything."""
         try:
-            return _identity(os.fstat(self._file)) == self._identity
+            return identity_of(os.fstat(self._file)) == self._identity
         except OSError:
             return False
 
@@ -181,19 +186,23 @@ class Owner:
     def _close(self) -> None:
         with contextlib.suppress(OSError):
             os.close(self._file)
+        release(self._identity, self._claim)
 
 
-def _locked_file(folder: Folder, prefix: str, head: Head) -> int:
-    """Return a descriptor of a new head, locked before anything is in it."""
+def _locked_file(folder: Folder, prefix: str, head: Head, token: object) -> int:
+    """Return a descriptor of a new head, locked before anything is in it, and claimed here."""
     name, directory = new_name(prefix), folder.descriptor
     file = os.open(name, _FLAGS, 0o600, dir_fd=directory)
     try:
+        claim_new(identity_of(os.fstat(file)), token)
         lock(file)
         _write_all(file, encode_head(head))
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(name, dir_fd=directory)
+        identity = identity_of(os.fstat(file))
         os.close(file)
+        release(identity, token)
         raise
     return file
 
@@ -202,7 +211,3 @@ def _write_all(file: int, content: bytes) -> None:
     done = 0
     while done < len(content):
         done += os.write(file, content[done:])
-
-
-def _identity(found: os.stat_result) -> tuple[int, int]:
-    return found.st_dev, found.st_ino

@@ -1,7 +1,7 @@
 """A look at a spool's folder: claims what dead processes left, and tidies what is of no use.
 
 Claiming is locking: the lock of a head that lives cannot be had, and one that was claimed frees
-again at the claimer's death.
+again at the claimer's death. Within this process, `forklog.spool.files` says what is claimed.
 """
 
 from __future__ import annotations
@@ -10,12 +10,26 @@ import contextlib
 import os
 import stat
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from forklog.spool.files import BAD, is_private, lock, opened, set_aside
+from forklog.errors import OptionError
+from forklog.option_checks import check_labels, check_log_name, check_resource
+from forklog.spool.files import (
+    BAD,
+    Identity,
+    claim,
+    identity_of,
+    is_private,
+    lock,
+    opened,
+    release,
+    set_aside,
+)
 from forklog.spool.folder import Folder
 from forklog.spool.format import (
+    FORMAT,
     MAX_HEAD_BYTES,
+    Fits,
     Head,
     HeadName,
     decode_head,
@@ -40,20 +54,35 @@ class Found:
     """Heads of another format, project or endpoint, which stay."""
     refused: list[str] = field(default_factory=list)
     """Files that are not this user's, links, pipes, broken ones."""
+    error: OSError | None = None
+    """Why a head could not be looked at just now."""
 
 
-def scan(
-    folder: Folder, own_image: str, claimed: set[tuple[int, int]], fits: Fits | None = None
-) -> Found:
+def scan(folder: Folder, own_image: str, ignored: set[Identity], fits: Fits | None = None) -> Found:
     """Look at all heads of a folder; claim those of dead processes.
 
     Args:
         folder: where.
         own_image: heads of this process image are never opened: closing one frees its lock.
-        claimed: device and inode of those that this process has claimed already.
+        ignored: heads that are not looked at; nor are those that this process has claimed.
         fits: tells whether a head is of the adopter's project and endpoint; None for any.
+
+    Raises:
+        OSError: the folder cannot be read.
     """
     found = Found()
+    try:
+        _look(folder, own_image, ignored, fits, found)
+    except BaseException:
+        for orphan in found.orphans:
+            orphan.close()
+        raise
+    return found
+
+
+def _look(
+    folder: Folder, own_image: str, ignored: set[Identity], fits: Fits | None, found: Found
+) -> None:
     names = folder.names()
     prefixes = set()
     for text in names:
@@ -64,95 +93,77 @@ def scan(
         prefixes.add(name.prefix)
         if name.image == own_image:
             continue
-        _claim(folder, name, claimed, fits, found)
+        try:
+            _look_at(folder, name, ignored, fits, found)
+        except FileNotFoundError:  # by now
+            continue
+        except OSError as error:  # no descriptor is free, or the disk fails: the next may do
+            found.error = error
     for text in names:  # of an owner that was killed while it removed its files, head last
         prefix = prefix_of_segment(text)
         if prefix is not None and prefix not in prefixes:
             _tidy_segment(folder, text)
-    return found
 
 
-class Fits:
-    """Which heads are the adopter's own kind."""
-
-    def __init__(
-        self, project: str | None, endpoint: str | None, *, takes_unknown: bool = False
-    ) -> None:
-        """Be of this project, None where no option names it, and of this endpoint.
-
-        Args:
-            project: as the options name it.
-            endpoint: of what is sent.
-            takes_unknown: also what was killed before it had found its project.
-        """
-        self._project, self._endpoint = project, endpoint
-        # Where no option names a project it is found, by all in the same way.
-        self._takes_unknown = takes_unknown or project is None
-
-    def learn(self, project: str) -> None:
-        """Be of this project, which was found."""
-        self._project = project
-
-    def __call__(self, head: Head) -> bool:
-        """Tell whether the adopter may send a head's entries."""
-        if head.project is None:
-            is_project = self._takes_unknown
-        else:
-            is_project = self._project is None or head.project == self._project
-        return is_project and head.endpoint == self._endpoint
-
-
-def _claim(
-    folder: Folder,
-    name: HeadName,
-    claimed: set[tuple[int, int]],
-    fits: Fits | None,
-    found: Found,
+def _look_at(
+    folder: Folder, name: HeadName, ignored: set[Identity], fits: Fits | None, found: Found
 ) -> None:
     text = str(name)
-    try:
-        seen = os.stat(text, dir_fd=folder.descriptor, follow_symlinks=False)
-    except OSError:  # gone
-        return
-    if not seen.st_nlink or (seen.st_dev, seen.st_ino) in claimed:  # going just now, or ours
+    seen = os.stat(text, dir_fd=folder.descriptor, follow_symlinks=False)
+    identity = identity_of(seen)
+    if not seen.st_nlink or identity in ignored:  # going just now, or not the adopter's
         return
     if not is_private(seen, MAX_HEAD_BYTES):
         found.refused.append(text)
         return
+    token = object()
+    try:
+        if claim(identity, token):
+            _claim(folder, name, token, fits, found)
+    finally:
+        if not found.orphans or found.orphans[-1].token is not token:
+            release(identity, token)
+
+
+def _claim(folder: Folder, name: HeadName, token: object, fits: Fits | None, found: Found) -> None:
+    """Open and lock a head, which no other part of this process has open."""
+    text = str(name)
     file = opened(folder, text, MAX_HEAD_BYTES)
     if file is None:  # gone by now, or no descriptor is free: that is no fault of the file's
         return
-    head = None
+    is_claimed = False
     try:
         if not _lock(folder, text, file):
             found.living += 1
             return
         head = _read_head(folder, text, file, fits, found)
+        if head is not None:
+            found.orphans.append(Orphan(folder, name, file, head, token))
+            is_claimed = True
     finally:
-        if head is None:
+        if not is_claimed:
             os.close(file)
-    if head is not None:
-        found.orphans.append(Orphan(folder, name, file, head))
 
 
 def _lock(folder: Folder, name: str, file: int) -> bool:
     """Lock a head; tell whether it is dead, and still under its name."""
-    try:
+    with contextlib.suppress(OSError):
         lock(file)
         named = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
-    except OSError:
-        return False
-    held = os.fstat(file)
-    return (held.st_dev, held.st_ino) == (named.st_dev, named.st_ino)
+        return identity_of(os.fstat(file)) == identity_of(named)
+    return False
 
 
 def _read_head(
     folder: Folder, name: str, file: int, fits: Fits | None, found: Found
 ) -> Head | None:
     content = os.pread(file, MAX_HEAD_BYTES, 0)
-    head = decode_head(content)
+    head = _checked(decode_head(content))
     if head is None:
-        if isinstance(format_of_head(content), int):
+        number = format_of_head(content)
+        if number == FORMAT:  # what the server would refuse; nothing says that it is not ours
+            found.refused.append(name)
+        elif isinstance(number, int):
             found.foreign.append(name)
         else:
             set_aside(folder, name)
@@ -164,21 +175,47 @@ def _read_head(
     return head
 
 
+def _checked(head: Head | None) -> Head | None:
+    """Return a head whose values a request may have; the rules are those of the options."""
+    if head is None:
+        return None
+    try:
+        check_log_name(head.log_name)
+        labels = check_labels(head.labels)
+        resource = None if head.resource is None else check_resource(head.resource)
+    except OptionError:
+        return None
+    return replace(head, labels=labels, resource=resource)
+
+
 def _tidy(folder: Folder, name: str) -> None:
-    """Remove what is ours, and old, and of no use: broken files, heads that were never finished."""
+    """Remove what is ours, old and of no use: broken files, heads that were never finished.
+
+    A head that is being made is not opened: closing it would free a lock of this process's.
+    """
     is_new = name.startswith(".forklog-") and name.endswith(".new")
     if not is_new and not (name.startswith("forklog-") and name.endswith(BAD)):
         return
+    with contextlib.suppress(OSError):
+        seen = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
+        if _age(seen) <= (_NEW_SECONDS if is_new else _BAD_SECONDS):
+            return
+        identity, token = identity_of(seen), object()
+        try:
+            if claim(identity, token):
+                _remove(folder, name)
+        finally:
+            release(identity, token)
+
+
+def _remove(folder: Folder, name: str) -> None:
+    """Remove a file of ours whose lock can be had."""
     file = opened(folder, name, 2**40)
     if file is None:
         return
     try:
-        age = time.time() - os.fstat(file).st_mtime
-        is_old = age > (_NEW_SECONDS if is_new else _BAD_SECONDS)
-        if is_old and _lock(folder, name, file):
+        if _lock(folder, name, file):
             os.unlink(name, dir_fd=folder.descriptor)
-    except OSError:
-        pass
     finally:
         os.close(file)
 
@@ -186,11 +223,11 @@ def _tidy(folder: Folder, name: str) -> None:
 def _tidy_segment(folder: Folder, name: str) -> None:
     """Remove a segment without a head, once it is old."""
     with contextlib.suppress(OSError):
-        if _age(folder, name) > _BAD_SECONDS:
+        seen = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
+        if _age(seen) > _BAD_SECONDS:
             os.unlink(name, dir_fd=folder.descriptor)
 
 
-def _age(folder: Folder, name: str) -> float:
+def _age(seen: os.stat_result) -> float:
     """Return the seconds since a regular file was changed, 0 for anything else."""
-    found = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
-    return time.time() - found.st_mtime if stat.S_ISREG(found.st_mode) else 0.0
+    return time.time() - seen.st_mtime if stat.S_ISREG(seen.st_mode) else 0.0

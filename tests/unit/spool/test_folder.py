@@ -16,9 +16,9 @@ import pytest
 from helpers import check_python
 
 from forklog.spool.folder import Folder, UnfitError, _type_in, path_of
-from forklog.spool.format import HEADER_BYTES, SEGMENT_BYTES, segment_header, segment_name
+from forklog.spool.format import HEADER_BYTES, SEGMENT_BYTES, Fits, segment_header, segment_name
 from forklog.spool.orphan import Orphan
-from forklog.spool.scan import Fits, scan
+from forklog.spool.scan import scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,7 +93,8 @@ def test_a_claimed_orphan_is_taken(folder: Folder) -> None:
     check_python(
         f"""
         from forklog.spool.folder import Folder
-        from forklog.spool.scan import Fits, scan
+        from forklog.spool.format import Fits
+        from forklog.spool.scan import scan
         found = scan(Folder({folder.path!r}, 2**30), "22222222", set(), Fits("p", None))
         assert (len(found.orphans), found.living) == (0, 1), found
         """

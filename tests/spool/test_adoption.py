@@ -1,0 +1,151 @@
+"""What adopting may do to its process: nothing that the application or another handler notices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from helpers import check_python
+from spool_script import SETUP
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _check(folder: Path, body: str) -> str:
+    whole = SETUP.format(folder=str(folder)) + body
+    return check_python(whole, 60, is_covered=False).stderr
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return the path of a folder that does not exist yet."""
+    return tmp_path / "made" / "spool"
+
+
+_NO_DESCRIPTOR = """
+import resource
+def used():
+    return max(map(int, os.listdir("/proc/self/fd"))) + 1
+
+def without_descriptors(call):
+    '''Call where no descriptor is free.'''
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used() + 3, before[1]))
+    taken = []
+    try:
+        while True:
+            taken.append(os.dup(0))
+    except OSError:
+        pass
+    try:
+        return call()
+    finally:
+        for file in taken:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+"""
+
+
+def test_a_log_call_at_the_limit_of_descriptors(folder: Path) -> None:
+    """Without threads the logging thread adopts: an error of that is no error of the call's."""
+    stderr = _check(
+        folder,
+        _NO_DESCRIPTOR
+        + """
+sys.modules["uwsgi"] = type(sys)("uwsgi")  # a server without threads
+transport = FakeTransport()
+logger, handler = log_with(transport)
+handler._gate.product._host.may_run_threads = lambda: False
+logger.error("one")
+assert handler.stats().state == "inline", handler.stats()
+time.sleep(1.05)  # the next look at the folder is due by then
+without_descriptors(lambda: logger.error("two"))
+killed(lambda: log_with(FakeTransport(Fail()), shutdown_timeout=0.1)[0].info("three"))
+def go_on():
+    logger.error("four")
+    return "three" in texts(transport)
+wait(go_on, "what the dead process left")
+assert {"one", "two"} <= set(texts(transport))
+""",
+    )
+    assert "cannot read the spool" in stderr
+
+
+def test_a_flush_thread_outlives_closed_descriptors(folder: Path) -> None:
+    """A daemon closes all of them; the look that is still due ends no thread."""
+    stderr = _check(
+        folder,
+        """
+transport = FakeTransport()
+logger, handler = log_with(transport)
+logger.info("one")
+assert handler.flush(10)
+os.close(handler._gate.product.spooler._owner.folder.descriptor)
+adopter = handler._gate.product.spooler._adopter
+wait(lambda: adopter._scan_at is None, "the trailing look")
+assert handler.stats().state == "running", handler.stats()
+logger.info("two")
+assert handler.flush(10)
+assert texts(transport) == ["one", "two"]
+""",
+    )
+    assert "ended by" not in stderr
+
+
+def test_an_error_at_the_exit_is_of_one_handler(folder: Path) -> None:
+    """The other handlers have their whole time to deliver."""
+    stderr = _check(
+        folder,
+        """
+from forklog.process import exit_hooks
+class Slow(FakeTransport):
+    def open(self):
+        connection = super().open()
+        send = connection.send
+        def slowly(entries, timeout):
+            time.sleep(0.3)
+            return send(entries, timeout)
+        connection.send = slowly
+        return connection
+
+one, first = log_with(FakeTransport())
+slow = Slow()
+other, second = log_with(slow, spool=None, last_resort="stderr")
+one.info("x")
+assert first.flush(10)
+pipeline = first._gate.product
+def fail(deadline):
+    return {}["a bug of forklog's"]
+fail = type(fail)(fail.__code__, {"__name__": "forklog.bug"})
+pipeline.worker.adopt_last = fail
+for number in range(3):
+    other.info("%d", number)
+exit_hooks.flush_at_exit([pipeline, second._gate.product])
+assert texts(slow) == ["0", "1", "2"], second.stats()
+assert not second.stats().diverted
+""",
+    )
+    assert '"textPayload"' not in stderr
+
+
+def test_two_handlers_adopt_each_orphan_once(folder: Path) -> None:
+    """Two handlers of one process with one spool: what is recovered is counted once."""
+    _check(
+        folder,
+        """
+for number in range(12):
+    killed(lambda: log_with(FakeTransport(Fail()), shutdown_timeout=0.1)[0].info("%d", number))
+one, two = FakeTransport(), FakeTransport()
+pairs = [log_with(one), log_with(two)]
+for logger, handler in pairs:
+    logger.info("own")
+wait(lambda: not [name for name in heads() if name.endswith("-00000000.head")]
+     and len(heads()) == 2, "all orphans")
+got = [text for text in texts(one) + texts(two) if text != "own"]
+assert sorted(got, key=int) == [str(number) for number in range(12)], got
+assert sum(handler.stats().recovered for _, handler in pairs) == 12
+for _, handler in pairs:
+    handler.close()
+""",
+    )

@@ -1,0 +1,434 @@
+"""The adopter's side: one orphan holds up no other, and each is claimed once in a process."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from pathlib import Path
+from types import FunctionType
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+from helpers import check_python
+
+from forklog.clock import monotonic
+from forklog.spool.adopter import Adopter
+from forklog.spool.folder import Folder
+from forklog.spool.format import SEGMENT_BYTES, Fits, Head, new_name, segment_header, segment_name
+from forklog.spool.owner import Owner, image
+from forklog.spool.scan import scan
+from forklog.transports.base import Envelope, Kind, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_HEAD = {
+    "format": 1,
+    "project": "p",
+    "endpoint": None,
+    "log_name": "python",
+    "labels": {},
+    "resource": None,
+    "pid": 7,
+    "boot_id": "",
+    "version": "0",
+}
+_ENTRY = b'{"insertId":"%029x","timestamp":"2026-01-01T00:00:00Z","textPayload":"%s"}\n'
+_DELIVERED = Verdict(Kind.DELIVERED)
+_FITS = Fits("p", None)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    """Open an empty folder."""
+    made = Folder(str(tmp_path / "spool"), 2**30)
+    yield made
+    made.close()
+
+
+def _put(folder: Folder, name: str, content: bytes) -> Path:
+    path = Path(folder.path, name)
+    path.write_bytes(content)
+    path.chmod(0o600)
+    return path
+
+
+def _orphan(folder: Folder, number: int, *texts: bytes, **changes: object) -> str:
+    prefix = f"{number:019x}"
+    name = f"forklog-{prefix}-00000000.head"
+    _put(folder, name, orjson.dumps({**_HEAD, **changes}))
+    entries = b"".join(_ENTRY % (n, text) for n, text in enumerate(texts))
+    content = segment_header(0, SEGMENT_BYTES[0]) + entries
+    _put(folder, segment_name(prefix, 0), content.ljust(SEGMENT_BYTES[0], b"\0"))
+    return name
+
+
+class _Server:
+    """Delivers all but batches that hold a text."""
+
+    def __init__(self, bad: bytes = b"", verdict: Verdict = _DELIVERED) -> None:
+        self.bad, self.verdict = bad, verdict
+        self.got: list[bytes] = []
+        self.sizes: list[int] = []
+
+    def __call__(self, entries: Sequence[bytes], _: Envelope) -> Verdict:
+        texts = [orjson.loads(entry)["textPayload"].encode() for entry in entries]
+        self.sizes.append(len(texts))
+        if self.bad in texts:
+            return self.verdict
+        self.got += texts
+        return _DELIVERED
+
+
+def _adopter(folder: Folder, lines: list[str] | None = None) -> Adopter:
+    said = [] if lines is None else lines
+    return Adopter(folder, image(), _FITS, 100, 2**20, lambda _, text: said.append(text))
+
+
+def _let_pass(adopter: Adopter, seconds: float) -> None:
+    """Have all times of an adopter come earlier, as if so many seconds had passed."""
+    adopter._retry_at -= seconds
+    adopter._last_scan -= seconds
+    if adopter._scan_at is not None:
+        adopter._scan_at -= seconds
+    for adoption in adopter._adoptions:
+        adoption.retry_at -= seconds
+
+
+def _work(adopter: Adopter, server: _Server, passes: int) -> None:
+    for _ in range(passes):
+        adopter.pass_once(server)
+        _let_pass(adopter, adopter.seconds() or 0.0)
+
+
+_REFUSALS = [
+    Verdict(Kind.BLOCKED, "403", answer="403"),
+    Verdict(Kind.RETRY, "503", answer="503"),
+    Verdict(Kind.RETRY, "no answer"),
+]
+
+
+@pytest.mark.parametrize("refusal", _REFUSALS)
+@pytest.mark.parametrize("bad", [1, 2, 3])
+def test_a_refused_orphan_holds_up_no_other(folder: Folder, bad: int, refusal: Verdict) -> None:
+    """Wherever it stands in the row, the others are delivered, and it stays claimed."""
+    for number in (1, 2, 3):
+        _orphan(folder, number, b"bad" if number == bad else b"%d" % number)
+    adopter, server = _adopter(folder), _Server(b"bad", refusal)
+    _work(adopter, server, 12)
+    assert sorted(server.got) == sorted(b"%d" % number for number in {1, 2, 3} - {bad})
+    assert len(folder.names()) == 2
+    server.bad = b""
+    _work(adopter, server, 4)
+    assert b"bad" in server.got
+    assert folder.names() == []
+
+
+@pytest.mark.parametrize("refusal", _REFUSALS)
+def test_one_refused_entry_holds_up_few(folder: Folder, refusal: Verdict) -> None:
+    """A batch is split after refusals, so that all before the refused entry is delivered."""
+    texts = [b"%d" % number for number in range(40)]
+    _orphan(folder, 1, *texts[:30], b"bad", *texts[30:])
+    adopter, server = _adopter(folder), _Server(b"bad", refusal)
+    _work(adopter, server, 40)
+    assert server.got == texts[:30]
+    server.bad = b""
+    _work(adopter, server, 12)
+    assert server.got == [*texts[:30], b"bad", *texts[30:]]
+    assert max(server.sizes) <= 100
+
+
+def test_a_server_that_refuses_all_is_asked_rarely(folder: Folder) -> None:
+    """Many orphans make few requests: one a second at most, and each orphan ever more rarely."""
+    for number in range(1, 6):
+        _orphan(folder, number, b"bad")
+    adopter, server = _adopter(folder), _Server(b"bad", _REFUSALS[0])
+    seconds = 0.0
+    while seconds < 300:
+        adopter.pass_once(server)
+        wait = adopter.seconds()
+        assert wait is not None
+        _let_pass(adopter, wait)
+        seconds += wait
+    assert 20 < len(server.sizes) < 100
+    adopter.close()
+
+
+def test_two_adopters_of_a_process_share_nothing(folder: Folder) -> None:
+    """Two handlers with one spool: each orphan is sent by one of them, and stays locked."""
+    _orphan(folder, 1, b"1", b"2", b"3")
+    one, other = _adopter(folder), _adopter(folder)
+    server, late = _Server(), _Server()
+
+    def send(entries: Sequence[bytes], envelope: Envelope) -> Verdict:
+        other.pass_once(late)
+        check_python(
+            f"""
+            from forklog.spool.folder import Folder
+            from forklog.spool.format import Fits
+            from forklog.spool.scan import scan
+            found = scan(Folder({folder.path!r}, 2**30), "22222222", set(), Fits("p", None))
+            assert (len(found.orphans), found.living) == (0, 1), found
+            """
+        )
+        return server(entries, envelope)
+
+    one.pass_once(send)
+    assert (server.got, late.got) == ([b"1", b"2", b"3"], [])
+    assert (one.recovered, other.recovered) == (3, 0)
+    assert folder.names() == []
+
+
+def test_what_one_adopter_lets_go_another_takes(folder: Folder) -> None:
+    """A handler that is closed leaves its orphans to the other handlers of the process, too."""
+    _orphan(folder, 1, b"1")
+    one, other = _adopter(folder), _adopter(folder)
+    server = _Server(b"1", Verdict(Kind.RETRY))
+    _work(one, server, 1)
+    one.close()
+    _work(other, _Server(), 1)
+    assert other.recovered == 1
+
+
+def test_a_child_claims_what_its_parent_had(folder: Folder) -> None:
+    """Claims are a process's own: a forked child begins without any."""
+    _orphan(folder, 1, b"1")
+    check_python(
+        f"""
+        import os
+        from forklog.spool.folder import Folder
+        from forklog.spool.format import Fits
+        from forklog.spool.scan import scan
+        folder = Folder({folder.path!r}, 2**30)
+        look = lambda: scan(folder, "22222222", set(), Fits("p", None))
+        (orphan,) = look().orphans
+        assert not look().orphans and not look().living
+        seen, see = os.pipe()
+        ready, go = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            found = look()  # the lock is the parent's
+            assert (len(found.orphans), found.living) == (0, 1), found
+            os.write(see, b"x")
+            os.read(ready, 1)
+            (orphan,) = look().orphans
+            os._exit(42)
+        os.close(see)
+        assert os.read(seen, 1) == b"x"
+        orphan.close()
+        os.write(go, b"x")
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 42
+        """
+    )
+
+
+def test_a_left_head_is_claimed_after_it_was_closed(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another handler that looks between the renaming and the closing would lose its lock."""
+    head = Head(**{**_HEAD, "log_name": "x"})  # type: ignore[arg-type]
+    owner = Owner(folder, f"{1:019x}", head)
+    genuine, found = os.rename, []
+
+    def renamed(*given: object, **named: object) -> None:
+        genuine(*given, **named)  # type: ignore[arg-type]
+        found.append(scan(folder, image(), set(), _FITS))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", renamed)
+        owner.leave()
+    assert [look.orphans for look in found] == [[]]
+    (orphan,) = scan(folder, image(), set(), _FITS).orphans
+    orphan.close()
+
+
+@pytest.mark.parametrize("age", [0.0, 3600.0])
+def test_a_head_that_is_being_made_stays_locked(
+    folder: Folder, age: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another handler of the process looks at the folder: also where the clock was set since."""
+    head = Head(**_HEAD)  # type: ignore[arg-type]
+    genuine = os.rename
+
+    def renamed(*given: object, **named: object) -> None:
+        made = Path(folder.path, new_name(f"{1:019x}"))
+        os.utime(made, (time.time() - age, time.time() - age))
+        scan(folder, image(), set(), _FITS)
+        genuine(*given, **named)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", renamed)
+        owner = Owner(folder, f"{1:019x}", head)
+        owner.renew(head)
+    check_python(
+        f"""
+        from forklog.spool.folder import Folder
+        from forklog.spool.format import Fits
+        from forklog.spool.scan import scan
+        found = scan(Folder({folder.path!r}, 2**30), "22222222", set(), Fits("p", None))
+        assert (len(found.orphans), found.living) == (0, 1), found
+        """
+    )
+    owner.remove()
+
+
+def test_what_was_never_finished_is_removed(folder: Folder) -> None:
+    """A head of a process that was killed while it made it, once it is a minute old."""
+    made = _put(folder, new_name(f"{1:019x}"), b"")
+    scan(folder, image(), set(), _FITS)
+    assert made.exists()
+    os.utime(made, (time.time() - 61, time.time() - 61))
+    scan(folder, image(), set(), _FITS)
+    assert not made.exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"log_name": "no spaces"}, {"log_name": ""}, {"log_name": "x" * 600},
+     {"labels": {"a": "b" * 70_000}}, {"labels": {str(n): "" for n in range(65)}},
+     {"resource": {}}, {"resource": {"type": 1}}, {"resource": {"type": "x", "labels": ["x"]}}],
+)  # fmt: skip
+def test_a_head_is_checked_as_options_are(folder: Folder, change: dict[str, object]) -> None:
+    """The server would refuse every request with such a value: it is reported, and stays."""
+    name = _orphan(folder, 1, b"1", **change)
+    _orphan(folder, 2, b"2")
+    lines: list[str] = []
+    adopter, server = _adopter(folder, lines), _Server()
+    _work(adopter, server, 4)
+    assert server.got == [b"2"]
+    assert lines == [f"1 broken in the spool {folder.path} stay there"]
+    assert sorted(folder.names()) == sorted([name, segment_name(f"{1:019x}", 0)])
+
+
+def _as_system(call: FunctionType) -> FunctionType:
+    """Return a function that raises as a system call does: no frame of another file is seen."""
+    return FunctionType(
+        call.__code__,
+        {**call.__globals__, "__name__": "forklog.test"},
+        closure=call.__closure__,
+    )
+
+
+def _failing(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+@pytest.mark.parametrize("call", ["scandir", "pread", "fstat"])
+def test_a_failing_system_call_is_reported_and_tried_again(
+    folder: Folder, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No call raises: a line for each kind of error, no busy loop, nothing claimed for ever."""
+    _orphan(folder, 1, b"1")
+    lines: list[str] = []
+    adopter, server = _adopter(folder, lines), _Server()
+
+    def fail(*_: object, **__: object) -> None:
+        raise _failing(errno.EIO)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, _as_system(fail))
+        for _ in range(3):
+            assert adopter.pass_once(server) == 0
+            assert (adopter.seconds() or 0.0) > 0.5
+            _let_pass(adopter, adopter.seconds() or 0.0)
+    assert lines == [f"cannot read the spool {folder.path}, retrying: Input/output error"]
+    _work(adopter, server, 3)
+    assert server.got == [b"1"]
+
+
+def test_a_failing_head_holds_up_no_other(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk fails at one head of two."""
+    _orphan(folder, 1, b"1")
+    inode = Path(folder.path, _orphan(folder, 2, b"2")).stat().st_ino
+    adopter, server = _adopter(folder), _Server()
+    genuine = os.pread
+
+    def fail(file: int, size: int, at: int) -> bytes:
+        if os.fstat(file).st_ino == inode:
+            raise _failing(errno.EIO)
+        return genuine(file, size, at)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", _as_system(fail))
+        _work(adopter, server, 3)
+    assert server.got == [b"1"]
+    _work(adopter, server, 3)
+    assert server.got == [b"1", b"2"]
+
+
+def test_a_failing_segment_holds_up_no_other(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The segments behind it are sent; it stays, and is not read again and again."""
+    _orphan(folder, 1, b"1")
+    first = Path(folder.path, segment_name(f"{1:019x}", 0))
+    second = _put(folder, segment_name(f"{1:019x}", 1), first.read_bytes().replace(b'"1"', b'"2"'))
+    lines: list[str] = []
+    adopter, server, reads = _adopter(folder, lines), _Server(), []
+    inode, genuine = first.stat().st_ino, os.pread
+
+    def fail(file: int, size: int, at: int) -> bytes:
+        if os.fstat(file).st_ino == inode:
+            reads.append(at)
+            raise _failing(errno.EIO)
+        return genuine(file, size, at)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", _as_system(fail))
+        _work(adopter, server, 5)
+    assert server.got == [b"2"]
+    assert len(reads) == 1
+    assert first.exists()
+    assert not second.exists()
+    assert lines == [f"cannot read the spool {folder.path}, retrying: Input/output error"]
+
+
+def test_a_signal_handlers_exception_goes_on(folder: Folder) -> None:
+    """It is the application's, whatever its type is; the orphan is let go of at the close."""
+    _orphan(folder, 1, b"1")
+    adopter = _adopter(folder)
+
+    def strike(*_: object) -> Verdict:
+        raise TimeoutError("of the application")
+
+    with pytest.raises(TimeoutError, match="of the application"):
+        adopter.pass_once(strike)
+    adopter.close()
+    (orphan,) = scan(folder, image(), set(), _FITS).orphans
+    orphan.close()
+
+
+def test_numbers_that_are_other_files_by_now(folder: Folder, tmp_path: Path) -> None:
+    """A daemon has closed all descriptors, and the application opened its own: none is touched."""
+    _orphan(folder, 1, b"1", b"2")
+    adopter, server = _adopter(folder), _Server(b"1", Verdict(Kind.RETRY))
+    _work(adopter, server, 1)
+    orphan = adopter._adoptions[0].orphan
+    files = [orphan._file, orphan._open[0] if orphan._open else -1]
+    mine = tmp_path / "mine"
+    mine.write_bytes(b"x" * 100)
+    other = os.open(mine, os.O_RDWR)
+    for file in files:
+        os.dup2(other, file)
+    orphan.settle(1)
+    server.bad = b""
+    adopter.pass_once(server)
+    adopter.close()
+    assert server.got == []
+    assert mine.read_bytes() == b"x" * 100
+    for file in (*files, other):
+        assert os.fstat(file).st_size == 100
+        os.close(file)
+
+
+def test_a_folder_that_was_closed_is_left_to_the_owner(tmp_path: Path) -> None:
+    """It begins anew with the next record; until then there is no line, and no waking up."""
+    folder = Folder(str(tmp_path / "spool"), 2**30)
+    lines: list[str] = []
+    adopter = _adopter(folder, lines)
+    os.close(folder.descriptor)
+    assert adopter.pass_once(_Server()) == 0
+    assert (adopter.seconds(), lines) == (None, [])
+    assert monotonic() > adopter._last_scan
