@@ -104,9 +104,10 @@ def _rows(
     store: Store, narrowed: Narrowed, parents: list[str], cursor: _Cursor, *, newest_first: bool
 ) -> Generator[Found, None, None]:
     where, values = _place(cursor, newest_first=newest_first)
+    # The plus keeps SQLite from a search by position, for which it would sort all entries.
     among = f"parent IN ({', '.join('?' * len(parents))})" if parents else "1"
     return store.scan(
-        f"{narrowed.where} AND {among} AND position <= ? AND {where}",
+        f"{narrowed.where} AND {among} AND +position <= ? AND {where}",
         (*narrowed.values, *parents, cursor.ceiling, *values),
         newest_first=newest_first,
     )
