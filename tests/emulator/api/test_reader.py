@@ -47,8 +47,9 @@ def _read_all(reader: Reader) -> tuple[list[str], int]:
     raise AssertionError("the reader came to no end")
 
 
-def test_a_read_ends_when_its_time_is_over(store: Store) -> None:
+def test_a_read_ends_when_its_time_is_over(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A filter that is slow on each entry takes many reads, so that writes come in between."""
+    monkeypatch.setattr(reader_module, "READ_SECONDS", 0.001)
     reader = Reader(store, f"{SLOW} OR last")
     _add(store, *["word " * 4_000] * 40, "last")
     texts, reads = _read_all(reader)
