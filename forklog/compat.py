@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from forklog.errors import Hidden, OptionError
@@ -35,7 +35,7 @@ def options_of(
         arguments: by name, all that the handler was given, the options among them.
         unknown: what it was given that is no option.
     """
-    _refuse(unknown)
+    refuse_unknown(unknown, (*Options.__dataclass_fields__, *_OF_THE_HANDLER))
     given = {option: arguments[option] for option in Options.__dataclass_fields__}
     if name is not None:
         if given["log_name"] != _DEFAULTS["log_name"]:
@@ -51,9 +51,9 @@ def options_of(
     return dataclasses.replace(options, labels=_with_environment(options), on_drop=on_drop)
 
 
-def _refuse(unknown: Mapping[str, Any]) -> None:
+def refuse_unknown(unknown: Mapping[str, Any], known: Collection[str]) -> None:
     """Refuse an option that is not known; its value may be a secret under a misspelt name."""
-    names = sorted((*Options.__dataclass_fields__, *_OF_THE_HANDLER))
+    names = sorted(known)
     for name in sorted(unknown):
         close = difflib.get_close_matches(name.lower(), names, 1)
         meant = f"did you mean {close[0]}? " if close else ""

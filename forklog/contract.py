@@ -65,10 +65,13 @@ def nothing(*_args: object) -> None:
     """Encode nothing: the record goes by ``emit``, with the lock around it."""
 
 
-def _overrides_emit(handler: logging.Handler) -> bool:
-    """Tell whether records have to go by ``emit`` with the lock around it, as logging has it."""
+def overrides_emit(handler: logging.Handler, module: str) -> bool:
+    """Tell whether records have to go by ``emit`` with the lock around it, as logging has it.
+
+    ``module`` is where the ``emit`` stands that needs no lock.
+    """
     locking = _function_of(handler, "acquire"), _function_of(handler, "release")
-    is_own = _is_of(_function_of(handler, "emit"), "forklog.handler")
+    is_own = _is_of(_function_of(handler, "emit"), module)
     return not (is_own and all(_is_of(function, "logging") for function in locking))
 
 
@@ -182,7 +185,7 @@ class OverridableHandler(logging.Handler, metaclass=Watched):
     ) -> tuple[int, bytes] | None:
         """Decide how records are encoded, keep it in the place of this method, and do it."""
         epoch = self._epoch
-        is_overridden = _overrides_emit(self)
+        is_overridden = overrides_emit(self, "forklog.handler")
         encode: _Encode = nothing
         if not is_overridden:
             formatted = partial(self._encoder.encode_strict, is_formatted=True)

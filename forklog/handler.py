@@ -145,12 +145,13 @@ class CloudLoggingHandler(StockSurface):
         pipeline = self._gate.product
         # Read and then called: to call an attribute of an instance in one step is slower.
         encode = self._encode
+        made: str | Exception | None = None
         try:
             if not pipeline.mark[0]:
                 pipeline = self._gate.current()
             item = encode(record, pipeline.opening)
-        except Exception:  # noqa: BLE001 - whatever it is, `emit` repairs it
-            item = None
+        except Exception as error:  # noqa: BLE001 - whatever it is, the lenient encoder repairs it
+            item, made = None, getattr(error, "forklog_formatted", None)
         try:
             if item is not None:
                 rank, entry = item
@@ -160,20 +161,26 @@ class CloudLoggingHandler(StockSurface):
             if self._encode is nothing:  # an emit of the application's
                 self._emit_locked(record)
             else:
-                self.emit(record)
+                self._emit_leniently(record, made)
         except (RecursionError, MemoryError):
             pipeline.buffer.unencoded += 1  # no call here: even one more frame may be too many
         return passed
 
     def emit(self, record: logging.LogRecord) -> None:
         """Encode and queue one record by the lenient encoder, in this process's pipeline."""
+        self._emit_leniently(record, None)
+
+    def _emit_leniently(self, record: logging.LogRecord, made: str | Exception | None) -> None:
+        """Do it with what ``format`` has given or raised already; None if it was not called."""
         pipeline = self._gate.current()
         if is_own_record(record, pipeline.worker.thread_ident):
             pipeline.count_swallowed()
             return
-        failure = None
+        failure = made if isinstance(made, Exception) else None
+        entries: list[tuple[int, bytes]] = []
         try:
-            entries = self._encoder.encode_lenient(record, pipeline.insert_ids)
+            if not isinstance(made, Exception):
+                entries = self._encoder.encode_lenient(record, pipeline.insert_ids, made)
         except WithheldError as error:
             failure = error.cause
         except Exception as error:  # noqa: BLE001 - the rules of logging decide what is printed

@@ -9,49 +9,27 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import sys
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
+from forklog.compat import refuse_unknown
 from forklog.context.base import Context
 from forklog.context.sources import SOURCES
-from forklog.contract import HandlerLock
-from forklog.encoding.builder import REPAIRED_LABEL
+from forklog.contract import HandlerLock, overrides_emit
 from forklog.encoding.encoder import Encoder
 from forklog.encoding.payload import WithheldError, bare, withheld
-from forklog.errors import Hidden, OptionError
 from forklog.insert_id import InsertIds
 from forklog.option_checks import check_labels, check_level, check_project
 from forklog.options import Options
 from forklog.process.base import pid
+from forklog.setting_up.agent_lines import line_of
 from forklog.setting_up.request_log import additions_of
-from forklog.stderr.descriptor import write_lines
+from forklog.stderr.line_stream import LinePrinter
 from forklog.transports.google.access import known_project
 
-_STDOUT = 1
-_PATIENCE_SECONDS = 5.0  # for the reader of a pipe that is full
-_OF_GOOGLE = "logging.googleapis.com/"
-_NAMES = {
-    "severity": "severity",
-    "timestamp": "time",
-    "trace": f"{_OF_GOOGLE}trace",
-    "spanId": f"{_OF_GOOGLE}spanId",
-    "traceSampled": f"{_OF_GOOGLE}trace_sampled",
-    "sourceLocation": f"{_OF_GOOGLE}sourceLocation",
-    "httpRequest": "httpRequest",
-}
-_LABELS = f"{_OF_GOOGLE}labels"
-# What an agent would take for a field of the entry. A payload's key of such a name is left out, as
-# the stock handler has it, and named in the label `forklog_repaired`.
-_TAKEN = frozenset([
-    *_NAMES.values(), _LABELS, "timestamp", "timestampSeconds", "timestampNanos",
-    f"{_OF_GOOGLE}insertId", f"{_OF_GOOGLE}operation",
-])  # fmt: skip
 _SHARED = frozenset(["extra_fields", "process_labels", "service"])
-_REMEDY = f"known are: json_encoder_cls, labels, level, project_id, stream, {', '.join(_SHARED)}"
+_OPTIONS = ("json_encoder_cls", "labels", "level", "project_id", "stream", *_SHARED)
 
 
 class StructuredLogHandler(logging.StreamHandler):  # type: ignore[type-arg]
@@ -89,31 +67,57 @@ class StructuredLogHandler(logging.StreamHandler):  # type: ignore[type-arg]
         **options: Any,
     ) -> None:
         """Check the options; opens nothing."""
-        for name in options.keys() - _SHARED:
-            raise OptionError(name, Hidden(options[name]), "is not an option", _REMEDY)
+        unknown = {name: options[name] for name in options if name not in _SHARED}
+        refuse_unknown(unknown, _OPTIONS)
         check_project(project_id)
         super().__init__(sys.__stdout__ if stream is None else stream)
         self.setLevel(check_level("level", level))
         self.project_id = project_id or known_project(Options())
         self.labels = labels
         self._given_labels = check_labels(labels)
-        self._is_stdout = stream is None
         self._json_encoder = json_encoder_cls
-        self._is_torn = False
+        self._additions = additions_of(Options(labels=self._given_labels, **options))
+        self._printer = LinePrinter(self.stream if stream is None else None)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Make what no two handlers share."""
         self._ids, self._pid = InsertIds(), pid()
         self._encoder = Encoder(
             self._message_of,
             self._given_labels,
             lambda: self.project_id,
             context=Context(SOURCES),
-            additions=additions_of(Options(labels=self._given_labels, **options)),
+            additions=self._additions,
+        )
+
+    def __copy__(self) -> StructuredLogHandler:
+        """Return a handler for the same stream that formats by itself."""
+        copy = type(self).__new__(type(self))
+        vars(copy).update(vars(self))
+        copy.createLock()
+        copy._begin()  # noqa: SLF001 - of our own class
+        return copy
+
+    def __deepcopy__(self, _memo: object) -> StructuredLogHandler:
+        """Return what `copy.copy` does: a stream belongs to its process, and is not copied."""
+        return self.__copy__()
+
+    def __reduce_ex__(self, _protocol: object) -> Any:
+        """Refuse to be pickled, as each handler of logging does, and say what works.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(
+            f"a {type(self).__name__} cannot be pickled, because its stream belongs to this "
+            "process; pass the logger, which is pickled by its name, and configure logging in the "
+            "other process as here"
         )
 
     def createLock(self) -> None:  # noqa: N802 - the name logging gives it
         """Have a lock that is taken for an overridden ``emit`` alone."""
-        lock = HandlerLock()
-        lock.is_real = type(self).emit is not StructuredLogHandler.emit
-        self.lock = lock  # type: ignore[assignment]
+        self.lock = HandlerLock()  # type: ignore[assignment]
 
     def handle(self, record: logging.LogRecord) -> Any:
         """Filter a record and print it. Raises only what ``handleError`` raises."""
@@ -125,6 +129,9 @@ class StructuredLogHandler(logging.StreamHandler):  # type: ignore[type-arg]
         if isinstance(passed, logging.LogRecord):
             record = passed
         if passed:
+            lock: object = self.lock
+            if isinstance(lock, HandlerLock):  # a subclass may have made another one
+                lock.is_real = overrides_emit(self, __name__)
             self.acquire()
             try:
                 self.emit(record)
@@ -134,10 +141,21 @@ class StructuredLogHandler(logging.StreamHandler):  # type: ignore[type-arg]
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a record; what fails goes to ``handleError``."""
+        failure: Exception | None = None
         try:
-            self._put(self.format(record))
+            text: object = self.format(record)
+            if not isinstance(text, str):
+                raise TypeError(f"format() returned {type(text).__name__}, not str")  # noqa: TRY301
         except WithheldError as error:
-            self._withhold(record, record, "formatter", error.cause)
+            failure = error.cause
+        except Exception as error:  # noqa: BLE001 - a format of the application
+            failure = error
+        if failure is not None:
+            self._withhold(record, record, "formatter", failure)
+            failure = None  # its traceback holds this frame
+            return
+        try:
+            self._printer.put(self.stream, str(text))
         except Exception:  # noqa: BLE001 - the rules of logging decide what is printed
             self.handleError(record)
 
@@ -147,11 +165,12 @@ class StructuredLogHandler(logging.StreamHandler):  # type: ignore[type-arg]
         Raises:
             WithheldError: the formatter raised; its `cause` is what.
         """
-        return "\n".join(map(self._line_of, self._entries_of(self._plain(record))))
+        entries = self._entries_of(self._plain(record))
+        return "\n".join(line_of(entry, self._given_labels) for entry in entries)
 
     def flush(self) -> None:
         """Flush a stream that has no descriptor; nothing else is buffered."""
-        if _descriptor_of(self.stream) is None:
+        if self._printer.descriptor_of(self.stream) is None:
             super().flush()
 
     def _message_of(self, record: logging.LogRecord) -> str:
@@ -182,68 +201,32 @@ class StructuredLogHandler(logging.StreamHandler):  # type: ignore[type-arg]
         if self._pid != pid():  # forked: ids and labels of its own
             self._ids, self._pid = InsertIds(), pid()
             self._encoder.forget_process()
-        with contextlib.suppress(Exception):
+        item, text = None, None
+        try:
             item = self._encoder.encode_strict(record, self._opening, is_formatted=True)
-            if item is not None:
-                return [item[1]]
+        except WithheldError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the lenient encoder repairs it
+            text = getattr(error, "forklog_formatted", None)
+        if item is not None:
+            return [item[1]]
         self._opening()
-        return [entry for _, entry in self._encoder.encode_lenient(record, self._ids)]
+        return [entry for _, entry in self._encoder.encode_lenient(record, self._ids, text)]
 
     def _opening(self) -> bytes:
         """Return the start of an entry; the ids tell the pieces of a split text apart."""
         return self._ids.opening()
 
-    def _line_of(self, entry: bytes) -> str:
-        fields = orjson.loads(entry)
-        payload = fields.get("jsonPayload", {})
-        if "textPayload" in fields:
-            payload = {"message": fields["textPayload"]}
-        line = {name: value for name, value in payload.items() if name not in _TAKEN}
-        if "split" in fields:
-            line["split"] = fields["split"]
-        line.update((_NAMES[name], fields[name]) for name in _NAMES if name in fields)
-        labels = {**self._given_labels, **fields.get("labels", {})}
-        taken = [*filter(None, labels.get(REPAIRED_LABEL, "").split(","))]
-        taken += [name for name in payload if name in _TAKEN]
-        if taken:
-            labels[REPAIRED_LABEL] = ",".join(sorted(taken))
-        if labels:
-            line[_LABELS] = labels
-        return orjson.dumps(line).decode()
-
-    def _put(self, text: str) -> None:
-        """Write lines; OSError if the reader takes them not."""
-        descriptor = _STDOUT if self._is_stdout else _descriptor_of(self.stream)
-        if descriptor is None:
-            self.stream.write(text + "\n")
-            self.stream.flush()
-            return
-        # A new line first, where an earlier one could not be finished.
-        data = (b"\n" if self._is_torn else b"") + text.encode() + b"\n"
-        written = write_lines(descriptor, data, _PATIENCE_SECONDS)
-        self._is_torn = 0 < written < len(data) or (self._is_torn and not written)
-        if written < len(data):
-            raise OSError(f"{written} of {len(data)} bytes of a line could be written")
-
     def _withhold(
         self, record: logging.LogRecord, shown: logging.LogRecord, stage: str, error: Exception
     ) -> None:
         """Print what failed, in place of a text that is not to be shown; see docs/entries.md."""
-        payload = withheld(shown, stage, error)
-        entries = self._encoder.encode_given(shown, self._ids, payload, is_repaired=True)
-        with contextlib.suppress(OSError):
-            self._put("\n".join(self._line_of(entry) for _, entry in entries))
+        with contextlib.suppress(Exception):  # of the stream: it may be closed
+            payload = withheld(shown, stage, error)
+            entries = self._encoder.encode_given(shown, self._ids, payload, is_repaired=True)
+            lines = "\n".join(line_of(entry, self._given_labels) for _, entry in entries)
+            self._printer.put(self.stream, lines)
         try:
             raise error  # noqa: TRY301 - only to be caught
         except Exception:  # noqa: BLE001 - handleError asks for it
             self.handleError(record)
-
-
-def _descriptor_of(stream: Any) -> int | None:
-    """Return a stream's descriptor; None if there is none, as with `io.StringIO`."""
-    try:
-        descriptor = int(stream.fileno())
-        os.fstat(descriptor)
-    except (AttributeError, OSError, TypeError, ValueError):
-        return None
-    return descriptor

@@ -42,6 +42,15 @@ class NotWellFormedError(Exception):
     """The record needs the lenient encoder."""
 
 
+class FormattedError(NotWellFormedError):
+    """The same, of a record whose text was made: a formatter is called once for a record."""
+
+    def __init__(self, text: str) -> None:
+        """Keep the text, by a name that no other exception has."""
+        super().__init__()
+        self.forklog_formatted = text
+
+
 class CallSite(NamedTuple):
     """The parts of an entry that depend on its call site alone."""
 

@@ -145,14 +145,21 @@ class Encoder:
         exc_info, scope = record.exc_info, _scope_now()
         if task is None:
             task = self._context.current(exc_info[1] if exc_info else None)
+        # The time first: it may raise, and nothing may after a formatter has run.
+        stamp = self._time_of(record.created)
         rest = self._strict.fields_of(record, site, task, is_formatted=is_formatted)
         if scope is not None:
             scope.note(site.rank)
-        return site.rank, b"".join((opening(), self._time_of(record.created), rest))
+        return site.rank, b"".join((opening(), stamp, rest))
 
-    def encode_lenient(self, record: logging.LogRecord, ids: InsertIds) -> list[tuple[int, bytes]]:
-        """Encode any record, as faithfully as the API allows; several entries if it is long."""
-        entries, scope = self._lenient.encode(record, ids), _scope_now()
+    def encode_lenient(
+        self, record: logging.LogRecord, ids: InsertIds, text: str | None = None
+    ) -> list[tuple[int, bytes]]:
+        """Encode any record, as faithfully as the API allows; several entries if it is long.
+
+        ``text`` is what the handler's ``format`` gave, if it was called already.
+        """
+        entries, scope = self._lenient.encode(record, ids, text), _scope_now()
         if scope is not None:
             scope.note(entries[0][0])
         return entries

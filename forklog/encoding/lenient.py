@@ -68,13 +68,16 @@ class LenientEncoder:
         self._labels_room = max(_MIN_LABELS_ROOM, MAX_LABELS_BYTES - shared_bytes)
         self.room = max(_MIN_ROOM, MAX_ENTRY_BYTES - shared_bytes - estimate(dict(resource)))
 
-    def encode(self, record: logging.LogRecord, ids: InsertIds) -> list[tuple[int, bytes]]:
-        """Return the entries of a record, each with its rank."""
+    def encode(
+        self, record: logging.LogRecord, ids: InsertIds, text: str | None
+    ) -> list[tuple[int, bytes]]:
+        """Return the entries of a record, each with its rank; the text is None if not made yet."""
         rank, task = rank_of_level(attribute_of(record, "levelno")), self._task(record)
         builder = self._draft(record, rank, task)
         if is_left_out(record):
             builder.repaired.add("jsonPayload")
-        payload = payload_of(record, self._format, task.fields or {}, self._added_to(record))
+        form = self._format if text is None else lambda _record: text
+        payload = payload_of(record, form, task.fields or {}, self._added_to(record))
         return self._finished(builder, rank, ids, payload)
 
     def encode_given(

@@ -28,7 +28,7 @@ class WithheldError(Exception):
     def __init__(self, cause: Exception) -> None:
         """Keep what was raised."""
         super().__init__(cause)
-        self.cause = cause
+        self.cause = self.forklog_formatted = cause
 
 
 def payload_of(

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from forklog.context.base import LogContext, RequestFields
-from forklog.encoding.call_site import CallSite, NotWellFormedError
+from forklog.encoding.call_site import CallSite, FormattedError, NotWellFormedError
 from forklog.encoding.extra import NO_ADDITIONS, Additions
 from forklog.encoding.jsonable import encoded_or_copied
 from forklog.encoding.repair import http_request_of
@@ -51,7 +51,8 @@ _dumps = orjson.dumps
 class StrictEncoder:
     """Encode records whose extras are well-formed; for the arguments see `Encoder`.
 
-    Every method raises, `NotWellFormedError` or anything else, where a record is not as usual.
+    Every method raises, `NotWellFormedError` or anything else, where a record is not as usual. What
+    is raised after the text was made has the text.
     """
 
     def __init__(
@@ -90,16 +91,19 @@ class StrictEncoder:
             text = self._with_exception(record, text % args if args else text)
         elif args:
             text = text % args
-        parts = (
-            site.severity,
-            _labels(_merged(task.labels, given.get("labels")), site),
-            site.location,
-            self.task_fields(given, task),
-            _payload(text, _merged(task.fields, self._fields(given))),
-        )
-        fields = b"".join(parts)
+        try:
+            parts = (
+                site.severity,
+                _labels(_merged(task.labels, given.get("labels")), site),
+                site.location,
+                self.task_fields(given, task),
+                _payload(text, _merged(task.fields, self._fields(given))),
+            )
+            fields = b"".join(parts)
+        except Exception as error:  # whatever it is, the lenient encoder repairs it
+            raise FormattedError(text) from error
         if len(fields) > self._max_bytes:
-            raise NotWellFormedError
+            raise FormattedError(text)
         return fields
 
     def _with_exception(self, record: logging.LogRecord, text: str) -> str:

@@ -226,7 +226,7 @@ def test_it_is_configured_by_name(capfd: pytest.CaptureFixture[str]) -> None:
         ({"labels": {"a": 1}}, "must be strings"),
         ({"project_id": "My Project!"}, "must be a project id"),
         ({"level": "LOUD"}, "must be a level"),
-        ({"project": "p"}, "is not an option; known are: json_encoder_cls"),
+        ({"project": "p"}, "is not an option; did you mean project_id\\? known are: extra_fields"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], rule: str) -> None:
