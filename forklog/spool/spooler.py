@@ -68,6 +68,7 @@ class ProcessSpool:
         self._is_tried = self._is_opened = False
         self._owner: Owner | None = None
         self._adopter: Adopter | None = None
+        self._replaced: list[Adopter] = []  # to be closed
         self._adopting = Turn()  # of whoever reads or closes files of orphans
         self._origin: Origin | None = None
         self._checked_at = 0.0
@@ -166,10 +167,13 @@ class ProcessSpool:
             self._turn_off(error)
             return
         self._owner = owner
-        self._close_adopter()
-        self._adopter = self._make.adopter(owner, self._report)
+        adopter = self._make.adopter(owner, self._report)
         if self._origin is not None:
-            self._adopter.learn(self._origin.project)
+            adopter.learn(self._origin.project)
+        if self._adopter is not None:
+            self._replaced.append(self._adopter)
+        self._adopter = adopter
+        self._close_adopters()
 
     def adopt(self, send: SendOther) -> Mapping[str, int]:
         """Look at the folder, or send one batch of an orphan; nothing where another thread does."""
@@ -185,16 +189,19 @@ class ProcessSpool:
         finally:
             if TURN in self._adopting and self._adopting[TURN] is token:
                 del self._adopting[TURN]
-                if self._why_off == _CLOSED:
-                    self._close_adopter()
+                if self._why_off == _CLOSED or self._replaced:
+                    self._close_adopters()
 
-    def _close_adopter(self) -> None:
-        """Let go of all orphans; a thread that sends one of them does so at the end of its pass."""
+    def _close_adopters(self) -> None:
+        """Let go of orphans; a thread that sends one of them does so at the end of its pass."""
         token = object()
         try:
-            adopter = self._adopter
-            if adopter is not None and self._adopting.setdefault(TURN, token) is token:
-                adopter.close()
+            if self._adopting.setdefault(TURN, token) is token:
+                while self._replaced:
+                    self._replaced[0].close()
+                    del self._replaced[0]
+                if self._why_off == _CLOSED and self._adopter is not None:
+                    self._adopter.close()
         finally:
             if TURN in self._adopting and self._adopting[TURN] is token:
                 del self._adopting[TURN]
@@ -215,7 +222,7 @@ class ProcessSpool:
         """Stop spooling; what is left waits for another process."""
         self.report_left()
         self._why_off = _CLOSED
-        self._close_adopter()
+        self._close_adopters()
         owner, self._owner = self._owner, None
         if owner is not None:
             self.store.leave()

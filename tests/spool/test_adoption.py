@@ -149,3 +149,39 @@ for _, handler in pairs:
     handler.close()
 """,
     )
+
+
+def test_an_adopter_that_is_replaced_lets_go(folder: Path) -> None:
+    """The files were taken, and a thread begins new ones while another one sends an orphan."""
+    _check(
+        folder,
+        """
+from forklog.delivery.buffer import Buffer
+from forklog.options import Options
+from forklog.spool.making import Making
+from forklog.spool.spooler import ProcessSpool
+from forklog.transports.base import Kind, Verdict
+from forklog.transports.google.access import endpoint_of
+
+class Lines:
+    def say(self, key, text):
+        return True
+
+killed(lambda: log_with(FakeTransport(Hang(times=1000)))[0].error("left"))
+options = Options(project="p", spool=FOLDER)
+making = Making(options, lambda: ("p", endpoint_of(options)))
+buffer, prefix = Buffer(2**20), "%019x" % 2
+spool = ProcessSpool(options, making, buffer, print, Lines(), lambda: prefix, lambda: True)
+assert spool.open()
+
+def send(entries, envelope):
+    spool._restart()
+    return Verdict(Kind.RETRY)
+
+assert spool.adopt(send) == {}
+got = []
+sums = spool.adopt(lambda entries, _: got.extend(entries) or Verdict(Kind.DELIVERED))
+assert (sums, len(got)) == ({"delivered": 1, "refused": 0}, 1), (sums, got)
+spool.leave()
+""",
+    )
