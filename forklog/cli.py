@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
@@ -12,6 +13,7 @@ from forklog.__about__ import VERSION
 
 _UNREAD = 128 + 13  # SIGPIPE, by the convention of shells
 _INTERRUPTED = 128 + 2  # SIGINT
+_UNWRITTEN = 74  # EX_IOERR of sysexits.h
 _COMMANDS = {
     "emulator": ("forklog.emulator.command", "run a local Cloud Logging over HTTP"),
     "tail": ("forklog.tail.command", "follow entries, of an emulator or of Cloud Logging"),
@@ -25,28 +27,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit status.
 
     That is 2 for a wrong call, as argparse has it. As of a program that a signal ends it is 130
-    after Ctrl-C, and 141 if whoever reads the output has gone (``forklog doctor | head -1``).
+    after Ctrl-C, and 141 if whoever reads the output has gone (``forklog doctor | head -1``). It is
+    74 if the output cannot be written, as on a full disk.
     """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if sys.stderr is None:  # closed; so that no command need ask
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - a device
+    if sys.stdout is None:
+        return _fail(given, "stdout is closed")
     try:
         try:
-            return _main(arguments)
+            return _main(given)
         finally:
-            if sys.stdout is not None:
-                sys.stdout.flush()
+            sys.stdout.flush()
     except BrokenPipeError:
-        # The interpreter flushes once more at its end, and would print what that raises.
-        with open(os.devnull, "wb") as nothing:  # noqa: PTH123 - no path, a device
-            os.dup2(nothing.fileno(), sys.stdout.fileno())
+        _print_no_more()
         return _UNREAD
+    except OSError as error:
+        _print_no_more()
+        place = f"{error.filename}: " if error.filename else ""
+        return _fail(given, f"{place}{error.strerror or error}")
     except KeyboardInterrupt:
         return _INTERRUPTED
 
 
-def _main(arguments: Sequence[str] | None) -> int:
+def _print_no_more() -> None:
+    """Lead stdout nowhere: the interpreter flushes it at its end, and would print what fails."""
+    with open(os.devnull, "wb") as nothing:  # noqa: PTH123 - no path, a device
+        os.dup2(nothing.fileno(), sys.stdout.fileno())
+
+
+def _fail(given: Sequence[str], text: str) -> int:
+    name = " ".join(["forklog", *(one for one in given[:1] if one in _COMMANDS)])
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{name}: {text}\n")
+        sys.stderr.flush()
+    return _UNWRITTEN
+
+
+def _main(given: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="forklog", description=__doc__)
     parser.add_argument("--version", action="version", version=f"forklog {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    given = sys.argv[1:] if arguments is None else list(arguments)
     run: Callable[[argparse.Namespace], int] | None = None
     for name, (module, text) in _COMMANDS.items():
         sub = commands.add_parser(name, help=text, description=text)

@@ -14,12 +14,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from forklog.diagnosis.routes import Applied, Standin, our_handlers
+from forklog.diagnosis.routes import Applied, Standin, made
 from forklog.errors import ForklogError
 from forklog.handler import CloudLoggingHandler
+from forklog.structured import StructuredLogHandler
 
 # Keeps the handlers alive: one behind another is held by that one, but not by its stand-in.
 _applied: list[logging.config.DictConfigurator] = []
+_OURS = (CloudLoggingHandler, StructuredLogHandler)
 _NAMES = ("LOGGING", "logconfig_dict", "LOGGING_CONFIG")
 
 
@@ -44,10 +46,13 @@ def load(place: str) -> dict[str, Any]:
         found = _found(source, name)
     except ConfigError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"{place}: {type(error).__name__}: {error}") from error
     if not isinstance(found, Mapping):
         raise ConfigError(f"{place} is {type(found).__name__}, not a dict as dictConfig takes it")
+    if not isinstance(found.get("handlers") or {}, Mapping):
+        kind = type(found["handlers"]).__name__
+        raise ConfigError(f"{place}: its 'handlers' is {kind}, not a dict as dictConfig takes it")
     return dict(found)
 
 
@@ -69,19 +74,19 @@ def _found(source: str, name: str) -> object:
 def apply(config: Mapping[str, Any]) -> Applied:
     """Configure logging of this process, whose own loggers stay as they are. Never raises."""
     disables = bool(config.get("disable_existing_loggers", True))
-    copy = {**config, "handlers": {}, "disable_existing_loggers": False}
-    for name, handler in dict(config.get("handlers") or {}).items():
-        copy["handlers"][name] = handler if _is_ours(handler) else _stand_in(handler)
-    copy.setdefault("version", 1)
     try:
+        handlers = dict(config.get("handlers") or {}).items()
+        made_up = {name: h if _is_ours(h) else _stand_in(h) for name, h in handlers}
+        copy = {"version": 1, **config, "handlers": made_up, "disable_existing_loggers": False}
         configurator = logging.config.dictConfigClass(copy)
         configurator.configure()
     except Exception as error:  # noqa: BLE001 - it becomes a finding
         cause = error.__cause__
         return Applied(f"{error}" + (f" ({cause})" if cause else ""), disables)
     _applied.append(configurator)
-    for handler in our_handlers():  # what is logged here is not the application's
-        handler.addFilter(lambda _record: False)
+    for handler in made():  # what is logged here is not the application's
+        if isinstance(handler, _OURS):
+            handler.addFilter(lambda _record: False)
     return Applied("", disables)
 
 
@@ -100,11 +105,11 @@ def _names(value: Any) -> list[str]:
 
 
 def _is_ours(handler: Any) -> bool:
-    """Tell whether a handler's configuration names our class, or one derived from it."""
+    """Tell whether a handler's configuration names a class of ours, or one derived from it."""
     kind = handler.get("class") or handler.get("()") if isinstance(handler, Mapping) else None
     if isinstance(kind, str):
         try:
             kind = logging.config.BaseConfigurator({}).resolve(kind)
         except Exception:  # noqa: BLE001 - a stand-in need not be importable
             return False
-    return isinstance(kind, type) and issubclass(kind, CloudLoggingHandler)
+    return isinstance(kind, type) and issubclass(kind, _OURS)

@@ -20,7 +20,7 @@ from forklog.diagnosis.of_process import judge_process
 from forklog.diagnosis.of_routes import judge_routes
 from forklog.diagnosis.process import look_at_process
 from forklog.diagnosis.report import Report
-from forklog.diagnosis.routes import NOT_APPLIED, Applied, look_at_routes, our_handlers
+from forklog.diagnosis.routes import NOT_APPLIED, Applied, has_printer, look_at_routes, our_handlers
 from forklog.diagnosis.wire import go
 from forklog.errors import OptionError
 from forklog.option_checks import check_seconds
@@ -107,9 +107,9 @@ def judge(
         The findings, the most severe first; accepted problems are notes.
     """
     found = [finding for delivery in deliveries for finding in judge_delivery(process, delivery)]
-    found += [*judge_routes(process, routes), *judge_process(process, ends)]
-    found += judge_frameworks(process, routes.frameworks)
-    found += judge_kills(process, routes)
+    found += [*judge_routes(process, routes), *judge_frameworks(process, routes.frameworks)]
+    if not routes.is_printed_alone:  # else nothing is pending that an end could lose
+        found += [*judge_process(process, ends), *judge_kills(process, routes)]
     return tuple(sorted((_accepted(f, accept) for f in dict.fromkeys(found)), key=_rank))
 
 
@@ -153,7 +153,7 @@ def _ways(overrides: dict[str, Any]) -> Iterator[Options | Delivery]:
         else:
             reason = f"no dry run: handler {handler.get_name() or ''} has the transport {name}"
             yield Delivery(log_name=options.log_name, outcome="skipped", reason=reason)
-    if not handlers:
+    if not handlers and (given or not has_printer()):
         yield Options(**given)
 
 

@@ -106,8 +106,9 @@ class Neighbour:
     """Its class, with the module."""
     loggers: tuple[str, ...]
     effect: str
-    """``ships`` (to Cloud Logging too), ``printed`` (a platform collects it), ``queue`` (a thread
-    hands records on), ``holds`` (keeps records back)."""
+    """``ships`` (to Cloud Logging too), ``printed`` (a platform collects it), ``agent`` (forklog's
+    own `StructuredLogHandler`), ``queue`` (a thread hands records on), ``holds`` (keeps them
+    back)."""
     has_ours_behind: bool = False
     """A handler of forklog gets its records from it."""
 
@@ -146,6 +147,11 @@ class Routes:
     has_config: bool = False
     """The command was given a configuration."""
     frameworks: Frameworks = Frameworks()
+
+    @property
+    def is_printed_alone(self) -> bool:
+        """Whether forklog prints for an agent here, and no handler of it sends: nothing waits."""
+        return not self.handlers and any(n.effect == "agent" for n in self.neighbours)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

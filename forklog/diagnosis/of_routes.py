@@ -26,6 +26,8 @@ def judge_routes(process: Process, routes: Routes) -> Iterator[Finding]:
             f"the configuration cannot be applied: {routes.config_error}",
             "fix it; the application does not start with it either",
         )
+    elif routes.is_printed_alone:
+        yield _printed_alone(process, routes)
     elif not routes.handlers:
         yield _none_attached(process, routes)
     behind = any(n.has_ours_behind for n in routes.neighbours)
@@ -41,6 +43,18 @@ def judge_routes(process: Process, routes: Routes) -> Iterator[Finding]:
             "set propagate to False on the logger, or remove one of the handlers",
         )
     yield from _judge_levels(routes)
+
+
+def _printed_alone(process: Process, routes: Routes) -> Finding:
+    names = tuple(name for n in routes.neighbours if n.effect == "agent" for name in n.loggers)
+    text = f"records of {_some(names)} are printed for the platform's agent, which sends them"
+    if process.platform:
+        return ok("printed", text)
+    return note(
+        "printed",
+        f"{text}; no sign of a platform is seen here",
+        "Cloud Run, GKE and Functions have such an agent; elsewhere use CloudLoggingHandler",
+    )
 
 
 def _none_attached(process: Process, routes: Routes) -> Finding:
@@ -164,7 +178,7 @@ def _judge_neighbour(process: Process, routes: Routes, other: Neighbour) -> Iter
             "loses them, or hangs, in forked processes",
             "remove it",
         )
-    elif other.effect == "printed" and process.platform and routes.handlers:
+    elif other.effect in ("printed", "agent") and process.platform and routes.handlers:
         yield note(
             "printed-too",
             f"{other.kind} on {where} prints records, and {process.platform} collects what is "
@@ -179,8 +193,9 @@ def _judge_levels(routes: Routes) -> Iterator[Finding]:
             "logging-disabled", f"logging.disable({routes.disabled_below}) is in force",
             "records up to that level are not made at all",
         )  # fmt: skip
-    if routes.root_level not in ("NOTSET", "DEBUG", "INFO") and any(
-        "root" in handler.loggers for handler in routes.handlers
+    if routes.root_level not in ("NOTSET", "DEBUG", "INFO") and (
+        any("root" in handler.loggers for handler in routes.handlers)
+        or any("root" in n.loggers for n in routes.neighbours if n.effect == "agent")
     ):
         yield note(
             "root-level",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from forklog.diagnosis.facts import Neighbour, Routes
 from forklog.diagnosis.handlers import describe
 from forklog.handler import CloudLoggingHandler
 from forklog.options import Options
+from forklog.structured import StructuredLogHandler
 
 # Handlers that send to Cloud Logging too, or print what an agent of the platform sends there.
 _SHIPS = (
@@ -27,6 +29,9 @@ _PRINTS = (
     "google.cloud.logging_v2.handlers.StructuredLogHandler",
     "logging.StreamHandler",
 )
+FOR_AGENT = "agent"
+"""The effect of forklog's own `StructuredLogHandler`."""
+_COLLECTED = (1, 2)  # the descriptors of stdout and stderr
 # Loggers that exist before any configuration, and that people do not read.
 _NOT_ASKED = ("asyncio", "concurrent", "google", "requests", "urllib3", "charset_normalizer")
 _EFFECTS = {
@@ -63,11 +68,18 @@ class Standin(logging.Handler):
         """Do nothing with a record."""
 
 
+def made() -> Iterator[logging.Handler]:
+    """Yield the handlers that this process has made, attached or not."""
+    for reference in list(logging._handlerList):  # type: ignore[attr-defined]  # noqa: SLF001
+        handler = reference() if callable(reference) else reference
+        if handler is not None:
+            yield handler
+
+
 def our_handlers() -> dict[CloudLoggingHandler, list[str]]:
     """Return the handlers of forklog with their loggers; none for those attached to no logger."""
     found: dict[CloudLoggingHandler, list[str]] = {}
-    for reference in list(logging._handlerList):  # type: ignore[attr-defined]  # noqa: SLF001
-        handler = reference() if callable(reference) else reference
+    for handler in made():
         if isinstance(handler, CloudLoggingHandler):
             found.setdefault(handler, [])
     for name, logger in _loggers():
@@ -80,12 +92,14 @@ def our_handlers() -> dict[CloudLoggingHandler, list[str]]:
 def look_at_routes(applied: Applied) -> Routes:
     """Look at all loggers of this process, configured by itself or by us. Never blocks."""
     ours = our_handlers()
+    neighbours = tuple(_neighbours(ours))
+    is_any = bool(ours) or any(n.effect == FOR_AGENT for n in neighbours)
     disabled = logging.root.manager.disable
     return Routes(
         handlers=tuple(describe(handler, names) for handler, names in ours.items()),
-        neighbours=tuple(_neighbours(ours)),
+        neighbours=neighbours,
         doubled=tuple(name for name, logger in _loggers() if _is_doubled(logger)),
-        unreached=tuple(name for name, logger in _loggers() if ours and _is_unreached(logger)),
+        unreached=tuple(name for name, logger in _loggers() if is_any and _is_unreached(logger)),
         disabled=tuple(name for name, logger in _loggers() if _is_disabled(name, logger)),
         root_level=logging.getLevelName(logging.root.level),
         disabled_below=logging.getLevelName(disabled) if disabled else "",
@@ -124,7 +138,7 @@ def _is_doubled(logger: logging.Logger) -> bool:
 def _target(handler: logging.Handler) -> object:
     if isinstance(handler, CloudLoggingHandler):
         return _destination(handler.describe().options)
-    return None
+    return FOR_AGENT if is_for_agent(handler) else None
 
 
 def _is_unreached(logger: logging.Logger) -> bool:
@@ -135,7 +149,27 @@ def _is_unreached(logger: logging.Logger) -> bool:
 
 def reaches_ours(logger: logging.Logger) -> bool:
     """Tell whether the records of a logger reach a handler of forklog."""
-    return any(isinstance(h, CloudLoggingHandler) or _behind(h, set()) for h in _path(logger))
+    return any(
+        isinstance(h, CloudLoggingHandler) or is_for_agent(h) or _behind(h, set())
+        for h in _path(logger)
+    )
+
+
+def is_for_agent(handler: logging.Handler) -> bool:
+    """Tell whether it is forklog's `StructuredLogHandler`, on a stream that an agent collects."""
+    if not isinstance(handler, StructuredLogHandler):
+        return False
+    if handler.stream is sys.__stdout__:  # what stands in it where no stream was given
+        return True
+    try:
+        return handler.stream.fileno() in _COLLECTED
+    except (AttributeError, OSError, TypeError, ValueError):
+        return False
+
+
+def has_printer() -> bool:
+    """Tell whether a logger of this process has such a handler."""
+    return any(is_for_agent(handler) for _, logger in _loggers() for handler in logger.handlers)
 
 
 def _is_disabled(name: str, logger: logging.Logger) -> bool:
@@ -169,6 +203,8 @@ def _kind(handler: logging.Handler) -> str:
 def _effect(handler: logging.Handler) -> str:
     if isinstance(handler, Standin):
         return _EFFECTS.get(handler.kind, "")
+    if isinstance(handler, StructuredLogHandler):
+        return FOR_AGENT if is_for_agent(handler) else ""
     names = (f"{c.__module__}.{c.__qualname__}" for c in type(handler).__mro__)
     return next((_EFFECTS[name] for name in names if name in _EFFECTS), "")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import os
 import re
@@ -71,11 +72,6 @@ def run(args: argparse.Namespace) -> int:
         return asyncio.run(_serve(lambda: Server(config), args))
     except StoreError as error:
         return _fail(str(error))
-    except BrokenPipeError:  # its address could not be printed
-        raise
-    except OSError as error:
-        reason = error.strerror or error
-        return _fail(f"cannot listen on {args.host}:{args.port}: {reason}; choose another --port")
 
 
 async def _serve(make: Callable[[], Server], args: argparse.Namespace) -> int:
@@ -86,7 +82,10 @@ async def _serve(make: Callable[[], Server], args: argparse.Namespace) -> int:
         _on_signal(loop, number, stopped)
     server = make()
     try:
-        port = await server.start()
+        try:
+            port = await server.start()
+        except OSError as error:
+            return _fail(_no_address(args, error))
         _announce(args, port)
         if args.with_parent:
             await _parent_or(stopped, parent)
@@ -95,6 +94,14 @@ async def _serve(make: Callable[[], Server], args: argparse.Namespace) -> int:
     finally:
         await server.stop()
     return 0
+
+
+def _no_address(args: argparse.Namespace, error: OSError) -> str:
+    """Return why it cannot listen, and which of its options is to be another."""
+    is_port = error.errno in (errno.EADDRINUSE, errno.EACCES)
+    option = "--port" if is_port else "--host"
+    reason = str(error.strerror or error).partition(" (while attempting")[0]  # asyncio adds it
+    return f"cannot listen on {args.host}:{args.port}: {reason}; choose another {option}"
 
 
 def _on_signal(

@@ -46,7 +46,7 @@ def metrics() -> str:
     """Return this process's counters and gauges in Prometheus' text form (version 0.0.4).
 
     The series have the labels ``log`` and ``pid``; handlers of one log are added up. A server of
-    several worker processes has as many sets of numbers: see docs/delivery.md. Does not block for
+    several worker processes has as many sets of numbers: see docs/setup.md. Does not block for
     the network; not for signal handlers.
     """
     sums: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}

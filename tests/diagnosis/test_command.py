@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from browser import write
 from helpers import check_python, python_path, wait_until
 
 from forklog.cli import main
@@ -158,6 +159,43 @@ def test_a_configuration_without_our_handler_is_a_problem(
     assert "no logging configuration was given" not in done.stdout
 
 
+def test_a_configuration_of_printed_lines_is_well(tmp_path: Path) -> None:
+    """On Cloud Run a StructuredLogHandler is all that is needed; no dry run is made."""
+    printed = {"class": "forklog.StructuredLogHandler"}
+    config = {"version": 1, "handlers": {"out": printed}, "root": {"handlers": ["out"]}}
+    (tmp_path / "printed.json").write_text(json.dumps(config))
+    done = doctor(tmp_path, "--config", "printed.json", "--json", K_SERVICE="web")
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["deliveries"], done.stderr) == (0, [], "")
+    assert "printed" in [finding["code"] for finding in report["findings"]]
+
+
+WRONG = {
+    "handlers = 5": "'handlers' is int",
+    "handlers = ['a']": "'handlers' is list",
+    "import sys; sys.exit(3)": "SystemExit: 3",
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_a_configuration_that_cannot_be_one_is_refused(tmp_path: Path, line: str) -> None:
+    """One line names what is wrong, whatever the file does or holds."""
+    (tmp_path / "c.py").write_text(f"handlers = {{}}\n{line}\nLOGGING = {{'handlers': handlers}}\n")
+    done = doctor(tmp_path, "--config", "c.py")
+    assert (done.returncode, done.stdout) == (2, "")
+    [told] = done.stderr.splitlines()
+    assert WRONG[line] in told
+
+
+def test_a_configuration_with_a_wrong_target_is_a_problem(tmp_path: Path) -> None:
+    """What dictConfig would not take either becomes a finding, and no traceback."""
+    held = {"class": "logging.handlers.MemoryHandler", "target": 5}
+    (tmp_path / "c.json").write_text(json.dumps({"version": 1, "handlers": {"held": held}}))
+    done = doctor(tmp_path, "--config", "c.json")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "[config]" in done.stdout
+
+
 @pytest.mark.parametrize("command", ["doctor", "doctor --json", "--help"])
 @pytest.mark.parametrize("is_buffered", [True, False])
 def test_a_reader_that_has_gone_causes_no_traceback(
@@ -176,6 +214,28 @@ def test_a_reader_that_has_gone_causes_no_traceback(
     os.close(writer)
     # argparse swallows what its own printing raises, and ends with 0.
     assert (done.returncode, done.stderr) in [(141, b""), (0 if command == "--help" else 141, b"")]
+
+
+ENTRY: dict[str, Any] = {"logName": "projects/p/logs/l", "resource": {"type": "global"}}
+WRITING = ["doctor", "tail --no-follow", "emulator --port 0"]
+
+
+@pytest.mark.parametrize("command", WRITING)
+@pytest.mark.parametrize("target", [">/dev/full", ">&-", ">/dev/full 2>&1", ">&- 2>&-"])
+def test_an_output_that_cannot_be_written_is_one_line(
+    emulator: Emulator, tmp_path: Path, command: str, target: str
+) -> None:
+    """A full disk or a closed stdout ends a command with status 74, and one line if it can."""
+    write(emulator.host, [{**ENTRY, "textPayload": "an entry"}])
+    env = {**os.environ, "PYTHONPATH": python_path(), "LOGGING_EMULATOR_HOST": emulator.host}
+    call = ["sh", "-c", f'exec "$0" -m forklog {command} {target}', sys.executable]
+    done = subprocess.run(
+        call, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    name = f"forklog {command.split(maxsplit=1)[0]}"
+    reason = "stdout is closed" if "&-" in target else "No space left on device"
+    assert done.returncode == 74
+    assert done.stderr == ("" if "2>" in target else f"{name}: {reason}\n")
 
 
 @pytest.mark.parametrize("command", ["doctor", "recover"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import json
 import logging
 import logging.handlers
@@ -181,6 +182,47 @@ def test_no_handler() -> None:
     """A process whose loggers have no handler of ours sends nothing, which is the first finding."""
     report = forklog.doctor(GENEROUS)
     assert report.findings[0].code == "no-handler"
+
+
+@pytest.fixture
+def cloud_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the variables of Cloud Run."""
+    for name in ("K_SERVICE", "K_REVISION", "K_CONFIGURATION"):
+        monkeypatch.setenv(name, "web")
+
+
+@pytest.mark.usefixtures("cloud_run")
+def test_what_is_printed_for_an_agent_is_well() -> None:
+    """Where forklog prints for the platform's agent, no dry run is made and nothing is missed."""
+    logger, handler = logging.getLogger("doctored"), forklog.StructuredLogHandler()
+    logger.addHandler(handler)
+    report = forklog.doctor(GENEROUS)
+    assert (problems(report), report.deliveries) == ([], ())
+    assert "are printed for the platform's agent" in str(report)
+    logger.propagate = False
+    below = logging.getLogger("doctored.below")
+    below.addHandler(forklog.StructuredLogHandler())
+    assert problems(forklog.doctor(GENEROUS)) == ["doubled"]
+    below.propagate = False
+    below.handlers[:] = [logging.StreamHandler()]
+    assert "unreached" in notes(forklog.doctor(GENEROUS))
+
+
+@pytest.mark.usefixtures("cloud_run")
+def test_what_is_printed_elsewhere_is_not_collected() -> None:
+    """A stream that is neither stdout nor stderr is no agent's."""
+    logging.getLogger("doctored").addHandler(forklog.StructuredLogHandler(stream=io.StringIO()))
+    assert "no-handler" in problems(forklog.doctor(GENEROUS))
+
+
+@pytest.mark.usefixtures("cloud_run")
+def test_a_handler_beside_the_printed_lines_is_examined(emulator: Emulator) -> None:
+    """With both kinds of handlers the dry run is made, and records that come twice are noted."""
+    logging.getLogger("doctored").addHandler(forklog.StructuredLogHandler())
+    attach(endpoint=emulator.url)
+    report = forklog.doctor(GENEROUS)
+    assert report.deliveries[0].outcome == "accepted"
+    assert "printed-too" in notes(report)
 
 
 class _Tokens(BaseHTTPRequestHandler):

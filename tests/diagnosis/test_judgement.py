@@ -210,6 +210,18 @@ def test_what_is_worth_knowing_is_a_note(code: str) -> None:
     assert codes(Severity.PROBLEM, **NOTES[code]) == []  # type: ignore[arg-type]
 
 
+PRINTED = dataclasses.replace(beside("forklog.StructuredLogHandler", "agent"), handlers=())
+
+
+def test_lines_that_are_printed_wait_for_no_end() -> None:
+    """Where forklog prints alone, no end, kill or missing thread is of any matter."""
+    subject = uwsgi("skip-atexit", "harakiri", "async", has_threads=False, **KUBERNETES)
+    findings = judge(subject, ends(subject), PRINTED, ())
+    assert [(f.code, f.severity) for f in findings] == [("printed", Severity.OK)]
+    [elsewhere] = judge(PROCESS, ends(PROCESS), PRINTED, ())
+    assert (elsewhere.code, elsewhere.severity) == ("printed", Severity.NOTE)
+
+
 KILLED = {
     "harakiri": uwsgi("harakiri"),
     "time limit": celery(time_limit="celery's task_time_limit (9 s)"),

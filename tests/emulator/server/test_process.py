@@ -77,6 +77,17 @@ def test_a_planted_database_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "target").read_bytes() == b""
 
 
+@pytest.mark.parametrize("host", ["nosuch.host.invalid", "1.2.3.4"])
+def test_a_host_that_is_not_here_is_named(host: str) -> None:
+    """A name that is no host's, or another's address, is the option --host's fault."""
+    command = [sys.executable, "-m", "forklog", "emulator", "--host", host, "--port", "0"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 1
+    [line] = result.stderr.splitlines()
+    assert line.startswith(f"forklog emulator: cannot listen on {host}:0: ")
+    assert line.endswith("; choose another --host")
+
+
 def test_a_port_in_use_is_one_clear_line() -> None:
     """The exit status is 1 and standard error has one line with address and remedy."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
