@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     applied = NOT_APPLIED
     try:
         Options(**given)
-        if args.config:
+        if args.config is not None:
             applied = apply(load(args.config))
     except (ConfigError, OptionError) as failure:
         sys.stderr.write(f"forklog doctor: {failure}\n")

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
-from forklog.emulator.command import add_arguments, run
+from forklog import cli
 
 
 def main() -> int:
     """Run the emulator with the arguments of this process; return its exit status."""
-    parser = argparse.ArgumentParser("forklog emulator", description="a local Cloud Logging")
-    add_arguments(parser)
-    return run(parser.parse_args())
+    return cli.main(["emulator", *sys.argv[1:]])
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="answer calls to this name too, as of a container; may be repeated",
     )
-    parser.add_argument("--db", type=Path, metavar="FILE", help="keep entries in this SQLite file")
+    parser.add_argument("--db", type=_file, metavar="FILE", help="keep entries in this SQLite file")
     parser.add_argument(
         "--retention-days",
         type=_days,
@@ -182,6 +182,14 @@ def _port(text: str) -> int:
         msg = f"{text!r} is not a port from 0 to {_MAX_PORT}"
         raise argparse.ArgumentTypeError(msg)
     return number
+
+
+def _file(text: str) -> Path:
+    path = Path(text)
+    if not path.name:
+        msg = f"{text!r} is not the path of a file"
+        raise argparse.ArgumentTypeError(msg)
+    return path
 
 
 def _days(text: str) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from forklog.errors import OptionError
 from forklog.options import Options
-from forklog.recovery.last_resort import LastResortFile
+from forklog.recovery.last_resort import LastResortFile, NoLastResortError
 from forklog.recovery.outcome import Outcome
 from forklog.recovery.send import Sending
 from forklog.recovery.spools import recover_spools
@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `forklog recover` to a parser."""
     parser.add_argument(
         "path",
+        type=_path,
         metavar="PATH",
         help=f"the folder of a spool, {AUTO!r} for the one in shared memory, or a last resort file",
     )
@@ -35,6 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--credentials", metavar="FILE", help="as the handler's option")
     parser.add_argument("--dry-run", action="store_true", help="list what is there, send nothing")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def _path(text: str) -> str:
+    if not text:  # it would be the current folder
+        raise argparse.ArgumentTypeError("'' is no path")
+    return text
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         options = Options(**given)
         outcome = _recover(args, options)
-    except (OptionError, UnfitError, OSError) as failure:
+    except (NoLastResortError, OptionError, UnfitError, OSError) as failure:
         sys.stderr.write(f"forklog recover: {failure}\n")
         return _NOT_RUN
     except WireError as failure:

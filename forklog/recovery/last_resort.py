@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import orjson
 
-from forklog.errors import OptionError
+from forklog.errors import ForklogError, OptionError
 from forklog.options import Options
 from forklog.recovery.outcome import Outcome
 from forklog.recovery.send import Sending
@@ -19,6 +19,16 @@ from forklog.transports.base import Envelope, Kind
 from forklog.transports.google.access import known_project
 
 _FLAGS = os.O_RDONLY | CLOEXEC | NONBLOCK | NOFOLLOW
+_OPENING = b'{"insertId"'  # of each line that a last resort writes; it tells a cut one from others
+
+
+class NoLastResortError(ForklogError):
+    """A file holds lines, and none of them is a log entry."""
+
+
+def _is_cut(line: bytes) -> bool:
+    """Tell whether it is the beginning of an entry; the next process ends such a line."""
+    return line.startswith(_OPENING) or (bool(line) and _OPENING.startswith(line))
 
 
 class LastResortFile:
@@ -40,6 +50,7 @@ class LastResortFile:
         Raises:
             OptionError: a line names no log, and ``--log`` was not given.
             OSError: the file cannot be read.
+            NoLastResortError: it has lines, and none is an entry; nothing was sent.
         """
         outcome = Outcome(self._path, is_dry_run=sending.is_dry_run)
         batch: list[bytes] = []
@@ -53,6 +64,9 @@ class LastResortFile:
             size, known = size + len(entry), envelope
         if batch:
             self._send(batch, known, sending, outcome)
+        elif outcome.others and not outcome.torn:
+            reason = f"none of its lines ({outcome.others}) is a log entry"
+            raise NoLastResortError(f"{self._path} is no file of a last resort: {reason}")
         return outcome
 
     def _lines(self, outcome: Outcome) -> Iterator[tuple[bytes, Envelope]]:
@@ -62,10 +76,12 @@ class LastResortFile:
                     entry = orjson.loads(line)
                 except ValueError:
                     entry = None
-                if not isinstance(entry, dict) or "insertId" not in entry:
+                if isinstance(entry, dict) and "insertId" in entry:
+                    yield self._split(entry)
+                elif entry is None and _is_cut(line):
                     outcome.torn += 1
-                    continue
-                yield self._split(entry)
+                elif line.strip():
+                    outcome.others += 1
 
     def _split(self, entry: dict[str, Any]) -> tuple[bytes, Envelope]:
         """Take apart what is of the entry and what is of its request."""

@@ -19,6 +19,8 @@ class Outcome:
     """Entries that are still there; in a dry run, all that would be sent."""
     torn: int = 0
     """Pieces of entries that a kill has cut off."""
+    others: int = 0
+    """Lines of a file that are no entries, as of a captured stderr."""
     living: int = 0
     """Processes that log to this spool now, and send their entries themselves."""
     notes: list[str] = field(default_factory=list)
@@ -39,9 +41,15 @@ class Outcome:
             parts.append(f"{_counted(self.refused)} refused by the server")
         if self.torn:
             parts.append(f"{self.torn} cut off by a kill")
+        if self.others:
+            parts.append(_others(self.others))
         if self.living:
             parts.append(f"{self.living} living processes send their own")
         return "\n".join([f"{self.path}: {', '.join(parts)}", *self.notes])
+
+
+def _others(number: int) -> str:
+    return "1 line is no log entry" if number == 1 else f"{number} lines are no log entries"
 
 
 def _counted(number: int) -> str:

@@ -130,7 +130,7 @@ def test_configurations_that_lose_or_fail(emulator: Emulator, tmp_path: Path) ->
 @pytest.mark.parametrize(
     "arguments",
     [("--config", "absent.json"), ("--config", "os:path"), ("--endpoint", "gopher://x"),
-     ("--timeout", "0"), ("--config", "nothing")],
+     ("--timeout", "0"), ("--config", "nothing"), ("--config", "")],
 )  # fmt: skip
 def test_a_wrong_call(
     tmp_path: Path,

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from helpers import check_python, python_path
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ assert handler.stats().diverted == {{"file": 5}}, handler.stats()
 """
 
 
-def _recover(path: Path, emulator: Emulator, *options: str) -> subprocess.CompletedProcess[str]:
+def _recover(
+    path: Path | str, emulator: Emulator, *options: str
+) -> subprocess.CompletedProcess[str]:
     dropped = {"GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"}
     environ = {name: value for name, value in os.environ.items() if name not in dropped}
     return subprocess.run(
@@ -125,3 +128,56 @@ def test_each_process_of_a_folder_has_its_own_project(tmp_path: Path, emulator: 
     last = [entry["logName"] for entry in emulator.entries() if entry["textPayload"] == "of None"]
     assert last == ["projects/gamma/logs/python"] * 2
     assert not list(folder.iterdir())
+
+
+_ENTRY = '{"insertId":"1","logName":"projects/p/logs/l","resource":{"type":"global"}}\n'
+_CUT = '{"insertId":"2","logName":"proj'
+OTHERS = {
+    "lines of others": "root:x:0:0\nbin:x:1:1\n",
+    "one line": "no entry",
+    "bytes": "\xfe\x00{\n",
+    "JSON of another kind": '{\n  "version": 1,\n  "handlers": {}\n}\n',
+    "entries without an insertId": '{"severity":"INFO"}\n[]\n3\n',
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_a_file_of_others_is_no_last_resort(tmp_path: Path, emulator: Emulator, kind: str) -> None:
+    """Where no line is an entry the call was wrong, and one line says so."""
+    (tmp_path / "wrong").write_text(OTHERS[kind], "latin-1")
+    done = _recover(tmp_path / "wrong", emulator)
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    assert "wrong is no file of a last resort: none of its lines" in line
+
+
+def test_lines_of_others_among_entries_are_counted_apart(
+    tmp_path: Path, emulator: Emulator
+) -> None:
+    """Of a captured stderr the entries are sent; what a kill cut is told from the rest."""
+    path = tmp_path / "stderr"
+    path.write_text(
+        f"starts\n\n{_ENTRY}forklog[7]: cannot deliver logs\n{_CUT}\n{_ENTRY}{_CUT[:5]}"
+    )
+    done = _recover(path, emulator)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (
+        f"{path}: sent 2 log entries, 2 cut off by a kill, 2 lines are no log entries\n"
+    )
+    path.write_text(f"starts\n{_CUT}")
+    done = _recover(path, emulator)
+    assert (
+        done.stdout == f"{path}: sent 0 log entries, 1 cut off by a kill, 1 line is no log entry\n"
+    )
+
+
+def test_an_empty_path_is_refused(
+    tmp_path: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not taken for the current folder; a file without lines has nothing to send."""
+    monkeypatch.chdir(tmp_path)
+    done = _recover("", emulator)
+    assert (done.returncode, "'' is no path" in done.stderr) == (2, True), done.stderr
+    (tmp_path / "empty").touch()
+    done = _recover(tmp_path / "empty", emulator)
+    assert (done.returncode, done.stderr) == (0, "")
