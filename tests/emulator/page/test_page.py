@@ -198,6 +198,48 @@ def test_rows_do_not_move_while_they_are_read(page: Page, emulator: Emulator) ->
     expect(page.locator(f"#list .row[aria-posinset='{601}']")).to_be_visible()
 
 
+def test_a_choice_keeps_the_place_that_is_read(page: Page, store: Store) -> None:
+    """A severity that is hidden, and shown again, leaves the row that is read in its place."""
+    start = datetime(2026, 11, 28, 9, tzinfo=timezone.utc)
+    for name, severity, count in (("i", "INFO", 800), ("e", "ERROR", 200)):
+        step = timedelta(seconds=1000 / count)
+        made = [{"textPayload": f"{name}{n}", "severity": severity, "insertId": f"{name}{n}",
+                 "timestamp": (start + n * step).isoformat()} for n in range(count)]  # fmt: skip
+        store(*made)
+    expect(page.locator("#shown")).to_have_text("1,000 entries")
+    page.locator("#list").evaluate(
+        "(list) => list.scrollTo(0, 500 * parseInt(getComputedStyle(list).getPropertyValue('--row')))"
+    )
+    top = """() => { const list = document.querySelector("#list").getBoundingClientRect();
+        const rows = [...document.querySelectorAll("#list .row")].filter(
+            (row) => row.getBoundingClientRect().top >= list.top - 1);
+        rows.sort((a, b) => a.ariaPosInSet - b.ariaPosInSet);
+        return rows[0]?.querySelector(".message").textContent }"""
+    page.wait_for_function(f"() => ({top})() === 'e100'")
+    page.get_by_role("button", name="INFO").click()
+    expect(page.locator("#shown")).to_have_text("200 of 1,000 entries")
+    page.wait_for_function(f"() => ({top})() === 'e100'")
+    page.get_by_role("button", name="INFO").click()
+    expect(page.locator("#shown")).to_have_text("1,000 entries")
+    page.wait_for_function(f"() => ({top})() === 'e100'")
+    store({"textPayload": "e1", "insertId": "e1", "severity": "ERROR",
+           "timestamp": (start + timedelta(seconds=5)).isoformat()})  # fmt: skip
+    expect(page.locator("#repeated")).to_have_text("1 stored more than once")
+    page.wait_for_function(f"() => ({top})() === 'e100'")
+
+
+def test_a_trace_of_many_entries_is_whole(page: Page, store: Store) -> None:
+    """More entries than a page of the API has are shown; where some are left out, it says so."""
+    trace = "projects/p/traces/many"
+    made = [{"textPayload": str(n), "insertId": str(n), "trace": trace} for n in range(5001)]
+    store(*made[:1200])
+    rows(page).last.locator(".trace").click()
+    expect(page.locator("#drawer header")).to_contain_text("1,200 entries")
+    expect(page.locator(".span")).to_have_count(1200)
+    store(*made[1200:])
+    expect(page.locator("#drawer header")).to_contain_text("the first 5,000 entries")
+
+
 def test_a_trace_is_its_request_and_children(page: Page, emulator: Emulator) -> None:
     """A click on a trace shows the request above its children, also those that a filter hides."""
     write(emulator.host, shop.entries(60))
@@ -233,9 +275,16 @@ def test_a_trace_that_is_open_grows(page: Page, store: Store) -> None:
     page.keyboard.press("t")
     expect(page.locator(".span")).to_have_count(1)
     expect(page.locator("#drawer")).to_contain_text("access_log=True")
+    button = page.locator(".span.child button")
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".span .json")).to_contain_text('"textPayload": "a"')
     store({"trace": trace, "httpRequest": {"status": 200, "latency": "0.5s"}})
     expect(page.locator(".span")).to_have_count(2)
-    expect(page.locator(".span.parent")).to_have_count(1)
+    expect(page.locator(".span").first).to_have_class("span parent")
+    expect(page.locator("#drawer .note")).to_be_hidden()
+    expect(page.locator(".span.child .json")).to_be_visible()
+    expect(button).to_be_focused()
 
 
 def test_the_chart_counts_by_severity(page: Page, store: Store) -> None:
@@ -459,6 +508,9 @@ def test_a_filter_that_takes_too_long_is_given_up(page: Page, store: Store) -> N
     expect(page.locator("#filter-error")).to_contain_text("takes too long on an entry")
     expect(page.locator("#status")).to_have_text("Filter given up")
     expect(page.locator("#lost")).to_be_hidden()
+    with page.expect_request("**/emulator/live*"):
+        page.locator("#filter").press("Enter")
+    expect(page.locator("#filter-error")).to_contain_text("takes too long on an entry")
     page.locator("#filter").fill("textPayload=a")
     expect(rows(page)).to_have_count(1)
     expect(page.locator("#filter-error")).to_be_hidden()

@@ -11,18 +11,23 @@ export class Drawer {
 
   /** Open with a heading; return the element for the content. `owner` gets `closed()`. */
   open(owner, title, subtitle = "") {
-    if (this.owner !== owner) this.owner?.closed();
-    else this.scroll = this.body?.scrollTop;
     const isNew = this.owner !== owner;
+    if (isNew) this.owner?.closed();
     this.owner = owner;
     this.body = make("div", { className: "body" });
     const close = make("button", { type: "button", textContent: "Close", onclick: () => this.close() });
+    this.subtitle = make("p", { textContent: subtitle });
     this.element.replaceChildren(make("header", {},
-      make("div", {}, make("h2", { textContent: title }), make("p", { textContent: subtitle })), close), this.body);
+      make("div", {}, make("h2", { textContent: title }), this.subtitle), close), this.body);
     this.element.hidden = false;
     this.element.setAttribute("aria-label", title);
     if (isNew) close.focus();
     return this.body;
+  }
+
+  /** Change the line below the heading; all else stays. */
+  retitle(subtitle) {
+    this.subtitle.textContent = subtitle;
   }
 
   close() {

@@ -26,7 +26,7 @@ export class FaultsPanel {
   }
 
   open() {
-    this.body = this.drawer.open(this, "Faults", "They hit calls of the service, and never this page's.");
+    this.body = this.drawer.open(this, "Faults", "They hit calls of the service; an outage hits this page's as well.");
     this.button.setAttribute("aria-expanded", "true");
     this.list = make("ul", { className: "armed" });
     this.clear = make("button", { type: "button", id: "clear-faults", textContent: "Clear all", onclick: () => this.#do("DELETE") });

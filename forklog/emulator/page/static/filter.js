@@ -47,6 +47,12 @@ export class FilterBox {
     }
   }
 
+  /** Show why the applied filter was given up; the same text may be tried again. */
+  refused(finding) {
+    this.applied = null;
+    this.show(finding);
+  }
+
   /** Show what is wrong at its place; null for nothing. */
   show(finding) {
     this.finding = finding;

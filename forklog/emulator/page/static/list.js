@@ -73,11 +73,10 @@ export class List {
     else this.list.removeAttribute("aria-activedescendant");
   }
 
-  /** Show a row again, because its copies changed. */
+  /** Have the next update make all rows anew; until then what is being read is known. */
   refresh() {
     for (const element of this.elements.values()) element.remove();
     this.elements.clear();
-    this.render();
   }
 
   toggle(row) {
@@ -169,6 +168,7 @@ export class List {
   #restore({ row, offset }) {
     let index = this.model.indexOf(row);
     if (index < 0) index = this.model.view.findIndex((other) => other.time >= row.time);
+    if (index < 0) index = this.model.view.length - 1;
     if (index >= 0) this.list.scrollTop = this.#top(index) + offset;
   }
 

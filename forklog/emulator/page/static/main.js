@@ -84,7 +84,7 @@ function lost() {
 }
 
 function refused(finding) {
-  filter.show(finding);
+  filter.refused(finding);
   setStatus("loading", "Filter given up");
 }
 

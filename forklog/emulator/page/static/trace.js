@@ -6,6 +6,7 @@ import { fillJson } from "./row.js";
 import { call } from "./stream.js";
 
 const PAGE = 1000;
+const MOST = 5 * PAGE;
 const AGAIN_MILLISECONDS = 500;
 
 export class TracePanel {
@@ -22,6 +23,7 @@ export class TracePanel {
 
   closed() {
     this.trace = "";
+    this.shown = undefined;
     this.list.focus();
   }
 
@@ -34,34 +36,64 @@ export class TracePanel {
   async #load() {
     const { trace } = this;
     if (!trace) return;
-    const quoted = trace.replace(/[\\"]/g, "\\$&");
-    let entries = [];
-    let failure = "";
     try {
-      const body = { filter: `trace="${quoted}"`, pageSize: PAGE };
-      entries = (await call("POST", "/emulator/entries:list", body)).entries ?? [];
+      const quoted = trace.replace(/[\\"]/g, "\\$&");
+      const { entries, isCut } = await entriesOf(`trace="${quoted}"`);
+      if (trace === this.trace) this.#show(entries.map(spanOf), isCut);
     } catch (error) {
-      failure = error.message;
+      if (trace === this.trace) this.#open(error.message);
     }
-    if (trace !== this.trace) return;
-    this.#show(entries.map(spanOf), failure);
   }
 
-  #show(spans, failure) {
-    const start = Math.min(...spans.map((span) => span.start));
-    const end = Math.max(...spans.map((span) => span.end));
-    const length = Math.max(end - start, 0.001);
-    const subtitle = failure || `${plural(spans.length, "entry", "entries")}, ${duration(spans.length ? length : 0)}`;
+  /** Have the drawer show this trace; what it has of it stays as it is. */
+  #open(subtitle) {
+    if (this.shown === this.trace) { this.drawer.retitle(subtitle); return; }
     const body = this.drawer.open(this, `Trace ${this.trace.slice(this.trace.lastIndexOf("/") + 1)}`, subtitle);
-    const parents = spans.filter((span) => span.isRequest);
-    const children = spans.filter((span) => !span.isRequest);
-    if (!parents.length && !failure) {
-      body.append(make("p", { className: "note", textContent: "No entry of the request itself. The handler's option access_log=True writes one." }));
-    }
-    const elements = [...parents, ...children].map((span) => element(span, start, length));
-    body.append(make("ol", { className: "spans" }, ...elements));
-    if (this.drawer.scroll) body.scrollTop = this.drawer.scroll;
+    this.shown = this.trace;
+    this.elements = new Map();
+    this.note = make("p", { className: "note", hidden: true, textContent: "No entry of the request itself. The handler's option access_log=True writes one." });
+    this.spans = make("ol", { className: "spans" });
+    body.append(this.note, this.spans);
   }
+
+  #show(spans, isCut) {
+    const start = spans.reduce((least, span) => Math.min(least, span.start), Infinity);
+    const end = spans.reduce((most, span) => Math.max(most, span.end), -Infinity);
+    const length = Math.max(end - start, 0.001);
+    const count = `${isCut ? "the first " : ""}${plural(spans.length, "entry", "entries")}`;
+    this.#open(`${count}, ${duration(spans.length ? length : 0)}`);
+    const parents = spans.filter((span) => span.isRequest);
+    this.note.hidden = parents.length > 0;
+    this.#place([...parents, ...spans.filter((span) => !span.isRequest)], start, length);
+  }
+
+  /** Put the spans in their order. No element that stays is moved, so it keeps the focus. */
+  #place(spans, start, length) {
+    const before = this.elements;
+    this.elements = new Map();
+    for (const span of spans) {
+      const key = JSON.stringify([span.entry.logName, span.entry.timestamp, span.entry.insertId]);
+      const shown = before.get(key) ?? new Span(span);
+      before.delete(key);
+      this.elements.set(key, shown);
+      shown.place(span, start, length);
+    }
+    for (const gone of before.values()) gone.item.remove();
+    let index = 0;
+    for (const { item } of this.elements.values()) {
+      if (this.spans.children[index] !== item) this.spans.insertBefore(item, this.spans.children[index] ?? null);
+      index++;
+    }
+  }
+}
+
+/** Return the entries of a filter, oldest first, and whether there are more than the most of them. */
+async function entriesOf(filter, found = [], token = "") {
+  const body = { filter, pageSize: PAGE, ...(token && { pageToken: token }) };
+  const { entries = [], nextPageToken } = await call("POST", "/emulator/entries:list", body);
+  found.push(...entries);
+  if (!nextPageToken || found.length >= MOST) return { entries: found, isCut: Boolean(nextPageToken) };
+  return entriesOf(filter, found, nextPageToken);
 }
 
 function spanOf(entry) {
@@ -86,28 +118,35 @@ function microseconds(timestamp) {
   return Number(`0.${fraction.padEnd(9, "0").slice(3)}`);
 }
 
-function element(span, start, length) {
-  const title = span.isRequest
-    ? [make("b", { textContent: `${span.request.status ?? ""} ${span.request.requestMethod ?? ""}`.trim() }),
-      ` ${span.request.requestUrl ?? ""} `, duration(span.end - span.start), span.text && `\n${span.text}`]
-    : [span.text];
-  const bar = make("i");
-  bar.style.left = `${Math.min(99, ((span.start - start) / length) * 100)}%`;
-  bar.style.width = `${((span.end - span.start) / length) * 100}%`;
-  const item = make("li", { className: `span ${span.isRequest ? "parent" : "child"}`, data: { severity: span.name } });
-  if (span.isSevere) item.dataset.severe = "";
-  const json = make("pre", { className: "json", hidden: true });
-  item.append(make("button", {
-    type: "button", title: logId(span.entry.logName), "aria-expanded": "false",
-    onclick: (event) => {
-      json.hidden = !json.hidden;
-      event.currentTarget.setAttribute("aria-expanded", String(!json.hidden));
-      if (!json.hidden) fillJson(json, span.entry);
+class Span {
+  constructor(span) {
+    const title = span.isRequest
+      ? [make("b", { textContent: `${span.request.status ?? ""} ${span.request.requestMethod ?? ""}`.trim() }),
+        ` ${span.request.requestUrl ?? ""} `, duration(span.end - span.start), span.text && `\n${span.text}`]
+      : [span.text];
+    this.bar = make("i");
+    this.time = make("span", { className: "time" });
+    this.item = make("li", { className: `span ${span.isRequest ? "parent" : "child"}`, data: { severity: span.name } });
+    if (span.isSevere) this.item.dataset.severe = "";
+    const json = make("pre", { className: "json", hidden: true });
+    this.item.append(make("button", {
+      type: "button", title: logId(span.entry.logName), "aria-expanded": "false",
+      onclick: (event) => {
+        json.hidden = !json.hidden;
+        event.currentTarget.setAttribute("aria-expanded", String(!json.hidden));
+        if (!json.hidden) fillJson(json, span.entry);
+      },
     },
-  },
-  make("span", { className: "time", textContent: `+${duration(span.start - start)}` }),
-  make("span", { className: "severity", textContent: span.name }),
-  make("span", { className: "message" }, ...title),
-  make("span", { className: "lane" }, bar)), json);
-  return item;
+    this.time,
+    make("span", { className: "severity", textContent: span.name }),
+    make("span", { className: "message" }, ...title),
+    make("span", { className: "lane" }, this.bar)), json);
+  }
+
+  /** Set where it stands in a trace, whose begin and length change as entries arrive. */
+  place(span, start, length) {
+    this.time.textContent = `+${duration(span.start - start)}`;
+    this.bar.style.left = `${Math.min(99, ((span.start - start) / length) * 100)}%`;
+    this.bar.style.width = `${((span.end - span.start) / length) * 100}%`;
+  }
 }
