@@ -192,15 +192,15 @@ def check_endpoint(endpoint: object) -> str | None:
     return text
 
 
-def check_emulator(host: str | None) -> str | None:
-    """Return the URL of a value of LOGGING_EMULATOR_HOST; None if the variable is not set."""
-    if not host:
+def check_emulator(host: str | None, option: str = "LOGGING_EMULATOR_HOST") -> str | None:
+    """Return the URL of an emulator's HOST:PORT or URL; None for none, or an empty variable."""
+    if host is None or (not host and option.isupper()):
         return None
     url = host.rstrip("/") if "://" in host else f"http://{host}"
     if not _is_base_url(url):
         rule = "must be HOST:PORT or an http(s) URL without query and user"
-        remedy = "set it to 127.0.0.1:8085 or the like, or unset it"
-        raise OptionError("LOGGING_EMULATOR_HOST", _harmless(host), rule, remedy)
+        remedy = "set it to 127.0.0.1:8085 or the like, or leave it out"
+        raise OptionError(option, _harmless(host), rule, remedy)
     return url
 
 

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=lambda text: _chosen(text, HANDLERS),
         default=(),
         metavar="HANDLER[,HANDLER]",
-        help=f"of {', '.join(HANDLERS)} (the last in kill alone)",
+        help=f"of {', '.join(HANDLERS)} (all, but the last in kill alone)",
     )
     parser.add_argument(
         "--patience",
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     if not Path("/proc/self/stat").exists():
         return _fail("it needs Linux: it reads from /proc which processes run")
     if missing := _missing(args.handlers or HANDLERS):
-        return _fail(f'{missing} is not installed: run pip install "forklog[demo]"')
+        return _fail(f"{missing} is not installed: install forklog with its extra demo")
     screen = screen_on(sys.stdout)
     rows: list[Row] = []
     try:

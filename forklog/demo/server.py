@@ -205,7 +205,7 @@ def _uwsgi_script() -> str:
         for file in importlib.metadata.files("pyuwsgi") or ():
             if file.name == "uwsgi":
                 return str(Path(str(file.locate())).resolve())
-    raise ServerError('pyuwsgi is not installed: run pip install "forklog[demo]"')
+    raise ServerError("pyuwsgi is not installed: install forklog with its extra demo")
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:

@@ -91,14 +91,20 @@ def _grant(delivery: Delivery, remedy: str) -> str:
     )
 
 
+_LATER = "look again in a minute; if it stays, see the quotas and the status page of Cloud Logging"
+
+
 def _retry(delivery: Delivery) -> Finding:
     if delivery.status:
+        reason, remedy = delivery.reason, _LATER
+        if delivery.answer and reason.startswith(f"{delivery.answer}: "):
+            reason, remedy = delivery.answer, reason.removeprefix(f"{delivery.answer}: ")
+        words, who = _words_of(reason, delivery), _who(delivery)
+        text = words if words.startswith(who) else f"{who} cannot take entries now: {words}"
         return problem(
             "dry-run-failed",
-            f"{_who(delivery)} cannot take entries now: {_words(delivery)}; records wait in "
-            "memory and are sent again until it can",
-            "look again in a minute; if it stays, see the quotas and the status page of Cloud "
-            "Logging",
+            f"{text}; records wait in memory and are sent again until it can take them",
+            remedy,
         )
     return problem(
         "unreachable",

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         package = (error.name or "").partition(".")[0]
         if package not in ("aiohttp", "regex"):
             raise
-        return _fail(f'the emulator needs {package}: run pip install "forklog[emulator]"')
+        return _fail(f"the emulator needs {package}: install forklog with its extra emulator")
     config = Config(args.host, args.port, args.db, args.retention_days, tuple(args.allow_host))
     try:
         return asyncio.run(_serve(lambda: Server(config), args))

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print each entry as a line of JSON")
     parser.add_argument(
         "--color", choices=COLOURS, default="auto",
-        help='with colours; needs pip install "forklog[cli]" (auto: on a terminal)',
+        help="with colours; needs rich, of forklog's extra cli (auto: on a terminal)",
     )  # fmt: skip
 
 
@@ -77,12 +77,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _options_of(args: argparse.Namespace) -> tuple[Options, bool]:
     """Return where to read, and whether that is an emulator; an argument beats the variable."""
-    emulator = args.emulator
-    if emulator is None and args.endpoint is None:
-        emulator = os.environ.get(_VARIABLE)
+    emulator = None
     if args.emulator is not None and args.endpoint is not None:
         raise OptionError("endpoint", args.endpoint, "does not go with --emulator", "give one")
-    endpoint = check_emulator(emulator) if emulator else args.endpoint
+    if args.emulator is not None:
+        emulator = check_emulator(args.emulator, "emulator")
+    elif args.endpoint is None:
+        emulator = check_emulator(os.environ.get(_VARIABLE))
+    endpoint = emulator or args.endpoint
     given = {"project": args.project, "endpoint": endpoint, "credentials": args.credentials}
     return Options(**given), bool(emulator)
 

@@ -13,6 +13,8 @@ from forklog.transports.quota import quota_of
 
 # Statuses that pass by themselves: 408, 409 (ABORTED), 429 (quota) and those of the server.
 _PASSING = frozenset({408, 409, 429, 499})
+# What servers that know no POST or no HTTP/1.1 answer; they need not pass, but nothing is dropped.
+_OF_OTHERS = frozenset({501, 505})
 _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_LARGE = 400, 401, 403, 404, 413
 _OK, _TOO_MANY = 200, 429
 # What the server writes where the request's envelope is wrong, such as "Log name contains illegal
@@ -50,9 +52,10 @@ class Answer:
 
 def judge(answer: Answer, count: int) -> Verdict:
     """Judge an answer to a batch of ``count`` entries."""
-    if 200 <= answer.status < 300:  # noqa: PLR2004
-        return Verdict(Kind.DELIVERED) if _is_confirmed(answer) else _unconfirmed(answer)
     error = _error_of(answer.body)
+    is_of_other = answer.status in _OF_OTHERS and not error
+    if 200 <= answer.status < 300 or is_of_other:  # noqa: PLR2004
+        return Verdict(Kind.DELIVERED) if _is_confirmed(answer) else _unconfirmed(answer)
     reason = _reason(answer.status, error.get("status"), error.get("message"))
     partial = _partial_errors(error, count)
     if partial:
@@ -91,7 +94,8 @@ def _unconfirmed(answer: Answer) -> Verdict:
     text = f"{printable(answer.place.endpoint)} answered {answer.status} with {kind}, not as Cloud"
     remedy = "a captive portal or a proxy may have answered; check the network and the option"
     reason = f"{text} Logging does"
-    return Verdict(Kind.RETRY, f"{reason}: {remedy} endpoint", answer=reason)
+    delay = answer.retry_after or None
+    return Verdict(Kind.RETRY, f"{reason}: {remedy} endpoint", delay=delay, answer=reason)
 
 
 def _reason(status: int, name: object, message: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,16 +43,58 @@ def _printed(tree: ast.Module) -> Iterator[ast.expr]:
         for call in ast.walk(scope):
             if not isinstance(call, ast.Call):
                 continue
-            name = getattr(call.func, "attr", getattr(call.func, "id", ""))
-            place = _PRINTED.get(name)
+            place = _PRINTED.get(_called(call))
             if place is not None and len(call.args) > place:
                 for node in ast.walk(call.args[place]):
                     if isinstance(node, ast.Name):
                         yield from bound.get(node.id, [])
                 yield call.args[place]
+        yield from _raised_texts(scope)
     for name, values in _bindings(tree, 1).items():
         if name in _PRINTED_TABLES:
             yield from (v for value in values for v in getattr(value, "values", [value]))
+
+
+def _raised_texts(scope: ast.FunctionDef) -> Iterator[ast.expr]:
+    """Yield the texts of an `OptionError` that the function prints as ``str(error)``."""
+    for tried in (node for node in ast.walk(scope) if isinstance(node, ast.Try)):
+        for handler in tried.handlers:
+            kind = ast.unparse(handler.type) if handler.type else ""
+            if kind == "OptionError" and _prints(handler, f"str({handler.name})"):
+                yield from _options_refused_by(ast.Module(tried.body, []), set())
+
+
+def _prints(handler: ast.ExceptHandler, text: str) -> bool:
+    return any(
+        _called(call) in _PRINTED and text in map(ast.unparse, call.args)
+        for call in ast.walk(handler)
+        if isinstance(call, ast.Call)
+    )
+
+
+def _options_refused_by(tree: ast.AST, seen: set[str]) -> Iterator[ast.expr]:
+    """Yield rules and remedies of what the functions raise that are called in it."""
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        name = _called(call)
+        if name == "OptionError":
+            bound = _bindings(tree)
+            for one in call.args[2:]:
+                yield from bound.get(one.id, []) if isinstance(one, ast.Name) else [one]
+        elif name in _functions() and name not in seen:
+            seen.add(name)
+            yield from _options_refused_by(_functions()[name], seen)
+
+
+def _called(call: ast.Call) -> str:
+    return str(getattr(call.func, "attr", getattr(call.func, "id", "")))
+
+
+@functools.cache
+def _functions() -> dict[str, ast.FunctionDef]:
+    """Return the functions of the package's modules by their names."""
+    trees = (ast.parse(path.read_text()) for path in _PACKAGE.rglob("*.py"))
+    nodes = (node for tree in trees for node in tree.body)
+    return {node.name: node for node in nodes if isinstance(node, ast.FunctionDef)}
 
 
 def _bindings(scope: ast.AST, depth: int = 99) -> dict[str, list[ast.expr]]:
@@ -94,8 +137,13 @@ def test_a_line_has_an_entry(text: str) -> None:
 def test_lines_are_found() -> None:
     """The search finds lines of each kind; else the test above would hold nothing."""
     assert len(_TEXTS) > 25
-    for known in ("delivers logs again", "no connection to the server", "on_drop raised"):
+    for known in (
+        "delivers logs again",
+        "no connection to the server",
+        "on_drop raised",
+    ):
         assert known in _TEXTS
+    assert "must be host:port or an http(s) url without query and user" in _TEXTS
 
 
 def test_each_reason_for_a_drop_has_an_entry() -> None:

@@ -125,6 +125,31 @@ def test_a_server_that_refuses_the_entry(emulator: Emulator) -> None:
     assert problems(forklog.doctor(GENEROUS)) == ["dry-run-refused"]
 
 
+class _Other(BaseHTTPRequestHandler):
+    """A server that knows no POST, as `python -m http.server`."""
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+def test_a_server_of_another_kind() -> None:
+    """It is not Cloud Logging, which no minute of waiting changes."""
+    server = HTTPServer(("127.0.0.1", 0), _Other)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        attach(endpoint=f"http://127.0.0.1:{server.server_port}")
+        report = forklog.doctor(GENEROUS)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert problems(report) == ["dry-run-failed"]
+    assert f"{server.server_port} answered 501 with text/html" in report.findings[0].text
+    assert "not as Cloud Logging does; records wait in memory" in report.findings[0].text
+    assert "check the network and the option endpoint" in report.findings[0].remedy
+
+
 def test_a_server_that_is_down() -> None:
     """The system's own words are shown, and that an emulator is to be started."""
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -154,7 +154,7 @@ def test_a_file_of_others_is_no_last_resort(tmp_path: Path, emulator: Emulator, 
 def test_lines_of_others_among_entries_are_counted_apart(
     tmp_path: Path, emulator: Emulator
 ) -> None:
-    """Of a captured stderr the entries are sent; what a kill cut is told from the rest."""
+    """Of a captured stderr the entries are sent; what a kill has cut is counted apart."""
     path = tmp_path / "stderr"
     path.write_text(
         f"starts\n\n{_ENTRY}forklog[7]: cannot deliver logs\n{_CUT}\n{_ENTRY}{_CUT[:5]}"

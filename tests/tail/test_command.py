@@ -196,9 +196,11 @@ def test_colours(emulator: Emulator) -> None:
         (("--endpoint", "http://127.0.0.1:1", "--emulator", "http://127.0.0.1:1"), 2, "--emulator"),
         (("--project", "NOT A PROJECT"), 2, "project"),
         (("--emulator", "http://127.0.0.1:1"), 1, "cannot be reached"),
+        (("--emulator", "foo:bar"), 2, "option emulator='foo:bar': must be HOST:PORT"),
+        (("--emulator", ""), 2, "option emulator='': must be HOST:PORT"),
         (("-n", "1001"), 2, "1000"),
     ],
-    ids=["filter", "both", "project", "unreachable", "lines"],
+    ids=["filter", "both", "project", "unreachable", "no address", "empty address", "lines"],
 )
 def test_a_call_that_fails_says_why(
     emulator: Emulator, arguments: tuple[str, ...], status: int, words: str

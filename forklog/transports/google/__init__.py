@@ -18,6 +18,6 @@ def __getattr__(name: str) -> Any:
     try:
         module = importlib.import_module("forklog.transports.google.client")
     except ImportError as error:
-        remedy = "pip install 'forklog[google]'"
+        remedy = "install forklog with its extra google"
         raise ImportError(f"ClientTransport needs google-cloud-logging: {remedy}") from error
     return module.ClientTransport

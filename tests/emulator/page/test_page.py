@@ -207,9 +207,8 @@ def test_a_choice_keeps_the_place_that_is_read(page: Page, store: Store) -> None
                  "timestamp": (start + n * step).isoformat()} for n in range(count)]  # fmt: skip
         store(*made)
     expect(page.locator("#shown")).to_have_text("1,000 entries")
-    page.locator("#list").evaluate(
-        "(list) => list.scrollTo(0, 500 * parseInt(getComputedStyle(list).getPropertyValue('--row')))"
-    )
+    height = "parseInt(getComputedStyle(list).getPropertyValue('--row'))"
+    page.locator("#list").evaluate(f"(list) => list.scrollTo(0, 500 * {height})")
     top = """() => { const list = document.querySelector("#list").getBoundingClientRect();
         const rows = [...document.querySelectorAll("#list .row")].filter(
             (row) => row.getBoundingClientRect().top >= list.top - 1);

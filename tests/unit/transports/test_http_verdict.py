@@ -89,6 +89,17 @@ def test_a_429_names_the_quota(error: dict[str, object], quota: Quota) -> None:
     assert judge(answer, 3).quota == quota
 
 
+@pytest.mark.parametrize("status", [501, 505])
+def test_a_server_of_another_kind_is_named_and_costs_no_entry(status: int) -> None:
+    """What knows no such request is not Cloud Logging; its entries are sent again all the same."""
+    place = Place(endpoint="http://10.0.0.9:8000")
+    verdict = judge(Answer(status, b"<html>", 7.0, place, "text/html"), 3)
+    assert (verdict.kind, verdict.delay) == (Kind.RETRY, 7.0)
+    assert f"answered {status} with text/html, not as Cloud Logging does" in verdict.reason
+    body = b'{"error": {"code": 501, "status": "UNIMPLEMENTED", "message": "no"}}'
+    assert judge(Answer(status, body), 3).reason == f"{status} UNIMPLEMENTED: no"
+
+
 def test_only_a_429_speaks_of_a_quota() -> None:
     """Another failure has none, even if its text is that of a quota."""
     body = json.dumps({"error": {"message": _TEXT}}).encode()
