@@ -89,6 +89,15 @@ class Journal:
 
 
 def _read(descriptor: int, size: int, start: int) -> bytes:
+    """Return all bytes from a position on; one call of the system gives 2 GiB at most."""
+    pieces = []
+    while size > 0 and (piece := _piece(descriptor, size, start)):
+        pieces.append(piece)
+        size, start = size - len(piece), start + len(piece)
+    return b"".join(pieces)
+
+
+def _piece(descriptor: int, size: int, start: int) -> bytes:
     if hasattr(os, "pread"):
         return os.pread(descriptor, size, start)
     os.lseek(descriptor, start, os.SEEK_SET)  # on Windows, where one thread at a time may ask

@@ -35,7 +35,9 @@ random.seed({seed})
 
 def handler_with(transport, **options):
     return forklog.CloudLoggingHandler(
-        transport=transport, project="p", spool=FOLDER, max_latency=0.01, **options
+        transport=transport, project="p", spool=FOLDER, max_latency=0.01,
+        spool_max_folder_bytes=2**40,  # of a thousand writers, whose adopters are killed as well
+        **options
     )
 
 def logger_with(handler):

@@ -60,6 +60,19 @@ def test_everything_is_delivered_without_a_script(forklog_transport: FakeTranspo
     assert forklog_transport.entries == [{"textPayload": "a"}, {"textPayload": "b"}]
 
 
+@pytest.mark.skipif(not hasattr(os, "pread"), reason="Windows reads otherwise")
+def test_more_is_recorded_than_one_call_reads(
+    forklog_transport: FakeTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read of the system gives 2 GiB at most; what lies behind them is seen, too."""
+    connection = forklog_transport.open()
+    for number in range(9):
+        connection.send([b'{"textPayload":"%d"}' % number], 1.0)
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda file, size, start: pread(file, min(size, 70), start))
+    assert [entry["textPayload"] for entry in forklog_transport.entries] == [*"012345678"]
+
+
 def test_the_script_is_followed_in_order(forklog_transport: FakeTransport) -> None:
     """Each outcome holds for its number of requests; what is appended comes after."""
     forklog_transport.then(Fail(503, times=2), Deliver(), Refuse(1))
