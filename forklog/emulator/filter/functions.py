@@ -12,14 +12,14 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
-from forklog.emulator import timestamps
+from forklog.emulator.filter.convert import CAST_KINDS, CASTS
 from forklog.emulator.filter.expression import extractor
 from forklog.emulator.filter.lex import FilterError
-from forklog.emulator.filter.names import MISSING, Path, resolve
-from forklog.emulator.filter.values import has_phrase, leaves, texts, words_of
+from forklog.emulator.filter.names import MISSING, Path, resolve, texts_in
+from forklog.emulator.filter.values import fold, leaves, members, spaced, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from forklog.emulator.filter.budget import Budget
     from forklog.emulator.filter.parse import Argument, Call
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     Reader = Callable[[dict[str, Any]], Any]
 
 _QUOTED_PHRASE: Final = re.compile(r"`([^`]*)`")
-_HASHES: Final = 2**64
-_INTEGER: Final = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+_MAX_HASH: Final = 2**64 - 1
 _SOURCE: Final = re.compile(
     r"(?:projects|organizations|billingaccounts|folders)/[a-z0-9_.:-]{1,200}"
 )
@@ -40,7 +39,7 @@ class Computed:
 
     Args:
         read: takes the value from an entry; MISSING if there is none.
-        kind: "timestamp" if values compare as times.
+        kind: how the value compares, as that of a path.
 
     """
 
@@ -75,10 +74,17 @@ def computed(call: Call, budget: Budget) -> Computed:
     return make(call, budget)
 
 
+def texts_to_match(source: Path | Computed, value: Any) -> Iterator[str]:
+    """Yield the text that an expression is tried on: a string, or those of an array."""
+    if source.kind:
+        return iter(())
+    return (one for one in members(value) if isinstance(one, str))
+
+
 def _log_id(call: Call) -> Predicate:
     (argument,) = _arguments(call, 1)
-    wanted = argument.text.lower()
-    return lambda entry: unquote(entry["logName"].partition("/logs/")[2]).lower() == wanted
+    wanted = fold(argument.text)
+    return lambda entry: fold(unquote(entry["logName"].partition("/logs/")[2])) == wanted
 
 
 def _source(call: Call) -> Predicate:
@@ -92,16 +98,21 @@ def _source(call: Call) -> Predicate:
 
 def _search(call: Call) -> Predicate:
     arguments = _arguments(call, 1, 2)
-    query = arguments[-1].text
+    query = fold(arguments[-1].text)
     phrases = [words_of(found) for found in _QUOTED_PHRASE.findall(query)]
     phrases += [[word] for word in words_of(_QUOTED_PHRASE.sub(" ", query))]
-    if not any(phrases):
+    wanted = dict.fromkeys(spaced(phrase) for phrase in phrases if phrase)
+    if not wanted:
         raise FilterError("search has no word to look for", arguments[-1].position)
-    path = _path(arguments[0]) if len(arguments) > 1 else None
+    words = dict.fromkeys(word for phrase in phrases for word in phrase)
+    read = _path(arguments[0]).texts_in if len(arguments) > 1 else texts_in
 
     def test(entry: dict[str, Any]) -> bool:
-        found = [words_of(text) for text in texts(path.value_in(entry) if path else entry)]
-        return all(any(has_phrase(words, phrase) for words in found) for phrase in phrases)
+        found = list(map(fold, read(entry)))
+        if not all(any(word in text for text in found) for word in words):
+            return False  # most entries end here, before their text is split into words
+        lines = [spaced(words_of(text)) for text in found]
+        return all(any(phrase in line for line in lines) for phrase in wanted)
 
     return test
 
@@ -111,9 +122,9 @@ def _sample(call: Call) -> Predicate:
     path, fraction = _path(field), _fraction(argument)
 
     def test(entry: dict[str, Any]) -> bool:
-        text = "\0".join(leaves(path.value_in(entry)))
-        digest = hashlib.sha256(text.encode(errors="surrogatepass")).digest()
-        return bool(text) and int.from_bytes(digest[:8], "big") < fraction * _HASHES
+        found = list(leaves(path.value_in(entry)))
+        digest = hashlib.sha256("\0".join(found).encode(errors="surrogatepass")).digest()
+        return bool(found) and int.from_bytes(digest[:8], "big") <= fraction * _MAX_HASH
 
     return test
 
@@ -128,9 +139,10 @@ def _ip_in_net(call: Call) -> Predicate:
 
     def is_inside(text: str) -> bool:
         try:
-            return ipaddress.ip_address(text) in net
+            found = ipaddress.ip_network(text, strict=False)
         except ValueError:
             return False
+        return found.version == net.version and found.subnet_of(net)  # type: ignore[arg-type]
 
     return lambda entry: any(map(is_inside, leaves(path.value_in(entry))))
 
@@ -138,10 +150,10 @@ def _ip_in_net(call: Call) -> Predicate:
 def _cast(call: Call, budget: Budget) -> Computed:
     value, kind = _arguments(call, 2)
     name = kind.text.upper()
-    if (convert := _CASTS.get(name)) is None:
-        msg = f"{kind.text[:100]!r} is not a type; use one of {', '.join(_CASTS)}"
+    if (convert := CASTS.get(name)) is None:
+        msg = f"{kind.text[:100]!r} is not a type; use one of {', '.join(CASTS)}"
         raise FilterError(msg, kind.position)
-    read = _reader(value, budget)
+    read = _source_of(value, budget).value_in
 
     def cast(entry: dict[str, Any]) -> Any:
         try:
@@ -149,16 +161,16 @@ def _cast(call: Call, budget: Budget) -> Computed:
         except ValueError:
             return MISSING
 
-    return Computed(cast, "timestamp" if name == "TIMESTAMP" else "")
+    return Computed(cast, CAST_KINDS.get(name, ""))
 
 
 def _regexp_extract(call: Call, budget: Budget) -> Computed:
     value, pattern = _arguments(call, 2)
     extract = extractor(pattern.pattern, pattern.position, budget)
-    read = _reader(value, budget)
+    source = _source_of(value, budget)
 
     def take(entry: dict[str, Any]) -> Any:
-        found = (extract(text) for text in leaves(read(entry)))
+        found = (extract(text) for text in texts_to_match(source, source.value_in(entry)))
         return _first(text for text in found if text is not None)
 
     return Computed(take)
@@ -181,10 +193,8 @@ def _path(argument: Argument) -> Path:
     return resolve(argument.parts, argument.position)
 
 
-def _reader(argument: Argument, budget: Budget) -> Reader:
-    if argument.call is not None:
-        return computed(argument.call, budget).value_in
-    return _path(argument).value_in
+def _source_of(argument: Argument, budget: Budget) -> Path | Computed:
+    return computed(argument.call, budget) if argument.call is not None else _path(argument)
 
 
 def _fraction(argument: Argument) -> float:
@@ -192,33 +202,14 @@ def _fraction(argument: Argument) -> float:
         fraction = float(argument.text)
     except ValueError:
         fraction = -1
-    if not 0 <= fraction <= 1:
-        msg = f"{argument.text[:100]!r} is not a fraction from 0 to 1"
+    if not 0 < fraction <= 1:
+        msg = f"{argument.text[:100]!r} is not a fraction: above 0, and 1 at most"
         raise FilterError(msg, argument.position)
     return fraction
 
 
 def _first(found: Iterable[Any]) -> Any:
     return next(iter(found), MISSING)
-
-
-def _integer(text: str) -> int:
-    if not _INTEGER.fullmatch(text):
-        msg = f"{text[:100]!r} is not an integer"
-        raise ValueError(msg)
-    return int(text)
-
-
-def _boolean(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        msg = f"{text[:100]!r} is not a boolean"
-        raise ValueError(msg)
-    return text.lower() == "true"
-
-
-def _time(text: str) -> str:
-    timestamps.parse(text)
-    return text
 
 
 _CONDITIONS: Final[Mapping[str, Callable[[Call], Predicate]]] = {
@@ -231,11 +222,4 @@ _CONDITIONS: Final[Mapping[str, Callable[[Call], Predicate]]] = {
 _VALUES: Final[Mapping[str, Callable[[Call, Budget], Computed]]] = {
     "cast": _cast,
     "regexp_extract": _regexp_extract,
-}
-_CASTS: Final[Mapping[str, Callable[[str], Any]]] = {
-    "STRING": str,
-    "INT64": _integer,
-    "FLOAT64": float,
-    "BOOL": _boolean,
-    "TIMESTAMP": _time,
 }

@@ -14,12 +14,19 @@ from typing import TYPE_CHECKING, Any, Final
 from forklog.emulator import timestamps
 from forklog.emulator.fields import SEVERITIES
 from forklog.emulator.filter.budget import Budget
+from forklog.emulator.filter.convert import (
+    boolean_of,
+    exact_number_of,
+    moment_of,
+    nanoseconds_of,
+    number_of,
+)
 from forklog.emulator.filter.expression import searcher
-from forklog.emulator.filter.functions import Computed, computed, condition
+from forklog.emulator.filter.functions import Computed, computed, condition, texts_to_match
 from forklog.emulator.filter.lex import FilterError
 from forklog.emulator.filter.names import MISSING, Path, resolve
 from forklog.emulator.filter.parse import PATTERN_OPERATORS, All, Call, Comparison, Node, Not
-from forklog.emulator.filter.values import is_number, leaves, nanoseconds_of, texts
+from forklog.emulator.filter.values import fold, is_number, texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +42,6 @@ ORDERINGS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_NUMBER: Final = re.compile(r"-?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_CONSTANTS: Final = {"true": True, "false": False}
 
 
 def predicate(node: Node, budget: Budget | None = None) -> Predicate:
@@ -60,9 +65,8 @@ def predicate(node: Node, budget: Budget | None = None) -> Predicate:
 
 def timestamp_of(node: Comparison) -> int:
     """Return the time a comparison names, a date alone being its midnight in UTC."""
-    text = node.value if "T" in node.value else node.value + "T00:00:00Z"
     try:
-        return timestamps.parse(text)
+        return moment_of(node.value)
     except ValueError as error:
         raise FilterError(str(error), node.value_position) from error
 
@@ -93,7 +97,7 @@ def _comparison(node: Comparison, budget: Budget) -> Predicate:
     elif node.path:
         path = resolve(node.path, node.position)
     else:
-        needle = node.value.lower()
+        needle = fold(node.value)
         return lambda entry: any(needle in text for text in texts(entry))
     test = _test(path, node, budget)
     return lambda entry: test(path.value_in(entry))
@@ -103,14 +107,16 @@ def _test(path: Path | Computed, node: Comparison, budget: Budget) -> Test:
     if node.operator == ":" and node.value == "*" and not node.is_quoted:
         return path.is_present
     if node.operator in PATTERN_OPERATORS:
-        return _expression_test(node, budget)
+        return _expression_test(path, node, budget)
     if path.kind == "timestamp":
         return _ordered(node, timestamp_of(node), _nanoseconds)
     if path.kind == "severity":
         return _ordered(node, severity_of(node), _level)
     if path.kind == "duration" and node.operator != ":":
         return _ordered(node, duration_of(node), nanoseconds_of)
-    return _has(node) if node.operator == ":" else _plain(node)
+    is_exact = path.kind == "integer"
+    has = _has(node, _plain(node._replace(operator="="), is_exact=is_exact))
+    return has if node.operator == ":" else _plain(node, is_exact=is_exact)
 
 
 def _ordered(node: Comparison, wanted: int, measure: Callable[[Any], int]) -> Test:
@@ -118,61 +124,50 @@ def _ordered(node: Comparison, wanted: int, measure: Callable[[Any], int]) -> Te
     return lambda value: value is not MISSING and compare(measure(value), wanted)
 
 
-def _expression_test(node: Comparison, budget: Budget) -> Test:
+def _expression_test(path: Path | Computed, node: Comparison, budget: Budget) -> Test:
     search = searcher(node.value, node.value_position, budget)
-    if node.operator == "=~":
-        return lambda value: any(search(text) for text in leaves(value))
-    return lambda value: value is not MISSING and not any(map(search, leaves(value)))
+    is_wanted = node.operator == "=~"
+    return lambda value: any(search(text) is is_wanted for text in texts_to_match(path, value))
 
 
-def _has(node: Comparison) -> Test:
-    needle = node.value.lower()
-    is_equal = _equality(node)
+def _has(node: Comparison, is_equal: Test) -> Test:
+    needle = fold(node.value)
 
     def has(value: Any) -> bool:
         if isinstance(value, dict):
-            return any(needle in key.lower() or has(inner) for key, inner in value.items())
+            return any(needle in fold(key) or has(inner) for key, inner in value.items())
         if isinstance(value, list):
             return any(map(has, value))
-        return needle in value.lower() if isinstance(value, str) else is_equal(value)
+        return needle in fold(value) if isinstance(value, str) else is_equal(value)
 
     return has
 
 
-def _plain(node: Comparison) -> Test:
-    compare = ORDERINGS[node.operator]
-    text, number = node.value.lower(), _number(node.value)
-    is_equal = _equality(node)
+def _plain(node: Comparison, *, is_exact: bool) -> Test:
+    """Return the test that converts the right side to the type of each value.
+
+    A conversion that fails meets no comparison. Numbers of a payload are doubles, so the right
+    side is rounded to one unless the field has exact integers.
+    """
+    compare, text = ORDERINGS[node.operator], fold(node.value)
+    number = exact_number_of(node.value) if is_exact else number_of(node.value)
+    boolean = boolean_of(node.value)
+    is_null = node.value == "NULL_VALUE" and not node.is_quoted
 
     def test(value: Any) -> bool:
+        if isinstance(value, str):
+            return compare(fold(value), text)
         if isinstance(value, list):
             return any(map(test, value))
-        if isinstance(value, str):
-            return compare(value.lower(), text)
-        if is_number(value) and number is not None:
-            return compare(value, number)
-        if value is MISSING or node.operator not in ("=", "!="):
+        if value is MISSING:
             return False
-        return is_equal(value) == (node.operator == "=")
+        if is_null:
+            return node.operator == ("=" if value is None else "!=")
+        if isinstance(value, bool):
+            return boolean is not None and compare(value, boolean)
+        return number is not None and is_number(value) and compare(value, number)
 
     return test
-
-
-def _equality(node: Comparison) -> Test:
-    number, constant = _number(node.value), _CONSTANTS.get(node.value.lower())
-
-    def is_equal(value: Any) -> bool:
-        if isinstance(value, bool):
-            return value is constant
-        if value is None:
-            return node.value == "NULL_VALUE" and not node.is_quoted
-        return is_number(value) and value == number
-
-    return is_equal
-
-
-def _number(text: str) -> float | None:
-    return float(text) if _NUMBER.fullmatch(text) else None
 
 
 def _nanoseconds(value: Any) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from forklog.emulator.filter.lex import FilterError
+from forklog.emulator.filter.values import strings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 
 class _Missing:
@@ -71,6 +72,9 @@ _KINDS: Final = {
     "httpRequest.latency": "duration",
 }
 _NUMBERS_AS_TEXT: Final = ("requestSize", "responseSize", "cacheFillBytes", "line")
+_NOT_TEXT: Final = frozenset(
+    (*_KINDS, "sourceLocation.line", *(f"httpRequest.{name}" for name in _NUMBERS_AS_TEXT))
+)
 
 
 class Path:
@@ -80,6 +84,9 @@ class Path:
         parts: the keys, the first one a LogEntry field by its JSON name.
         zero: what the field compares as when it is not set; MISSING if it then meets nothing.
 
+    Attributes:
+        kind: "timestamp", "duration", "severity" or "integer" for a field of such a type; else "".
+
     """
 
     def __init__(self, parts: tuple[str, ...], zero: object) -> None:
@@ -88,15 +95,26 @@ class Path:
         self._zero = zero
         self._is_number = isinstance(zero, int) and parts[-1] in _NUMBERS_AS_TEXT
         self._find = _protobuf_key if parts[0] == "protoPayload" else _same_key
-        self.kind = _KINDS.get(".".join(parts), "")
+        self._name = ".".join(parts)
+        is_integer = isinstance(zero, int) and not isinstance(zero, bool)
+        self.kind = _KINDS.get(self._name, "integer" if is_integer else "")
 
     def value_in(self, entry: dict[str, Any]) -> Any:
         """Return the value at the path, the zero value if the field is not set.
 
         The rest of a path behind an array is that of its members: a list of what they have.
         """
-        value = self._inside(entry, 0)
+        value: Any = entry
+        for at, part in enumerate(self._parts):
+            if type(value) is not dict or part not in value:
+                value = self._inside(value, at)
+                break
+            value = value[part]
         return int(value) if self._is_number else value
+
+    def texts_in(self, entry: dict[str, Any]) -> Iterator[str]:
+        """Yield the text at the path; see the function of this name."""
+        return _texts_at(self._name, self.value_in(entry))
 
     def is_present(self, value: Any) -> bool:
         """Tell whether what `value_in` returned was set in the entry."""
@@ -147,6 +165,20 @@ def resolve(parts: tuple[str, ...], position: int) -> Path:
     if inner is None or (rest and zero[inner] is not None):
         raise _unknown(parts, position)
     return Path((first, inner, *rest), MISSING if zero[inner] is None else zero[inner])
+
+
+def texts_in(entry: dict[str, Any]) -> Iterator[str]:
+    """Yield what an entry has in fields of text: no times, severities, or numbers."""
+    for name, value in entry.items():
+        yield from _texts_at(name, value)
+
+
+def _texts_at(name: str, value: Any) -> Iterator[str]:
+    if isinstance(_ZEROS.get(name), dict) and isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _texts_at(f"{name}.{key}", inner)
+    elif name not in _NOT_TEXT:
+        yield from strings(value)
 
 
 def _unknown(parts: tuple[str, ...], position: int) -> FilterError:

@@ -1,31 +1,37 @@
-"""Values of an entry as a filter measures them: text, numbers, durations; pure."""
+"""Text of an entry as a filter compares and searches it; pure."""
 
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
+from unicodedata import normalize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-_UNITS: Final[Mapping[str, int]] = {
-    "ns": 1,
-    "us": 1_000,
-    "ms": 1_000_000,
-    "s": 1_000_000_000,
-    "m": 60_000_000_000,
-    "h": 3_600_000_000_000,
-}
-_DURATION: Final = re.compile(r"-?(?:\d{1,12}(?:\.\d{1,9})?(?:ns|us|ms|s|m|h))+", re.ASCII)
 # What stands between words: https://cloud.google.com/bigquery/docs/text-analyzers, LOG_ANALYZER.
 _WORD: Final = re.compile(r"[^\s\[\]<>(){}|!;,'\"*&?+/:=@.\-$%\\_]+")
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)", re.ASCII)
+# Unicode's property Default_Ignorable_Code_Point.
+_IGNORABLE: Final = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+
+
+def fold(text: str) -> str:
+    """Return the text normalized by NFKC_Casefold, in which case and width do not count.
+
+    https://www.unicode.org/reports/tr44/#NFKC_Casefold.
+    """
+    if text.isascii():
+        return text.lower()
+    return normalize("NFKC", normalize("NFKC", _IGNORABLE.sub("", text)).casefold())
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Yield all text in an entry in lower case, keys of payloads and labels left out."""
-    return (text.lower() for text in leaves(value))
+    """Yield all text in an entry, folded; keys of payloads and labels are left out."""
+    return map(fold, leaves(value))
 
 
 def leaves(value: Any) -> Iterator[str]:
@@ -44,28 +50,34 @@ def leaves(value: Any) -> Iterator[str]:
         yield str(value)
 
 
+def strings(value: Any) -> Iterator[str]:
+    """Yield the text in a value, numbers and booleans left out."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from strings(inner)
+
+
+def members(value: Any) -> Iterator[Any]:
+    """Yield the members of an array and of the arrays in it; anything else as it is."""
+    if isinstance(value, list):
+        for inner in value:
+            yield from members(inner)
+    else:
+        yield value
+
+
 def is_number(value: Any) -> bool:
     """Tell whether a value is a number; a boolean is none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def nanoseconds_of(text: str) -> int:
-    """Return a duration such as "1.5s" or "1m30s" in nanoseconds; ValueError if it is none."""
-    if not text:
-        return 0
-    if not _DURATION.fullmatch(text):
-        msg = f'{text[:100]!r} is not a duration; write it as "1.5s", "200ms" or "1m30s"'
-        raise ValueError(msg)
-    total = sum(int(Decimal(count) * _UNITS[unit]) for count, unit in _PART.findall(text))
-    return -total if text.startswith("-") else total
-
-
 def words_of(text: str) -> list[str]:
-    """Return the words of a text in lower case, as SEARCH tells them apart."""
-    return _WORD.findall(text.lower())
+    """Return the words of a folded text, as SEARCH tells them apart."""
+    return _WORD.findall(text)
 
 
-def has_phrase(words: list[str], phrase: list[str]) -> bool:
-    """Tell whether the words of a phrase stand in a text, in order and side by side."""
-    last = len(words) - len(phrase) + 1
-    return any(words[at : at + len(phrase)] == phrase for at in range(last))
+def spaced(words: list[str]) -> str:
+    """Return words as one text, in which those of a phrase are found side by side."""
+    return f" {' '.join(words)} "
