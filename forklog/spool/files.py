@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import weakref
 
 try:
     import fcntl
@@ -24,7 +25,19 @@ BAD = ".bad"
 Identity = tuple[int, int]
 """Device and inode of a file."""
 
-_claims: dict[Mark, dict[Identity, object]] = {}  # by process: a forked child begins with none
+
+class Token:
+    """By what a part of this process claims files; once it is gone, it claims none."""
+
+    __slots__ = ("__weakref__", "ref")
+
+    def __init__(self) -> None:
+        """Claim nothing yet."""
+        self.ref = weakref.ref(self)
+
+
+_Claims = dict[Identity, "weakref.ref[Token]"]
+_claims: dict[Mark, _Claims] = {}  # by process: a forked child begins with none
 
 
 def identity_of(found: os.stat_result) -> Identity:
@@ -32,27 +45,33 @@ def identity_of(found: os.stat_result) -> Identity:
     return found.st_dev, found.st_ino
 
 
-def claim(identity: Identity, token: object) -> bool:
+def claim(identity: Identity, token: Token) -> bool:
     """Claim a file in this process; tell whether no other part of it has done so. Never blocks.
 
-    Safe in any thread and signal handler: it is one step of C, and takes no lock.
+    Safe in any thread and signal handler: each step is one of C, and takes no lock.
     """
-    return _own_claims().setdefault(identity, token) is token
+    claims = _own_claims()
+    held = claims.setdefault(identity, token.ref)
+    if held is not token.ref and held() is None:  # an exception struck who claimed it
+        if identity in claims and claims[identity] is held:
+            del claims[identity]
+        held = claims.setdefault(identity, token.ref)
+    return held is token.ref
 
 
-def claim_new(identity: Identity, token: object) -> None:
+def claim_new(identity: Identity, token: Token) -> None:
     """Claim a file that was made just now, whatever file had its inode before."""
-    _own_claims()[identity] = token
+    _own_claims()[identity] = token.ref
 
 
-def release(identity: Identity, token: object) -> None:
+def release(identity: Identity, token: Token) -> None:
     """Give a claim back, if it is by this token; after the file was closed. May be repeated."""
     claims = _own_claims()
-    if claims.get(identity) is token:
+    if identity in claims and claims[identity] is token.ref:
         del claims[identity]
 
 
-def _own_claims() -> dict[Identity, object]:
+def _own_claims() -> _Claims:
     return _claims.setdefault(home(), {})
 
 

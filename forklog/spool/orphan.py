@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from forklog.clock import monotonic
-from forklog.spool.files import Identity, close_own, identity_of, opened, release, set_aside
+from forklog.spool.files import Identity, Token, close_own, identity_of, opened, release, set_aside
 from forklog.spool.folder import Folder
 from forklog.spool.format import (
     HEADER_BYTES,
@@ -47,7 +47,7 @@ class Orphan:
     """
 
     def __init__(
-        self, folder: Folder, name: HeadName, file: int, head: Head, token: object = None
+        self, folder: Folder, name: HeadName, file: int, head: Head, token: Token | None = None
     ) -> None:
         """Hold the lock by its descriptor; read nothing yet."""
         self.folder, self.name, self.head, self.token = folder, name, head, token
@@ -162,7 +162,8 @@ class Orphan:
         """Let go: whoever looks next may claim what is left."""
         self._close_segment()
         close_own(self._file, self.identity)
-        release(self.identity, self.token)
+        if self.token is not None:
+            release(self.identity, self.token)
 
 
 @dataclass(slots=True, eq=False)

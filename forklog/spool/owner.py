@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from forklog.clock import realtime_ns
 from forklog.process.base import Mark, home
-from forklog.spool.files import claim_new, identity_of, lock, release
+from forklog.spool.files import Token, claim_new, identity_of, lock, release
 from forklog.spool.folder import CLOEXEC, NOFOLLOW, Folder
 from forklog.spool.format import (
     LEFT_IMAGE,
@@ -106,7 +106,7 @@ class Owner:
         self.image = image()
         self._numbers: Iterator[int] = itertools.count()
         self._name = HeadName(prefix, self.image)
-        self._claim = object()
+        self._claim = Token()
         self._file = _locked_file(folder, prefix, head, self._claim)
         self._identity = identity_of(os.fstat(self._file))
         try:
@@ -189,7 +189,7 @@ class Owner:
         release(self._identity, self._claim)
 
 
-def _locked_file(folder: Folder, prefix: str, head: Head, token: object) -> int:
+def _locked_file(folder: Folder, prefix: str, head: Head, token: Token) -> int:
     """Return a descriptor of a new head, locked before anything is in it, and claimed here."""
     name, directory = new_name(prefix), folder.descriptor
     file = os.open(name, _FLAGS, 0o600, dir_fd=directory)

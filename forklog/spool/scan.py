@@ -17,6 +17,7 @@ from forklog.option_checks import check_labels, check_log_name, check_resource
 from forklog.spool.files import (
     BAD,
     Identity,
+    Token,
     claim,
     identity_of,
     is_private,
@@ -116,7 +117,7 @@ def _look_at(
     if not is_private(seen, MAX_HEAD_BYTES):
         found.refused.append(text)
         return
-    token = object()
+    token = Token()
     try:
         if claim(identity, token):
             _claim(folder, name, token, fits, found)
@@ -125,7 +126,7 @@ def _look_at(
             release(identity, token)
 
 
-def _claim(folder: Folder, name: HeadName, token: object, fits: Fits | None, found: Found) -> None:
+def _claim(folder: Folder, name: HeadName, token: Token, fits: Fits | None, found: Found) -> None:
     """Open and lock a head, which no other part of this process has open."""
     text = str(name)
     file = opened(folder, text, MAX_HEAD_BYTES)
@@ -200,7 +201,7 @@ def _tidy(folder: Folder, name: str) -> None:
         seen = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
         if _age(seen) <= (_NEW_SECONDS if is_new else _BAD_SECONDS):
             return
-        identity, token = identity_of(seen), object()
+        identity, token = identity_of(seen), Token()
         try:
             if claim(identity, token):
                 _remove(folder, name)

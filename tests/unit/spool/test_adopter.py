@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 from helpers import check_python
+from strike import every_alarm
 
 from forklog.clock import monotonic
 from forklog.spool.adopter import Adopter
+from forklog.spool.files import Token, claim, release
 from forklog.spool.folder import Folder
 from forklog.spool.format import SEGMENT_BYTES, Fits, Head, new_name, segment_header, segment_name
 from forklog.spool.owner import Owner, image
@@ -190,6 +192,36 @@ def test_what_one_adopter_lets_go_another_takes(folder: Folder) -> None:
     one.close()
     _work(other, _Server(), 1)
     assert other.recovered == 1
+
+
+def test_a_claim_ends_with_who_has_it() -> None:
+    """What an exception has struck between claiming and closing holds up no other for ever."""
+    one, other = Token(), Token()
+    assert [claim((1, 2), one), claim((1, 2), one), claim((1, 2), other)] == [True, True, False]
+    release((1, 2), other)
+    assert not claim((1, 2), other)
+    del one
+    assert claim((1, 2), other)
+    assert not claim((1, 2), Token())
+    release((1, 2), other)
+    assert claim((1, 2), Token())
+
+
+def test_a_file_is_free_after_whatever_strikes() -> None:
+    """Real signals, at random points between the claim and its end."""
+    identity = (3, 4)
+
+    def work() -> None:
+        token = Token()
+        try:
+            claim(identity, token)
+        finally:
+            release(identity, token)
+
+    for _ in every_alarm(work, 500):
+        token = Token()
+        assert claim(identity, token)
+        release(identity, token)
 
 
 def test_a_child_claims_what_its_parent_had(folder: Folder) -> None:
