@@ -106,9 +106,11 @@ def _rows(
     where, values = _place(cursor, newest_first=newest_first)
     # The plus keeps SQLite from a search by position, for which it would sort all entries.
     among = f"parent IN ({', '.join('?' * len(parents))})" if parents else "1"
+    known, old = store.receipts.first, store.receipts.position_before(narrowed.since or 0)
     return store.scan(
-        f"{narrowed.where} AND {among} AND +position <= ? AND {where}",
-        (*narrowed.values, *parents, cursor.ceiling, *values),
+        f"(+position <= ? OR +position > ?) AND {narrowed.where} AND {among} "
+        f"AND +position <= ? AND {where}",
+        (known, old, *narrowed.values, *parents, cursor.ceiling, *values),
         newest_first=newest_first,
     )
 

@@ -12,6 +12,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from forklog.emulator.api.claim import StoreError, claim
+from forklog.emulator.api.receipts import Receipts
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -94,10 +95,14 @@ class Store:
             raise StoreError(msg) from error
         self._last_position: int = self._one("SELECT coalesce(max(position), 0) FROM entries")
         self.shown = self._count()
+        self.receipts = Receipts(self._last_position)
         self._watches: list[Watch] = []
 
-    def add(self, rows: Sequence[Row]) -> int:
-        """Store rows in one transaction and return how many were seen for the first time."""
+    def add(self, rows: Sequence[Row], received: int = 0) -> int:
+        """Store rows, received at a time in nanoseconds since 1970, in one transaction.
+
+        Returns how many were seen for the first time.
+        """
         first = self._last_position + 1
         numbered = [(first + index, *row) for index, row in enumerate(rows)]
         with self._database:
@@ -106,6 +111,7 @@ class Store:
             if new < len(rows):
                 self._count_copies(numbered, first)
         self._last_position += len(rows)
+        self.receipts.note(received, self._last_position)
         self.shown += new
         return new
 

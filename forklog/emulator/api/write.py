@@ -77,7 +77,7 @@ class Writer:
         for index in refuse.keys() & rows.keys():
             failed[index] = refuse[index]
             del rows[index]
-        return self._settle(request, rows, failed, received - self._retention)
+        return self._settle(request, rows, failed, received)
 
     def _rows(
         self, request: dict[str, Any], raw: list[Any], received: int, failed: dict[int, ApiError]
@@ -111,7 +111,7 @@ class Writer:
         request: dict[str, Any],
         rows: dict[int, Row],
         failed: dict[int, ApiError],
-        oldest: int,
+        received: int,
     ) -> bytes:
         is_partial = request.get("partialSuccess", False)
         if failed and not is_partial:
@@ -119,17 +119,17 @@ class Writer:
             first = failed[min(failed)]
             raise ApiError(first.message, first.code)
         self._counts.refused += len(failed)
-        self._keep(list(rows.values()), oldest, is_dry=request.get("dryRun", False))
+        self._keep(list(rows.values()), received, is_dry=request.get("dryRun", False))
         if failed:
             raise partial_errors(failed)
         return b"{}"
 
-    def _keep(self, rows: list[Row], oldest: int, *, is_dry: bool) -> None:
+    def _keep(self, rows: list[Row], received: int, *, is_dry: bool) -> None:
         if is_dry:
             self._counts.dry_run += len(rows)
             return
-        kept = [row for row in rows if row.timestamp >= oldest]
-        new = self._store.add(kept) if kept else 0
+        kept = [row for row in rows if row.timestamp >= received - self._retention]
+        new = self._store.add(kept, received) if kept else 0
         self._counts.expired += len(rows) - len(kept)
         self._counts.entries_stored += len(kept)
         self._counts.duplicates += len(kept) - new

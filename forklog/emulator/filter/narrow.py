@@ -12,11 +12,17 @@ _COLUMNS: Final = {"timestamp": "timestamp", "severity": "severity", "logname": 
 
 
 class Narrowed(NamedTuple):
-    """An SQL condition with its values, and what of the filter is still to be tested."""
+    """An SQL condition with its values, and what of the filter is still to be tested.
+
+    Attributes:
+        since: nanoseconds since 1970; what was received before does not match. None if unknown.
+
+    """
 
     where: str
     values: tuple[Any, ...]
     rest: Node
+    since: int | None = None
 
 
 def narrow(node: Node) -> Narrowed:
@@ -30,13 +36,24 @@ def narrow(node: Node) -> Narrowed:
         else:
             clauses.append(clause[0])
             values.append(clause[1])
-    return Narrowed(" AND ".join(clauses) or "1", tuple(values), All(tuple(rest)))
+    where, since = " AND ".join(clauses) or "1", max(filter(None, map(_since, parts)), default=None)
+    return Narrowed(where, tuple(values), All(tuple(rest)), since)
+
+
+def _since(node: Node) -> int | None:
+    if not isinstance(node, Comparison) or node.operator not in (">", ">=", "="):
+        return None
+    return timestamp_of(node) if [*map(_plain, node.path)] == ["receivetimestamp"] else None
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").lower()
 
 
 def _clause(node: Comparison) -> tuple[str, Any] | None:
     if len(node.path) != 1 or node.operator not in ORDERINGS:
         return None
-    column = _COLUMNS.get(node.path[0].replace("_", "").lower())
+    column = _COLUMNS.get(_plain(node.path[0]))
     if column == "timestamp":
         when = max(-_INT64, min(_INT64, timestamp_of(node)))
         return f"timestamp {node.operator} ?", when

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
+import random
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 
+from forklog.emulator import timestamps
 from forklog.emulator.api.claim import StoreError
 from forklog.emulator.api.listing import page_of
 from forklog.emulator.api.store import Store
 from forklog.emulator.api.validate import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator, Sequence
     from pathlib import Path
+
+    from forklog.emulator.api.store import Found
 
 
 @pytest.fixture
@@ -70,6 +74,61 @@ def test_few_entries_of_many_cost_little(
     store._database.set_progress_handler(count, 100)
     assert len(page_of(store, orjson.dumps(asked), is_control=True).rows) == 10
     assert steps < 50  # hundreds of SQLite's instructions; where all are sorted it is 550
+
+
+class _Counting(Store):
+    """Counts the rows that a list has to look into."""
+
+    seen = 0
+
+    def scan(
+        self, where: str, values: Sequence[Any], *, newest_first: bool = False
+    ) -> Generator[Found, None, None]:
+        """Count what is taken."""
+        for found in super().scan(where, values, newest_first=newest_first):
+            self.seen += 1
+            yield found
+
+
+def _received(store: Store, since: int, operator: str = ">=") -> list[str]:
+    """Return the insertIds of what was received since a time, as a list of the API."""
+    source = f'receiveTimestamp{operator}"{timestamps.render(since)}"'
+    page = page_of(store, orjson.dumps({"filter": source, "pageSize": 1000}), is_control=True)
+    return [row.insert_id for row in page.rows]
+
+
+def _receive(store: Store, received: int) -> None:
+    number = store.last_position()
+    body = orjson.dumps({"receiveTimestamp": timestamps.render(received)})
+    store.add([_row(number, f"{number:05}")._replace(body=body)], received)
+
+
+def test_what_was_received_lately_is_found_without_a_look_at_the_rest() -> None:
+    """Of an hour of entries, those of the last seconds are tested, as each poll of tail asks."""
+    start = timestamps.parse("2026-01-01T00:00:00Z")
+    with closing(_Counting()) as store:
+        for second in range(3_600):
+            _receive(store, start + second * timestamps.SECOND + 7)
+        assert _received(store, start + 3_597 * timestamps.SECOND) == ["03597", "03598", "03599"]
+        assert store.seen <= 4
+        assert _received(store, start + 3_599 * timestamps.SECOND, "=") == []
+        assert len(_received(store, start, "<")) == 0
+        assert len(_received(store, start, "!=")) == 1_000
+
+
+def test_what_was_received_is_found_whatever_the_clock_did(tmp_path: Path) -> None:
+    """Clocks that are set back, and entries of an earlier run, hide nothing."""
+    source = random.Random(3)  # noqa: S311 - repeatable on purpose
+    start = timestamps.parse("2026-01-01T00:00:00Z")
+    times: list[int] = []
+    for _ in range(2):
+        with closing(Store(tmp_path / "db")) as store:
+            for _ in range(150):
+                times.append(start + source.randrange(20 * timestamps.SECOND))
+                _receive(store, times[-1])
+            for since in (start, *times, start + 30 * timestamps.SECOND):
+                expected = [f"{n:05}" for n, time in enumerate(times) if time >= since]
+                assert _received(store, since) == expected
 
 
 def test_equal_rows_are_copies_of_the_first(store: Store) -> None:
