@@ -21,6 +21,7 @@ from forklog.spool.scan import scan
 from forklog.transports.base import OTHER_PROJECT, Envelope, Kind, Verdict
 
 _SCAN_SECONDS = 1.0  # at most between a pass and the next look at the folder
+_MOST_CLAIMED = 64  # orphans at a time: each holds a descriptor, and others may take the rest
 _FIRST_GAP, _LONGEST_GAP = 0.1, 1.0  # before another orphan's turn, after the server's refusal
 # A daemon has closed all descriptors: the owner of the folder sees that, and begins anew.
 _CLOSED = (errno.EBADF, errno.ENOTDIR)
@@ -60,6 +61,7 @@ class Adopter:
         self._last_scan = -_SCAN_SECONDS
         self._scan_at: float | None = 0.0
         self._retry_at, self._failures = 0.0, 0
+        self._has_left_some = False
         self.recovered = 0
         """Entries of dead processes that were delivered."""
         self.refused = 0
@@ -108,7 +110,9 @@ class Adopter:
         is_trailing = now - self._last_scan < 2 * _SCAN_SECONDS
         self._last_scan = now
         self._scan_at = None if is_trailing else now + _SCAN_SECONDS
-        found = scan(self._folder, self._image, self._ignored, self._fits)
+        room = max(1, _MOST_CLAIMED - len(self._adoptions))
+        found = scan(self._folder, self._image, self._ignored, self._fits, room)
+        self._has_left_some = len(found.orphans) == room
         most = self._max_entries
         self._adoptions.extend(Adoption(orphan, most, most) for orphan in found.orphans)
         self._say_left("spool-foreign", _FOREIGN, found.foreign)
@@ -197,6 +201,8 @@ class Adopter:
         if orphan.is_empty() and not orphan.refused:
             self._adoptions.remove(adoption)
             orphan.remove()
+            if self._has_left_some and not self._adoptions:
+                self._scan_at = monotonic()
             return
         self._let_go(adoption)
         if orphan.error is not None:

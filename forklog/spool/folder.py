@@ -6,6 +6,7 @@ replace a folder on the way.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import stat
@@ -89,17 +90,24 @@ class Folder:
         """Close the descriptor."""
         os.close(self.descriptor)
 
-    def names(self) -> list[str]:
-        """Return the names of all files, and measure them."""
+    def names(self, *, is_measured: bool = True) -> list[str]:
+        """Return the names of all files, and measure them if that is wanted.
+
+        By a descriptor of its own: two threads that read one at a time would each miss names.
+        """
         names, used = [], 0
-        with os.scandir(self.descriptor) as found:
-            for item in found:
-                names.append(item.name)
-                try:
-                    used += item.stat(follow_symlinks=False).st_size
-                except OSError:  # gone meanwhile
-                    continue
-        self.used_bytes = used
+        flags = os.O_RDONLY | DIRECTORY | NOFOLLOW | CLOEXEC
+        descriptor = os.open(".", flags, dir_fd=self.descriptor)
+        try:
+            with os.scandir(descriptor) as found:
+                for item in found:
+                    names.append(item.name)
+                    with contextlib.suppress(OSError):  # gone meanwhile
+                        used += item.stat(follow_symlinks=False).st_size if is_measured else 0
+        finally:
+            os.close(descriptor)
+        if is_measured:
+            self.used_bytes = used
         return names
 
     def has_room(self, size: int, *, is_first: bool = False) -> bool:

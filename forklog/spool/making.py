@@ -95,7 +95,7 @@ class Making:
         except (UnfitError, OSError):
             return False
         try:
-            orphans = scan(folder, image(), set(), Fits(*self._identity())).orphans
+            orphans = scan(folder, image(), set(), Fits(*self._identity()), 1).orphans
             for orphan in orphans:
                 orphan.close()
             return bool(orphans)

@@ -55,9 +55,7 @@ class Orphan:
         found = os.fstat(file)
         self.identity = identity_of(found)
         self.age = max(0.0, time.time() - found.st_mtime)
-        self._segments = sorted(
-            other for other in folder.names() if prefix_of_segment(other) == name.prefix
-        )
+        self._listed: list[str] | None = None
         self._open: tuple[int, Identity] | None = None
         self._pieces: list[Piece] = []
         self.torn = 0
@@ -65,6 +63,18 @@ class Orphan:
         self.refused: list[str] = []
         self.error: OSError | None = None
         """Why a segment could not be read."""
+
+    @property
+    def _segments(self) -> list[str]:
+        """Names of the segments that are left; listed when they are first asked for.
+
+        After a bad night there are thousands of files, of hundreds of orphans.
+        """
+        if self._listed is None:
+            prefix = self.name.prefix
+            names = self.folder.names(is_measured=False)
+            self._listed = sorted(name for name in names if prefix_of_segment(name) == prefix)
+        return self._listed
 
     def is_intact(self) -> bool:
         """Tell whether the lock is still held: not once a daemon has closed all descriptors."""

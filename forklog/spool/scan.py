@@ -59,7 +59,13 @@ class Found:
     """Why a head could not be looked at just now."""
 
 
-def scan(folder: Folder, own_image: str, ignored: set[Identity], fits: Fits | None = None) -> Found:
+def scan(
+    folder: Folder,
+    own_image: str,
+    ignored: set[Identity],
+    fits: Fits | None = None,
+    most: int | None = None,
+) -> Found:
     """Look at all heads of a folder; claim those of dead processes.
 
     Args:
@@ -67,13 +73,14 @@ def scan(folder: Folder, own_image: str, ignored: set[Identity], fits: Fits | No
         own_image: heads of this process image are never opened: closing one frees its lock.
         ignored: heads that are not looked at; nor are those that this process has claimed.
         fits: tells whether a head is of the adopter's project and endpoint; None for any.
+        most: orphans to claim; None for all.
 
     Raises:
         OSError: the folder cannot be read.
     """
     found = Found()
     try:
-        _look(folder, own_image, ignored, fits, found)
+        _look(folder, own_image, ignored, fits, found, most)
     except BaseException:
         for orphan in found.orphans:
             orphan.close()
@@ -81,8 +88,13 @@ def scan(folder: Folder, own_image: str, ignored: set[Identity], fits: Fits | No
     return found
 
 
-def _look(
-    folder: Folder, own_image: str, ignored: set[Identity], fits: Fits | None, found: Found
+def _look(  # noqa: PLR0913, PLR0917 - as `scan`
+    folder: Folder,
+    own_image: str,
+    ignored: set[Identity],
+    fits: Fits | None,
+    found: Found,
+    most: int | None,
 ) -> None:
     names = folder.names()
     prefixes = set()
@@ -92,7 +104,7 @@ def _look(
             _tidy(folder, text)
             continue
         prefixes.add(name.prefix)
-        if name.image == own_image:
+        if name.image == own_image or len(found.orphans) == most:
             continue
         try:
             _look_at(folder, name, ignored, fits, found)

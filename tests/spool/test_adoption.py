@@ -185,3 +185,33 @@ assert (sums, len(got)) == ({"delivered": 1, "refused": 0}, 1), (sums, got)
 spool.leave()
 """,
     )
+
+
+def test_more_orphans_than_descriptors(folder: Path) -> None:
+    """After a bad night: each orphan that waits has a descriptor, so a bounded number waits.
+
+    And each look measures the folder once, however many orphans it finds.
+    """
+    _check(
+        folder,
+        """
+import resource
+for number in range(150):
+    killed(lambda: log_with(FakeTransport(Hang(times=1000)))[0].error("%d", number))
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+from forklog.spool.folder import Folder
+measured, names = [], Folder.names
+def counted(self, *, is_measured=True):
+    measured.append(is_measured)
+    return names(self, is_measured=is_measured)
+Folder.names = counted
+transport = FakeTransport()
+logger, handler = log_with(transport)
+logger.error("adopter")
+wait(lambda: len(texts(transport)) == 151)
+wait(lambda: len(heads()) == 1)
+assert handler.stats().recovered == 150
+assert sum(measured) < 20, collections.Counter(measured)
+handler.close()
+""",
+    )
