@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def _check(folder: Path, body: str) -> str:
+def _check(folder: Path, body: str, *, is_covered: bool = False) -> str:
     whole = SETUP.format(folder=str(folder)) + body
-    return check_python(whole, 60, is_covered=False).stderr
+    return check_python(whole, 60, is_covered=is_covered).stderr
 
 
 @pytest.fixture
@@ -125,6 +125,7 @@ exit_hooks.flush_at_exit([pipeline, second._gate.product])
 assert texts(slow) == ["0", "1", "2"], second.stats()
 assert not second.stats().diverted
 """,
+        is_covered=True,
     )
     assert '"textPayload"' not in stderr
 

@@ -21,7 +21,7 @@ from forklog.spool.folder import Folder
 from forklog.spool.format import SEGMENT_BYTES, Fits, Head, new_name, segment_header, segment_name
 from forklog.spool.owner import Owner, image
 from forklog.spool.scan import scan
-from forklog.transports.base import Envelope, Kind, Verdict
+from forklog.transports.base import OTHER_PROJECT, Envelope, Kind, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -464,3 +464,82 @@ def test_a_folder_that_was_closed_is_left_to_the_owner(tmp_path: Path) -> None:
     assert adopter.pass_once(_Server()) == 0
     assert (adopter.seconds(), lines) == (None, [])
     assert monotonic() > adopter._last_scan
+
+
+def test_a_batch_that_is_too_large_is_halved_at_once(folder: Folder) -> None:
+    """The entry that the server will never take is counted, and all others are delivered."""
+    texts = [b"%d" % number for number in range(20)]
+    _orphan(folder, 1, *texts[:7], b"bad", *texts[7:])
+    adopter, server = _adopter(folder), _Server(b"bad", Verdict(Kind.HALVE, answer="400"))
+    _work(adopter, server, 30)
+    assert server.got == texts
+    assert (adopter.recovered, adopter.refused) == (20, 1)
+    assert folder.names() == []
+
+
+def test_what_the_connection_calls_anothers_is_left(folder: Folder) -> None:
+    """It is reported once, and not looked at again; the next orphan is sent."""
+    name = _orphan(folder, 1, b"bad")
+    _orphan(folder, 2, b"2")
+    lines: list[str] = []
+    adopter = _adopter(folder, lines)
+    server = _Server(b"bad", Verdict(Kind.BLOCKED, OTHER_PROJECT))
+    _work(adopter, server, 4)
+    adopter.after_pass()
+    _work(adopter, server, 4)
+    assert server.got == [b"2"]
+    assert len(server.sizes) == 2
+    assert len(lines) == 1
+    assert name in folder.names()
+
+
+def test_an_empty_orphan_is_removed(folder: Folder) -> None:
+    """Its process was killed before it had written anything."""
+    _orphan(folder, 1)
+    adopter, server = _adopter(folder), _Server()
+    _work(adopter, server, 2)
+    assert (server.sizes, folder.names()) == ([], [])
+
+
+def test_a_look_that_is_struck_lets_go(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it had claimed by then is unlocked, and free for the next look."""
+    _orphan(folder, 1, b"1")
+    old = _put(folder, segment_name(f"{9:019x}", 0), b"")
+    os.utime(old, (0, 0))  # it is removed after all heads were looked at
+
+    def strike(*_: object, **__: object) -> None:
+        raise RuntimeError("of the application")
+
+    adopter, server = _adopter(folder), _Server()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", strike)
+        with pytest.raises(RuntimeError, match="of the application"):
+            adopter.pass_once(server)
+    adopter.after_pass()
+    _work(adopter, server, 3)
+    assert server.got == [b"1"]
+
+
+def test_an_old_segment_without_a_head_is_removed(folder: Folder) -> None:
+    """Its owner was killed while it removed its files; a week later none needs it."""
+    old, new = (_put(folder, segment_name(f"{n:019x}", 0), b"") for n in (1, 2))
+    week = 7 * 24 * 3600
+    os.utime(old, (time.time() - week - 60, time.time() - week - 60))
+    scan(folder, image(), set(), _FITS)
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_a_mistake_in_a_pass_lets_go_of_its_orphan(folder: Folder) -> None:
+    """It is reported by its type, and the orphan is found again later."""
+    _orphan(folder, 1, b"1")
+    lines: list[str] = []
+    adopter, server = _adopter(folder, lines), _Server()
+
+    def fail(*_: object) -> Verdict:
+        raise KeyError
+
+    assert adopter.pass_once(_as_system(fail)) == 0  # type: ignore[arg-type]
+    assert lines == [f"cannot read the spool {folder.path}, retrying: KeyError"]
+    _let_pass(adopter, adopter.seconds() or 0.0)
+    _work(adopter, server, 3)
+    assert server.got == [b"1"]
