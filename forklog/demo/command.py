@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=lambda text: _chosen(text, HANDLERS),
         default=(),
         metavar="HANDLER[,HANDLER]",
-        help=f"of {', '.join(HANDLERS)} (all, but the last in kill alone)",
+        help=f"of {', '.join(HANDLERS)} ; left out, the last runs in kill alone",
     )
     parser.add_argument(
         "--patience",

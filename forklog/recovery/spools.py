@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from forklog.errors import OptionError
+from forklog.option_checks import check_endpoint, check_project
 from forklog.options import Options
 from forklog.recovery.outcome import Outcome
 from forklog.recovery.send import Sending
 from forklog.spool.adopter import envelope_of, settled_by
 from forklog.spool.folder import Folder
-from forklog.spool.format import LEFT_IMAGE, Fits
+from forklog.spool.format import LEFT_IMAGE, Fits, Head
 from forklog.spool.orphan import Orphan
 from forklog.spool.scan import scan
 from forklog.transports.base import Kind
@@ -27,10 +29,12 @@ def recover_spools(folder: Folder, options: Options, sending: Sending) -> Outcom
     """
     outcome = Outcome(folder.path, is_dry_run=sending.is_dry_run)
     project = known_project(options)
-    fits = Fits(project, endpoint_of(options), takes_unknown=True)
+    endpoint = endpoint_of(options)
+    fits = Fits(project, endpoint, takes_unknown=True)
     found = scan(folder, _NO_IMAGE, set(), fits)
     outcome.living = found.living
-    outcome.notes += [f"{name}: of another project, endpoint or format" for name in found.foreign]
+    for name in found.foreign:
+        outcome.notes.append(f"{name}: {_whose(found.heads.get(name), project, endpoint)}")
     outcome.notes += [f"{name}: broken, or not this user's alone" for name in found.refused]
     if found.error is not None:
         outcome.notes.append(f"not all of it can be read: {found.error.strerror}")
@@ -49,6 +53,25 @@ def recover_spools(folder: Folder, options: Options, sending: Sending) -> Outcom
         for orphan in waiting:
             orphan.close()
     return outcome
+
+
+def _whose(head: Head | None, project: str | None, endpoint: str) -> str:
+    """Return whose a spool is that these options may not send, and the options that may."""
+    if head is None:
+        return "of another format; the forklog that has written it can send it"
+    try:
+        check_endpoint(head.endpoint)
+        check_project(head.project)
+    except OptionError:  # another process's content, which may be anything
+        return "of a project or endpoint that is none"
+    place = head.endpoint or "no endpoint, as a wire of the application's has"
+    given = []
+    if head.project not in (None, project) and project is not None:
+        given.append(f"--project {head.project}")
+    if head.endpoint not in (None, endpoint):
+        given.append(f"--endpoint {head.endpoint}")
+    text = f"of {f'project {head.project}' if head.project else 'an unknown project'} at {place}"
+    return f"{text}; give {' '.join(given)}" if given else text
 
 
 def _count(orphan: Orphan, outcome: Outcome, what: str) -> None:

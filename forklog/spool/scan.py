@@ -53,6 +53,8 @@ class Found:
     living: int = 0
     foreign: list[str] = field(default_factory=list)
     """Heads of another format, project or endpoint, which stay."""
+    heads: dict[str, Head] = field(default_factory=dict)
+    """Those of them whose format is known, by name."""
     refused: list[str] = field(default_factory=list)
     """Files that are not this user's, links, pipes, broken ones."""
     error: OSError | None = None
@@ -184,6 +186,7 @@ def _read_head(
         return None
     if fits is not None and not fits(head):
         found.foreign.append(name)
+        found.heads[name] = head
         return None
     return head
 

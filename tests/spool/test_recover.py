@@ -130,6 +130,35 @@ def test_each_process_of_a_folder_has_its_own_project(tmp_path: Path, emulator: 
     assert not list(folder.iterdir())
 
 
+def test_a_spool_of_others_says_whose_it_is(tmp_path: Path, emulator: Emulator) -> None:
+    """A call for another project and endpoint names those of the spool, and what to give."""
+    folder, url = tmp_path / "spool", f"http://{emulator.host}"
+    nowhere = ("--endpoint", "http://127.0.0.1:1")
+    _kill(folder, emulator, "alpha")
+    for wrong, missing in (
+        (("--project", "beta", *nowhere), f"--project alpha --endpoint {url}"),
+        (("--project", "beta", "--endpoint", url), "--project alpha"),
+        (nowhere, f"--endpoint {url}"),
+    ):
+        done = _recover(folder, emulator, *wrong)
+        assert done.returncode == 1
+        assert done.stdout.rstrip().endswith(f": of project alpha at {url}; give {missing}")
+    assert _recover(folder, emulator, "--project", "alpha", "--endpoint", url).returncode == 0
+    assert [entry["textPayload"] for entry in emulator.entries()] == ["of alpha"]
+
+
+@pytest.mark.parametrize("endpoint", ["http://user:secret@host", "http://h/?key=secret"])
+def test_what_is_no_address_is_not_shown(tmp_path: Path, emulator: Emulator, endpoint: str) -> None:
+    """The head of a spool is another process's: of what is no endpoint nothing is printed."""
+    _kill(tmp_path / "spool", emulator, "alpha")
+    [head] = (tmp_path / "spool").glob("*.head")
+    head.write_text(json.dumps({**json.loads(head.read_text()), "endpoint": endpoint}))
+    done = _recover(tmp_path / "spool", emulator)
+    assert done.returncode == 1
+    assert "secret" not in done.stdout + done.stderr
+    assert "of a project or endpoint that is none" in done.stdout
+
+
 _ENTRY = '{"insertId":"1","logName":"projects/p/logs/l","resource":{"type":"global"}}\n'
 _CUT = '{"insertId":"2","logName":"proj'
 OTHERS = {
