@@ -14,7 +14,6 @@ import pytest
 from helpers import check_python
 from strike import every_alarm
 
-from forklog.clock import monotonic
 from forklog.spool.adopter import Adopter
 from forklog.spool.files import Token, claim, release
 from forklog.spool.folder import Folder
@@ -460,10 +459,20 @@ def test_a_folder_that_was_closed_is_left_to_the_owner(tmp_path: Path) -> None:
     folder = Folder(str(tmp_path / "spool"), 2**30)
     lines: list[str] = []
     adopter = _adopter(folder, lines)
-    os.close(folder.descriptor)
+    folder.close()
     assert adopter.pass_once(_Server()) == 0
     assert (adopter.seconds(), lines) == (None, [])
-    assert monotonic() > adopter._last_scan
+
+
+def test_a_folder_that_was_removed_is_left_to_the_owner(tmp_path: Path) -> None:
+    """A look at it finds nothing, and a second one is the last."""
+    folder = Folder(str(tmp_path / "spool"), 2**30)
+    lines: list[str] = []
+    adopter = _adopter(folder, lines)
+    Path(folder.path).rmdir()
+    _work(adopter, _Server(), 2)
+    assert (adopter.seconds(), lines) == (None, [])
+    folder.close()
 
 
 def test_a_batch_that_is_too_large_is_halved_at_once(folder: Folder) -> None:
