@@ -87,10 +87,8 @@ class _Translation:
     def run(self) -> Translated:
         at = 0
         while at < len(self._pattern):
-            found = _PIECE.match(self._pattern, at)
-            if found is None or found.lastgroup is None:  # pragma: no cover  CHARACTER takes all
-                break
-            at = _READERS[found.lastgroup](self, found) or found.end()
+            found = next(_PIECE.finditer(self._pattern, at))
+            at = _READERS[str(found.lastgroup)](self, found) or found.end()
             if self._last > MAX_REPEAT or len(self._open) > _MAX_DEPTH:
                 msg = f"a repeat above {MAX_REPEAT}, or more than {_MAX_DEPTH} levels of groups"
                 raise ValueError(msg)

@@ -144,6 +144,12 @@ def test_text_compares_normalized(text: str, wanted: str) -> None:
         assert not predicate(parse(f'jsonPayload.a=~"^{right}$"'))(entry)
 
 
+def test_a_duration_that_is_not_set_is_zero() -> None:
+    """httpRequest.latency compares as 0 s where an entry has none."""
+    assert predicate(parse('httpRequest.latency<"1ns"'))({})
+    assert not predicate(parse("httpRequest.latency:*"))({})
+
+
 def test_folding_is_stable() -> None:
     """Folding what is folded changes nothing, and the decomposed form folds to the same."""
     for code in range(0x20000):  # beyond are ideographs alone
