@@ -20,7 +20,11 @@ NONBLOCK, DIRECTORY = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_DIRECTORY", 0
 _PATH = getattr(os, "O_PATH", 0)
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the folder in it is checked before it is used
 # Where a mapped file is memory of this kernel: a lock tells whether its owner lives.
-_FIT = frozenset({"tmpfs", "ext2", "ext3", "ext4", "xfs", "btrfs", "overlay", "zfs", "f2fs"})
+_FIT = frozenset({"tmpfs", "ext2", "ext3", "ext4", "xfs", "overlay", "f2fs"})
+# Where each store needs a new block: on a full one it would kill the process with SIGBUS.
+_COPY_ON_WRITE = frozenset({"btrfs", "zfs", "bcachefs"})
+_PROC = "/proc/self/fd"
+_NONE = 2**31 - 1  # no process has so many descriptors; -1 means something else to `os.scandir`
 _FREE_OF_TMPFS, _FREE_OF_DISK, _FREE_FOR_FIRST = 0.25, 0.1, 0.02
 
 
@@ -38,6 +42,8 @@ def path_of(option: str) -> str:
         raise UnfitError(f"a spool needs Linux, this is {sys.platform}")
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         raise UnfitError("a spool needs the interpreter's lock, which this build has not")
+    if not os.path.isdir(_PROC):  # noqa: PTH112 - no object needed
+        raise UnfitError("a spool needs /proc, which is not mounted here")
     if option != AUTO:
         return option
     if not os.path.isdir(_SHARED_MEMORY):  # noqa: PTH112 - no object needed
@@ -60,8 +66,9 @@ class Folder:
     def __init__(self, path: str, max_bytes: int, *, is_made: bool = True) -> None:
         """Make the folder if it is missing, open and check it."""
         self.path, self._max_bytes = path, max_bytes
+        self._identity: tuple[int, int] | None = None
         self.used_bytes = 0
-        """Bytes of all files as of the last `scan`."""
+        """Bytes of all files as of the last `names`."""
         try:
             self.descriptor = _opened(path, is_made=is_made)
         except OSError as error:
@@ -69,26 +76,31 @@ class Folder:
         try:
             self._check()
         except BaseException:
-            os.close(self.descriptor)
+            self.close()
             raise
 
     def _check(self) -> None:
         found = os.fstat(self.descriptor)
+        self._identity = found.st_dev, found.st_ino
         if found.st_uid != os.geteuid():
             raise UnfitError(f"the folder {self.path} belongs to user {found.st_uid}, not to us")
         mode = stat.S_IMODE(found.st_mode)
         if mode != 0o700:  # noqa: PLR2004 - as `ls -l` shows it
             raise UnfitError(f"the folder {self.path} has mode {mode:04o}; give it 0700")
-        if not os.access(f"/proc/self/fd/{self.descriptor}", os.W_OK):
+        if not os.access(f"{_PROC}/{self.descriptor}", os.W_OK):
             raise UnfitError(f"the folder {self.path} is not writable")
         kind = _file_system(found.st_dev, self.path)
-        if kind not in _FIT:
-            raise UnfitError(f"the folder {self.path} is on {kind}; a spool needs a local one")
+        if why := why_unfit(kind):
+            raise UnfitError(f"the folder {self.path} is on {kind}; {why}")
         self.is_memory = kind == "tmpfs"
 
     def close(self) -> None:
-        """Close the descriptor."""
-        os.close(self.descriptor)
+        """Close the descriptor, unless its number is another file's by now. May be repeated."""
+        descriptor, self.descriptor = self.descriptor, _NONE
+        with contextlib.suppress(OSError):  # a daemon has closed all of them
+            found = os.fstat(descriptor)
+            if self._identity in (None, (found.st_dev, found.st_ino)):
+                os.close(descriptor)
 
     def names(self, *, is_measured: bool = True) -> list[str]:
         """Return the names of all files, and measure them if that is wanted.
@@ -125,6 +137,15 @@ class Folder:
         self.used_bytes += size
 
 
+def why_unfit(kind: str) -> str:
+    """Tell why no spool may stand on a file system of this type, and what to do; nothing if fit."""
+    if kind in _FIT:
+        return ""
+    if kind in _COPY_ON_WRITE:
+        return "copy-on-write reserves no room for entries; give a folder on tmpfs, ext4 or xfs"
+    return "a spool needs a local one"
+
+
 def _opened(path: str, *, is_made: bool) -> int:
     flags = os.O_RDONLY | DIRECTORY | NOFOLLOW | CLOEXEC
     try:
@@ -148,7 +169,7 @@ def _make(path: str) -> None:
         return
     made = os.open(path, _PATH | DIRECTORY | NOFOLLOW | CLOEXEC)
     try:  # whatever the mask; by the descriptor, as a link may stand there by now
-        os.chmod(f"/proc/self/fd/{made}", 0o700)  # noqa: PTH101
+        os.chmod(f"{_PROC}/{made}", 0o700)  # noqa: PTH101
     finally:
         os.close(made)
 

@@ -35,10 +35,11 @@ class Making:
 
     def look_ahead(self) -> None:
         """Learn now what a first record would wait for; makes and reports nothing."""
-        boot_id()
-        image()
         with contextlib.suppress(UnfitError, OSError):  # reported at the first record
-            look_ahead(path_of(str(self._options.spool)))
+            path = path_of(str(self._options.spool))
+            boot_id()
+            image()
+            look_ahead(path)
 
     def owner(self, prefix: str, origin: Origin | None = None, *, is_again: bool = False) -> Owner:
         """Make the folder, if it is missing, and a head in it.

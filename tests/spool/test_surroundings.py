@@ -68,6 +68,21 @@ def test_a_small_tmpfs(tmp_path: Path, share: float) -> None:
     assert ("the spool is off" in stderr) == bool(share), stderr
 
 
+def test_a_system_without_proc(tmp_path: Path) -> None:
+    """The handler is made and delivers from memory; one line says why."""
+    mount = 'mount -t tmpfs none /proc && exec "$@"'
+    body = """
+        assert not os.path.exists("/proc/self")
+        transport = FakeTransport()
+        log, handler = log_with(transport)
+        log.info("x")
+        assert handler.flush(10) and texts(transport) == ["x"]
+        assert handler.stats().spool.startswith("off: "), handler.stats()
+        """
+    stderr = _run(body, *_need_unshare("-m"), "sh", "-c", mount, "sh", folder=tmp_path / "spool")
+    assert "the spool is off, entries wait in memory alone: a spool needs /proc" in stderr
+
+
 def test_a_limit_of_a_files_size(tmp_path: Path) -> None:
     """A segment that the limit forbids is not made; what the others do not hold is in memory."""
     body = """

@@ -15,7 +15,7 @@ import orjson
 import pytest
 from helpers import check_python
 
-from forklog.spool.folder import Folder, UnfitError, _type_in, path_of
+from forklog.spool.folder import Folder, UnfitError, _type_in, path_of, why_unfit
 from forklog.spool.format import HEADER_BYTES, SEGMENT_BYTES, Fits, segment_header, segment_name
 from forklog.spool.orphan import Orphan
 from forklog.spool.scan import scan
@@ -338,13 +338,21 @@ def test_a_foreign_file_system_is_refused() -> None:
     ("device", "kind"), [("0:5", "btrfs"), ("0:6", "tmpfs"), ("0:9", "btrfs"), ("", "btrfs")]
 )
 def test_a_subvolume_that_stands_in_no_table_is_of_btrfs(device: str, kind: str) -> None:
-    """It has a device number of its own; where there is no btrfs the type is not known."""
+    """It has a device number of its own, and is refused by name; else the type is not known."""
     lines = [
         b"31 1 0:5 / / rw - btrfs /dev/sda1 rw,subvol=/\n",
         b"32 31 0:6 / /caf\xe9\\040bar rw shared:2 - tmpfs tmpfs rw\n",
     ]
     assert _type_in(lines, device.encode()) == kind
     assert _type_in(lines[1:], b"0:9") == "an unknown file system"
+
+
+@pytest.mark.parametrize("kind", ["btrfs", "zfs", "bcachefs", "nfs4", "an unknown file system"])
+def test_unfit_file_systems(kind: str) -> None:
+    """Copy-on-write reserves nothing, and a full disk would kill a log call; the text says so."""
+    is_local = kind in {"btrfs", "zfs", "bcachefs"}
+    assert ("copy-on-write" if is_local else "a local one") in why_unfit(kind)
+    assert not any(map(why_unfit, ("tmpfs", "ext4", "xfs", "overlay")))
 
 
 def test_bounds_of_the_folder(tmp_path: Path) -> None:
