@@ -52,6 +52,17 @@ class Turn(dict[int, object]):
         """Have none: without the interpreter's lock another frame may end between two looks."""
 
 
+def alone(turn: Turn, act: Callable[[], object]) -> None:
+    """Do something, or nothing where another frame has the turn. Never waits."""
+    token = object()
+    try:
+        if turn.setdefault(TURN, token) is token:
+            act()
+    finally:
+        if TURN in turn and turn[TURN] is token:
+            del turn[TURN]
+
+
 class TurnLock:
     """What `threading.RLock` is for, by a turn: threads run functions, one thread at a time.
 

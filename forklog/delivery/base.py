@@ -135,6 +135,9 @@ class Spooler(Protocol):
     def after_pass(self, origin: Origin | None) -> None:
         """Take note that a batch of this process was sent, and where it came from."""
 
+    def check(self) -> None:
+        """Look after the files of this process: a pass has failed."""
+
     def adopt(self, send: SendOther) -> Mapping[str, int]:
         """Send one batch that a dead process left; return what became of it, as sums.
 

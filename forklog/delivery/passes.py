@@ -173,6 +173,8 @@ class Passes:
             self._report_drops()
         if outcome is SendResult.SENT or outcome is SendResult.IDLE:
             self._adopt(has_sent=outcome is SendResult.SENT)
+        elif outcome is SendResult.LATER and self._spooler is not None:
+            self._spooler.check()
         self._report.catch_up()
         self._settled.set()
         return outcome

@@ -125,7 +125,7 @@ class Held:
         if segments is not None and owner is not None:
             for segment in (*segments.used, *segments.ready):
                 segment.unlink()
-            owner.remove()
+            owner.discard()
 
 
 def _is_locked(file: int) -> bool:

@@ -82,10 +82,12 @@ class Making:
         path = path_of(str(self._options.spool))
         return Folder(path, self._options.spool_max_folder_bytes, is_made=is_made)
 
-    def adopter(self, owner: Owner, report: Reporter) -> Adopter:
+    def adopter(self, owner: Owner, report: Reporter, origin: Origin | None = None) -> Adopter:
         """Make what adopts the entries of dead processes from the owner's folder."""
         options = self._options
         fits = Fits(*self._identity())
+        if origin is not None:
+            fits.learn(origin.project)
         sizes = options.max_batch_entries, options.max_batch_bytes
         return Adopter(owner.folder, owner.image, fits, *sizes, report.say)
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import math
 import os
 import zlib
 from collections.abc import Iterator
 
-from forklog.clock import realtime_ns
+from forklog.clock import monotonic, realtime_ns
 from forklog.process.base import Mark, home
 from forklog.spool.files import Token, claim_new, identity_of, lock, release
 from forklog.spool.folder import CLOEXEC, NOFOLLOW, Folder
@@ -31,6 +32,7 @@ from forklog.spool.format import (
 from forklog.spool.segment import Segment
 
 _FLAGS = os.O_CREAT | os.O_EXCL | os.O_RDWR | CLOEXEC | NOFOLLOW
+_MEASURE_SECONDS = 1.0  # at most between a look at the folder and a segment that relies on it
 _PID, _START, _CODE, _STACK = 0, 21, 25, 27  # fields of /proc/PID/stat, counted from zero
 
 _images: list[tuple[Mark, str]] = []  # the last is this process's, or one's that it is forked from
@@ -104,6 +106,7 @@ class Owner:
         """Make the head under another name, lock it, and give it its name."""
         self.folder, self._prefix = folder, prefix
         self.image = image()
+        self._measured_at = -math.inf
         self._numbers: Iterator[int] = itertools.count()
         self._name = HeadName(prefix, self.image)
         self._claim = Token()
@@ -133,6 +136,18 @@ class Owner:
         self._file, self._identity = file, identity
         os.close(before)  # frees the lock of the old file alone
         release(was, self._claim)
+
+    def check_room(self, size: int, *, is_first: bool = False) -> None:
+        """See that a further segment may be made; the files of all processes count.
+
+        Raises:
+            OSError: the folder's bound, or what must stay free, forbids it; or none can be read.
+        """
+        if monotonic() - self._measured_at >= _MEASURE_SECONDS:
+            self.folder.names()
+            self._measured_at = monotonic()
+        if not self.folder.has_room(size, is_first=is_first):
+            raise OSError("the folder's bound, or what must stay free, is reached")
 
     def new_segment(self, size: int) -> Segment:
         """Make a segment; OSError where it cannot be."""
@@ -167,25 +182,29 @@ class Owner:
 
     def leave(self) -> None:
         """Leave the segments to whoever runs next. May be called once."""
-        if not self.is_intact():
-            return
         name = HeadName(self._prefix, LEFT_IMAGE)
         directory = self.folder.descriptor
-        with contextlib.suppress(OSError):
-            os.rename(str(self._name), str(name), src_dir_fd=directory, dst_dir_fd=directory)
+        if self.is_intact():
+            with contextlib.suppress(OSError):
+                os.rename(str(self._name), str(name), src_dir_fd=directory, dst_dir_fd=directory)
         self._close()
 
     def remove(self) -> None:
         """Remove the head: nothing is left to send. May be called once."""
-        if not self.is_intact():
-            return
-        with contextlib.suppress(OSError):
-            os.unlink(str(self._name), dir_fd=self.folder.descriptor)
+        if self.is_intact():
+            with contextlib.suppress(OSError):
+                os.unlink(str(self._name), dir_fd=self.folder.descriptor)
         self._close()
 
+    def discard(self) -> None:
+        """Remove the head and close the folder, which no adopter uses."""
+        self.remove()
+        self.folder.close()
+
     def _close(self) -> None:
-        with contextlib.suppress(OSError):
+        if self.has_descriptors():
             os.close(self._file)
+        self._file = -1
         release(self._identity, self._claim)
 
 

@@ -33,17 +33,17 @@ class Segment:
         OSError: the file cannot be made, or the file system has no room for all of it.
     """
 
-    __slots__ = ("_folder", "_mark", "end", "map", "name", "size", "taken", "write")
+    __slots__ = ("_folder", "_mark", "end", "is_lost", "map", "name", "size", "taken", "write")
 
     def __init__(self, name: str, folder: Folder, number: int, size: int) -> None:
         """Make the file with all its bytes: a sparse one would kill the process on a full disk."""
-        self.name, self._folder, self.size = name, folder.descriptor, size
+        self.name, self._folder, self.size = name, folder, size
         opened: list[int] = []
         made = False
         try:
             # In one step of C: no signal handler's exception comes between a number and its name.
             opened.extend(
-                map(partial(os.open, flags=_FLAGS, mode=0o600, dir_fd=self._folder), [name])
+                map(partial(os.open, flags=_FLAGS, mode=0o600, dir_fd=folder.descriptor), [name])
             )
             _fill(opened[0], size, is_memory=folder.is_memory)
             self.map = mmap.mmap(opened[0], size)
@@ -63,12 +63,18 @@ class Segment:
         """All before it was taken to be sent."""
         self.end: int | None = None
         """Where a sealed one ends; None while it is written to."""
+        self.is_lost = False
+        """Its file is removed, and it could not be copied: it lives as long as this process."""
         self.write = self.map.write
         self.close()
 
-    def open(self) -> None:
-        """Let log calls write from the beginning on."""
-        self.map.seek(HEADER_BYTES)
+    def open(self, into: deque[Segment] | list[Segment]) -> None:
+        """Let log calls write from the beginning on, and put it at the end of what is read.
+
+        In one step of C: no signal handler's exception leaves one that is written to and not read.
+        """
+        steps = partial(self.map.seek, HEADER_BYTES), partial(into.append, self)
+        deque(map(partial.__call__, steps), maxlen=0)
 
     def close(self) -> None:
         """Let no log call write any more: `write` raises ValueError from now on."""
@@ -153,7 +159,7 @@ class Segment:
     def unlink(self) -> None:
         """Remove the file; the map stays as long as it is used."""
         with contextlib.suppress(OSError):
-            os.unlink(self.name, dir_fd=self._folder)
+            os.unlink(self.name, dir_fd=self._folder.descriptor)
 
 
 def _fill(file: int, size: int, *, is_memory: bool) -> None:

@@ -7,22 +7,27 @@ page faults. Bounds are asked when a segment is made, and at no other time.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections import deque
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from forklog.clock import monotonic
 from forklog.insert_id import KEY_BYTES
 from forklog.spool.format import LARGE_BYTES, SEGMENT_BYTES
 from forklog.spool.segment import Segment
+from forklog.spool.taking import Reading
 
 if TYPE_CHECKING:
     from forklog.spool.owner import Owner
 
 _kept: list[object] = []
 _OVERHEAD = 128  # of a segment: header, and more than one newline
+_REFUSED_SECONDS = (
+    1.0  # at most between two tries to make a segment that the folder has no room for
+)
 
 
-class Segments:
+class Segments(Reading):
     """Segments in the order in which they are read; the last is written to.
 
     `next` and `activate` are for any thread; the rest is the flush thread's.
@@ -35,11 +40,14 @@ class Segments:
 
     def __init__(self, owner: Owner, max_bytes: int, maps: list[object]) -> None:
         """Have none."""
+        super().__init__()
         self.owner, self._max_bytes, self._maps = owner, max_bytes, maps
-        self.used: deque[Segment] = deque()
         self.ready: deque[Segment] = deque()
         self._size = 0
         self._made = 0
+        self._refused_bytes = math.inf  # of this size, or larger, none may be made just now
+        self._refused_at = 0.0
+        self._is_over = False
         self.aside: list[Segment] = []
         """They hold copies of what was put aside, and are not read here."""
         self._aside_keys: set[bytes] = set()
@@ -48,11 +56,8 @@ class Segments:
 
     def next(self, size: int) -> Segment | None:
         """Return a segment that holds an entry of this size, None if there is none to be had."""
-        try:
+        with contextlib.suppress(IndexError):
             segment = self.ready.popleft()
-        except IndexError:
-            pass
-        else:
             if size + _OVERHEAD < segment.size:
                 return segment
             self.ready.append(segment)
@@ -65,18 +70,26 @@ class Segments:
 
     def activate(self, segment: Segment) -> None:
         """Let a segment be written to, and be read after all others."""
-        segment.open()
-        self.used.append(segment)
+        segment.open(self.used)
 
     def new(self, *, at_least: int = 0, is_first: bool = False, is_small: bool = False) -> Segment:
         """Make a segment; OSError where a bound or the system forbids it."""
-        size = SEGMENT_BYTES[0 if is_small else min(self._made, len(SEGMENT_BYTES) - 1)]
+        sizes = SEGMENT_BYTES[: 1 if is_small or is_first else self._made + 1]
+        left = self._max_bytes - self._size
+        # A smaller one where the bound, or the folder, has no room for a large one.
+        fits = [one for one in sizes if one <= left and one < self._refused_bytes]
+        size = (fits or sizes)[-1]
         size = max(size, LARGE_BYTES) if at_least > size else size
-        if at_least > size or self._size + size > self._max_bytes:
+        if at_least > size or size > left:
             raise OSError("the spool's bound is reached")
-        if not self.owner.folder.has_room(size, is_first=is_first):
-            raise OSError("the folder's bound, or what must stay free, is reached")
-        segment = self.owner.new_segment(size)
+        if size >= self._refused_bytes:
+            raise OSError("refused a moment ago")
+        try:
+            self.owner.check_room(size, is_first=is_first)
+            segment = self.owner.new_segment(size)
+        except OSError:
+            self._refused_bytes, self._refused_at = min(self._refused_bytes, size), monotonic()
+            raise
         self._maps.append(segment.map)
         self._made += not is_small
         self._size += size
@@ -96,9 +109,8 @@ class Segments:
                 self._aside_keys.add(key)
                 return
         segment = self.new(at_least=len(entry) + _OVERHEAD, is_small=True)
-        segment.open()
+        segment.open(self.aside)
         segment.write(entry + b"\n")
-        self.aside.append(segment)
         self._aside_keys.add(key)
 
     def is_aside(self, entry: bytes) -> bool:
@@ -112,80 +124,99 @@ class Segments:
             self._remove(self.aside.pop())
 
     def prepare(self) -> None:
-        """Have a segment ready for when the active one is full."""
-        active = self.used[-1]
-        if not self.ready and active.position() > active.size // 2:
-            with contextlib.suppress(OSError):
-                self.ready.append(self.new())
+        """Have a segment ready for when the active one is full.
 
-    def read(self, into: list[bytes], max_entries: int, max_bytes: int) -> int:
-        """Move entries, oldest first, to the end of a list; return their bytes without newlines."""
-        moved = 0
-        for segment in list(self.used):
-            if segment is not self.used[-1]:
-                segment.seal()
-            while max_entries > len(into) and max_bytes > moved:
-                entries, end = segment.read(max_entries - len(into), max_bytes - moved)
-                if not entries:
-                    break
-                size = sum(map(len, entries))
-                if moved and moved + size > max_bytes:
-                    return moved
-                into.extend(entries)
-                segment.taken = end
-                moved += size
-            if segment.taken < segment.position():
-                return moved
-        return moved
-
-    def settle(self) -> None:
-        """Everything that was taken is settled."""
-        for segment in list(self.used):
-            segment.settle()
+        Where none may be made, the active one is used again once all of it is settled.
+        """
+        active = self.used[-1] if self.used else None
+        if self.ready or self._is_over or (active and active.position() <= active.size // 2):
+            return
+        if monotonic() - self._refused_at >= _REFUSED_SECONDS:
+            self._refused_bytes = math.inf
+        try:
+            self.ready.append(self.new())
+        except OSError:
+            if active and len(self.used) == 1 and active.mark >= active.position():
+                active.seal()  # what is written meanwhile keeps it from being done
+                self.recycle()
 
     def recycle(self) -> None:
         """Use again, or remove, the segments of which nothing is left."""
         while self.used and self.used[0].is_done():
             segment = self.used.popleft()
-            if self.ready or segment.size < SEGMENT_BYTES[-1]:
+            if self.ready or segment.is_lost or self._is_over or self._may_grow(segment):
                 self._remove(segment)
             else:
                 segment.clear()
                 self.ready.append(segment)
 
+    def _may_grow(self, segment: Segment) -> bool:
+        """Tell whether a larger one may take the place of this one, as far as that is known."""
+        size = SEGMENT_BYTES[-1]
+        left = self._max_bytes - self._size + segment.size
+        return segment.size < size <= left and self._refused_bytes == math.inf
+
     def _remove(self, segment: Segment) -> None:
         segment.unlink()
-        self._size -= segment.size
-        self.owner.folder.add(-segment.size)
+        if not segment.is_lost:
+            self._size -= segment.size
+            self.owner.folder.add(-segment.size)
         if self.owner.has_descriptors():  # else its number is another file's: keep it for ever
             self._maps.remove(segment.map)
 
-    def give_back(self) -> int:
-        """Take back what was taken and is not settled; return its bytes without newlines."""
-        return sum(segment.give_back() for segment in list(self.used))
-
     def restart(self, owner: Owner) -> Segment:
-        """Have another owner make the segments; return the first. The maps of old ones stay."""
-        _kept.extend(self._maps)  # a daemon may have closed their descriptors
-        before, self.owner = self.owner, owner
+        """Have another owner make the segments, and return the first; or discard it: OSError."""
+        if not self.owner.has_descriptors():  # a map would close what is another file's now
+            _kept.extend(self._maps)
+        before, size = self.owner, self._size
+        self._forget(self.ready)
+        self.owner, self._size, self._refused_bytes = owner, 0, math.inf
         try:
             segment = self.new(is_first=True)
         except OSError:
-            self.owner = before
+            self.owner, self._size = before, size
+            owner.discard()
             raise
+        for lost in list(self.used):
+            lost.is_lost = True
         self.activate(segment)
-        self.aside.clear()  # the next try writes a copy again
-        self._aside_keys.clear()
+        self._aside_keys.clear()  # the next try writes a copy again
+        self._forget(self.aside)
         return segment
 
-    def all(self) -> Iterator[bytes]:
-        """Give all entries that wait, and take none."""
-        for segment in list(self.used):
-            content = segment.map[segment.taken : segment.position()]
-            yield from content.split(b"\n")
+    def _forget(self, segments: deque[Segment] | list[Segment]) -> None:
+        while segments:
+            with contextlib.suppress(ValueError):
+                self._maps.remove(segments.pop().map)
+
+    def rescue(self) -> None:
+        """Copy into new segments what lost ones hold, in its order, as far as there is room.
+
+        What is in flight counts as taken there, too.
+        """
+        with contextlib.suppress(OSError, ValueError):  # a read of another thread has sealed a copy
+            for lost in [segment for segment in list(self.used) if segment.is_lost]:
+                self._copy(lost)
+                self.used.remove(lost)
+                self._forget([lost])
+
+    def _copy(self, lost: Segment) -> None:
+        taken, size, copy = lost.taken, lost.seal() - lost.mark, None
+        is_small = size + _OVERHEAD <= SEGMENT_BYTES[0]
+        for entry in lost.unsettled():
+            if copy is None or copy.position() + len(entry) >= copy.size:
+                copy = self.new(at_least=len(entry) + _OVERHEAD, is_small=is_small)
+                copy.open(deque())
+                self.used.insert(self.used.index(lost), copy)
+            copy.write(entry + b"\n")
+            lost.settle_first([entry])
+            if lost.mark <= taken:
+                copy.taken = copy.position()
+            lost.taken = max(taken, lost.mark)
 
     def seal(self) -> None:
-        """Let nothing be written any more."""
+        """Let nothing be written, and make no segment, any more."""
+        self._is_over = True
         for segment in list(self.used):
             segment.seal()
 
@@ -210,15 +241,3 @@ class Segments:
         if is_safe:  # else a map would close what is another file's now
             self._maps.clear()
         return 0
-
-    def count(self) -> int:
-        """Return how many entries wait."""
-        return sum(segment.count() for segment in list(self.used))
-
-    def has_waiting(self) -> bool:
-        """Tell whether an entry waits."""
-        return any(segment.taken < segment.position() for segment in list(self.used))
-
-    def first(self) -> bytes:
-        """Return the first entry that waits, or nothing."""
-        return next(filter(None, (segment.first() for segment in list(self.used))), b"")

@@ -21,10 +21,11 @@ from forklog.spool.held import Held
 from forklog.spool.owner import new_prefix
 from forklog.spool.store import Spool
 from forklog.spool.taking import Lanes
-from forklog.turn import TURN, Turn
+from forklog.turn import TURN, Turn, alone
 
 if TYPE_CHECKING:
     from forklog.spool.adopter import Adopter
+    from forklog.spool.folder import Folder
     from forklog.spool.making import Making
     from forklog.spool.owner import Owner
     from forklog.transports.base import Origin
@@ -70,6 +71,8 @@ class ProcessSpool:
         self._adopter: Adopter | None = None
         self._replaced: list[Adopter] = []  # to be closed
         self._adopting = Turn()  # of whoever reads or closes files of orphans
+        self._checking = Turn()  # of whoever looks after head and segments
+        self._folders: list[Folder] = []  # to be closed once no adopter uses them
         self._origin: Origin | None = None
         self._checked_at = 0.0
         self._reported = 0
@@ -134,17 +137,24 @@ class ProcessSpool:
         return TURN in self._adopting
 
     def after_pass(self, origin: Origin | None) -> None:
-        """Look after the head, at most once a second, and have the folder looked at."""
+        """Look after the spool, and have the folder looked at."""
         if origin is not None and origin != self._origin:
             self._learn(origin)
+        self.check()
+        if self._adopter is not None:
+            self._adopter.after_pass()
+
+    def check(self) -> None:
+        """Look after the head, at most once a second, and after the segments."""
+        alone(self._checking, self._check)
+
+    def _check(self) -> None:
         now = monotonic()
         if self._owner is not None and now - self._checked_at >= _CHECK_SECONDS:
             self._checked_at = now
             if self.store.is_open and not self._owner.is_intact():
-                self._restart()
+                self._restart(self._owner)
         self.store.tidy()
-        if self._adopter is not None:
-            self._adopter.after_pass()
 
     def _learn(self, origin: Origin) -> None:
         """Write down what the connection has found out: an adopter sends by the head."""
@@ -155,9 +165,10 @@ class ProcessSpool:
         if self._adopter is not None:
             self._adopter.learn(origin.project)
 
-    def _restart(self) -> None:
+    def _restart(self, before: Owner) -> None:
         """Begin a new head: a tidier, a daemon or another process has taken the old one."""
         self._report.say("spool-lost", "the spool's files were removed or closed; begins new ones")
+        self._folders.append(before.folder)
         try:
             owner = self._make.owner(new_prefix(), self._origin)
             self.store.restart(owner)
@@ -167,9 +178,8 @@ class ProcessSpool:
             self._turn_off(error)
             return
         self._owner = owner
-        adopter = self._make.adopter(owner, self._report)
-        if self._origin is not None:
-            adopter.learn(self._origin.project)
+        before.leave()
+        adopter = self._make.adopter(owner, self._report, self._origin)
         if self._adopter is not None:
             self._replaced.append(self._adopter)
         self._adopter = adopter
@@ -194,17 +204,16 @@ class ProcessSpool:
 
     def _close_adopters(self) -> None:
         """Let go of orphans; a thread that sends one of them does so at the end of its pass."""
-        token = object()
-        try:
-            if self._adopting.setdefault(TURN, token) is token:
-                while self._replaced:
-                    self._replaced[0].close()
-                    del self._replaced[0]
-                if self._why_off == _CLOSED and self._adopter is not None:
-                    self._adopter.close()
-        finally:
-            if TURN in self._adopting and self._adopting[TURN] is token:
-                del self._adopting[TURN]
+        alone(self._adopting, self._let_go)
+
+    def _let_go(self) -> None:
+        while self._replaced:
+            self._replaced[0].close()
+            del self._replaced[0]
+        if self._why_off == _CLOSED and self._adopter is not None:
+            self._adopter.close()
+        while self._folders:
+            self._folders.pop().close()
 
     def report_left(self) -> None:
         """Report, once for each number, how many entries wait for another process."""
@@ -222,10 +231,10 @@ class ProcessSpool:
         """Stop spooling; what is left waits for another process."""
         self.report_left()
         self._why_off = _CLOSED
-        self._close_adopters()
         owner, self._owner = self._owner, None
-        if owner is not None:
-            self.store.leave()
+        self.store.leave()
+        self._folders.extend([owner.folder] if owner is not None else [])
+        self._close_adopters()
 
     def numbers(self) -> Mapping[str, Any]:
         """Return the fields of `Stats` that are the spool's."""

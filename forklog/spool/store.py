@@ -60,10 +60,14 @@ class Spool(Taking):
         """Have entries spooled from now on.
 
         Raises:
-            OSError: the first segment cannot be made.
+            OSError: the first segment cannot be made; the owner is discarded.
         """
         segments = Segments(owner, self._max_bytes, self._maps)
-        first = segments.new(is_first=True)
+        try:
+            first = segments.new(is_first=True)
+        except OSError:
+            owner.discard()
+            raise
         segments.activate(first)
         # In this order: what is written from now on, by a signal handler too, is read.
         self._segments = segments
@@ -104,7 +108,9 @@ class Spool(Taking):
         try:
             self._write(entry + b"\n")
         except ValueError:
-            if not self._roll(entry) and not (self._open_here() and self._roll(entry)):
+            is_first = not self._mark[0]
+            if not self._roll(entry) and not (is_first and self._open_here() and self._roll(entry)):
+                self.unspooled += self._mark[0]
                 self._lanes.offer(rank, entry)
                 return
         self.spooled_bytes += len(entry)
@@ -147,7 +153,6 @@ class Spool(Taking):
                 segment.write(entry + b"\n")
                 self._write = segment.write
                 return True
-        self.unspooled += 1
         return False
 
     def put_aside(self, rank: int, entries: list[bytes]) -> None:
@@ -160,9 +165,20 @@ class Spool(Taking):
         super().put_aside(rank, entries)
 
     def keep(self, entries: list[bytes]) -> None:
-        """Remove from a list of entries what the segments hold, or now take in from the lanes."""
+        """Remove from a list of entries what the segments hold, or now take in from the lanes.
+
+        Add what stands in segments whose files are gone: no other process finds it.
+        """
         segments = self._segments
-        if segments is None or not entries:
+        if segments is None:
+            return
+        is_gone = not segments.owner.is_intact()
+        size = segments.take_lost(entries, is_all=is_gone)
+        self.spooled_bytes -= size
+        self._lanes.count_taken(size)
+        if is_gone:
+            segments.drop_aside()
+        if is_gone or not entries:
             return
         self.spooled_bytes += segments.give_back()
         held = set(segments.all())
@@ -182,13 +198,14 @@ class Spool(Taking):
         entries[:] = left
 
     def restart(self, owner: Owner) -> None:
-        """Write to segments of another owner from now on; the old ones are read to their end.
+        """Write to segments of another owner from now on; they get what the old ones hold.
 
         Raises:
-            OSError: the first segment cannot be made.
+            OSError: the first segment cannot be made; the owner is discarded.
         """
         if self._segments is not None:
             self._write = self._segments.restart(owner).write
+            self._segments.rescue()
 
     def stop(self) -> None:
         """Spool no entry from now on: they go to the lanes."""

@@ -84,7 +84,7 @@ def test_a_system_without_proc(tmp_path: Path) -> None:
 
 
 def test_a_limit_of_a_files_size(tmp_path: Path) -> None:
-    """A segment that the limit forbids is not made; what the others do not hold is in memory."""
+    """A segment that the limit forbids is not made; smaller ones are, at once or a little later."""
     body = """
         import resource
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
@@ -93,7 +93,7 @@ def test_a_limit_of_a_files_size(tmp_path: Path) -> None:
         for number in range(1000):
             log.info("%d %s", number, "x" * 300)
         stats = handler.stats()
-        assert (stats.pending, stats.dropped) == (1000, {}) and stats.unspooled > 500, stats
+        assert (stats.pending, stats.dropped) == (1000, {}) and stats.unspooled < 100, stats
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         transport.release()
         assert handler.flush(30), handler.stats()

@@ -129,6 +129,9 @@ class _Orphans:
     def after_pass(self, _origin: Origin | None) -> None:
         return
 
+    def check(self) -> None:
+        return
+
     def adopt(self, send: SendOther) -> dict[str, int]:
         self.adopted += 1
         send([b'"a1"}'], Envelope("other", {}, None))
