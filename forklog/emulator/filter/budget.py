@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PAGE_SECONDS: Final = 2.0  # then the page ends early, with a token
-SEARCH_SECONDS: Final = 4.0  # then a regular expression that still runs is given up
+SEARCH_SECONDS: Final = 4.0  # then a filter that still runs on an entry is given up
+_STEPS: Final = 16  # comparisons between two looks at the clock, which takes as long as one
 
 
 class Budget:
@@ -24,6 +25,7 @@ class Budget:
         """Begin now."""
         self._now = now
         self._begin = now()
+        self._steps = 0
 
     def spent(self) -> float:
         """Return the seconds of CPU time since this budget was made."""
@@ -32,6 +34,11 @@ class Budget:
     def is_page_over(self) -> bool:
         """Tell whether the page is to end with what was found so far."""
         return self.spent() > PAGE_SECONDS
+
+    def is_over(self) -> bool:
+        """Tell whether the filter is to be given up; asked before each comparison."""
+        self._steps += 1
+        return self._steps % _STEPS == 0 and self.spent() > SEARCH_SECONDS
 
     def for_search(self) -> float:
         """Return the seconds that are left for one search; above 0."""

@@ -51,9 +51,9 @@ def predicate(node: Node, budget: Budget | None = None) -> Predicate:
     """
     budget = budget or Budget()
     if isinstance(node, Comparison):
-        return _comparison(node, budget)
+        return _in_time(_comparison(node, budget), node, budget)
     if isinstance(node, Call):
-        return condition(node)
+        return _in_time(condition(node), node, budget)
     if isinstance(node, Not):
         inner = predicate(node.part, budget)
         return lambda entry: not inner(entry)
@@ -61,6 +61,15 @@ def predicate(node: Node, budget: Budget | None = None) -> Predicate:
     if isinstance(node, All):
         return lambda entry: all(part(entry) for part in parts)
     return lambda entry: any(part(entry) for part in parts)
+
+
+def _in_time(test: Predicate, node: Comparison | Call, budget: Budget) -> Predicate:
+    def bounded(entry: dict[str, Any]) -> bool:
+        if budget.is_over():
+            raise FilterError("the filter takes too long on an entry", node.position)
+        return test(entry)
+
+    return bounded
 
 
 def timestamp_of(node: Comparison) -> int:
