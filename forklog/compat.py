@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from forklog.transports.base import Transport
 from forklog.transports.google.resource import environment_labels, resource_of_environment
 
 DEFAULT_ENDPOINT = "https://logging.googleapis.com"
+_DEFAULT_UNIVERSE, _UNIVERSE = "googleapis.com", "GOOGLE_CLOUD_UNIVERSE_DOMAIN"
 _OF_THE_HANDLER = ("client", "level", "name", "transport")
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(Options)}
 _BACKGROUND = "BackgroundThreadTransport"  # google's default: a class, of which it makes a thread
@@ -62,16 +64,31 @@ def refuse_unknown(unknown: Mapping[str, Any], known: Collection[str]) -> None:
 
 
 def _check_client(client: Any) -> None:
-    if isinstance(client, (str, bytes)) or not hasattr(client, "project"):
+    if isinstance(client, (str, bytes)) or not hasattr(client, "project") or _is_other(client):
         rule = "must be a google.cloud.logging.Client"
         remedy = "give one, or leave it out and name the project by the option project"
         raise OptionError("client", Hidden(client), rule, remedy)
 
 
+def _is_other(client: Any) -> bool:
+    """Tell whether a client is that of another service of google's, whose endpoint is not ours."""
+    if isinstance(getattr(client, "_handlers", None), set):
+        return False
+    modules = [kind.__module__ for kind in type(client).__mro__]
+    is_googles = any(module.startswith(("google.cloud.", "googleapiclient.")) for module in modules)
+    return is_googles or hasattr(getattr(client, "_connection", None), "API_BASE_URL")
+
+
 def _endpoint_of(client: Any) -> str | None:
-    """Return the endpoint that a client was given on purpose; None for google's default."""
+    """Return the endpoint that a client was given on purpose; None for google's default.
+
+    Without an endpoint, that of a universe domain, as google's client takes it.
+    """
     wanted = getattr(client, "_client_options", None)
     endpoint = getattr(wanted, "api_endpoint", None)
+    universe = getattr(wanted, "universe_domain", None) or os.environ.get(_UNIVERSE)
+    if not endpoint and universe and universe != _DEFAULT_UNIVERSE:
+        endpoint = f"logging.{universe}"
     if not endpoint:
         base = getattr(getattr(client, "_connection", None), "API_BASE_URL", None)
         endpoint = base if base != DEFAULT_ENDPOINT else None

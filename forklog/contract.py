@@ -1,8 +1,7 @@
 """Beside the handler: what an application may override of `logging.Handler`, and its lock.
 
 Overriding is by a subclass, by a patch of a class or by a patch of one handler. The handler decides
-once how its records are encoded, and again after a patch. A record of a handler
-without overrides pays nothing for the question.
+once how its records are encoded, and again after a patch, so a usual record pays nothing for it.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from forklog.encoding.payload import WithheldError
 from forklog.process.base import new_mark
 from forklog.process.per_process import PerProcess
+from forklog.setting_up.filtered import as_filtered
 
 if TYPE_CHECKING:
     from forklog.encoding.encoder import Encoder
@@ -203,7 +203,8 @@ class OverridableHandler(logging.Handler, metaclass=Watched):
         """Let an ``emit`` of the application have the record, one thread at a time."""
         self.acquire()
         try:
-            self.emit(record)
+            with as_filtered(record, self._encoder):
+                self.emit(record)
         finally:
             self.release()
 

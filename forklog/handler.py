@@ -22,7 +22,7 @@ from forklog.encoding.own_records import is_own_record
 from forklog.encoding.payload import WithheldError, bare, withheld
 from forklog.option_checks import check_level
 from forklog.process.servers import uwsgi
-from forklog.setting_up.gate import gate_of
+from forklog.setting_up.gate import Copies, gate_of
 from forklog.setting_up.request_log import RequestLog, additions_of
 from forklog.surface import StockSurface
 from forklog.transports.base import Transport
@@ -100,12 +100,13 @@ class CloudLoggingHandler(StockSurface):
         """Put the parts together, and connect to what else there is in this process."""
         self._surface(client, self._options, labels, resource)
         # The pipeline must not keep the handler alive, or a dropped handler would never end.
-        wire = given_wire or HttpTransport(self._options, self._learn_project())
+        self._copies = Copies(self)
+        wire = given_wire or HttpTransport(self._options, self._copies.learn)
         bind = getattr(wire, "with_options", None)
-        wire = bind(self._options, self._learn_project()) if bind else wire
+        wire = bind(self._options, self._copies.learn) if bind else wire
         self._encoder = self._new_encoder(lambda: self.project_id)
-        self._gate = gate_of(self._options, wire, self._encoder, self)
-        self._requests = RequestLog(self._options, self._gate, self._encoder)
+        self._gate = gate_of(self._options, wire, self._copies)
+        self._requests = RequestLog(self._options, self._gate, self._copies.encoder)
         connections.connect()
         uwsgi.prepare_requests()
         enlist(client, self)
@@ -120,7 +121,8 @@ class CloudLoggingHandler(StockSurface):
     def __copy__(self) -> CloudLoggingHandler:
         """Return a handler with the same pipeline that formats by itself."""
         copy: CloudLoggingHandler = self._copied()
-        copy._encoder = copy._new_encoder(lambda: self.project_id)
+        copy._encoder = copy._new_encoder(lambda: copy.project_id)
+        self._copies.add(copy)
         return copy
 
     def __deepcopy__(self, _memo: object) -> CloudLoggingHandler:

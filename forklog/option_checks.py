@@ -28,6 +28,7 @@ _LOG_ID = re.compile(r"[A-Za-z0-9/_.\-]{1,511}\Z")
 # old one a domain and a colon before it, a number is digits. The emulator takes shorter ones too.
 _PROJECT = re.compile(r"(?:[a-z0-9][a-z0-9.\-]*:)?[a-z0-9](?:[a-z0-9\-]*[a-z0-9])?\Z")
 _MAX_PROJECT_CHARS = 100
+_NO_KEY = re.compile(r"(projects/)?[A-Za-z _.,:!\-]{0,30}\Z")  # tokens are longer, or have digits
 _MAX_DIGITS = 10
 _MAX_SECONDS = 1_000_000  # a socket waits 2**31 ms at most
 # No user, query, fragment, space or backslash: programs disagree on which host such a URL names.
@@ -48,14 +49,16 @@ def check_project(value: object) -> None:
     if isinstance(value, str) and is_project(value.rpartition("projects/")[2]):
         remedy = "give the id without the prefix projects/"
     elif isinstance(value, str) and is_project(value.strip().lower()):
-        remedy = f"give {value.strip().lower()!r}"
+        is_shown = as_project(value) is value
+        remedy = f"give {value.strip().lower()!r}" if is_shown else "write it in lower-case letters"
     raise OptionError("project", as_project(value), rule, remedy)
 
 
 def as_project(value: object) -> object:
-    """Return what a message shows of a value given for a project: of one too long, its type."""
-    is_long = isinstance(value, str) and len(value) > _MAX_PROJECT_CHARS  # a key or a token
-    return Hidden(value) if is_long else value
+    """Return what a message shows of a value given for a project: its type, if it may be a key."""
+    is_number = isinstance(value, int)
+    is_harmless = isinstance(value, str) and (_NO_KEY.match(value) or is_project(value.strip()))
+    return value if is_number or is_harmless else Hidden(value)
 
 
 def is_project(value: object) -> bool:
@@ -131,12 +134,8 @@ def check_labels(labels: object) -> dict[str, str]:
         raise OptionError("labels", labels, "must be a mapping", 'give {"name": "value"}')
     bad = [k for k, v in labels.items() if not (is_text(k) and is_text(v))]
     if bad:
-        raise OptionError(
-            "labels",
-            dict(labels),
-            f"keys and values must be strings that UTF-8 can hold ({bad[0]!r} is not)",
-            "quote it",
-        )
+        rule = f"keys and values must be strings that UTF-8 can hold ({bad[0]!r} is not)"
+        raise OptionError("labels", dict(labels), rule, "quote it")
     if len(labels) > MAX_LABELS:
         raise OptionError("labels", len(labels), "at most 64 labels an entry", "send fewer")
     for key, value in labels.items():
@@ -158,15 +157,16 @@ def is_text(value: object) -> bool:
 
 
 def check_resource(resource: object) -> dict[str, Any] | None:
-    """Return a monitored resource as a dict, None if none was given."""
-    if resource is None:
+    """Return a monitored resource as a dict, None if none was given, or an empty mapping."""
+    if resource is None or resource == {}:
         return None
     as_dict = getattr(resource, "_to_dict", None)  # google.cloud.logging.Resource
     if callable(as_dict):
         resource = as_dict()
     remedy = 'give {"type": "generic_task", "labels": {...}}'
-    if not isinstance(resource, Mapping) or not isinstance(resource.get("type"), str):
-        rule = "must be a mapping with a string 'type'"
+    kind = resource.get("type") if isinstance(resource, Mapping) else None
+    if not isinstance(resource, Mapping) or resource.keys() - {"type", "labels"} or not kind:
+        rule = "must be a mapping with a string 'type', and 'labels' at most"
         raise OptionError("resource", resource, rule, remedy)
     labels = resource.get("labels") or {}
     if not isinstance(labels, Mapping):

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import logging
 import sys
-import weakref
 from dataclasses import dataclass
 from typing import Any
 
 from forklog.contract import OverridableHandler
 from forklog.delivery.lifecycle import State
+from forklog.encoding.payload import bare
 from forklog.options import Options
 from forklog.process.base import PidMark, pid
 from forklog.snapshot import Stats
-from forklog.transports.google.access import known_project
-from forklog.transports.google.metadata import NoAnswerError
-from forklog.transports.google.resource import detect_resource
+from forklog.transports.google.access import is_anonymous, known_project
+from forklog.transports.google.metadata import NoAnswerError, read_metadata
+from forklog.transports.google.resource import detect_resource, no_key
 
 _FIELDS = ("resource", "labels", "trace", "span_id", "trace_sampled", "http_request",
            "source_location")  # fmt: skip
@@ -128,17 +128,6 @@ class StockSurface(OverridableHandler):
         level = logging.getLevelName(self.level)
         return f"<{kind} {self._options.log_name} of {project} ({level}), {state}>"
 
-    def _learn_project(self) -> Any:
-        """Return a function that sets the project, and does not keep the handler alive."""
-        this = weakref.ref(self)
-
-        def learn(project: str) -> None:
-            handler = this()
-            if handler is not None:
-                handler.project_id = project
-
-        return learn
-
     @property
     def resource(self) -> Any:
         """The monitored resource that was given, else the one found by the first look. Blocks then.
@@ -148,7 +137,9 @@ class StockSurface(OverridableHandler):
         """
         if self._resource is None:
             try:
-                found = detect_resource(self.project_id or "")
+                # As the wire has it, which asks no metadata server for an emulator.
+                read = no_key if is_anonymous(self._options) else read_metadata
+                found = detect_resource(self.project_id or "", read=read)
             except NoAnswerError:  # the metadata server is late; the next look asks again
                 return None
             module = sys.modules.get("google.cloud.logging_v2.resource")
@@ -187,7 +178,10 @@ class StockTransport:
         return self.handler.client
 
     def send(self, record: logging.LogRecord, message: Any, **fields: Any) -> None:
-        """Queue an entry of a record with this message, a text or a mapping. Does not block."""
+        """Queue an entry of this message, a text or a mapping. Does not block.
+
+        It has the record's severity, time and logger, and of the fields those that are given.
+        """
         self.worker.enqueue(record, message, **fields)
 
     def flush(self) -> None:
@@ -221,10 +215,8 @@ class StockWorker:
 
     def enqueue(self, record: logging.LogRecord, message: Any, **fields: Any) -> None:
         """Queue an entry; see `StockTransport.send`."""
-        copy = logging.LogRecord("", 0, "", 0, "", None, None)
-        copy.__dict__.update(vars(record))
-        given = {name: fields[name] for name in _FIELDS if fields.get(name) is not None}
-        copy.__dict__.update(given)
+        copy = bare(record)
+        copy.__dict__.update({name: fields.get(name) for name in _FIELDS})
         self._handler._enqueue(copy, message)  # noqa: SLF001 - of our own class
 
     def flush(self) -> None:

@@ -109,12 +109,16 @@ def carried(context: LogContext) -> str | None:
 
 
 def context_of_environ(environ: dict[str, Any], url_of: Callable[[], str]) -> LogContext:
-    """Read a WSGI environment; both frameworks have one. It keeps what was read."""
+    """Read a WSGI environment; both frameworks have one. It keeps what was read.
+
+    While it names no trace, it is looked at again: an application may put a header in.
+    """
     path = environ.get("PATH_INFO")
     known = environ.get(_ENVIRON_KEY)
     if known and known[0] == path:  # else a copy, passed on to another handler
         task: LogContext = known[1]
-        return task
+        if task.trace or not any(map(environ.get, _ENVIRON_NAMES)):
+            return task
     try:
         url = url_of()
     except Exception:  # noqa: BLE001 - DisallowedHost

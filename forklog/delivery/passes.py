@@ -23,7 +23,7 @@ from forklog.delivery.wakeup import Wakeup, Wakeups
 from forklog.insert_id import InsertIds
 from forklog.options import Options
 from forklog.process.base import Host
-from forklog.severity import rank_of_level
+from forklog.severity import rank_of_threshold
 
 if TYPE_CHECKING:
     from forklog.delivery.sending.sender import Sender
@@ -55,7 +55,7 @@ class Passes:
         self.thread = host.new_thread()
         self.thread_ident = NO_THREAD
         self.orders = Orders()
-        self.flush_rank = rank_of_level(options.flush_level)
+        self.flush_rank = rank_of_threshold(options.flush_level)
         quarter = options.max_buffer_bytes // 4
         self.trigger_bytes = min(_LINGER_BYTES, options.max_batch_bytes, quarter)
         self.overflow = Overflow(options.max_buffer_bytes, buffer, sender.ledger, sender.losses)

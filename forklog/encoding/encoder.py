@@ -69,6 +69,7 @@ class Encoder:
             names_logger=names_logger(labels), own_labels=additions.own_labels
         )
         self.forget_process = self._sites.forget
+        self.as_filtered = self._lenient.as_filtered
         self._plain_of = self._sites.plain_of
         self._max_bytes = min(SURELY_SMALL_BYTES, self._lenient.room)
         # On App Engine the trace becomes a label as well.

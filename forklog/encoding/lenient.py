@@ -90,6 +90,21 @@ class LenientEncoder:
             builder.repaired.add("message")
         return self._finished(builder, rank, ids, payload)
 
+    def as_filtered(self, record: logging.LogRecord) -> dict[str, Any]:
+        """Return what google's filter would set on a record, the handler's labels aside."""
+        task, name = self._task(record), attribute_of(record, "name")
+        named = {"python_logger": safe_text(name)} if name and self._names_logger else None
+        labels, _ = labels_of((named, task.labels, attribute_of(record, "labels")), ())
+        return {
+            "_resource": attribute_of(record, "resource"),
+            "_trace": _given(record, "trace", self.full_trace(task.trace)),
+            "_span_id": _given(record, "span_id", task.span_id),
+            "_trace_sampled": bool(_given(record, "trace_sampled", task.sampled)),
+            "_http_request": _given(record, "http_request", task.http_request),
+            "_source_location": _given(record, "source_location", _location(record)),
+            "_labels": labels or None,
+        }
+
     def encode_request(
         self, done: FinishedRequest, ids: InsertIds, *, query: bool
     ) -> tuple[int, bytes]:

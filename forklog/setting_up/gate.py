@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,18 +23,56 @@ if TYPE_CHECKING:
     from forklog.encoding.encoder import Encoder
 
 
-def gate_of(
-    options: Options, transport: Transport, encoder: Encoder, handler: object
-) -> PerProcess[Pipeline]:
+class Copies:
+    """A handler and its copies, which share a pipeline. Holds none of them alive."""
+
+    def __init__(self, handler: Any) -> None:
+        """Begin with the handler."""
+        self._known: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+        self.on_end: Callable[[], object] = lambda: None
+        """Called when the last of them was collected."""
+        self.add(handler)
+
+    def add(self, handler: Any) -> None:
+        """Know one more."""
+        self._known[id(handler)] = handler
+        weakref.finalize(handler, self._look).atexit = False
+
+    def all(self) -> list[Any]:
+        """Return those that live."""
+        found = (reference() for reference in self._known.valuerefs())
+        return [handler for handler in found if handler is not None]
+
+    def learn(self, project: str) -> None:
+        """Have each know the project."""
+        for handler in self.all():
+            handler.project_id = project
+
+    def encoder(self) -> Encoder | None:
+        """Return that of one of them, for what does not depend on which."""
+        return next((handler._encoder for handler in self.all()), None)  # noqa: SLF001 - our own
+
+    def forget_process(self) -> None:
+        """Have each encode as another process."""
+        for handler in self.all():
+            encoder = getattr(handler, "_encoder", None)  # absent while the handler is made
+            if encoder is not None:
+                encoder.forget_process()
+
+    def _look(self) -> None:
+        if not self.all():
+            self.on_end()
+
+
+def gate_of(options: Options, transport: Transport, copies: Copies) -> PerProcess[Pipeline]:
     """Build the fork gate of a handler; a pipeline that holds has the workers adopt from it."""
     pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
-    forget_process = encoder.forget_process
 
     def adopt() -> None:
         gate.current().adopt()
 
     def build(inherited: Pipeline | None) -> Pipeline:
-        forget_process()
+        copies.forget_process()
         new = spare.take()
         new.begin(inherited)
         pipelines.add(new)
@@ -53,7 +92,7 @@ def gate_of(
     if options.spool:
         uwsgi.adopt_at_start(adopt)
     # Weak references again: the options hold `on_drop`, which may hold the handler.
-    weakref.finalize(handler, let_go, pipelines).atexit = False
+    copies.on_end = partial(let_go, pipelines)
     return gate
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from forklog.context.base import ACCESS_LOGS, FinishedRequest
@@ -23,13 +24,13 @@ class RequestLog:
     Levels and filters of logging do not concern it.
     """
 
-    def __init__(self, options: Options, gate: Any, encoder: Encoder) -> None:
+    def __init__(self, options: Options, gate: Any, encoder: Callable[[], Encoder | None]) -> None:
         """Take requests from now on, if the option says so and the platform does not write them.
 
         Args:
             options: those of the handler.
             gate: the handler's `PerProcess` of its pipelines.
-            encoder: that of the handler.
+            encoder: returns that of the handler, or of a copy; None where none is left.
         """
         self._gate, self._encoder = gate, encoder
         self._has_query = options.access_log == "query"
@@ -43,10 +44,11 @@ class RequestLog:
         A handler that was closed takes none until the next record starts it again: ``dictConfig``
         closes the handlers that it replaces, and they may live on.
         """
-        if self._gate.product.is_closing:
+        encoder = self._encoder()
+        if self._gate.product.is_closing or encoder is None:
             return
         pipeline = self._gate.current()
-        rank, entry = self._encoder.encode_request(done, pipeline.insert_ids, query=self._has_query)
+        rank, entry = encoder.encode_request(done, pipeline.insert_ids, query=self._has_query)
         pipeline.offer(rank, entry)
 
 

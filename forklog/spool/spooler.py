@@ -15,7 +15,7 @@ from forklog.clock import monotonic
 from forklog.delivery.base import Reporter, SendOther
 from forklog.errors import OptionError
 from forklog.options import Options
-from forklog.severity import rank_of_level
+from forklog.severity import rank_of_threshold
 from forklog.spool.folder import UnfitError
 from forklog.spool.held import Held
 from forklog.spool.owner import new_prefix
@@ -60,7 +60,7 @@ class ProcessSpool:
     ) -> None:
         """Open nothing."""
         self._make, self._report = make, report
-        rank = rank_of_level(options.flush_level)
+        rank = rank_of_threshold(options.flush_level)
         self.store = Spool(lanes, rank, options.spool_max_bytes, on_wake, self.open)
         self.held = Held(lambda: self._make.owner(new_prefix()), options.spool_max_bytes, report)
         self._prefix, self._may_open = prefix, may_open

@@ -34,7 +34,7 @@ from forklog.transports.google.access import (
     load_credentials_code,
 )
 from forklog.transports.google.machine import MachineAccount
-from forklog.transports.google.resource import detect_resource
+from forklog.transports.google.resource import detect_resource, no_key
 from forklog.transports.google.signing import signer_of
 from forklog.transports.gzipped import gzipped
 from forklog.transports.http_verdict import Answer, Place, judge
@@ -79,11 +79,14 @@ class HttpTransport:
 
 
 def resource_of(options: Options, access: Access) -> dict[str, Any]:
-    """Return the monitored resource: the option's, else found; may ask the metadata server."""
+    """Return the monitored resource: the option's, else found.
+
+    Asks the metadata server where a token is sent; else the environment alone decides.
+    """
     if options.resource is not None:
         return dict(options.resource)
     if access.credentials is None:
-        return {"type": "global", "labels": {"project_id": access.project}}
+        return detect_resource(access.project, read=no_key)
     is_of_google_auth = type(access.credentials).__module__.startswith("google.auth.compute_engine")
     is_of_machine = is_of_google_auth or isinstance(access.credentials, MachineAccount)
     return detect_resource(access.project, is_googles=is_of_machine)

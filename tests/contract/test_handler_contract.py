@@ -274,3 +274,41 @@ def test_an_abstract_class_may_stand_beside_the_handler(forklog_transport: FakeT
     handler.handle(_record(handler.label()))
     assert _texts(handler, forklog_transport) == ["both"]
     handler.close()
+
+
+def test_an_emit_like_the_stock_handlers_finds_its_attributes(make_logger: Make) -> None:
+    """What google's filter sets is on the record while ``emit`` runs, and not afterwards."""
+
+    class Stock(CloudLoggingHandler):
+        def emit(self, record: Any) -> None:
+            self.transport.send(
+                record,
+                self.format(record),
+                resource=record._resource,
+                labels=record._labels,
+                trace=record._trace,
+                span_id=record._span_id,
+                trace_sampled=record._trace_sampled,
+                http_request=record._http_request,
+                source_location=record._source_location,
+            )
+            super().emit(record)
+
+    transport = FakeTransport()
+    _, plain = make_logger(transport)
+    handler = Stock(project="p", transport=transport)
+    given = {"labels": {"a": "b"}, "trace": "t", "http_request": {"status": 200}, "span_id": "s",
+             "trace_sampled": True, "resource": {"type": "global", "labels": {}}}  # fmt: skip
+    for extra in ({}, given):
+        record = _record(**extra)
+        handler.handle(record)
+        assert not [name for name in vars(record) if name.startswith("_")]
+        plain.handle(record)
+    assert handler.flush()
+    assert plain.flush()
+    handler.close()
+    entries = [{**e, "insertId": ""} for e in transport.entries]
+    entries.sort(key=lambda entry: len(str(entry)))
+    assert entries[0] == entries[1] == entries[2]
+    assert entries[3] == entries[4] == entries[5]
+    assert entries[3]["labels"] == {"python_logger": "app", "a": "b"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,13 +13,14 @@ from google.cloud import logging as stock
 from google.cloud.logging_v2.handlers import _monitored_resources, handlers, transports
 
 from forklog import CloudLoggingHandler, OptionError
+from forklog.testing import FakeTransport
+from forklog.transports.google.access import endpoint_of
 from forklog.transports.google.resource import environment_labels, resource_of_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from forklog.emulator.process import Emulator
-    from forklog.testing import FakeTransport
 
 
 @pytest.fixture
@@ -252,3 +254,58 @@ def test_a_flush_that_calls_the_transports_is_no_recursion(
     assert handler.flush()
     handler.close()
     assert len(forklog_transport.entries) == 1
+
+
+def test_a_universe_domain_is_the_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its endpoint is the one that google's client would use; an endpoint that is given wins."""
+    monkeypatch.delenv("LOGGING_EMULATOR_HOST", raising=False)
+
+    def endpoint(**options: str) -> str:
+        client = stock.Client(
+            project="p", credentials=AnonymousCredentials(), client_options=dict(options)
+        )
+        handler = CloudLoggingHandler(client, transport=FakeTransport())
+        handler.close()
+        client._http.close()
+        return endpoint_of(handler._options)
+
+    assert endpoint(universe_domain="example.goog") == "https://logging.example.goog"
+    assert endpoint(universe_domain="googleapis.com") == "https://logging.googleapis.com"
+    given = endpoint(universe_domain="example.goog", api_endpoint="private.example")
+    assert given == "https://private.example"
+    monkeypatch.setenv("GOOGLE_CLOUD_UNIVERSE_DOMAIN", "other.goog")
+    assert endpoint() == "https://logging.other.goog"
+
+
+def test_a_client_of_another_service_is_refused() -> None:
+    """Its endpoint would get the entries; a double of a test, which has a project alone, may be."""
+
+    class Storage:
+        project = "p"
+        _connection = SimpleNamespace(API_BASE_URL="https://storage.googleapis.com")
+
+    class Derived:
+        __module__ = "google.cloud.firestore_v1.client"
+        project = "p"
+
+    for client in (Storage(), Derived(), type("Mine", (Derived,), {"__module__": "app"})()):
+        with pytest.raises(OptionError, match=r"must be a google.cloud.logging.Client"):
+            CloudLoggingHandler(client, transport=FakeTransport())
+    CloudLoggingHandler(SimpleNamespace(project="p"), transport=FakeTransport()).close()
+
+
+def test_send_has_what_it_is_given(forklog_transport: FakeTransport) -> None:
+    """Of the record an entry has severity, time and logger, as with google's transport."""
+    handler = CloudLoggingHandler(project="p", transport=forklog_transport)
+    record = logging.LogRecord("app", logging.ERROR, "/secret/f.py", 3, "m", None, None, "fn")
+    record.labels = {"secret": "label"}
+    record.http_request = {"requestUrl": "http://x/?token=1"}
+    record.trace = "secret"
+    handler.transport.send(record, "a", http_request=None, source_location=None, labels={"a": "b"})
+    handler.transport.send(record, {"b": 1}, trace="t")
+    handler.close()
+    first, second = forklog_transport.entries
+    assert first.keys() == {"insertId", "timestamp", "severity", "labels", "textPayload"}
+    assert first["labels"] == {"python_logger": "app", "a": "b"}
+    assert second.keys() == {*first.keys(), "trace", "jsonPayload"} - {"textPayload"}
+    assert (second["severity"], second["labels"]) == ("ERROR", {"python_logger": "app"})

@@ -8,11 +8,13 @@ import logging
 import pydoc
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.cloud.logging import Resource
 
 import forklog
+from forklog import OptionError
 from forklog.options import Options
 
 _WRONG = [
@@ -21,6 +23,9 @@ _WRONG = [
     ("project", "My Project!", "must be a project id"),
     ("project", "projects/web", "without the prefix"),
     ("project", "Web", "give 'web'"),
+    ("project", "Web-1", "write it in lower-case"),
+    ("resource", {"type": ""}, "with a string 'type'"),
+    ("resource", {"type": "x", "label": {}}, "and 'labels' at most"),
     ("project", "web\udcff", "must be a project id"),
     ("credentials", 5, "path of a file"),
     ("credentials", "", "path of a file"),
@@ -256,3 +261,27 @@ def test_what_is_a_project(project: str) -> None:
 def test_a_level_is_taken_as_people_write_it(level: int | str) -> None:
     """Lower case, spaces and digits are all the level."""
     assert forklog.CloudLoggingHandler(project="p", level=level).level == logging.INFO
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "AIzaSyA1234567890abcdefghijklmnopqrstuv",
+        "GOCSPX-abcdefghijklmnop1234",
+        "ya29.secret1",
+        "ya29.a0AfB_by",
+        b"ghp_secret",
+        {"key": "secret"},
+    ],
+)
+def test_a_key_given_for_the_project_is_not_shown(key: Any) -> None:
+    """What cannot be a project's id may be a secret."""
+    with pytest.raises(OptionError) as error:
+        Options(project=key)
+    assert str(key)[:6] not in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+def test_an_empty_resource_is_none() -> None:
+    """As the stock handler has it."""
+    assert Options(resource={}).resource is None

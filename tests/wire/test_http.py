@@ -16,6 +16,7 @@ import pytest
 from helpers import check_python
 from wire import RawServer, answer, make_certificate, read_request
 
+from forklog import CloudLoggingHandler
 from forklog.errors import NoCredentialsError
 from forklog.options import Options
 from forklog.transports.base import Envelope, EnvelopeConnection, Kind, WireError
@@ -108,6 +109,33 @@ def test_the_envelope_is_what_entries_write_takes(server: _Server) -> None:
     assert headers["User-Agent"].startswith("forklog/")
     assert "Authorization" not in headers
     connection.close()
+
+
+@pytest.mark.parametrize(
+    ("variables", "kind"),
+    [
+        (("K_SERVICE", "K_REVISION", "K_CONFIGURATION"), "cloud_run_revision"),
+        (("GAE_SERVICE", "GAE_VERSION", "GAE_INSTANCE"), "gae_app"),
+        ((), "global"),
+    ],
+)
+def test_a_server_without_a_token_gets_the_resource_of_the_environment(
+    server: _Server, monkeypatch: pytest.MonkeyPatch, variables: tuple[str, ...], kind: str
+) -> None:
+    """The resource is the one that the handler names, by the rules; no metadata server is asked."""
+    monkeypatch.setattr("forklog.transports.google.resource.read_metadata", None)
+    for name in variables:
+        monkeypatch.setenv(name, "x")
+    connection = _transport(server.url).open()
+    connection.ask([_ENTRY], 5)
+    connection.close()
+    ((_, body),) = server.requests
+    handler = CloudLoggingHandler(project="p", endpoint=server.url)
+    found = handler.resource
+    handler.close()
+    assert body["resource"] == (found if isinstance(found, dict) else found._to_dict())
+    assert body["resource"]["type"] == kind
+    assert body["resource"]["labels"]["project_id"] == "p"
 
 
 def test_another_log_keeps_the_project(server: _Server) -> None:

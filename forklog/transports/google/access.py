@@ -91,7 +91,7 @@ def load_credentials_code(options: Options) -> None:
     """Import what the flush thread may need: of google.auth nothing where no file names a key."""
     importlib.import_module("netrc")  # requests imports it with its first request
     given = options.credentials
-    if _is_anonymous(options) or (given is None and is_plain_machine()):
+    if is_anonymous(options) or (given is None and is_plain_machine()):
         return
     with contextlib.suppress(NoCredentialsError):  # reported when they are needed
         load_google_auth()
@@ -117,7 +117,7 @@ def load_google_auth() -> Any:
     return authorized
 
 
-def _is_anonymous(options: Options) -> bool:
+def is_anonymous(options: Options) -> bool:
     """Tell whether requests are sent without a token.
 
     A host that LOGGING_EMULATOR_HOST names gets none at all. Plain http and this machine get only
@@ -169,7 +169,7 @@ def find_access(options: Options, scope: str = WRITE) -> Access:
         value = shown(as_project(project))
         text = f"the variable {name} is no project id: {value}; correct it or unset it"
         raise WireError(text, is_blocked=True)
-    if _is_anonymous(options):
+    if is_anonymous(options):
         named = project or getattr(options.credentials, "project_id", None)
         return Access(endpoint, None, str(named or _LOCAL_PROJECT))
     if _is_plain(endpoint) and not is_loopback(endpoint):

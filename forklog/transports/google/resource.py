@@ -111,6 +111,10 @@ def detect_resource(
     return {"type": "global", "labels": {"project_id": project}}
 
 
+def no_key(_path: str) -> None:
+    """Stand for a metadata server that has no key: the resource is found by the environment."""
+
+
 def _lookup(
     known: dict[str, str | None],
     environ: Mapping[str, str],

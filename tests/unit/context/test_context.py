@@ -98,6 +98,15 @@ def test_a_flask_request_is_known() -> None:
     }
 
 
+def test_a_trace_header_that_is_put_in_later_is_seen() -> None:
+    """Middleware of the application may name the trace after the first record of the request."""
+    bench = EncoderBench()
+    with flask.Flask("app").test_request_context("/path"):
+        assert "trace" not in bench.one(record_of())
+        flask.request.environ["HTTP_TRACEPARENT"] = PARENT
+        assert bench.one(record_of())["trace"] == f"projects/p/traces/{TRACE}"
+
+
 @pytest.mark.usefixtures("flask_request")
 def test_extra_wins_over_the_request() -> None:
     """What extra= says replaces what is known of the task, None included."""

@@ -33,10 +33,15 @@ def _severity(record: logging.LogRecord) -> str:
         (logging.ERROR, "ERROR"), (logging.CRITICAL, "CRITICAL"), (1000, "CRITICAL"),
         (True, "DEFAULT"), (math.nan, "DEFAULT"), (math.inf, "CRITICAL"), (10**400, "CRITICAL"),
         (None, "DEFAULT"), ("ERROR", "DEFAULT"), ([], "DEFAULT"),
+        (100, "DEBUG"), (200, "INFO"), (300, "NOTICE"), (400, "WARNING"), (500, "ERROR"),
+        (600, "CRITICAL"), (700, "ALERT"), (800, "EMERGENCY"), (900, "CRITICAL"), (701, "CRITICAL"),
     ],
 )  # fmt: skip
 def test_severities(level: Any, severity: str) -> None:
-    """A level maps to the nearest lower standard severity; what is no number to DEFAULT."""
+    """A level maps to the nearest lower standard severity; what is no number to DEFAULT.
+
+    The numbers of Cloud Logging's own severities are these.
+    """
     assert SEVERITIES[rank_of_level(level)] == severity.encode()
     assert _severity(record_of(levelno=level)) == severity
     assert _severity(record_of(levelno=level, labels={"a": "b"})) == severity
