@@ -157,8 +157,8 @@ def is_text(value: object) -> bool:
 
 
 def check_resource(resource: object) -> dict[str, Any] | None:
-    """Return a monitored resource as a dict, None if none was given, or an empty mapping."""
-    if resource is None or resource == {}:
+    """Return a monitored resource as a dict, None if none was given."""
+    if resource is None:
         return None
     as_dict = getattr(resource, "_to_dict", None)  # google.cloud.logging.Resource
     if callable(as_dict):

@@ -78,7 +78,9 @@ class Options:
         object.__setattr__(self, "flush_level", check_level("flush_level", self.flush_level))
         object.__setattr__(self, "endpoint", check_endpoint(self.endpoint))
         object.__setattr__(self, "labels", check_labels(self.labels))
-        object.__setattr__(self, "resource", check_resource(self.resource))
+        # To the stock handler an empty one is none.
+        resource = None if self.resource == {} else self.resource
+        object.__setattr__(self, "resource", check_resource(resource))
         _check_compression(self.compression)
         object.__setattr__(self, "spool", check_spool(self.spool))
         check_count("spool_max_bytes", self.spool_max_bytes, MIN_BUFFER_BYTES, 2**40)
