@@ -14,6 +14,7 @@ from typing import Any
 from forklog.contract import OverridableHandler
 from forklog.delivery.lifecycle import State
 from forklog.encoding.payload import bare
+from forklog.errors import OptionError
 from forklog.options import Options
 from forklog.process.base import PidMark, pid
 from forklog.snapshot import Stats
@@ -140,7 +141,9 @@ class StockSurface(OverridableHandler):
                 # As the wire has it, which asks no metadata server for an emulator.
                 read = no_key if is_anonymous(self._options) else read_metadata
                 found = detect_resource(self.project_id or "", read=read)
-            except NoAnswerError:  # the metadata server is late; the next look asks again
+            except (NoAnswerError, OptionError):
+                # The metadata server is late, or the variable of the emulator is wrong by now; the
+                # next look asks again.
                 return None
             module = sys.modules.get("google.cloud.logging_v2.resource")
             self._resource = module.Resource(**found) if module else found

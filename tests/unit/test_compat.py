@@ -309,3 +309,12 @@ def test_send_has_what_it_is_given(forklog_transport: FakeTransport) -> None:
     assert first["labels"] == {"python_logger": "app", "a": "b"}
     assert second.keys() == {*first.keys(), "trace", "jsonPayload"} - {"textPayload"}
     assert (second["severity"], second["labels"]) == ("ERROR", {"python_logger": "app"})
+
+
+def test_the_resource_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that was set to nonsense since, leaves it unknown."""
+    monkeypatch.delenv("LOGGING_EMULATOR_HOST", raising=False)
+    handler = CloudLoggingHandler(project="p", transport=FakeTransport())
+    monkeypatch.setenv("LOGGING_EMULATOR_HOST", "no host?")
+    assert handler.resource is None
+    handler.close()
