@@ -312,9 +312,13 @@ def test_duplicates_are_marked(page: Page, store: Store) -> None:
     store(one, {"textPayload": "b"})
     expect(rows(page)).to_have_count(2)
     expect(page.locator(".copies")).to_have_count(0)
+    rows(page).last.locator(".message").click()
+    copy = page.get_by_role("button", name="Copy")
+    copy.focus()
     store(one, one)
     expect(rows(page).filter(has_text="a").locator(".copies")).to_have_text("\u00d73")
     expect(page.locator("#repeated")).to_have_text("1 stored more than once")
+    expect(copy).to_be_focused()
     page.reload()
     expect(page.locator(".copies")).to_have_text("\u00d73")
 

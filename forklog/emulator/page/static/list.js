@@ -73,10 +73,12 @@ export class List {
     else this.list.removeAttribute("aria-activedescendant");
   }
 
-  /** Have the next update make all rows anew; until then what is being read is known. */
-  refresh() {
-    for (const element of this.elements.values()) element.remove();
-    this.elements.clear();
+  /** Have the next update make rows anew, all or some; until then what is being read is known. */
+  refresh(rows = [...this.elements.keys()]) {
+    for (const row of rows) {
+      this.elements.get(row)?.remove();
+      this.elements.delete(row);
+    }
   }
 
   toggle(row) {

@@ -68,8 +68,9 @@ function rows(event) {
 }
 
 function copies(pairs) {
-  if (!model.setCopies(pairs)) return;
-  list.refresh();
+  const changed = model.setCopies(pairs);
+  if (!changed.length) return;
+  list.refresh(changed);
   draw();
 }
 
@@ -138,7 +139,6 @@ function drawFoot() {
 function chosen() {
   model.choose();
   chart.recount(model.view);
-  list.refresh();
   draw();
 }
 

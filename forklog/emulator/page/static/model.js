@@ -63,17 +63,17 @@ export class Model {
     return fresh;
   }
 
-  /** Note how often entries were stored; return whether one of them is here. */
+  /** Note how often entries were stored; return the rows of those that are here. */
   setCopies(pairs) {
-    let isHere = false;
+    const changed = [];
     for (const [position, copies] of pairs) {
       const row = this.byPosition.get(position);
       if (row === undefined) continue;
       this.repeated += (copies > 1) - (row.copies > 1);
       row.copies = copies;
-      isHere = true;
+      changed.push(row);
     }
-    return isHere;
+    return changed;
   }
 
   /** Find anew what is to be seen, after a choice has changed. */
