@@ -216,7 +216,8 @@ class _Attack:
         for tree in self._trees:
             tree.terminate()
         for tree in self._trees:
-            if tree.wait(60) not in {0, -signal.SIGKILL}:
+            # SIGTERM has its default action in one that is still at its imports.
+            if tree.wait(60) not in {0, -signal.SIGKILL, -signal.SIGTERM}:
                 self.counts[f"ended by {tree.returncode}"] += 1
         self.counts.update({f"fault {kind}": number for kind, number in events.faults.items()})
         time.sleep(12.0)  # for children whose parent has gone
