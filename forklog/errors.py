@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 _MAX_CHARS = 500  # of a value in a message
-_SIGNS = ("-----BEGIN", "private_key", "Bearer ")  # of a secret that was given to another option
+# Of a secret that was given to another option: keys, and tokens as Google writes them.
+_SIGNS = ("-----BEGIN", "private_key", "Bearer ", "ya29.", "AIza", "GOCSPX-", "eyJ")
 
 
 class NoCredentialsError(Exception):
