@@ -195,10 +195,13 @@ class Segments(Reading):
         What is in flight counts as taken there, too.
         """
         with contextlib.suppress(OSError, ValueError):  # a read of another thread has sealed a copy
-            for lost in [segment for segment in list(self.used) if segment.is_lost]:
-                self._copy(lost)
-                self.used.remove(lost)
-                self._forget([lost])
+            self._rescue()
+
+    def _rescue(self) -> None:
+        for lost in [segment for segment in list(self.used) if segment.is_lost]:
+            self._copy(lost)
+            self.used.remove(lost)
+            self._forget([lost])
 
     def _copy(self, lost: Segment) -> None:
         taken, size, copy = lost.taken, lost.seal() - lost.mark, None
