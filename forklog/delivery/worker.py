@@ -143,7 +143,9 @@ class Worker(Passes):
     def _is_hopeless(self) -> bool:
         """Tell whether the thread waits for the answer to what was given up meanwhile."""
         sender = self._sender
-        return sender.is_busy() and not (sender.has_in_flight() or sender.on_drop.is_calling)
+        # In this order: an entry is in flight before it waits no more.
+        is_at_work = self._buffer.has_waiting() or sender.has_in_flight()
+        return sender.is_busy() and not (is_at_work or sender.on_drop.is_calling)
 
     def end_in_child(self) -> None:
         """In a process forked just now: see `WorkerThread.end_in_child`."""

@@ -24,6 +24,7 @@ from forklog.process.host import ThisProcess
 from forklog.stderr.reporter import StderrReporter
 from forklog.testing import Deliver, Fail, FakeTransport, Hang
 from forklog.transports.base import Envelope, Origin
+from forklog.turn import TURN
 
 if TYPE_CHECKING:
     from forklog.delivery.base import SendOther
@@ -261,3 +262,15 @@ def test_the_ranks_of_flush_level() -> None:
     """flush_level is compared by severity."""
     for level, rank in ((logging.DEBUG, 1), ("WARNING", 4), ("CRITICAL", 6)):
         assert _Bench(FakeTransport(), flush_level=level).worker.flush_rank == rank
+
+
+def test_a_thread_that_is_about_to_take_an_entry_is_waited_for(bench: _Bench) -> None:
+    """A record of the last moment: its pass has begun, and nothing is in flight yet.
+
+    Only a thread that waits for the answer to what was given up is not waited for.
+    """
+    bench.log()
+    bench.sender._sending[TURN] = object()
+    assert not bench.worker._is_hopeless()
+    bench.buffer.take([], 10, 1000)
+    assert bench.worker._is_hopeless()
