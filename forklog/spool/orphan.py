@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from forklog.clock import monotonic
@@ -80,7 +80,7 @@ class Orphan:
         """Tell whether the lock is still held: not once a daemon has closed all descriptors."""
         files = [(self._file, self.identity), *([self._open] if self._open else [])]
         try:
-            return all(identity_of(os.fstat(file)) == identity for file, identity in files)
+            return _are_open(files)
         except OSError:
             return False
 
@@ -174,6 +174,10 @@ class Orphan:
         close_own(self._file, self.identity)
         if self.token is not None:
             release(self.identity, self.token)
+
+
+def _are_open(files: Iterable[tuple[int, Identity]]) -> bool:
+    return all(identity_of(os.fstat(file)) == identity for file, identity in files)
 
 
 @dataclass(slots=True, eq=False)

@@ -225,7 +225,7 @@ def test_no_error_shows_what_may_be_a_secret(options: dict[str, object]) -> None
 @pytest.mark.parametrize("option", ["level", "flush_level", "last_resort", "project", "log_name"])
 @pytest.mark.parametrize("begin", ["ya29.", "AIza", "GOCSPX-", "eyJ"])
 def test_a_token_or_key_in_the_place_of_another_option_is_hidden(option: str, begin: str) -> None:
-    """Google's tokens and keys, and signed ones, are told by how they begin."""
+    """Google's tokens and keys, and signed ones, are known by how they begin."""
     with pytest.raises(forklog.OptionError) as caught:
         forklog.CloudLoggingHandler(**{option: f"{begin}/s3cret value?"})  # type: ignore[arg-type]
     assert begin not in str(caught.value)
