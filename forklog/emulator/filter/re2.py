@@ -35,13 +35,15 @@ _PIECE: Final = re.compile(
     |(?P<CHARACTER>.)""",
     re.VERBOSE | re.DOTALL,
 )
+_WORD: Final = "[0-9A-Za-z_]"
 _ASSERTIONS: Final[Mapping[str, str]] = {
     "^": r"\A",
     "$": r"\Z",
     r"\A": r"\A",
     r"\z": r"\Z",
-    r"\b": r"(?a:\b)",
-    r"\B": r"(?a:\B)",
+    # By ASCII words; the flag `a` of a group has no effect on these in early versions of regex.
+    r"\b": f"(?-i:(?<={_WORD})(?!{_WORD})|(?<!{_WORD})(?={_WORD}))",
+    r"\B": f"(?-i:(?<={_WORD})(?={_WORD})|(?<!{_WORD})(?!{_WORD}))",
 }
 
 
