@@ -39,7 +39,7 @@ class Leaving(Staged):
     def __init__(self) -> None:
         """Leave nothing yet."""
         super().__init__()
-        self.is_closing = False
+        self.is_closing = self._is_finishing = False
         self._known_lost = 0  # lost entries that an earlier flush has reported
 
     def _woken(self) -> None:
@@ -130,9 +130,15 @@ class Leaving(Staged):
             if not is_settled:
                 self.sender.give_up("shutdown")
             is_running = self.state is State.RUNNING or not self.worker.thread.ended.is_set()
-            self._take(Event.CLOSED)
-            self.worker.end_thread(self.insert_ids.key, deadline, is_running=is_running)
-            self.store.arm(0)
+            # A log call that began before the close may offer its entry now: it is sent with what
+            # the thread has left.
+            self._is_finishing = True
+            try:
+                self._take(Event.CLOSED)
+                self.worker.end_thread(self.insert_ids.key, deadline, is_running=is_running)
+                self.store.arm(0)
+            finally:
+                self._is_finishing = False
             self.sender.give_up("closed")
             self._say_all()
             if self.spooler is not None:

@@ -38,6 +38,7 @@ class Starting(Staged):
     insert_ids: InsertIds
     sender: Sender
     worker: Worker
+    _is_finishing: bool
     _host: Host
     _report: Reporter
     boot: HeldEntries
@@ -105,7 +106,8 @@ class Starting(Staged):
             getattr(self, name)()
 
     def _give_up_late(self) -> None:
-        self.sender.give_up("closed")
+        if not self._is_finishing:
+            self.sender.give_up("closed")
 
     def _send_here(self) -> None:
         self.worker.run_inline()

@@ -340,6 +340,28 @@ def test_close_delivers_what_is_pending(
     assert handler.stats().state == "closed"
 
 
+def test_close_delivers_what_a_log_call_under_way_offers_in_its_last_moment(
+    make_logger: Make, forklog_transport: FakeTransport
+) -> None:
+    """It began before the close, and found the thread asleep that the close has just ended."""
+    logger, handler = make_logger(forklog_transport)
+    logger.info("before")
+    assert handler.flush(20)
+    pipeline = handler._gate.product
+    record = logger.makeRecord("x", logging.INFO, "file", 1, "under way", (), None)
+    offer, end_thread = pipeline.offer, pipeline.worker.end_thread
+    item = handler._encode(record, pipeline.opening)
+
+    def end_late(*args: Any, **options: Any) -> None:
+        offer(*item)
+        end_thread(*args, **options)
+
+    pipeline.worker.end_thread = end_late
+    handler.close()
+    assert _texts(forklog_transport) == ["before", "under way"]
+    assert not _check(handler).dropped
+
+
 @pytest.mark.parametrize("outcome", [Hang(times=99), Fail(503, times=99), Disconnect(times=99)])
 def test_close_is_bounded(
     make_logger: Make, forklog_transport: FakeTransport, tmp_path: Path, outcome: Any
