@@ -16,6 +16,7 @@ from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from forklog.encoding.payload import WithheldError
+from forklog.errors import unpicklable
 from forklog.process.base import new_mark
 from forklog.process.per_process import PerProcess
 from forklog.setting_up.filtered import as_filtered
@@ -170,11 +171,7 @@ class OverridableHandler(logging.Handler, metaclass=Watched):
         Raises:
             TypeError: always.
         """
-        raise TypeError(
-            f"a {type(self).__name__} cannot be pickled, because its thread and its entries belong "
-            "to this process; pass the logger, which is pickled by its name, and configure "
-            "logging in the other process as here"
-        )
+        raise unpicklable(self, "its thread and its entries belong")
 
     def createLock(self) -> None:  # noqa: N802 - the name logging gives it
         """Have a lock that is taken for an overridden ``emit`` alone: `handle` needs none."""

@@ -51,6 +51,14 @@ def shown(value: object) -> str:
     return text if len(text) <= _MAX_CHARS else f"{text[:_MAX_CHARS]}..."
 
 
+def unpicklable(handler: object, what: str) -> TypeError:
+    """Return the error of pickling a handler: what belongs to this process, and what works."""
+    return TypeError(
+        f"a {type(handler).__name__} cannot be pickled, because {what} to this process; pass the "
+        "logger, which is pickled by its name, and configure logging in the other process as here"
+    )
+
+
 def is_of_forklog(error: BaseException) -> bool:
     """Tell whether this package raised an exception, and no signal handler that struck it."""
     last = error.__traceback__

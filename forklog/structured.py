@@ -19,6 +19,7 @@ from forklog.context.sources import SOURCES
 from forklog.contract import HandlerLock, overrides_emit
 from forklog.encoding.encoder import Encoder
 from forklog.encoding.payload import WithheldError, bare, withheld
+from forklog.errors import unpicklable
 from forklog.insert_id import InsertIds
 from forklog.option_checks import check_labels, check_level, check_project
 from forklog.options import Options
@@ -109,11 +110,7 @@ class StructuredLogHandler(logging.StreamHandler):  # type: ignore[type-arg]
         Raises:
             TypeError: always.
         """
-        raise TypeError(
-            f"a {type(self).__name__} cannot be pickled, because its stream belongs to this "
-            "process; pass the logger, which is pickled by its name, and configure logging in the "
-            "other process as here"
-        )
+        raise unpicklable(self, "its stream belongs")
 
     def createLock(self) -> None:  # noqa: N802 - the name logging gives it
         """Have a lock that is taken for an overridden ``emit`` alone."""

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 _kept: list[object] = []
 _OVERHEAD = 128  # of a segment: header, and more than one newline
-_REFUSED_SECONDS = (
-    1.0  # at most between two tries to make a segment that the folder has no room for
-)
+_REFUSED_SECONDS = 1.0  # at most between two tries where the folder had no room for a segment
 
 
 class Segments(Reading):

@@ -11,58 +11,32 @@ from typing import TYPE_CHECKING
 
 import orjson
 import pytest
+from heads import FITS, HEAD, put
 from helpers import check_python
 from strike import every_alarm
 
 from forklog.spool.adopter import Adopter
 from forklog.spool.files import Token, claim, release
 from forklog.spool.folder import Folder
-from forklog.spool.format import SEGMENT_BYTES, Fits, Head, new_name, segment_header, segment_name
+from forklog.spool.format import SEGMENT_BYTES, Head, new_name, segment_header, segment_name
 from forklog.spool.owner import Owner, image
 from forklog.spool.scan import scan
 from forklog.transports.base import OTHER_PROJECT, Envelope, Kind, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-_HEAD = {
-    "format": 1,
-    "project": "p",
-    "endpoint": None,
-    "log_name": "python",
-    "labels": {},
-    "resource": None,
-    "pid": 7,
-    "boot_id": "",
-    "version": "0",
-}
 _ENTRY = b'{"insertId":"%029x","timestamp":"2026-01-01T00:00:00Z","textPayload":"%s"}\n'
 _DELIVERED = Verdict(Kind.DELIVERED)
-_FITS = Fits("p", None)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Folder]:
-    """Open an empty folder."""
-    made = Folder(str(tmp_path / "spool"), 2**30)
-    yield made
-    made.close()
-
-
-def _put(folder: Folder, name: str, content: bytes) -> Path:
-    path = Path(folder.path, name)
-    path.write_bytes(content)
-    path.chmod(0o600)
-    return path
 
 
 def _orphan(folder: Folder, number: int, *texts: bytes, **changes: object) -> str:
     prefix = f"{number:019x}"
     name = f"forklog-{prefix}-00000000.head"
-    _put(folder, name, orjson.dumps({**_HEAD, **changes}))
+    put(folder, name, orjson.dumps({**HEAD, **changes}))
     entries = b"".join(_ENTRY % (n, text) for n, text in enumerate(texts))
     content = segment_header(0, SEGMENT_BYTES[0]) + entries
-    _put(folder, segment_name(prefix, 0), content.ljust(SEGMENT_BYTES[0], b"\0"))
+    put(folder, segment_name(prefix, 0), content.ljust(SEGMENT_BYTES[0], b"\0"))
     return name
 
 
@@ -85,7 +59,7 @@ class _Server:
 
 def _adopter(folder: Folder, lines: list[str] | None = None) -> Adopter:
     said = [] if lines is None else lines
-    return Adopter(folder, image(), _FITS, 100, 2**20, lambda _, text: said.append(text))
+    return Adopter(folder, image(), FITS, 100, 2**20, lambda _, text: said.append(text))
 
 
 def _let_pass(adopter: Adopter, seconds: float) -> None:
@@ -259,19 +233,19 @@ def test_a_left_head_is_claimed_after_it_was_closed(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another handler that looks between the renaming and the closing would lose its lock."""
-    head = Head(**{**_HEAD, "log_name": "x"})  # type: ignore[arg-type]
+    head = Head(**{**HEAD, "log_name": "x"})  # type: ignore[arg-type]
     owner = Owner(folder, f"{1:019x}", head)
     genuine, found = os.rename, []
 
     def renamed(*given: object, **named: object) -> None:
         genuine(*given, **named)  # type: ignore[arg-type]
-        found.append(scan(folder, image(), set(), _FITS))
+        found.append(scan(folder, image(), set(), FITS))
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "rename", renamed)
         owner.leave()
     assert [look.orphans for look in found] == [[]]
-    (orphan,) = scan(folder, image(), set(), _FITS).orphans
+    (orphan,) = scan(folder, image(), set(), FITS).orphans
     orphan.close()
 
 
@@ -280,13 +254,13 @@ def test_a_head_that_is_being_made_stays_locked(
     folder: Folder, age: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another handler of the process looks at the folder: also where the clock was set since."""
-    head = Head(**_HEAD)  # type: ignore[arg-type]
+    head = Head(**HEAD)  # type: ignore[arg-type]
     genuine = os.rename
 
     def renamed(*given: object, **named: object) -> None:
         made = Path(folder.path, new_name(f"{1:019x}"))
         os.utime(made, (time.time() - age, time.time() - age))
-        scan(folder, image(), set(), _FITS)
+        scan(folder, image(), set(), FITS)
         genuine(*given, **named)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
@@ -307,11 +281,11 @@ def test_a_head_that_is_being_made_stays_locked(
 
 def test_what_was_never_finished_is_removed(folder: Folder) -> None:
     """A head of a process that was killed while it made it, once it is a minute old."""
-    made = _put(folder, new_name(f"{1:019x}"), b"")
-    scan(folder, image(), set(), _FITS)
+    made = put(folder, new_name(f"{1:019x}"), b"")
+    scan(folder, image(), set(), FITS)
     assert made.exists()
     os.utime(made, (time.time() - 61, time.time() - 61))
-    scan(folder, image(), set(), _FITS)
+    scan(folder, image(), set(), FITS)
     assert not made.exists()
 
 
@@ -395,7 +369,7 @@ def test_a_failing_segment_holds_up_no_other(
     """The segments behind it are sent; it stays, and is not read again and again."""
     _orphan(folder, 1, b"1")
     first = Path(folder.path, segment_name(f"{1:019x}", 0))
-    second = _put(folder, segment_name(f"{1:019x}", 1), first.read_bytes().replace(b'"1"', b'"2"'))
+    second = put(folder, segment_name(f"{1:019x}", 1), first.read_bytes().replace(b'"1"', b'"2"'))
     lines: list[str] = []
     adopter, server, reads = _adopter(folder, lines), _Server(), []
     inode, genuine = first.stat().st_ino, os.pread
@@ -427,7 +401,7 @@ def test_a_signal_handlers_exception_goes_on(folder: Folder) -> None:
     with pytest.raises(TimeoutError, match="of the application"):
         adopter.pass_once(strike)
     adopter.close()
-    (orphan,) = scan(folder, image(), set(), _FITS).orphans
+    (orphan,) = scan(folder, image(), set(), FITS).orphans
     orphan.close()
 
 
@@ -513,7 +487,7 @@ def test_an_empty_orphan_is_removed(folder: Folder) -> None:
 def test_a_look_that_is_struck_lets_go(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it had claimed by then is unlocked, and free for the next look."""
     _orphan(folder, 1, b"1")
-    old = _put(folder, segment_name(f"{9:019x}", 0), b"")
+    old = put(folder, segment_name(f"{9:019x}", 0), b"")
     os.utime(old, (0, 0))  # it is removed after all heads were looked at
 
     def strike(*_: object, **__: object) -> None:
@@ -531,10 +505,10 @@ def test_a_look_that_is_struck_lets_go(folder: Folder, monkeypatch: pytest.Monke
 
 def test_an_old_segment_without_a_head_is_removed(folder: Folder) -> None:
     """Its owner was killed while it removed its files; a week later none needs it."""
-    old, new = (_put(folder, segment_name(f"{n:019x}", 0), b"") for n in (1, 2))
+    old, new = (put(folder, segment_name(f"{n:019x}", 0), b"") for n in (1, 2))
     week = 7 * 24 * 3600
     os.utime(old, (time.time() - week - 60, time.time() - week - 60))
-    scan(folder, image(), set(), _FITS)
+    scan(folder, image(), set(), FITS)
     assert (old.exists(), new.exists()) == (False, True)
 
 

@@ -26,15 +26,20 @@ os._exit(0)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a spool needs Linux")
-def test_the_first_record_imports_nothing(tmp_path: Path) -> None:
-    """A module costs more than the spool's head and segment, in a child that answers a request."""
+def _check(program: str, folder: str) -> None:
+    """Run a program that prints what the first record has done, which is to be nothing."""
     done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, str(tmp_path / "spool")],
+        [sys.executable, "-c", program, folder],
         capture_output=True, text=True, check=True, timeout=60,
         env={"PYTHONPATH": python_path(), "PATH": ""},
     )  # fmt: skip
-    assert done.stdout.split() == [str(tmp_path / "spool")], done.stderr
+    assert done.stdout.split() == [folder], done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a spool needs Linux")
+def test_the_first_record_imports_nothing(tmp_path: Path) -> None:
+    """A module costs more than the spool's head and segment, in a child that answers a request."""
+    _check(_PROGRAM, str(tmp_path / "spool"))
 
 
 _AUDITED = _PROGRAM.replace(
@@ -52,9 +57,4 @@ before =""",
 @pytest.mark.skipif(sys.platform != "linux", reason="a spool needs Linux")
 def test_the_first_record_reads_no_table(tmp_path: Path) -> None:
     """The handler has read the boot's id, the process image and the mounts when it was made."""
-    done = subprocess.run(
-        [sys.executable, "-c", _AUDITED, str(tmp_path / "spool")],
-        capture_output=True, text=True, check=True, timeout=60,
-        env={"PYTHONPATH": python_path(), "PATH": ""},
-    )  # fmt: skip
-    assert done.stdout.split() == [str(tmp_path / "spool")], done.stderr
+    _check(_AUDITED, str(tmp_path / "spool"))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 import pytest
+from heads import FITS, HEAD, put
 from helpers import check_python
 
 from forklog.spool.folder import Folder, UnfitError, _type_in, path_of, why_unfit
@@ -21,37 +22,10 @@ from forklog.spool.orphan import Orphan
 from forklog.spool.scan import scan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 _PREFIX = "0123456789abcdef012"
-_HEAD = {
-    "format": 1,
-    "project": "p",
-    "endpoint": None,
-    "log_name": "python",
-    "labels": {},
-    "resource": None,
-    "pid": 7,
-    "boot_id": "",
-    "version": "0",
-}
 _ENTRY = b'{"insertId":"%029x","timestamp":"2026-01-01T00:00:00Z","textPayload":"x"}\n'
-_FITS = Fits("p", None)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Folder]:
-    """Open an empty folder."""
-    made = Folder(str(tmp_path / "spool"), 2**30)
-    yield made
-    made.close()
-
-
-def _put(folder: Folder, name: str, content: bytes, mode: int = 0o600) -> Path:
-    path = Path(folder.path, name)
-    path.write_bytes(content)
-    path.chmod(mode)
-    return path
 
 
 def _head(prefix: str = _PREFIX, image: str = "00000000") -> str:
@@ -59,13 +33,13 @@ def _head(prefix: str = _PREFIX, image: str = "00000000") -> str:
 
 
 def _put_orphan(folder: Folder, numbers: range, **changes: object) -> None:
-    _put(folder, _head(), orjson.dumps({**_HEAD, **changes}))
+    put(folder, _head(), orjson.dumps({**HEAD, **changes}))
     content = segment_header(0, SEGMENT_BYTES[0]) + b"".join(_ENTRY % n for n in numbers)
-    _put(folder, segment_name(_PREFIX, 0), content.ljust(SEGMENT_BYTES[0], b"\0"))
+    put(folder, segment_name(_PREFIX, 0), content.ljust(SEGMENT_BYTES[0], b"\0"))
 
 
 def _look(folder: Folder) -> tuple[list[Orphan], list[str], list[str]]:
-    found = scan(folder, "11111111", set(), _FITS)
+    found = scan(folder, "11111111", set(), FITS)
     return found.orphans, found.foreign, found.refused
 
 
@@ -135,12 +109,12 @@ def _fifo(path: Path) -> None:
 
 
 def _link(path: Path) -> None:
-    path.with_suffix(".target").write_bytes(orjson.dumps(_HEAD))
+    path.with_suffix(".target").write_bytes(orjson.dumps(HEAD))
     path.symlink_to(path.with_suffix(".target"))
 
 
 def _hard_link(path: Path) -> None:
-    path.with_suffix(".target").write_bytes(orjson.dumps(_HEAD))
+    path.with_suffix(".target").write_bytes(orjson.dumps(HEAD))
     path.with_suffix(".target").chmod(0o600)
     path.hardlink_to(path.with_suffix(".target"))
 
@@ -158,7 +132,7 @@ def _sparse(path: Path) -> None:
 
 
 def _public(path: Path) -> None:
-    path.write_bytes(orjson.dumps(_HEAD))
+    path.write_bytes(orjson.dumps(HEAD))
     path.chmod(0o644)
 
 
@@ -218,7 +192,7 @@ def test_segments_that_are_no_files_of_ours_are_refused(
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"pid":1}', b"\0" * 100])
 def test_a_broken_head_is_set_aside(folder: Folder, content: bytes) -> None:
     """A head that is no JSON of ours gets another name, once, and is not read again."""
-    _put(folder, _head(), content)
+    put(folder, _head(), content)
     assert _look(folder) == ([], [], [_head()])
     assert folder.names() == [f"{_head()}.bad"]
     assert _look(folder) == ([], [], [])
@@ -233,7 +207,7 @@ def test_a_segment_without_a_header(folder: Folder, content: bytes, is_bad: bool
     """One that its process had not finished making holds nothing; any other one is set aside."""
     _put_orphan(folder, range(2))
     name = segment_name(_PREFIX, 1)
-    _put(folder, name, content)
+    put(folder, name, content)
     ((orphan,), _, _) = _look(folder)
     orphan.settle(len(orphan.batch(100, 10_000)))
     assert orphan.batch(100, 10_000) == []
@@ -257,7 +231,7 @@ def test_a_mark_beyond_the_end_is_no_header(folder: Folder) -> None:
 
 def test_own_heads_are_never_opened(folder: Folder) -> None:
     """To close a head's descriptor frees its lock: one's own heads are passed over unopened."""
-    _put(folder, _head(image="11111111"), b"not even JSON")
+    put(folder, _head(image="11111111"), b"not even JSON")
     assert _look(folder) == ([], [], [])
     assert folder.names() == [_head(image="11111111")]
 
@@ -359,7 +333,7 @@ def test_bounds_of_the_folder(tmp_path: Path) -> None:
     """Files of all processes count, as of the last look."""
     folder = Folder(str(tmp_path / "spool"), 1000)
     assert folder.has_room(900)
-    _put(folder, "x", bytes(200))
+    put(folder, "x", bytes(200))
     folder.names()
     assert not folder.has_room(900)
     folder.close()
