@@ -245,15 +245,22 @@ def _shown(emulator: Emulator) -> Counter[str]:
     return Counter(text.split(" ")[0] for text in texts)
 
 
-def _diverted(folder: Path) -> set[str]:
-    """Return the records that are in the last resort's file."""
-    lines = _lines(folder / "lost")
-    return {json.loads(line).get("textPayload", "").split(" ")[0] for line in lines}
+def _diverted(folder: Path, kills: int) -> tuple[set[str], list[str]]:
+    """Return the records that are in the last resort's file, and what is wrong with the file."""
+    names, torn = set(), []
+    for line in _lines(folder / "lost"):
+        try:
+            names.add(json.loads(line).get("textPayload", "").split(" ")[0])
+        except ValueError:  # only a kill tears one, and none empties one
+            torn.append(f"a torn line of {len(line)} characters in the last resort: {line[:80]!r}")
+    return names, torn if len(torn) > kills or any("of 0 char" in text for text in torn) else []
 
 
 def _compare(folder: Path, emulator: Emulator, attack: _Attack, *, has_spool: bool) -> list[str]:
     wrong: list[str] = []
-    shown, diverted = _shown(emulator), _diverted(folder)
+    shown = _shown(emulator)
+    diverted, torn = _diverted(folder, attack.counts["killed"])
+    wrong += torn
     wrong += [f"{number} trees {end}" for end, number in attack.counts.items() if "ended" in end]
     ledger: dict[str, list[str]] = defaultdict(list)
     for line in _lines(folder / "ledger"):
@@ -268,17 +275,20 @@ def _compare(folder: Path, emulator: Emulator, attack: _Attack, *, has_spool: bo
             wrong.append(f"the accounts of {process} do not add up: {account['wrong']}")
         counted = account["dropped"] if account else 0
         lost["counted as dropped"] += min(missing, counted)
-        if account is None and not has_spool:
-            lost["of processes that were killed"] += missing
+        missing = max(0, missing - counted)
+        if has_spool and (account is None or account["pending"]):
+            lost["passed on in a spool"] += missing
         elif account is None:
-            lost["of killed processes with a spool"] += missing
-        elif missing > counted:
-            wrong.append(f"{process} lost {missing - counted} of {len(names)} silently: {account}")
+            lost["of processes that were killed"] += missing
+        elif missing:
+            wrong.append(f"{process} lost {missing} of {len(names)} silently: {account}")
         if account is None and process not in attack.killed:
             wrong.append(f"{process} ended without a word, {missing} of {len(names)} missing")
-    spooled = lost["of killed processes with a spool"]
-    if spooled > attack.counts["fault refuse"]:  # what the server refuses is dropped
-        wrong.append(f"{spooled} records of killed processes were in no spool")
+    # What was still pending at an end was sent by another process, which counts what it drops: only
+    # what the server refuses.
+    spooled = lost["passed on in a spool"]
+    if spooled > attack.counts["fault refuse"]:
+        wrong.append(f"{spooled} records of killed or ended processes were in no spool")
     twice = sum(count - 1 for name, count in shown.items() if count > 1 and "." in name)
     if twice:
         wrong.append(f"{twice} records are shown twice")

@@ -6,14 +6,26 @@ swapped between a check and its use. A symbolic link is followed only if it is r
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+import time
 from pathlib import Path, PurePath
+
+from forklog.clock import monotonic
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 _MAX_LINKS = 40  # as the kernel
 _OTHERS = 0o027  # what a file may not allow: the group may read it, others nothing
 _IS_STEPWISE = hasattr(os, "O_PATH") and os.open in os.supports_dir_fd
+_LOCK_SECONDS = 1.0  # for the lines of other processes; one that takes longer is stopped
+_NAP_SECONDS = 0.005
+_sleep = time.sleep
 
 
 def append_lines(path: str, data: bytes) -> tuple[int, OSError | None]:
@@ -22,7 +34,10 @@ def append_lines(path: str, data: bytes) -> tuple[int, OSError | None]:
     Args:
         path: an absolute path; the file is made with mode 0600, an existing one is made private.
         data: lines, each ended by a newline. Where the last line of the file was torn, by a full
-            disk, they begin on a line of their own.
+            disk or a kill, they begin on a line of their own.
+
+    Other processes that append by this function wait for one another, a second at most: a line
+    that another process is writing at this moment looks like a torn one.
 
     Raises:
         OSError: the file cannot be opened, or is not to be trusted.
@@ -34,14 +49,39 @@ def append_lines(path: str, data: bytes) -> tuple[int, OSError | None]:
         _check_file(status)
         if hasattr(os, "fchmod") and status.st_mode & _OTHERS:
             os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & ~_OTHERS)
+        _lock(descriptor)
         try:
-            if _is_torn(descriptor, status.st_size):
+            if _is_torn(descriptor):
                 os.write(descriptor, b"\n")
         except OSError as error:
             return 0, error
         return _write(descriptor, data)
     finally:
+        _unlock(descriptor)
         os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Keep other processes' lines out; go on without where that fails or takes too long."""
+    until = monotonic() + _LOCK_SECONDS
+    while fcntl is not None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # noqa: PERF203 - each round waits
+            if monotonic() >= until:
+                return
+            _sleep(_NAP_SECONDS)
+        except OSError:  # a file system without such locks
+            return
+        else:
+            return
+
+
+def _unlock(descriptor: int) -> None:
+    """Release the lock by itself: a child that was forked meanwhile has the file open as well."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def _write(descriptor: int, data: bytes) -> tuple[int, OSError | None]:
@@ -54,7 +94,8 @@ def _write(descriptor: int, data: bytes) -> tuple[int, OSError | None]:
     return done, None
 
 
-def _is_torn(descriptor: int, size: int) -> bool:
+def _is_torn(descriptor: int) -> bool:
+    size = os.fstat(descriptor).st_size
     if not size or not hasattr(os, "pread"):
         return False
     return os.pread(descriptor, 1, size - 1) != b"\n"

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import subprocess
 import sys
 import textwrap
 import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
-from helpers import check_python, python_path
+from helpers import check_python, python_path, wait_until
 
+from forklog.delivery.sinks import private_file
 from forklog.delivery.sinks.last_resort import write_last_resort
 from forklog.delivery.sinks.private_file import append_lines
 from forklog.stderr.reporter import StderrReporter
@@ -349,6 +352,46 @@ def test_a_torn_line_stays_alone(tmp_path: Path, report: StderrReporter) -> None
     path.write_bytes(b'{"textPayload":"to')
     write_last_resort(str(path), _ENTRIES, report)
     assert path.read_bytes().splitlines()[1:] == _ENTRIES
+
+
+def test_a_line_that_another_process_writes_at_this_moment_is_not_torn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No empty line comes to stand in the file; whoever keeps the lock is not waited for."""
+    path, waits = tmp_path / "lost.json", threading.Event()
+    monkeypatch.setattr(private_file, "_LOCK_SECONDS", 60.0)
+    monkeypatch.setattr(private_file, "_sleep", lambda _: waits.set())
+    with path.open("ab", buffering=0) as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        other.write(b'{"textPayload":"to')
+        thread = threading.Thread(target=append_lines, args=(str(path), b"{}\n"))
+        thread.start()
+        wait_until(lambda: waits.is_set() or not thread.is_alive(), 60)
+        other.write(b'day"}\n')
+        fcntl.flock(other, fcntl.LOCK_UN)
+        thread.join(60)
+        assert path.read_bytes() == b'{"textPayload":"today"}\n{}\n'
+        fcntl.flock(other, fcntl.LOCK_EX)
+        monkeypatch.setattr(private_file, "_LOCK_SECONDS", 0.05)
+        append_lines(str(path), b"[]\n")
+    assert path.read_bytes().endswith(b"\n{}\n[]\n")
+
+
+def test_many_processes_append_to_one_file(tmp_path: Path) -> None:
+    """Each line of each is there, whole, and no other."""
+    path = tmp_path / "lost.json"
+    code = """
+        import sys
+        from forklog.delivery.sinks.private_file import append_lines
+        for number in range(50):
+            append_lines(sys.argv[1], b'{"x":"%b"}\\n' % (b"x" * 30_000) * 10)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(path)]
+    environ = {**os.environ, "PYTHONPATH": python_path()}
+    for process in [subprocess.Popen(command, env=environ) for _ in range(4)]:
+        assert process.wait(60) == 0
+    lines = path.read_bytes().splitlines()
+    assert Counter(map(len, lines)) == {30_008: 2000}
 
 
 def test_what_a_full_disk_does_not_take_goes_to_stderr() -> None:
