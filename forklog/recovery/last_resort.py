@@ -109,7 +109,8 @@ class LastResortFile:
             outcome.left += len(batch)
             return
         verdict = sending.send(batch, envelope)
-        if verdict.kind is Kind.HALVE and len(batch) > 1:
+        is_split = verdict.kind is Kind.HALVE or sending.is_worth_splitting(verdict, len(batch))
+        if is_split and len(batch) > 1:
             middle = len(batch) // 2
             self._send(batch[:middle], envelope, sending, outcome)
             self._send(batch[middle:], envelope, sending, outcome)

@@ -24,6 +24,7 @@ from forklog.transports.http import HttpTransport
 
 _TRIES = 4
 _FIRST_WAIT = 0.5
+_MOST_IN_VAIN = 3  # entries that are refused alone, with none delivered since
 
 
 class Sending:
@@ -35,7 +36,7 @@ class Sending:
         self._options = options
         self._connections: dict[str | None, Connection] = {}
         self._progress: Progress | None = None
-        self._sent = 0
+        self._sent = self._in_vain = 0
 
     @property
     def max_entries(self) -> int:
@@ -62,8 +63,19 @@ class Sending:
             wait *= 2
         if verdict.kind is Kind.DELIVERED:
             self._sent += len(entries)
+            self._in_vain = 0
             self._show()
         return verdict
+
+    def is_worth_splitting(self, verdict: Verdict, number: int) -> bool:
+        """Tell whether one of the ``number`` entries of a refused batch may be all that is refused.
+
+        It is not where a server refuses everything, which some entries tried alone show.
+        """
+        if verdict.kind not in (Kind.RETRY, Kind.BLOCKED) or not verdict.is_of_content:
+            return False
+        self._in_vain += number == 1
+        return self._in_vain <= _MOST_IN_VAIN
 
     def _attempt(self, entries: Sequence[bytes], envelope: Envelope, *, is_first: bool) -> Verdict:
         project = known_project(self._options) or envelope.project
@@ -74,7 +86,7 @@ class Sending:
         origin = getattr(connection, "origin", None)
         if origin and envelope.project not in {None, origin.project}:
             remedy = f"give --project {envelope.project}"
-            return Verdict(Kind.BLOCKED, f"{OTHER_PROJECT}; {remedy}")
+            return Verdict(Kind.BLOCKED, f"{OTHER_PROJECT}; {remedy}", is_of_content=False)
         if not isinstance(connection, EnvelopeConnection):
             raise WireError("this way to the server cannot send another process's entries")
         try:

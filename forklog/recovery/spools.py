@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from forklog.errors import OptionError
+from forklog.insert_id import KEY_BYTES
 from forklog.option_checks import check_endpoint, check_project
 from forklog.options import Options
 from forklog.recovery.outcome import Outcome
@@ -89,12 +90,18 @@ def _count(orphan: Orphan, outcome: Outcome, what: str) -> None:
 
 def _send_all(orphan: Orphan, sending: Sending, outcome: Outcome) -> None:
     envelope, limit = envelope_of(orphan.head), sending.max_entries
+    postponed: set[bytes] = set()
     while batch := orphan.batch(limit, sending.max_bytes):
+        number, key = len(batch), batch[0][:KEY_BYTES]
         verdict = sending.send(batch, envelope)
-        if verdict.kind is Kind.HALVE and len(batch) > 1:
-            limit = len(batch) // 2
+        is_split = verdict.kind is Kind.HALVE or sending.is_worth_splitting(verdict, number)
+        if is_split and number > 1:
+            limit = number // 2
             continue
-        settled, refused = settled_by(verdict, len(batch))
+        settled, refused = settled_by(verdict, number)
+        if not settled and is_split and key not in postponed and orphan.postpone():
+            postponed.add(key)
+            continue
         if not settled:
             outcome.left += sum(1 for _ in orphan.entries())
             outcome.notes.append(f"{orphan.name}: {verdict.reason or 'the server took none'}")

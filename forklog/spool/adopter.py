@@ -2,7 +2,7 @@
 
 Used by the flush thread, which asks when a pass is due. Endpoint, credentials and project are the
 adopter's; log, labels and resource are the orphan's. An orphan that the server refuses waits, and
-holds up no other one.
+holds up no other one; an entry that it refuses alone is moved behind the others.
 """
 
 from __future__ import annotations
@@ -186,8 +186,14 @@ class Adopter:
 
     def _put_off(self, adoption: Adoption, number: int, verdict: Verdict) -> None:
         """Have an orphan wait, and the others for less; soon, if the server has answered."""
-        delay = verdict.delay or 0.0
+        delay, before = verdict.delay or 0.0, adoption.postponed
         adoption.put_off(number, is_of_content=verdict.is_of_content, least=delay)
+        if adoption.postponed > before:
+            why = (
+                f"the server refuses an entry again and again ({verdict.answer or verdict.reason})"
+            )
+            where = f"the spool {self._folder.path}, those behind it are sent first"
+            self._say("spool-aside", f"{why} that a dead process left in {where}")
         first, longest = FIRST_RETRY, LONGEST_RETRY
         if verdict.answer:
             first, longest = _FIRST_GAP, _LONGEST_GAP

@@ -2,6 +2,10 @@
 
 A record lock does not exclude its own process, and goes when that process closes any descriptor of
 the file. So each part of a process claims a head here before it opens it, until it has closed it.
+
+What the server refuses again and again is copied behind the other entries of its orphan here. The
+copy is whole before the mark moves past the entry: a kill in between leaves it twice, and it is
+shown once.
 """
 
 from __future__ import annotations
@@ -18,8 +22,18 @@ except ImportError:  # on Windows, where there is no spool
 
 from forklog.process.base import Mark, home
 from forklog.spool.folder import CLOEXEC, NOFOLLOW, NONBLOCK, Folder
+from forklog.spool.format import (
+    HEADER_BYTES,
+    LARGE_BYTES,
+    MAGIC,
+    SEGMENT_BYTES,
+    next_segment,
+    read_header,
+    segment_header,
+)
 
 _FLAGS = os.O_RDWR | CLOEXEC | NONBLOCK | NOFOLLOW
+_NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | NOFOLLOW | CLOEXEC
 BAD = ".bad"
 
 Identity = tuple[int, int]
@@ -116,3 +130,61 @@ def set_aside(folder: Folder, name: str) -> None:
 def lock(file: int) -> None:
     """Take the record lock of a file without waiting; OSError if another process has it."""
     fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def copy_behind(folder: Folder, segments: list[str], entry: bytes) -> bool:
+    """Copy an entry to the end of the last segment, or to a new one; tell whether it could.
+
+    Args:
+        folder: where they are.
+        segments: names of all segments of the orphan, of which the first is being read; a new one
+            is added.
+        entry: without its newline.
+    """
+    last = segments[-1]
+    try:
+        if len(segments) > 1 and _append(folder, last, entry):
+            return True
+        name = next_segment(last)
+        folder.add(_make(folder, name, entry))
+    except OSError:  # no room
+        return False
+    segments.append(name)
+    return True
+
+
+def _append(folder: Folder, name: str, entry: bytes) -> bool:
+    file = opened(folder, name, SEGMENT_BYTES[-1])
+    if file is None:
+        return False
+    try:
+        content = os.pread(file, SEGMENT_BYTES[-1], 0)
+        header, end = read_header(content), content.find(b"\0", HEADER_BYTES)
+        line = b"\n%b\n" % entry  # on a line of its own, where a kill has cut off the last one
+        if header is None or len(content) != header.size or not 0 < end <= header.size - len(line):
+            return False
+        return os.pwrite(file, line, end) == len(line)
+    finally:
+        os.close(file)
+
+
+def _make(folder: Folder, name: str, entry: bytes) -> int:
+    """Make a segment that holds an entry; return its size."""
+    size = SEGMENT_BYTES[0]
+    if HEADER_BYTES + len(entry) + 2 > size:
+        size = LARGE_BYTES
+    content = segment_header(0, size) + entry + b"\n"
+    rest = memoryview(content.ljust(size, b"\0"))[len(MAGIC) :]
+    file = os.open(name, _NEW, 0o600, dir_fd=folder.descriptor)
+    is_made = False
+    try:
+        # The magic last: a segment without it was being made.
+        is_made = os.pwrite(file, rest, len(MAGIC)) == len(rest)
+        is_made = is_made and os.pwrite(file, MAGIC, 0) == len(MAGIC)
+    finally:
+        os.close(file)
+        if not is_made:
+            os.unlink(name, dir_fd=folder.descriptor)
+    if not is_made:
+        raise OSError("no room for a segment")
+    return size

@@ -67,6 +67,12 @@ def prefix_of_segment(name: str) -> str | None:
     return match[1] if match else None
 
 
+def next_segment(name: str) -> str:
+    """Return the name of the segment after the one of this name."""
+    prefix, number = _SEGMENT_NAME.match(name).groups()  # type: ignore[union-attr]
+    return segment_name(prefix, int(number) + 1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
     """What is known of the owner of a spool; None where it did not know it yet."""

@@ -12,7 +12,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from forklog.clock import monotonic
-from forklog.spool.files import Identity, Token, close_own, identity_of, opened, release, set_aside
+from forklog.spool.files import (
+    Identity,
+    Token,
+    close_own,
+    copy_behind,
+    identity_of,
+    opened,
+    release,
+    set_aside,
+)
 from forklog.spool.folder import Folder
 from forklog.spool.format import (
     HEADER_BYTES,
@@ -110,6 +119,17 @@ class Orphan:
         if not self._pieces:
             self._drop_segment()
 
+    def postpone(self) -> bool:
+        """Move the first entry of the batch behind all others; tell whether that was possible."""
+        if len(self._pieces) + len(self._segments) <= 2:  # noqa: PLR2004 - one of each
+            return False
+        if not self.is_intact() or not copy_behind(
+            self.folder, self._segments, self._pieces[0].entry
+        ):
+            return False
+        self.settle(1)
+        return True
+
     def entries(self) -> Iterator[bytes]:
         """Give all entries, and settle none."""
         for name in self._segments:
@@ -191,21 +211,30 @@ class Adoption:
     retry_at: float = 0.0
     failures: int = 0
     refusals: int = 0
+    postponed: int = 0
+    """Entries that were moved behind all others since the last one that was delivered."""
 
     def put_off(self, number: int, *, is_of_content: bool, least: float) -> None:
         """Take note that a batch of ``number`` entries was refused, or not answered."""
         wait = doubled(FIRST_RETRY, self.failures, LONGEST_RETRY)
-        self.retry_at = monotonic() + max(least, wait)
         self.failures += 1
         self.refusals += is_of_content
-        if number > 1 and self.refusals >= (1 if self.limit < self.max_entries else _PATIENCE):
+        is_part = self.limit < self.max_entries
+        if number > 1 and self.refusals >= (1 if is_part else _PATIENCE):
             self.limit = number // 2
             self.failures = self.refusals = 0  # a part is tried soon; there are few of them
+        elif number == 1 and self.refusals >= (1 if self.postponed else _PATIENCE):
+            self.refusals = 0
+            if self.orphan.postpone():
+                wait = FIRST_RETRY if not self.postponed else wait
+                self.failures = self.failures if self.postponed else 0
+                self.postponed += 1
+        self.retry_at = monotonic() + max(least, wait)
 
     def passed(self) -> None:
         """Take note that a batch is settled."""
         self.limit = min(2 * self.limit, self.max_entries)
-        self.retry_at, self.failures, self.refusals = 0.0, 0, 0
+        self.retry_at, self.failures, self.refusals, self.postponed = 0.0, 0, 0, 0
 
 
 def doubled(first: float, times: int, longest: float) -> float:

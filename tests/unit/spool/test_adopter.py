@@ -102,17 +102,73 @@ def test_a_refused_orphan_holds_up_no_other(folder: Folder, bad: int, refusal: V
 
 
 @pytest.mark.parametrize("refusal", _REFUSALS)
-def test_one_refused_entry_holds_up_few(folder: Folder, refusal: Verdict) -> None:
-    """A batch is split after refusals, so that all before the refused entry is delivered."""
-    texts = [b"%d" % number for number in range(40)]
-    _orphan(folder, 1, *texts[:30], b"bad", *texts[30:])
-    adopter, server = _adopter(folder), _Server(b"bad", refusal)
-    _work(adopter, server, 40)
-    assert server.got == texts[:30]
+@pytest.mark.parametrize("bad", [{0}, {30}, {30, 31, 32}, {38, 39}, {0, 20, 39}])
+def test_a_refused_entry_holds_up_no_other(folder: Folder, refusal: Verdict, bad: set[int]) -> None:
+    """A batch is split, and what is refused alone is moved behind the others."""
+    texts = [b"bad" if number in bad else b"%d" % number for number in range(40)]
+    _orphan(folder, 1, *texts)
+    said: list[str] = []
+    adopter, server = _adopter(folder, said), _Server(b"bad", refusal)
+    _work(adopter, server, 150)
+    assert sorted(server.got) == sorted(text for text in texts if text != b"bad")
+    assert len(said) >= 1
+    assert "refuses an entry again and again" in said[0]
+    adopter.close()
+    other = _adopter(folder)  # what waits is found by another process
+    _work(other, server, 20)
+    assert server.got.count(b"bad") == 0
     server.bad = b""
-    _work(adopter, server, 12)
-    assert server.got == [*texts[:30], b"bad", *texts[30:]]
+    _work(other, server, 12)
+    assert sorted(server.got) == sorted(texts)
+    assert folder.names() == []
     assert max(server.sizes) <= 100
+
+
+def test_what_is_moved_goes_into_one_segment(folder: Folder) -> None:
+    """However many are refused, there is one file more; an unfinished line stays apart."""
+    large = b"x" * 100_000
+    prefix = f"{1:019x}"
+    put(folder, f"forklog-{prefix}-00000000.head", orjson.dumps(HEAD))
+    torn = b'{"insertId":"torn'
+    for number in (0, 1):
+        lines = [_ENTRY % (100 * number + n, b"bad") for n in range(9)]
+        content = segment_header(number, SEGMENT_BYTES[2]) + b"".join(lines)
+        content += _ENTRY % (99 + number, large) + torn * number
+        put(folder, segment_name(prefix, number), content.ljust(SEGMENT_BYTES[2], b"\0"))
+    adopter, server = _adopter(folder), _Server(b"bad", _REFUSALS[0])
+    _work(adopter, server, 200)
+    assert server.got == [large, large]
+    assert len(folder.names()) <= 3
+    server.bad = b""
+    _work(adopter, server, 30)
+    assert server.got.count(b"bad") == 18
+    assert adopter.torn == 1
+    assert folder.names() == []
+
+
+def test_a_large_entry_is_moved(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets a segment of its size; without room it stays where it is, as do those behind it."""
+    large = b"x" * 200_000
+    prefix = f"{1:019x}"
+    put(folder, f"forklog-{prefix}-00000000.head", orjson.dumps(HEAD))
+    content = segment_header(0, SEGMENT_BYTES[2]) + _ENTRY % (1, large) + _ENTRY % (2, b"2")
+    put(folder, segment_name(prefix, 0), content.ljust(SEGMENT_BYTES[2], b"\0"))
+    adopter, server = _adopter(folder), _Server(large, _REFUSALS[0])
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("forklog.spool.files.os.pwrite", full)
+        _work(adopter, server, 30)
+    assert server.got == []
+    assert len(folder.names()) == 2
+    _work(adopter, server, 30)
+    assert server.got == [b"2"]
+    server.bad = b""
+    _work(adopter, server, 8)
+    assert server.got == [b"2", large]
+    assert folder.names() == []
 
 
 def test_a_server_that_refuses_all_is_asked_rarely(folder: Folder) -> None:
