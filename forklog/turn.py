@@ -16,7 +16,8 @@ before, taken inside the ``try`` in one step of C, and given back without any ca
             del turn[TURN]
 
 On 3.10 CPython looks for signals at the entry of the ``finally``, too. A second handler that raises
-there, right after the first, leaves the turn taken.
+there, right after the first, leaves the turn taken, until the next one asks for it: `Turn` sees
+there that no frame has the token any more.
 
 `TurnLock` is a lock made of that, and `End` what is set when a thread has ended.
 """
@@ -35,6 +36,7 @@ HAS_GIL: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
 TURN = 0
 """The only key of a turn."""
 
+_REFERENCES = 3  # to a token: of the turn, and two of the function that counts them
 _STEP_SECONDS = 0.0005  # between two looks of a thread that waits
 # As it was at import, like the flush thread; see `forklog.process.thread`.
 _allocate_lock = threading.Lock
@@ -50,6 +52,20 @@ class Turn(dict[int, object]):
 
     def __missing__(self, _key: int) -> None:
         """Have none: without the interpreter's lock another frame may end between two looks."""
+
+    if sys.version_info < (3, 11):
+
+        def setdefault(self, key: int, token: object, /) -> object:  # type: ignore[override]
+            """Return the token that has the turn; the given one if the turn is free, or was left.
+
+            Each token is in a local variable of the frame that has the turn.
+            """
+            holder = super().setdefault(key, token)
+            if holder is not token and sys.getrefcount(holder) <= _REFERENCES:
+                if key in self and self[key] is holder:
+                    del self[key]
+                holder = super().setdefault(key, token)
+            return holder
 
 
 def alone(turn: Turn, act: Callable[[], object]) -> None:
