@@ -25,6 +25,7 @@ _FIT = frozenset({"tmpfs", "ext2", "ext3", "ext4", "xfs", "overlay", "f2fs"})
 _COPY_ON_WRITE = frozenset({"btrfs", "zfs", "bcachefs"})
 _PROC = "/proc/self/fd"
 _NONE = 2**31 - 1  # no process has so many descriptors; -1 means something else to `os.scandir`
+_LEAST_OF_A_NAME = 12  # bytes in the folder; ext4's least, and tmpfs counts 20 for each
 _FREE_OF_TMPFS, _FREE_OF_DISK, _FREE_FOR_FIRST = 0.25, 0.1, 0.02
 
 
@@ -87,7 +88,7 @@ class Folder:
         mode = stat.S_IMODE(found.st_mode)
         if mode != 0o700:  # noqa: PLR2004 - as `ls -l` shows it
             raise UnfitError(f"the folder {self.path} has mode {mode:04o}; give it 0700")
-        if not os.access(f"{_PROC}/{self.descriptor}", os.W_OK):
+        if not os.access(".", os.W_OK, dir_fd=self.descriptor):
             raise UnfitError(f"the folder {self.path} is not writable")
         kind = _file_system(found.st_dev, self.path)
         if why := why_unfit(kind):
@@ -121,6 +122,15 @@ class Folder:
         if is_measured:
             self.used_bytes = used
         return names
+
+    def has_few(self, largest: int) -> bool:
+        """Tell whether its files fit into its bound, were all of this size.
+
+        By the size of the folder itself, which bounds their number: a first record need not look at
+        each of them then.
+        """
+        files = os.fstat(self.descriptor).st_size // _LEAST_OF_A_NAME
+        return files * largest <= self._max_bytes
 
     def has_room(self, size: int, *, is_first: bool = False) -> bool:
         """Tell whether a further segment may be made, by the bound and by what must stay free."""

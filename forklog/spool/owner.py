@@ -21,6 +21,7 @@ from forklog.spool.files import Token, claim_new, identity_of, lock, release
 from forklog.spool.folder import CLOEXEC, NOFOLLOW, Folder
 from forklog.spool.format import (
     LEFT_IMAGE,
+    SEGMENT_BYTES,
     Head,
     HeadName,
     encode_head,
@@ -33,6 +34,7 @@ from forklog.spool.segment import Segment
 
 _FLAGS = os.O_CREAT | os.O_EXCL | os.O_RDWR | CLOEXEC | NOFOLLOW
 _MEASURE_SECONDS = 1.0  # at most between a look at the folder and a segment that relies on it
+_STAT_BYTES = 4096
 _PID, _START, _CODE, _STACK = 0, 21, 25, 27  # fields of /proc/PID/stat, counted from zero
 
 _images: list[tuple[Mark, str]] = []  # the last is this process's, or one's that it is forked from
@@ -47,8 +49,12 @@ def image() -> str:
 
 
 def _image() -> str:
-    with open("/proc/self/stat", "rb") as file:  # noqa: PTH123 - no object needed
-        content = file.read()
+    # No file object: in a child each page that one touches is copied first.
+    file = os.open("/proc/self/stat", os.O_RDONLY | CLOEXEC)
+    try:
+        content = os.read(file, _STAT_BYTES)
+    finally:
+        os.close(file)
     head, _, rest = content.rpartition(b")")  # the name in parentheses may hold anything
     fields = [head.split(b" ", 1)[0], b"", *rest.split()]
     wanted = b" ".join(fields[index] for index in (_PID, _START, _CODE, _STACK))
@@ -143,7 +149,8 @@ class Owner:
         Raises:
             OSError: the folder's bound, or what must stay free, forbids it; or none can be read.
         """
-        if monotonic() - self._measured_at >= _MEASURE_SECONDS:
+        is_old = monotonic() - self._measured_at >= _MEASURE_SECONDS
+        if is_old and not (is_first and self.folder.has_few(SEGMENT_BYTES[-1])):
             self.folder.names()
             self._measured_at = monotonic()
         if not self.folder.has_room(size, is_first=is_first):

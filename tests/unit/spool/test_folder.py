@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -337,6 +338,26 @@ def test_bounds_of_the_folder(tmp_path: Path) -> None:
     folder.names()
     assert not folder.has_room(900)
     folder.close()
+
+
+@pytest.mark.parametrize("place", ["memory", "disk"])
+def test_a_folder_of_few_files_need_not_be_measured(tmp_path: Path, place: str) -> None:
+    """By its own size, which never says few of many: the bound holds for what is not looked at."""
+    root = Path("/dev/shm") if place == "memory" else tmp_path  # noqa: S108
+    with tempfile.TemporaryDirectory(dir=root) as name:
+        folder = Folder(f"{name}/spool", 100 * 2**20)
+        try:
+            few = 0
+            for number in range(300):
+                put(folder, segment_name(f"{number:019x}", 0), b"")
+                if folder.has_few(SEGMENT_BYTES[-1]):
+                    few = number + 1
+            assert few <= 100
+            assert not folder.has_few(SEGMENT_BYTES[-1])
+            if place == "memory":
+                assert few >= 10
+        finally:
+            folder.close()
 
 
 def test_the_automatic_folder() -> None:
