@@ -106,7 +106,7 @@ class CloudLoggingHandler(StockSurface):
         wire = bind(self._options, self._copies.learn) if bind else wire
         self._encoder = self._new_encoder(lambda: self.project_id)
         self._gate = gate_of(self._options, wire, self._copies)
-        self._requests = RequestLog(self._options, self._gate, self._copies.encoder)
+        self._requests = RequestLog(self._options, self._gate, self._copies)
         connections.connect()
         uwsgi.prepare_requests()
         enlist(client, self)

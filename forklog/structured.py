@@ -24,6 +24,7 @@ from forklog.insert_id import InsertIds
 from forklog.option_checks import check_labels, check_level, check_project
 from forklog.options import Options
 from forklog.process.base import pid
+from forklog.setting_up import known_loggers
 from forklog.setting_up.agent_lines import line_of
 from forklog.setting_up.request_log import additions_of
 from forklog.stderr.line_stream import LinePrinter
@@ -169,6 +170,11 @@ class StructuredLogHandler(logging.StreamHandler):  # type: ignore[type-arg]
         """Flush a stream that has no descriptor; nothing else is buffered."""
         if self._printer.descriptor_of(self.stream) is None:
             super().flush()
+
+    def close(self) -> None:
+        """Close as logging does: nothing is buffered, and a later record is printed still."""
+        super().close()
+        known_loggers.closed(self)
 
     def _message_of(self, record: logging.LogRecord) -> str:
         """Format the message alone, by the application's formatter where there is one."""

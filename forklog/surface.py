@@ -17,6 +17,7 @@ from forklog.encoding.payload import bare
 from forklog.errors import OptionError
 from forklog.options import Options
 from forklog.process.base import PidMark, pid
+from forklog.setting_up import known_loggers
 from forklog.snapshot import Stats
 from forklog.transports.google.access import is_anonymous, known_project
 from forklog.transports.google.metadata import NoAnswerError, read_metadata
@@ -87,6 +88,7 @@ class StockSurface(OverridableHandler):
             self._close_pipeline(None)
         finally:
             super().close()
+            known_loggers.closed(self)
 
     def _close_pipeline(self, timeout: float | None) -> None:
         gate = getattr(self, "_gate", None)  # absent if construction failed

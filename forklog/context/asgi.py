@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from forklog.context.base import MIDDLEWARES
+from forklog.context.connections import connect
 from forklog.context.headers import TRACE_HEADERS, Headers
 from forklog.context.requests import Request, context_of, peer_of, size_of
 
@@ -40,6 +41,7 @@ class ASGIMiddleware:
     async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
         """Answer a request, or pass on what is none."""
         if scope.get("type") not in ("http", "websocket") or _REQUEST in scope:
+            connect()  # at the start of the server, which has configured its loggers by now
             await self.app(scope, receive, send)
             return
         request = _request_of(scope, forwarded=self.forwarded)

@@ -1,4 +1,7 @@
-"""Connects to the task queues that the application has imported; looks again as modules come."""
+"""Connects to the task queues that the application has imported; looks again as modules come.
+
+`forklog.setup` has the loggers of frameworks looked at with them.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,14 @@ _CONNECTORS: dict[str, Callable[[Any], bool]] = {
 }
 _connected: set[str] = set()  # inherited by a forked child, as the connections are
 _seen = [-1]
+
+ALSO: list[Callable[[], bool]] = []
+"""What else is called at each look; returns whether it has seen all, else the next call looks."""
+
+
+def look_again() -> None:
+    """Have the next call of `connect` look, such as after a configuration of logging."""
+    _seen[0] = -1
 
 
 def connect() -> None:
@@ -35,4 +46,8 @@ def connect() -> None:
             if connect_to(module):
                 _connected.add(name)
             else:
+                _seen[0] = -1
+    for look in ALSO:
+        with contextlib.suppress(Exception):  # a logger class of the application
+            if not look():
                 _seen[0] = -1

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from forklog.context import connections
 from forklog.delivery.pipeline import NewSpooler, Pipeline, let_go
 from forklog.delivery.prebuilt import Prebuilt
 from forklog.encoding.lenient import drop_notice
@@ -73,6 +74,8 @@ def gate_of(options: Options, transport: Transport, copies: Copies) -> PerProces
 
     def build(inherited: Pipeline | None) -> Pipeline:
         copies.forget_process()
+        if inherited is not None and inherited.is_closing:
+            connections.connect()  # a configuration of logging may have made loggers anew
         new = spare.take()
         new.begin(inherited)
         pipelines.add(new)

@@ -10,8 +10,9 @@ from typing import Any
 from forklog.errors import Hidden, OptionError
 from forklog.handler import CloudLoggingHandler
 from forklog.option_checks import check_level
-from forklog.setting_up.known_loggers import KEPT_OUT, attach, connect_celery, keep_out
+from forklog.setting_up.known_loggers import KEPT_OUT, attach, connect_celery, detach, keep_out
 from forklog.setting_up.outputs import check_output, is_printed, options_of_lines, unknown_of
+from forklog.setting_up.request_log import write_no_more
 from forklog.setting_up.uncaught import log_uncaught
 from forklog.structured import StructuredLogHandler
 
@@ -48,10 +49,11 @@ def setup(
 ) -> Setup:
     """Send what this process logs to Cloud Logging, by one handler on the root logger.
 
-    Call it once, after the imports of frameworks and before the first record. It also adds the
-    handler to the loggers of uvicorn, gunicorn, Django, aiohttp, RQ and celery that do not reach
-    the root logger, and keeps the loggers of Google's clients out, as the stock handler's
-    ``setup_logging`` does. Does no network, starts no thread. Not for signal handlers.
+    Call it once, before the first record, and after the import of celery. It also adds the handler
+    to the loggers of uvicorn, gunicorn, Django, aiohttp, RQ and celery that do not reach the root
+    logger, now or as they are configured later (docs/setup.md), and keeps the loggers of Google's
+    clients out, as the stock handler's ``setup_logging`` does. Does no network, starts no thread.
+    Not for signal handlers.
 
     A second call with equal arguments returns the same result. After ``dictConfig`` has removed the
     handler, a call sets up anew.
@@ -85,6 +87,9 @@ def _set_up(given: Mapping[str, Any], options: Mapping[str, Any]) -> Setup:
     check_output(output)
     _check_single(root, replace=replace)
     handler, where = _built(output, options)
+    for before in _last:  # its handler was taken off the root logger alone
+        detach(before.handler)
+        write_no_more(before.handler)
     lines = _install(root, handler, number, where, replace=replace)
     if given["uncaught"]:
         lines.append(log_uncaught())

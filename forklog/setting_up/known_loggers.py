@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from forklog.context import connections
 
 _KNOWN = {
     "uvicorn": ("uvicorn", "uvicorn.error", "uvicorn.access"),
@@ -22,19 +25,72 @@ KEPT_OUT = ("google.cloud", "google.auth", "google_auth_httplib2", "google.api_c
 _CELERY = "celery.signals"
 _UID = "forklog.setup"
 _for_celery: list[tuple[logging.Handler, int]] = []  # of the last setup
+_attached: dict[logging.Handler, dict[str, object]] = {}  # of the last setup, with its loggers
 
 
 def attach(handler: logging.Handler) -> list[str]:
     """Add a handler to each known logger whose records do not reach the root logger.
 
+    Those that a framework configures later get it as well, at the beginning of a request or with
+    the first record after ``dictConfig``.
+
     Returns:
         The names of the loggers that have it now.
     """
-    attached = []
-    for module, names in _KNOWN.items():
-        if module in sys.modules:
-            attached += [name for name in map(_end_of, names) if name and _add(name, handler)]
-    return attached
+    found = [name for name in _ends() if _add(name, handler)]
+    _attached.clear()
+    _attached[handler] = dict.fromkeys(found)
+    if _attach_later not in connections.ALSO:
+        connections.ALSO.append(_attach_later)
+    connections.look_again()
+    return found
+
+
+def detach(handler: logging.Handler) -> None:
+    """Take a handler off all known loggers, those of celery too."""
+    _attached.pop(handler, None)
+    for name in (name for names in _KNOWN.values() for name in names):
+        logging.getLogger(name).removeHandler(handler)
+
+
+def closed(handler: logging.Handler) -> None:
+    """Take note that a handler was closed: ``dictConfig`` does so, and takes it off loggers."""
+    if handler in _attached:
+        _attached[handler] = {}
+        connections.look_again()
+
+
+def _attach_later() -> bool:
+    """Add the handler of the last setup to loggers that were configured since.
+
+    Waits for no lock, since a log call may come here; `dictConfig` holds that of logging for long.
+
+    A logger from which the application has taken the handler stays without, until a ``dictConfig``;
+    so does one without any handler, which the application keeps silent.
+
+    Returns:
+        Whether all was seen; not while logging is configured.
+    """
+    # Not by a try to acquire it: an exception that strikes then would leave it locked.
+    if repr(getattr(logging, "_lock", None)).startswith("<locked"):
+        return False
+    token = object()
+    for handler, names in list(_attached.items()):
+        if handler not in logging.getLogger().handlers:
+            continue
+        for logger in map(_known, _ends()):
+            is_new = logger.handlers and handler not in _handlers_of(logger)
+            # The name decides which of two threads does it; addHandler would take the lock.
+            if is_new and names.setdefault(logger.name, token) is token:
+                logger.handlers.append(handler)
+    return True
+
+
+def have_any(handlers: Sequence[logging.Handler]) -> bool:
+    """Tell whether any logger has one of these handlers. Takes no lock."""
+    known = list(logging.Logger.manager.loggerDict.values())
+    loggers: Iterable[Any] = (logging.getLogger(), *known)
+    return any(handler in getattr(each, "handlers", ()) for each in loggers for handler in handlers)
 
 
 def connect_celery(handler: logging.Handler, level: int) -> bool:
@@ -70,6 +126,12 @@ def keep_out() -> None:
         logging.getLogger(name).propagate = False
 
 
+def _known(name: str) -> logging.Logger:
+    """Return a logger; takes the lock of logging only for one that is new."""
+    found = logging.Logger.manager.loggerDict.get(name)
+    return found if isinstance(found, logging.Logger) else logging.getLogger(name)
+
+
 def _add(name: str, handler: logging.Handler) -> bool:
     logger = logging.getLogger(name)
     is_new = handler not in _handlers_of(logger)
@@ -77,9 +139,15 @@ def _add(name: str, handler: logging.Handler) -> bool:
     return is_new
 
 
+def _ends() -> list[str]:
+    """Return the loggers at which the records of those end that the process has, without root."""
+    names = (name for module in _KNOWN if module in sys.modules for name in _KNOWN[module])
+    return [name for name in dict.fromkeys(map(_end_of, names)) if name]
+
+
 def _end_of(name: str) -> str:
     """Return the logger at which the records of a logger end; nothing if that is the root."""
-    logger: logging.Logger | None = logging.getLogger(name)
+    logger: logging.Logger | None = _known(name)
     while logger is not None and logger.propagate and logger.parent is not None:
         logger = logger.parent
     return "" if logger is None or logger.parent is None else logger.name

@@ -63,17 +63,52 @@ def test_celery(emulator: Emulator, tmp_path: Path) -> None:
     assert emulator.duplicates() == []
 
 
+def _ask(console: Path, *paths: str) -> str:
+    """Wait for the server, ask it; return its address."""
+    address = re.compile(r"(http://127\.0\.0\.1:\d+)")
+    wait_until(lambda: address.search(console.read_text()), 60, "the server")
+    url: str = address.findall(console.read_text())[0]
+    for path in paths:
+        try:
+            urllib.request.urlopen(url + path, timeout=20).close()
+        except urllib.error.HTTPError as error:  # noqa: PERF203 - of one request
+            error.close()  # Python 3.14 warns where it is left open
+    return url
+
+
+def test_uvicorn_that_is_run_after_the_call(emulator: Emulator, tmp_path: Path) -> None:
+    """`uvicorn.run` configures logging after `setup`: quiet requests and its loggers arrive.
+
+    Closes: no entry of a request, no access line and no traceback until a record of another logger.
+    """
+    with _running(emulator, tmp_path, str(APPS / "uvicorn_run.py")) as console:
+        _ask(console, "/quiet", "/quiet", "/fail")
+        wait_until(lambda: len(emulator.entries()) >= 7, 30, "the entries")
+    parents = emulator.entries('log_id("python-requests")')
+    assert [p["httpRequest"]["status"] for p in parents] == [200, 200, 500]
+    children = emulator.entries('log_id("python") AND trace:"traces"')
+    lines = [c["textPayload"] for c in children if "GET /" in c["textPayload"]]
+    assert [line.rpartition(" ")[2] for line in lines] == ["200", "200", "500"]
+    assert any("RuntimeError: of the application" in c["textPayload"] for c in children)
+    assert emulator.duplicates() == []
+
+
+def test_django_whose_settings_make_the_call(emulator: Emulator, tmp_path: Path) -> None:
+    """Django configures logging after its settings: quiet requests and `django.server` arrive."""
+    command = ("-m", "gunicorn", "--config=python:gunicorn_conf", "early_django:application")
+    with _running(emulator, tmp_path, *command) as console:
+        _ask(console, "/quiet", "/quiet", "/server")
+        wait_until(lambda: len(emulator.entries('"of the server"')) >= 1, 30, "the record")
+    parents = emulator.entries('log_id("python-requests")')
+    paths = [p["httpRequest"]["requestUrl"].rpartition("/")[2] for p in parents]
+    assert paths == ["quiet", "quiet", "server"]
+    assert [e["trace"] for e in emulator.entries('"of the server"')] == [parents[2]["trace"]]
+
+
 def test_uvicorn(emulator: Emulator, tmp_path: Path) -> None:
     """Uvicorn's access lines and tracebacks arrive, and the request itself, in one trace."""
     with _running(emulator, tmp_path, "-m", "uvicorn", "uvicorn_setup:app", "--port=0") as console:
-        address = re.compile(r"running on (http://\S+)")
-        wait_until(lambda: address.search(console.read_text()), 60, "the server")
-        url = address.findall(console.read_text())[0]
-        for path in ("/?a=b", "/fail"):
-            try:
-                urllib.request.urlopen(url + path, timeout=20).close()
-            except urllib.error.HTTPError as error:  # noqa: PERF203 - of one request
-                error.close()  # Python 3.14 warns where it is left open
+        url = _ask(console, "/?a=b", "/fail")
         parents = 'log_id("python-requests")'
         wait_until(lambda: len(emulator.entries(parents)) >= 2, 30, "the requests")
     first, second = emulator.entries(parents)

@@ -91,17 +91,144 @@ def test_handlers_of_others_stay_unless_they_are_to_be_replaced() -> None:
     assert "StreamHandler" in found[3]
 
 
-def test_after_dict_config_it_sets_up_anew() -> None:
-    """A configuration that removed the handler does not make the call a lie."""
-    arrived = _printed("""
-    import logging.config
+_REMOVALS = {
+    "dictConfig": 'logging.config.dictConfig({"version": 1, "root": {"handlers": []},'
+    ' "disable_existing_loggers": False})',
+    "basicConfig": "logging.basicConfig(force=True)",
+    "removeHandler": "logging.root.removeHandler(first.handler)",
+}
+
+
+@pytest.mark.parametrize("removal", _REMOVALS.values(), ids=_REMOVALS)
+def test_after_the_handler_was_removed_it_sets_up_anew(removal: str) -> None:
+    """A configuration that removed the handler does not make the call a lie.
+
+    Each record, of uvicorn's loggers too, and each request arrives once, by the new handler.
+    """
+    found = _printed(
+        """
+    import logging.config, uvicorn.config
+    from forklog.middleware import WSGIMiddleware
+    logging.config.dictConfig(uvicorn.config.LOGGING_CONFIG)
+    first = forklog.setup(transport=wire, project="p", access_log=True)
+    REMOVAL
+    forklog.setup(transport=wire, project="p", access_log=True)
+    logging.warning("again")
+    logging.getLogger("uvicorn.error").warning("of uvicorn", extra={"color_message": ""})
+    WSGIMiddleware(lambda *_: [b""])({}, lambda *_: None).close()
+    forklog.flush(5)
+    print(json.dumps([e.get("textPayload", "a request") for e in wire.entries]))
+    """.replace("REMOVAL", removal)
+    )
+    assert sorted(found) == ["a request", "again", "of uvicorn"]
+
+
+_QUIET = """
+    import logging.config, uvicorn.config
+    from forklog.middleware import WSGIMiddleware
+    def quiet():
+        WSGIMiddleware(lambda *_: [b""])({}, lambda *_: None).close()
+    def requests():
+        forklog.flush(5)
+        return sum("httpRequest" in e for e in wire.entries)
+    def of_uvicorn(logger, text):
+        logging.getLogger(logger).info(text, extra={"color_message": ""})
+"""
+
+
+def test_a_configuration_of_others_stops_no_entry_of_requests() -> None:
+    """`dictConfig` closes all handlers; a request starts again one that a logger still has.
+
+    One that it has replaced takes no request, though it lives on.
+    """
+    found = _printed(
+        _QUIET
+        + """
+    own = {"()": forklog.CloudLoggingHandler, "transport": wire, "project": "p",
+           "access_log": True}
+    def configure():
+        logging.config.dictConfig({"version": 1, "disable_existing_loggers": False,
+                                   "handlers": {"c": own}, "root": {"handlers": ["c"]}})
+    counts = []
+    configure()
+    kept = list(logging.root.handlers)
+    for change in (lambda: 0, configure,
+                   lambda: logging.config.dictConfig(uvicorn.config.LOGGING_CONFIG)):
+        change()
+        quiet()
+        quiet()
+        counts.append(requests())
+    print(json.dumps([counts, [dict(s.dropped) for s in forklog.stats()]]))
+    """
+    )
+    assert found[0] == [2, 4, 6]
+    assert not any(found[1])
+
+
+@pytest.mark.parametrize("begins", ["quiet()", "logging.info('x')"])
+def test_loggers_that_are_configured_later_get_the_handler(begins: str) -> None:
+    """A configuration after the call is followed: at a request, or with a record."""
+    arrived = _printed(
+        _QUIET
+        + f"""
+    import uvicorn
     forklog.setup(transport=wire, project="p")
-    logging.config.dictConfig({"version": 1, "root": {"handlers": []}})
-    forklog.setup(transport=wire, project="p")
-    logging.info("again")
+    logging.config.dictConfig(uvicorn.config.LOGGING_CONFIG)
+    {begins}
+    args = "1.1.1.1:1", "GET", "/", "1.1", 200
+    logging.getLogger("uvicorn.access").info('%s - "%s %s HTTP/%s" %d', *args)
+    of_uvicorn("uvicorn.error", "of uvicorn")
+    print(json.dumps([text for text in texts() if text != "x"]))
+    """
+    )
+    assert arrived == ['1.1.1.1:1 - "GET / HTTP/1.1" 200', "of uvicorn"]
+
+
+def test_loggers_that_are_kept_silent_stay_so() -> None:
+    """What the application takes the handler off, or leaves without any, does not get it again."""
+    arrived = _printed(
+        _QUIET
+        + """
+    import uvicorn
+    logging.config.dictConfig(uvicorn.config.LOGGING_CONFIG)
+    done = forklog.setup(transport=wire, project="p")
+    logging.getLogger("uvicorn").removeHandler(done.handler)
+    import gunicorn
+    silent = logging.getLogger("gunicorn.error")
+    silent.propagate = False
+    quiet()
+    silent.warning("of gunicorn")
+    of_uvicorn("uvicorn.error", "of uvicorn")
+    logging.info("of the root")
     print(json.dumps(texts()))
-    """)
-    assert arrived == ["again"]
+    """
+    )
+    assert arrived == ["of the root"]
+
+
+def test_no_look_at_loggers_while_they_are_configured() -> None:
+    """A request that begins in the middle of a `dictConfig` waits for nothing; the next looks."""
+    arrived = _printed(
+        _QUIET
+        + """
+    import uvicorn
+    forklog.setup(transport=wire, project="p")
+    class Slow(logging.NullHandler):
+        def __init__(self):
+            super().__init__()
+            thread = threading.Thread(target=quiet)
+            thread.start()
+            thread.join(60)
+            quiet()
+    settings = {**uvicorn.config.LOGGING_CONFIG}
+    settings["handlers"] = {**settings["handlers"], "slow": {"()": Slow}}
+    logging.config.dictConfig(settings)
+    quiet()
+    of_uvicorn("uvicorn.error", "arrives")
+    print(json.dumps(texts()))
+    """
+    )
+    assert arrived == ["arrives"]
 
 
 def test_loggers_that_do_not_reach_the_root_get_the_handler() -> None:
