@@ -44,14 +44,28 @@ class RequestFields(dict[str, Any]):
 NOTHING = LogContext()
 
 
+class Block:
+    """A ``with bound()``: its fields, in each scope that is current within it."""
+
+    __slots__ = ("fields", "is_over")
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        """Begin."""
+        self.fields = fields
+        self.is_over = False
+        """It ended in another context than it began in, such as a generator that was collected."""
+
+
 class Scope:
     """One unit of work, such as a request or a task of a queue.
 
     There is one object for a unit of work, and it is mutable on purpose: what child tasks, threads
     of a pool and dependencies add is seen by all of it. Each change is one assignment.
+    Where no work is known, and fields alone are bound, no scope changes: each task and thread gets
+    one of its own as it binds a field.
     """
 
-    __slots__ = ("__weakref__", "bound", "context", "fields", "is_over", "is_request", "outer",
+    __slots__ = ("__weakref__", "blocks", "context", "fields", "is_over", "is_request", "outer",
                  "parent", "tails", "worst")  # fmt: skip
 
     def __init__(self, context: LogContext, *, is_request: bool = False) -> None:
@@ -60,8 +74,8 @@ class Scope:
         self.is_request = is_request
         self.fields: dict[str, Any] = {}
         """What `bind` has set, for the whole unit of work."""
-        self.bound: Mapping[str, Any] = {}
-        """What ``with bound()`` has set, for the present task."""
+        self.blocks: tuple[Block, ...] = ()
+        """Those of ``with bound()`` around the present task; the inner one is the last."""
         self.parent: Scope | None = None
         """The scope of the unit of work, where this one was made by ``with bound()``."""
         self.outer: Scope | None = None
@@ -88,9 +102,11 @@ class Scope:
     def known(self) -> LogContext:
         """Return what is known now, the bound fields included."""
         whole = self.whole()
-        if whole.fields or self.bound:
-            return replace(whole.context, fields={**whole.fields, **self.bound})
-        return whole.context
+        fields = whole.fields
+        for block in self.blocks:
+            if not block.is_over:
+                fields = {**fields, **block.fields}
+        return replace(whole.context, fields=fields) if fields else whole.context
 
 
 CURRENT: ContextVar[Scope | None] = ContextVar("forklog_scope", default=None)

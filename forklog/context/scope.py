@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from forklog.context.base import CURRENT, NOTHING, LogContext, Scope
+from forklog.context.base import CURRENT, NOTHING, Block, LogContext, Scope
 from forklog.errors import Hidden, OptionError
 
 ENTRY_EXTRAS = frozenset(
@@ -86,9 +86,8 @@ def bind(**fields: Any) -> None:
     """
     _check(fields)
     scope = CURRENT.get()
-    whole = begin(NOTHING) if scope is None else scope.whole()
-    whole.fields = {**whole.fields, **fields}
-    whole.tails = {}
+    before = {} if scope is None else scope.whole().fields
+    _set_fields(scope, {**before, **fields})
 
 
 @contextlib.contextmanager
@@ -104,33 +103,70 @@ def bound(**fields: Any) -> Iterator[None]:
         OptionError: a name is one that forklog or `logging` uses.
     """
     _check(fields)
-    before = CURRENT.get()
-    scope = Scope(NOTHING if before is None else before.whole().context)
-    if before is not None:
-        scope.parent, scope.bound = before.whole(), before.bound
-    scope.bound = {**scope.bound, **fields}
+    before, block = CURRENT.get(), Block(fields)
+    scope = _within(before, (*_blocks_of(before), block))
     token = CURRENT.set(scope)
     try:
         yield
     finally:
-        if CURRENT.get() is scope:
-            with contextlib.suppress(ValueError):  # a generator that another context closes
-                CURRENT.reset(token)
+        current = CURRENT.get()
+        try:
+            CURRENT.reset(token)
+        except ValueError:  # another context closes a generator: in its own one the scope stays
+            block.is_over = True
+        else:
+            if current is not scope:  # a bind, or the blocks of generators that took turns
+                CURRENT.set(_without(block, current))
 
 
 def unbind(*names: str) -> None:
     """Remove fields that `bind` has added; a name that is not bound is ignored."""
     scope = CURRENT.get()
     if scope is not None:
-        whole = scope.whole()
-        whole.fields = {name: item for name, item in whole.fields.items() if name not in names}
+        fields = scope.whole().fields
+        _set_fields(scope, {name: fields[name] for name in fields if name not in names})
 
 
 def unbind_all() -> None:
     """Remove all fields that `bind` has added to the present unit of work."""
     scope = CURRENT.get()
     if scope is not None:
-        scope.whole().fields = {}
+        _set_fields(scope, {})
+
+
+def _set_fields(scope: Scope | None, fields: dict[str, Any]) -> None:
+    """Set the fields of a unit of work; where none is known, of this thread or task alone."""
+    if scope is not None and not scope.is_of_fields():
+        whole = scope.whole()
+        whole.fields = fields
+        whole.tails = {}
+        return
+    own = Scope(NOTHING)
+    own.fields = fields
+    CURRENT.set(_within(own, _blocks_of(scope)))
+
+
+def _within(scope: Scope | None, blocks: tuple[Block, ...]) -> Scope | None:
+    """Return a scope of the same unit of work within these blocks; None if nothing is left."""
+    whole = Scope(NOTHING) if scope is None else scope.whole()
+    if not blocks:
+        return whole if whole.fields or not whole.is_of_fields() else None
+    within = Scope(whole.context)
+    within.parent, within.blocks = whole, blocks
+    return within
+
+
+def _without(block: Block, scope: Scope | None) -> Scope | None:
+    """Return a scope with one block less; as it is, where it is not within that block."""
+    blocks = _blocks_of(scope)
+    if block not in blocks:
+        return scope
+    return _within(scope, tuple(each for each in blocks if each is not block))
+
+
+def _blocks_of(scope: Scope | None) -> tuple[Block, ...]:
+    """Return the blocks around a scope that are not over."""
+    return () if scope is None else tuple(b for b in scope.blocks if not b.is_over)
 
 
 def _check(fields: dict[str, Any]) -> None:

@@ -191,7 +191,8 @@ class Encoder:
     def _new_tail(self, scope: Scope, key: object) -> bytes:
         tails = scope.tails  # a later `bind` replaces it
         task = self._context.current()
-        is_varying = scope.is_of_fields()  # what the frameworks know is not the scope's
+        # Fields of a block may end, and what the frameworks know is not the scope's.
+        is_varying = scope.parent is not None or scope.is_of_fields()
         if is_varying or task.labels or task.fields or not self._lenient.has_plain_traces:
             return b""
         fields = self._strict.task_fields(_UNKNOWN, task)

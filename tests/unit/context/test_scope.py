@@ -6,6 +6,8 @@ import asyncio
 import contextvars
 import json
 import logging
+import time
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -118,6 +120,153 @@ def test_fields_are_bound_to_the_whole_scope() -> None:
     assert _payload(bench, record_of()) == {"order": "x", "message": "hello"}
     forklog.unbind_all()
     assert _payload(bench, record_of()) == "hello"
+
+
+def test_fields_outside_of_work_are_of_their_task() -> None:
+    """Where no request is known, what a task or thread binds and unbinds is its own.
+
+    Closes: after a `bind` of the main thread the fields of each task were on all records.
+    """
+    bench, seen = EncoderBench(), []
+    forklog.bind(app="shop", user=None)
+
+    async def job(user: str, *, is_last: bool) -> None:
+        forklog.bind(user=user)
+        await asyncio.sleep(0)
+        seen.append(_payload(bench, record_of()))
+        with forklog.bound(part=1):
+            forklog.unbind_all()
+            forklog.bind(last=is_last)
+            await asyncio.sleep(0)
+            seen.append(_payload(bench, record_of()))
+        seen.append(_payload(bench, record_of()))
+
+    async def main() -> None:
+        await asyncio.gather(job("ann", is_last=False), job("bob", is_last=True))
+
+    asyncio.run(main())
+    first = [{"app": "shop", "user": user, "message": "hello"} for user in ("ann", "bob")]
+    second = [{"last": last, "part": 1, "message": "hello"} for last in (False, True)]
+    third = [{"last": last, "message": "hello"} for last in (False, True)]
+    key = str
+    assert sorted(seen, key=key) == sorted([*first, *second, *third], key=key)
+    assert _payload(bench, record_of()) == {"app": "shop", "user": None, "message": "hello"}
+    forklog.unbind("app", "user")
+    assert CURRENT.get() is None  # and the fast path is open again
+
+
+def test_what_a_block_binds_stays_after_it() -> None:
+    """`bind` within a block concerns the records after it too, in a request and outside."""
+    bench = EncoderBench()
+    for begun in (None, KNOWN):
+        if begun:
+            forklog.unbind_all()
+            begin(begun)
+        with forklog.bound(item=1):
+            forklog.bind(user=7)
+            assert _payload(bench, record_of()) == {"user": 7, "item": 1, "message": "hello"}
+        assert _payload(bench, record_of()) == {"user": 7, "message": "hello"}
+
+
+def test_a_block_without_fields_hides_no_later_bind() -> None:
+    """The bytes of a scope are not kept for a block, whose unit of work may change."""
+    bench = EncoderBench()
+    begin(KNOWN)
+    with forklog.bound():
+        assert _payload(bench, record_of()) == "hello"
+        forklog.bind(user=7)
+        assert _payload(bench, record_of()) == {"user": 7, "message": "hello"}
+
+
+def _parts(*numbers: int) -> Iterator[int]:
+    with forklog.bound(part=numbers[0], **{f"own_{numbers[0]}": True}):
+        yield from numbers
+
+
+async def _async_parts(*numbers: int) -> AsyncIterator[int]:
+    with forklog.bound(part=numbers[0], **{f"own_{numbers[0]}": True}):
+        for number in numbers:
+            yield number
+
+
+@pytest.mark.parametrize("before", [{}, {"app": "shop"}], ids=str)
+@pytest.mark.parametrize("context", [None, KNOWN], ids=["outside", "request"])
+def test_blocks_of_generators_that_take_turns(
+    context: LogContext | None, before: dict[str, Any]
+) -> None:
+    """The block that ends takes its own fields along, whichever is the inner one.
+
+    Closes: the fields of the first generator stayed on all later records of the thread.
+    """
+    bench = EncoderBench()
+    if context:
+        begin(context)
+    if before:
+        forklog.bind(**before)
+    outside = {**before, "message": "hello"} if before else "hello"
+    first, second = _parts(1, 2), _parts(3, 4)
+    next(first)
+    next(second)
+    first.close()  # type: ignore[attr-defined]
+    rest = {**before, "part": 3, "own_3": True, "message": "hello"}
+    assert _payload(bench, record_of()) == rest
+    second.close()  # type: ignore[attr-defined]
+    assert _payload(bench, record_of()) == outside
+    for _ in zip(_parts(1, 2), _parts(3, 4), strict=True):
+        pass
+    assert _payload(bench, record_of()) == outside
+
+    async def main() -> None:
+        one, other = _async_parts(1, 2), _async_parts(3, 4)
+        await anext(one)
+        await anext(other)
+        assert [number async for number in one] == [2]
+        assert _payload(bench, record_of()) == rest
+        assert [number async for number in other] == [4]
+        assert _payload(bench, record_of()) == outside
+
+    asyncio.run(main())
+
+
+def test_a_block_that_another_context_ends() -> None:
+    """An abandoned generator that a thread, or the event loop, closes takes its fields along."""
+    bench, left = EncoderBench(), _parts(1, 2)
+    next(left)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(left.close).result()  # type: ignore[attr-defined]
+    assert _payload(bench, record_of()) == "hello"
+    with forklog.bound(item=1):
+        assert _payload(bench, record_of()) == {"item": 1, "message": "hello"}
+    assert _payload(bench, record_of()) == "hello"
+
+    async def main() -> None:
+        async for _ in _async_parts(1, 2):
+            break
+        deadline = time.monotonic() + 30
+        while _payload(bench, record_of()) != "hello":  # until the loop has closed it
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+
+
+def test_a_task_keeps_the_block_it_was_started_in() -> None:
+    """A child task has the fields of the block also after its parent has left it."""
+    bench = EncoderBench()
+
+    async def child() -> Any:
+        await asyncio.sleep(0)
+        with forklog.bound(own=1):
+            pass
+        return _payload(bench, record_of())
+
+    async def main() -> Any:
+        with forklog.bound(item=3):
+            task = asyncio.create_task(child())
+        assert _payload(bench, record_of()) == "hello"
+        return await task
+
+    assert asyncio.run(main()) == {"item": 3, "message": "hello"}
 
 
 def test_fields_of_a_block_are_of_its_task() -> None:
