@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,13 +21,17 @@ from forklog.recovery.send import Sending
 from forklog.recovery.spools import recover_spools
 from forklog.spool.folder import AUTO, Folder, UnfitError, path_of
 from forklog.terminal.screen import screen_on
-from forklog.transports.base import WireError
 
 _LEFT, _NOT_RUN = 1, 2
+_EPILOG = (
+    "Exit status: 0 everything was sent, 1 something is left, 2 wrong call. Gives up on a server "
+    "that refuses connections after 3.5 seconds, on one that does not answer within a minute."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `forklog recover` to a parser."""
+    parser.epilog = _EPILOG
     parser.add_argument(
         "path",
         type=_path,
@@ -45,41 +53,80 @@ def _path(text: str) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Recover and print.
+    """Recover and print, also what was sent until a failure or a signal.
 
     Returns:
-        0 if everything was sent, 1 if something is left, 2 for a wrong call.
+        0 if everything was sent, 1 if something is left, 2 for a wrong call, 130 after Ctrl-C, 143
+        after SIGTERM.
     """
+    outcome, status = Outcome(args.path, is_dry_run=args.dry_run), 0
+    try:
+        with _ended_by_term():
+            _recover(args, outcome)
+    except (NoLastResortError, OptionError, UnfitError, OSError) as failure:
+        outcome.stopped = str(failure)
+        status = _LEFT if outcome.has_begun else _NOT_RUN
+        if status == _NOT_RUN:
+            sys.stderr.write(f"forklog recover: {failure}\n")
+    except KeyboardInterrupt as ended:
+        outcome.stopped = str(ended) or "interrupted"
+        status = 128 + (signal.SIGTERM if isinstance(ended, _TerminatedError) else signal.SIGINT)
+    except BaseException as failure:
+        outcome.stopped = type(failure).__name__
+        _print(outcome, is_json=args.json)
+        raise
+    if args.json or status != _NOT_RUN:
+        _print(outcome, is_json=args.json)
+    return status or (_LEFT if outcome.has_left else 0)
+
+
+class _TerminatedError(KeyboardInterrupt):
+    """SIGTERM has come, as from systemd when a start takes too long."""
+
+
+@contextlib.contextmanager
+def _ended_by_term() -> Iterator[None]:
+    """Have SIGTERM end the block as Ctrl-C does, unless the process ignores it."""
+
+    def end(*_: object) -> None:
+        raise _TerminatedError("terminated")
+
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _print(outcome: Outcome, *, is_json: bool) -> None:
+    if is_json:
+        print(json.dumps(asdict(outcome), indent=2))
+        return
+    screen = screen_on(sys.stdout)
+    for number, line in enumerate(str(outcome).splitlines()):
+        screen.line((line, "yellow" if number else "red" if outcome.has_left else "green"))
+
+
+def _recover(args: argparse.Namespace, outcome: Outcome) -> None:
     given = {"project": args.project, "endpoint": args.endpoint, "credentials": args.credentials}
     if args.log is not None:
         given["log_name"] = args.log
-    try:
-        options = Options(**given)
-        outcome = _recover(args, options)
-    except (NoLastResortError, OptionError, UnfitError, OSError) as failure:
-        sys.stderr.write(f"forklog recover: {failure}\n")
-        return _NOT_RUN
-    except WireError as failure:
-        sys.stderr.write(f"forklog recover: {failure}; nothing was sent\n")
-        return _LEFT
-    if args.json:
-        print(json.dumps(asdict(outcome), indent=2))
-    else:
-        screen = screen_on(sys.stdout)
-        for number, line in enumerate(str(outcome).splitlines()):
-            screen.line((line, "yellow" if number else "red" if outcome.has_left else "green"))
-    return _LEFT if outcome.has_left else 0
-
-
-def _recover(args: argparse.Namespace, options: Options) -> Outcome:
+    options = Options(**given)
     path = path_of(args.path) if args.path == AUTO else os.path.abspath(args.path)  # noqa: PTH100 - links are not followed
+    outcome.path = path
     sending = Sending(options, is_dry_run=args.dry_run)
     try:
         if Path(path).is_file():
-            return LastResortFile(path, options, is_named=args.log is not None).recover(sending)
+            file = LastResortFile(path, options, is_named=args.log is not None)
+            file.recover(sending, outcome)
+            return
         folder = Folder(path, 2**62, is_made=False)
         try:
-            return recover_spools(folder, options, sending)
+            recover_spools(folder, options, sending, outcome)
         finally:
             folder.close()
     finally:

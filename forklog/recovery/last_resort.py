@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import orjson
 
 from forklog.errors import ForklogError, OptionError
+from forklog.option_checks import check_log_name, check_project, check_resource
 from forklog.options import Options
 from forklog.recovery.outcome import Outcome
 from forklog.recovery.send import Sending
@@ -19,6 +20,7 @@ from forklog.transports.base import Envelope, Kind
 from forklog.transports.google.access import known_project
 
 _FLAGS = os.O_RDONLY | CLOEXEC | NONBLOCK | NOFOLLOW
+_MAX_LINE_BYTES = 1024 * 1024  # four times what an entry may have; a sparse file has no line's end
 _OPENING = b'{"insertId"'  # of each line that a last resort writes; it tells a cut one from others
 
 
@@ -43,64 +45,76 @@ class LastResortFile:
     def __init__(self, path: str, options: Options, *, is_named: bool) -> None:
         """Read nothing yet."""
         self._path, self._options, self._is_named = path, options, is_named
+        self._missing: OptionError | None = None
 
-    def recover(self, sending: Sending) -> Outcome:
+    def recover(self, sending: Sending, outcome: Outcome) -> None:
         """Send all lines that are entries.
 
         Raises:
-            OptionError: a line names no log, and ``--log`` was not given.
+            OptionError: no line can be sent, as none names a log, or a project, and no option does.
             OSError: the file cannot be read.
             NoLastResortError: it has lines, and none is an entry; nothing was sent.
         """
-        outcome = Outcome(self._path, is_dry_run=sending.is_dry_run)
         batch: list[bytes] = []
-        size, known = 0, None
+        size, known, is_any = 0, None, False
         for entry, envelope in self._lines(outcome):
             is_full = size + len(entry) > sending.max_bytes or len(batch) >= sending.max_entries
             if batch and (is_full or envelope != known):
                 self._send(batch, known, sending, outcome)
                 batch, size = [], 0
             batch.append(entry)
-            size, known = size + len(entry), envelope
+            size, known, is_any = size + len(entry), envelope, True
         if batch:
             self._send(batch, known, sending, outcome)
-        elif outcome.others and not outcome.torn:
+        if not is_any and self._missing is not None:
+            raise self._missing
+        if not is_any and not outcome.unfit and outcome.others and not outcome.torn:
             reason = f"none of its lines ({outcome.others}) is a log entry"
             raise NoLastResortError(f"{self._path} is no file of a last resort: {reason}")
-        return outcome
 
     def _lines(self, outcome: Outcome) -> Iterator[tuple[bytes, Envelope]]:
         with open(os.open(self._path, _FLAGS), "rb") as lines:  # noqa: PTH123 - a descriptor
-            for line in lines:
+            while line := lines.readline(_MAX_LINE_BYTES):
                 try:
                     entry = orjson.loads(line)
                 except ValueError:
                     entry = None
                 if isinstance(entry, dict) and "insertId" in entry:
-                    yield self._split(entry)
+                    try:
+                        yield self._split(entry)
+                    except OptionError as error:
+                        outcome.unfit += 1
+                        outcome.note(f"{self._path}: {error}")
                 elif entry is None and _is_cut(line):
                     outcome.torn += 1
                 elif line.strip():
                     outcome.others += 1
 
     def _split(self, entry: dict[str, Any]) -> tuple[bytes, Envelope]:
-        """Take apart what is of the entry and what is of its request."""
+        """Take apart what is of the entry and what is of its request.
+
+        Raises:
+            OptionError: it names no log or no project that there can be.
+        """
         place, _, name = str(entry.pop("logName", "")).rpartition("/logs/")
         project = place.removeprefix("projects/") or None
         if not name and not self._is_named:
-            raise OptionError(
-                "log", None, "must be given for a file whose lines name no log", "give --log NAME"
-            )
+            raise self._is_missing("log", "give --log NAME")
         if not project and known_project(self._options) is None:
-            raise OptionError(
-                "project",
-                None,
-                "must be given for a file whose lines name no project",
-                "give --project ID",
-            )
+            raise self._is_missing("project", "give --project ID")
+        check_project(project)
+        log_name = unquote(name) or self._options.log_name
+        check_log_name(log_name)
         resource = entry.pop("resource", self._options.resource)
-        envelope = Envelope(unquote(name) or self._options.log_name, {}, resource, project)
+        envelope = Envelope(
+            log_name, {}, None if resource is None else check_resource(resource), project
+        )
         return orjson.dumps(entry), envelope
+
+    def _is_missing(self, what: str, remedy: str) -> OptionError:
+        rule = f"must be given for a file whose lines name no {what}"
+        self._missing = OptionError(what, None, rule, remedy)
+        return self._missing
 
     def _send(
         self, batch: list[bytes], envelope: Envelope | None, sending: Sending, outcome: Outcome
@@ -120,6 +134,4 @@ class LastResortFile:
         outcome.refused += refused
         outcome.left += len(batch) - settled
         if settled < len(batch):
-            note = f"{self._path}: {verdict.reason or 'the server took not all of it'}"
-            if note not in outcome.notes:
-                outcome.notes.append(note)
+            outcome.note(f"{self._path}: {verdict.reason or 'the server took not all of it'}")

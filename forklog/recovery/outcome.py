@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from forklog.stderr.printable import escaped
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -17,19 +19,33 @@ class Outcome:
     """Entries that it will never take."""
     left: int = 0
     """Entries that are still there; in a dry run, all that would be sent."""
+    unfit: int = 0
+    """Entries of a file that name no log or no project that there can be."""
     torn: int = 0
     """Pieces of entries that a kill has cut off."""
     others: int = 0
     """Lines of a file that are no entries, as of a captured stderr."""
     living: int = 0
     """Processes that log to this spool now, and send their entries themselves."""
+    stopped: str = ""
+    """Why it ended before all was tried; empty if it did not."""
     notes: list[str] = field(default_factory=list)
     """What else a person should know, a line each."""
 
     @property
     def has_left(self) -> bool:
         """Tell whether anything is left to do."""
-        return bool(self.left or self.refused or self.notes)
+        return bool(self.left or self.refused or self.unfit or self.notes or self.stopped)
+
+    @property
+    def has_begun(self) -> bool:
+        """Tell whether any entry was tried or counted."""
+        return bool(self.sent or self.refused or self.left)
+
+    def note(self, text: str) -> None:
+        """Add a line, once."""
+        if text not in self.notes:
+            self.notes.append(text)
 
     def __str__(self) -> str:
         verb = "would send" if self.is_dry_run else "sent"
@@ -39,17 +55,29 @@ class Outcome:
             parts.append(f"{_counted(self.left)} left")
         if self.refused:
             parts.append(f"{_counted(self.refused)} refused by the server")
+        if self.unfit:
+            parts.append(f"{_counted(self.unfit)} without a valid log or project")
         if self.torn:
             parts.append(f"{self.torn} cut off by a kill")
         if self.others:
             parts.append(_others(self.others))
         if self.living:
-            parts.append(f"{self.living} living processes send their own")
-        return "\n".join([f"{self.path}: {', '.join(parts)}", *self.notes])
+            parts.append(_living(self.living))
+        lines = [f"{self.path}: {', '.join(parts)}", *self.notes]
+        if self.stopped:
+            lines.append(f"ended before all was tried, the rest stays there: {self.stopped}")
+        # Names in a folder and values in a head are other processes'.
+        return "\n".join(map(escaped, lines))
 
 
 def _others(number: int) -> str:
     return "1 line is no log entry" if number == 1 else f"{number} lines are no log entries"
+
+
+def _living(number: int) -> str:
+    if number == 1:
+        return "1 living process sends its own"
+    return f"{number} living processes send their own"
 
 
 def _counted(number: int) -> str:

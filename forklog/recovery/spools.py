@@ -4,56 +4,79 @@ from __future__ import annotations
 
 from forklog.errors import OptionError
 from forklog.insert_id import KEY_BYTES
-from forklog.option_checks import check_endpoint, check_project
+from forklog.option_checks import check_endpoint
 from forklog.options import Options
 from forklog.recovery.outcome import Outcome
 from forklog.recovery.send import Sending
 from forklog.spool.adopter import envelope_of, settled_by
+from forklog.spool.files import BAD, Identity
 from forklog.spool.folder import Folder
 from forklog.spool.format import LEFT_IMAGE, Fits, Head
+from forklog.spool.left.tidy import age_of
 from forklog.spool.orphan import Orphan
-from forklog.spool.scan import scan
+from forklog.spool.scan import Found, scan
 from forklog.transports.base import Kind
 from forklog.transports.google.access import endpoint_of, known_project
 
 _NO_IMAGE = "no image"  # this process owns no spool
+_MOST_CLAIMED = 16  # orphans at a time: each holds a descriptor, and another call may take the rest
+_BROKEN = "broken, or not this user's alone"
 
 
-def recover_spools(folder: Folder, options: Options, sending: Sending) -> Outcome:
+def recover_spools(folder: Folder, options: Options, sending: Sending, outcome: Outcome) -> None:
     """Send what all dead processes have left; one after another.
 
     What names no project is sent to the one that the options or the environment name, and stays
-    where they name none: the credentials' may be another's.
+    where they name none: the credentials' may be another's. A dry run changes no file.
 
     Raises:
-        WireError: no way to the server can be opened.
+        OSError: the folder cannot be read.
     """
-    outcome = Outcome(folder.path, is_dry_run=sending.is_dry_run)
-    project = known_project(options)
-    endpoint = endpoint_of(options)
+    project, endpoint = known_project(options), endpoint_of(options)
     fits = Fits(project, endpoint, takes_unknown=True)
-    found = scan(folder, _NO_IMAGE, set(), fits)
+    done: set[Identity] = set()
+    notes: dict[str, str] = {}  # by the name of a file, of which one look may know more
+    has_more = True
+    while has_more:
+        found = scan(folder, _NO_IMAGE, done, fits, _MOST_CLAIMED, is_read_only=sending.is_dry_run)
+        has_more = len(found.orphans) == _MOST_CLAIMED
+        try:
+            while found.orphans:
+                done.add(found.orphans[0].identity)
+                _recover(found.orphans[0], sending, outcome, is_named=project is not None)
+                found.orphans.pop(0)
+        finally:
+            for orphan in found.orphans:
+                orphan.close()
+        notes.update(
+            (name, text) for name, text in _notes(folder, found, project, endpoint).items()
+        )
     outcome.living = found.living
-    for name in found.foreign:
-        outcome.notes.append(f"{name}: {_whose(found.heads.get(name), project, endpoint)}")
-    outcome.notes += [f"{name}: broken, or not this user's alone" for name in found.refused]
+    for name, text in notes.items():
+        if not (name.endswith(BAD) and name.removesuffix(BAD) in notes):
+            outcome.note(f"{name}: {text}")
     if found.error is not None:
-        outcome.notes.append(f"not all of it can be read: {found.error.strerror}")
-    waiting = list(found.orphans)
-    try:
-        while waiting:
-            orphan = waiting[0]
-            if project is None and orphan.head.project is None:
-                _count(orphan, outcome, "of an unknown project; give --project ID")
-            elif sending.is_dry_run:
-                _count(orphan, outcome, f"for the log {orphan.head.log_name}")
-            else:
-                _send_all(orphan, sending, outcome)
-            waiting.pop(0)
-    finally:
-        for orphan in waiting:
-            orphan.close()
-    return outcome
+        outcome.note(f"not all of it can be read: {found.error.strerror}")
+
+
+def _notes(folder: Folder, found: Found, project: str | None, endpoint: str) -> dict[str, str]:
+    """Return what is to be read of each file that stays, by its name."""
+    notes = {name: _whose(found.heads.get(name), project, endpoint) for name in found.foreign}
+    notes |= dict.fromkeys(found.refused, _BROKEN)
+    notes |= dict.fromkeys(
+        found.aside, "broken, set aside, read by no process, removed after a week"
+    )
+    notes |= dict.fromkeys(found.headless, "a segment whose head is gone; no process sends it")
+    notes = {name: f"{_span(age_of(folder, name))} old, {text}" for name, text in notes.items()}
+    return notes | dict.fromkeys(found.adopted, "another process sends it now")
+
+
+def _span(seconds: float) -> str:
+    """Return a number of seconds in the largest unit of which it has two."""
+    for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds // unit:.0f} {name}"
+    return f"{seconds:.0f} s"
 
 
 def _whose(head: Head | None, project: str | None, endpoint: str) -> str:
@@ -62,9 +85,8 @@ def _whose(head: Head | None, project: str | None, endpoint: str) -> str:
         return "of another format; the forklog that has written it can send it"
     try:
         check_endpoint(head.endpoint)
-        check_project(head.project)
     except OptionError:  # another process's content, which may be anything
-        return "of a project or endpoint that is none"
+        return "of an endpoint that is none"
     place = head.endpoint or "no endpoint, as a wire of the application's has"
     given = []
     if head.project not in (None, project) and project is not None:
@@ -75,15 +97,29 @@ def _whose(head: Head | None, project: str | None, endpoint: str) -> str:
     return f"{text}; give {' '.join(given)}" if given else text
 
 
+def _recover(orphan: Orphan, sending: Sending, outcome: Outcome, *, is_named: bool) -> None:
+    """Send an orphan, or count it; let go of it unless an exception strikes."""
+    if not is_named and orphan.head.project is None:
+        _count(orphan, outcome, "of an unknown project; give --project ID")
+    elif sending.is_dry_run:
+        _count(orphan, outcome, f"for the log {orphan.head.log_name}")
+    elif sending.is_hopeless:
+        _count(orphan, outcome, "were not tried, as none before them could be sent")
+    else:
+        _send_all(orphan, sending, outcome)
+    for name in orphan.refused:
+        outcome.note(f"{name}: {_BROKEN}")
+
+
 def _count(orphan: Orphan, outcome: Outcome, what: str) -> None:
     number = sum(1 for _ in orphan.entries())
     outcome.left += number
     outcome.torn += orphan.torn
     if number:
         how = "left at its end" if orphan.name.image == LEFT_IMAGE else "killed"
-        outcome.notes.append(
+        outcome.note(
             f"{orphan.name}: {number} log entries of process {orphan.head.pid} ({how},"
-            f" {orphan.age:.0f} s ago) {what}"
+            f" {_span(orphan.age)} ago) {what}"
         )
     orphan.close()
 
@@ -104,15 +140,13 @@ def _send_all(orphan: Orphan, sending: Sending, outcome: Outcome) -> None:
             continue
         if not settled:
             outcome.left += sum(1 for _ in orphan.entries())
-            outcome.notes.append(f"{orphan.name}: {verdict.reason or 'the server took none'}")
-            orphan.close()
-            return
+            outcome.note(f"{orphan.name}: {verdict.reason or 'the server took none'}")
+            break
         orphan.settle(settled)
         outcome.sent += settled - refused
         outcome.refused += refused
         limit = sending.max_entries
     outcome.torn += orphan.torn
-    outcome.notes += [f"{name}: broken, or not this user's alone" for name in orphan.refused]
     if orphan.is_empty() and not orphan.refused:
         orphan.remove()
     else:

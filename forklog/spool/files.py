@@ -132,6 +132,27 @@ def lock(file: int) -> None:
     fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def lock_left(file: int) -> None:
+    """Lock what a dead process left, without waiting; OSError if any process has locked it.
+
+    An adopter locks the first byte alone, an owner all, so that `is_adopted` can tell them apart.
+    """
+    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
+
+
+def is_adopted(file: int) -> bool:
+    """Tell whether the process that has locked a file has adopted it: its owner is dead.
+
+    The answer needs no PID, which another namespace or a later process may have as well. Several
+    processes may ask at once. The caller closes the file next, which frees what this locks.
+    """
+    try:
+        fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, 1)
+    except OSError:
+        return False
+    return True
+
+
 def copy_behind(folder: Folder, segments: list[str], entry: bytes) -> bool:
     """Copy an entry to the end of the last segment, or to a new one; tell whether it could.
 

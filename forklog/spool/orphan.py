@@ -50,15 +50,21 @@ class Orphan:
         file: the head's descriptor, which holds the lock.
         head: its content.
         token: by which this process has claimed it; given back by `close`.
-
-    Raises:
-        OSError: the folder cannot be read.
+        is_read_only: whether a broken segment keeps its name.
     """
 
-    def __init__(
-        self, folder: Folder, name: HeadName, file: int, head: Head, token: Token | None = None
+    def __init__(  # noqa: PLR0913 - what a look at the folder knows of it
+        self,
+        folder: Folder,
+        name: HeadName,
+        file: int,
+        head: Head,
+        token: Token | None = None,
+        *,
+        is_read_only: bool = False,
     ) -> None:
         """Hold the lock by its descriptor; read nothing yet."""
+        self._is_read_only = is_read_only
         self.folder, self.name, self.head, self.token = folder, name, head, token
         self._file = file
         found = os.fstat(file)
@@ -156,7 +162,8 @@ class Orphan:
         header = read_header(first)
         if header is None:
             if first[: len(MAGIC)].strip(b"\0"):  # else its process was killed while it made it
-                set_aside(self.folder, name)
+                if not self._is_read_only:
+                    set_aside(self.folder, name)
                 self.refused.append(name)
             return
         content = os.pread(file, header.size - header.mark, header.mark)

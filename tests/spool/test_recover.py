@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,8 +71,9 @@ def test_a_last_resort_says_all_that_its_sender_needs(tmp_path: Path, emulator: 
 def test_older_lines_ask_for_project_and_log(tmp_path: Path, emulator: Emulator) -> None:
     """A line of a version before has neither: the call is refused, and names what it needs."""
     path = tmp_path / "saved.json"
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())  # the emulator keeps 30 days
     path.write_text(
-        '{"insertId":"61a3f0c2d1b0e4a5f600000000000","timestamp":"2026-11-28T09:00:00Z",'
+        f'{{"insertId":"61a3f0c2d1b0e4a5f600000000000","timestamp":"{now}",'
         '"severity":"INFO","textPayload":"old"}\n'
     )
     for options, wanted in (((), "--log"), (("--log", "x"), "--project")):
@@ -142,7 +144,7 @@ def test_a_spool_of_others_says_whose_it_is(tmp_path: Path, emulator: Emulator) 
     ):
         done = _recover(folder, emulator, *wrong)
         assert done.returncode == 1
-        assert done.stdout.rstrip().endswith(f": of project alpha at {url}; give {missing}")
+        assert done.stdout.rstrip().endswith(f"old, of project alpha at {url}; give {missing}")
     assert _recover(folder, emulator, "--project", "alpha", "--endpoint", url).returncode == 0
     assert [entry["textPayload"] for entry in emulator.entries()] == ["of alpha"]
 
@@ -156,7 +158,7 @@ def test_what_is_no_address_is_not_shown(tmp_path: Path, emulator: Emulator, end
     done = _recover(tmp_path / "spool", emulator)
     assert done.returncode == 1
     assert "secret" not in done.stdout + done.stderr
-    assert "of a project or endpoint that is none" in done.stdout
+    assert "of an endpoint that is none" in done.stdout
 
 
 _ENTRY = '{"insertId":"1","logName":"projects/p/logs/l","resource":{"type":"global"}}\n'

@@ -201,7 +201,7 @@ def test_two_adopters_of_a_process_share_nothing(folder: Folder) -> None:
             from forklog.spool.format import Fits
             from forklog.spool.scan import scan
             found = scan(Folder({folder.path!r}, 2**30), "22222222", set(), Fits("p", None))
-            assert (len(found.orphans), found.living) == (0, 1), found
+            assert (found.orphans, found.living, len(found.adopted)) == ([], 0, 1), found
             """
         )
         return server(entries, envelope)
@@ -265,13 +265,13 @@ def test_a_child_claims_what_its_parent_had(folder: Folder) -> None:
         folder = Folder({folder.path!r}, 2**30)
         look = lambda: scan(folder, "22222222", set(), Fits("p", None))
         (orphan,) = look().orphans
-        assert not look().orphans and not look().living
+        assert not look().orphans and not look().living and not look().adopted
         seen, see = os.pipe()
         ready, go = os.pipe()
         pid = os.fork()
         if pid == 0:
             found = look()  # the lock is the parent's
-            assert (len(found.orphans), found.living) == (0, 1), found
+            assert (found.orphans, found.living, len(found.adopted)) == ([], 0, 1), found
             os.write(see, b"x")
             os.read(ready, 1)
             (orphan,) = look().orphans

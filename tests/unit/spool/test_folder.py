@@ -62,7 +62,7 @@ def test_an_orphan_is_read_in_batches_and_removed(folder: Folder) -> None:
 
 
 def test_a_claimed_orphan_is_taken(folder: Folder) -> None:
-    """While one process reads an orphan, another one finds a living owner in its place."""
+    """While one process reads an orphan, another one takes it for adopted, not for alive."""
     _put_orphan(folder, range(3))
     ((orphan,), _, _) = _look(folder)
     check_python(
@@ -71,7 +71,7 @@ def test_a_claimed_orphan_is_taken(folder: Folder) -> None:
         from forklog.spool.format import Fits
         from forklog.spool.scan import scan
         found = scan(Folder({folder.path!r}, 2**30), "22222222", set(), Fits("p", None))
-        assert (len(found.orphans), found.living) == (0, 1), found
+        assert (found.orphans, found.living, len(found.adopted)) == ([], 0, 1), found
         """
     )
     orphan.close()

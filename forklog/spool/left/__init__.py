@@ -1,0 +1,1 @@
+"""What dead processes left in a spool's folder, beside what is sent of it."""

@@ -1,0 +1,83 @@
+"""Tidies a spool's folder: removes what is this user's, old, and of no use any more."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+import time
+from collections.abc import Collection
+
+from forklog.spool.files import BAD, Token, claim, identity_of, lock_left, opened, release
+from forklog.spool.folder import Folder
+from forklog.spool.format import head_name_of, prefix_of_segment
+
+_BAD_SECONDS = 7 * 24 * 3600.0
+_NEW_SECONDS = 60.0
+_NEW_NAME = re.compile(r"\.forklog-[0-9a-f]{19}\.new\Z")
+
+
+def is_aside(name: str) -> bool:
+    """Tell whether it is the name of a head or segment that was broken, and is not read again."""
+    before = name.removesuffix(BAD)
+    is_ours = head_name_of(before) is not None or prefix_of_segment(before) is not None
+    return is_ours and before != name
+
+
+def tidy(folder: Folder, name: str) -> None:
+    """Remove a broken file that is old, or a head that was never finished. Never raises.
+
+    A head that is being made is not opened: closing it would free a lock of this process's.
+    """
+    is_new = _NEW_NAME.match(name) is not None
+    if not is_new and not is_aside(name):
+        return
+    with contextlib.suppress(OSError):
+        seen = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
+        if _age(seen) <= (_NEW_SECONDS if is_new else _BAD_SECONDS):
+            return
+        identity, token = identity_of(seen), Token()
+        try:
+            if claim(identity, token):
+                _remove(folder, name)
+        finally:
+            release(identity, token)
+
+
+def _remove(folder: Folder, name: str) -> None:
+    """Remove a file of ours whose lock can be had."""
+    file = opened(folder, name, 2**40)
+    if file is None:
+        return
+    try:
+        lock_left(file)
+        named = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
+        if identity_of(os.fstat(file)) == identity_of(named):
+            os.unlink(name, dir_fd=folder.descriptor)
+    finally:
+        os.close(file)
+
+
+def tidy_segments(folder: Folder, names: Collection[str]) -> None:
+    """Remove segments without a head that are old. Never raises."""
+    with contextlib.suppress(OSError):
+        old = [name for name in names if age_of(folder, name) > _BAD_SECONDS]
+        # Once more: a head that was renamed during the first look may have been missed.
+        heads = map(head_name_of, folder.names(is_measured=False) if old else ())
+        prefixes = {head.prefix for head in heads if head is not None}
+        for name in old:
+            if prefix_of_segment(name) not in prefixes:
+                os.unlink(name, dir_fd=folder.descriptor)
+
+
+def age_of(folder: Folder, name: str) -> float:
+    """Return the seconds since a regular file was changed, 0 for anything else, and for none."""
+    try:
+        return _age(os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False))
+    except OSError:
+        return 0.0
+
+
+def _age(seen: os.stat_result) -> float:
+    return max(0.0, time.time() - seen.st_mtime) if stat.S_ISREG(seen.st_mode) else 0.0
