@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -9,6 +11,7 @@ from forklog.context.base import MIDDLEWARES
 from forklog.context.headers import TRACE_HEADERS, Headers
 from forklog.context.requests import Request, context_of, peer_of, size_of
 
+_UPGRADED, _FAILED, _TIMED_OUT = 101, 500, 504
 _Handler = Callable[[Any], Awaitable[Any]]
 
 
@@ -22,22 +25,45 @@ async def aiohttp_middleware(request: Any, handler: _Handler) -> Any:
     """
     MIDDLEWARES.add("aiohttp")
     begun = _begun(request)
+    _note_status(request, begun)
     try:
         response = await handler(request)
     except BaseException as error:
-        if hasattr(error, "__http_exception__"):  # an answer that is raised, as aiohttp allows
+        begun.is_begun = _has_sent(request)
+        if not hasattr(error, "__http_exception__"):
+            begun.fail(error, _TIMED_OUT if isinstance(error, asyncio.TimeoutError) else _FAILED)
+        elif not begun.is_begun:  # an answer that is raised, as aiohttp allows
             begun.status = getattr(error, "status", 0)
-        begun.fail(error)
         raise
     else:
-        begun.status = getattr(response, "status", 0)
+        begun.status = getattr(response, "status", _FAILED)  # aiohttp's answer to what is none
         begun.size = getattr(response, "content_length", None)
         return response
     finally:
+        begun.has_entry = begun.status != _UPGRADED
         begun.finish(is_kept=True)
 
 
 aiohttp_middleware.__middleware_version__ = 1  # type: ignore[attr-defined] # as web.middleware has it
+
+
+def _note_status(request: Any, begun: Request) -> None:
+    """Have the request know the status of an answer that a handler begins before it fails."""
+    writer = request.writer
+
+    async def write_headers(status_line: str, headers: Any) -> None:
+        with contextlib.suppress(Exception):
+            begun.status = int(status_line.split(" ", 2)[1])
+            del writer.write_headers  # its own again, and no circle is left
+        await writer.write_headers(status_line, headers)
+
+    with contextlib.suppress(Exception):  # a writer that takes no attribute
+        writer.write_headers = write_headers
+
+
+def _has_sent(request: Any) -> bool:
+    """Tell whether any bytes of an answer are sent; aiohttp answers a failure before them."""
+    return bool(getattr(request.writer, "output_size", 0))
 
 
 def _begun(request: Any) -> Request:

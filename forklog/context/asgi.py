@@ -47,17 +47,27 @@ class ASGIMiddleware:
         request = _request_of(scope, forwarded=self.forwarded)
         request.has_entry = scope["type"] == "http"
 
+        is_gone = False
+
+        async def receive_noted() -> Any:
+            nonlocal is_gone
+            message = await receive()
+            is_gone = is_gone or _is_end(message)
+            return message
+
         async def send_noted(message: _Message) -> None:
             await send(message)
             _note(request, message)
 
         try:
-            await self.app(scope, receive, send_noted)
+            await self.app(scope, receive_noted, send_noted)
         except BaseException as error:
             # The scope stays for those outside of us in this task, who send the 500 and log why.
             request.fail(error)
             request.finish(is_kept=True)
             raise
+        if not request.status and not is_gone:
+            request.status = _FAILED  # the server says so where an application answers nothing
         request.finish()
 
 
@@ -113,7 +123,7 @@ def _note(request: Request, message: _Message) -> None:
     """Take note of what was sent; what an application gives may be anything."""
     with contextlib.suppress(Exception):
         if message["type"] == "http.response.start":
-            request.status = int(message["status"])
+            request.status, request.is_begun = int(message["status"]), True
             named = (item for name, item in message.get("headers", ()) if name.lower() == _LENGTH)
             request.size = size_of(next(named, None))
         elif message["type"] == "http.response.body" and not message.get("more_body"):
@@ -121,3 +131,9 @@ def _note(request: Request, message: _Message) -> None:
 
 
 _LENGTH = b"content-length"
+_FAILED = 500
+
+
+def _is_end(message: Any) -> bool:
+    """Tell whether a message says that the client has gone."""
+    return isinstance(message, dict) and message.get("type") == "http.disconnect"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
 from forklog.context.base import MIDDLEWARES
 from forklog.context.requests import Request
-from forklog.context.wsgi import end_at_close, is_known, request_of, url_of
+from forklog.context.wsgi import end_at_close, is_known, noted, request_of, url_of
 
 
 class DjangoMiddleware:
@@ -47,7 +47,7 @@ class DjangoMiddleware:
             request.fail(error)
             request.finish()
             raise
-        return _ending(response, request)
+        return _ending(response, request, is_asgi=hasattr(django_request, "scope"))
 
     async def _answer(self, django_request: Any) -> Any:
         request = self._begun(django_request)
@@ -59,7 +59,7 @@ class DjangoMiddleware:
             request.fail(error)
             request.finish()
             raise
-        return _ending(response, request)
+        return _ending(response, request, is_asgi=hasattr(django_request, "scope"))
 
     def _begun(self, django_request: Any) -> Request | None:
         """Begin the request; None if another middleware of ours has, outside of Django."""
@@ -71,8 +71,33 @@ class DjangoMiddleware:
         return request_of(environ, url, protocol, forwarded=self.forwarded)
 
 
-def _ending(response: Any, request: Request) -> Any:
+def _ending(response: Any, request: Request, *, is_asgi: bool) -> Any:
     request.status = response.status_code
     if not response.streaming:
         request.size = len(response.content)
+    elif getattr(response, "file_to_stream", None) is None:  # else the server may send the file
+        request.is_begun = is_asgi  # there the status is sent before the first part is asked for
+        note = _noted_async if response.is_async else _noted if is_asgi else noted
+        response.streaming_content = note(response.streaming_content, request)
     return end_at_close(response, request)
+
+
+def _noted(parts: Iterable[bytes], request: Request) -> Iterator[bytes]:
+    """Yield the parts of a body; end the request where they fail, as ASGI closes nothing then."""
+    try:
+        yield from noted(parts, request)
+    except Exception:
+        request.finish(is_kept=True)
+        raise
+
+
+async def _noted_async(parts: AsyncIterable[bytes], request: Request) -> AsyncIterator[bytes]:
+    """Do so with the parts of an asynchronous body."""
+    try:
+        async for part in parts:
+            yield part
+    except Exception as error:
+        request.fail(error)
+        request.finish(is_kept=True)
+        raise
+    request.mark_sent()

@@ -22,8 +22,10 @@ from forklog.context.base import (
 from forklog.context.connections import connect
 from forklog.context.headers import Headers, trace_of
 from forklog.context.scope import begin, end, new_trace
+from forklog.severity import rank_of_status
 
 _MAX_DIGITS = 18  # of a size
+_FAILED = 500
 _CLIENT_CLOSED = 499  # nginx's word for a client that went away before the answer
 
 
@@ -37,6 +39,7 @@ class Request:
         "_query",
         "_started",
         "has_entry",
+        "is_begun",
         "scope",
         "size",
         "status",
@@ -55,6 +58,8 @@ class Request:
         self._latency = -monotonic()
         self._query, self._more = query, more
         self.has_entry = True
+        self.is_begun = False
+        """The server has sent the status: no failure changes it any more."""
         self.status = 0
         self.size: int | None = None
         self.scope = begin(context, is_request=True)
@@ -64,11 +69,18 @@ class Request:
         if self._latency < 0:
             self._latency += monotonic()
 
-    def fail(self, error: BaseException) -> None:
-        """Take note of an exception that leaves the application: a 500, if nothing was answered."""
+    def fail(self, error: BaseException, status: int = _FAILED) -> None:
+        """Take note of an exception that leaves the application: an ERROR in any case.
+
+        Args:
+            error: the exception.
+            status: what the server answers, unless it has sent another status already.
+        """
         leave_behind(error, self.scope)
-        if isinstance(error, Exception) and not self.status:
-            self.status = 500
+        if isinstance(error, Exception):
+            self.scope.note(rank_of_status(_FAILED))
+            if not self.is_begun:
+                self.status = status
 
     def finish(self, *, is_kept: bool = False) -> None:
         """Write the entry of the request and end the scope; a second call does nothing.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -44,8 +45,9 @@ class WSGIMiddleware:
         )
 
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            write = start_response(status, headers, *rest)  # raises where a status was sent before
             note_status(request, status, headers)
-            return start_response(status, headers, *rest)
+            return partial(_write, request, write) if callable(write) else write
 
         try:
             body = self.app(environ, start)
@@ -54,6 +56,13 @@ class WSGIMiddleware:
             request.finish()
             raise
         return _wrapped(body, request, environ.get("wsgi.file_wrapper"))
+
+
+def _write(request: Request, write: Callable[[bytes], object], data: bytes) -> object:
+    """Call what the server's ``start_response`` has returned: the first bytes bring the status."""
+    if data:
+        request.is_begun = True
+    return write(data)
 
 
 def request_of(
@@ -134,6 +143,26 @@ def end_at_close(body: Any, request: Request) -> Any:
     return body
 
 
+def noted(body: Iterable[bytes], request: Request) -> Iterator[bytes]:
+    """Yield a body's parts, and take note of the first bytes, of a failure, and of the end.
+
+    A server sends the status with the first bytes; a failure before them is a 500.
+    """
+    try:
+        parts = iter(body)
+        for part in parts:
+            request.is_begun = request.is_begun or bool(part)
+            yield part
+            if request.is_begun:
+                break
+        yield from parts
+    except BaseException as error:
+        if not isinstance(error, GeneratorExit):
+            request.fail(error)
+        raise
+    request.mark_sent()
+
+
 class _Body:
     """The body of an answer, which ends the request when the server closes it."""
 
@@ -141,13 +170,7 @@ class _Body:
         self._body, self._request = body, request
 
     def __iter__(self) -> Iterator[bytes]:
-        try:
-            yield from self._body
-        except BaseException as error:
-            if not isinstance(error, GeneratorExit):
-                self._request.fail(error)
-            raise
-        self._request.mark_sent()
+        return noted(self._body, self._request)
 
     def close(self) -> None:
         """Close the application's body, end the request."""

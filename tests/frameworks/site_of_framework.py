@@ -29,7 +29,7 @@ class Framework(NamedTuple):
     """How an application is run, and what it has."""
 
     command: tuple[str, ...]
-    kinds: tuple[str, ...] = ("order", "stream", "fail")
+    kinds: tuple[str, ...] = ("order", "stream", "broken", "broken", "fail")
     is_async: bool = False
 
 
@@ -40,7 +40,9 @@ FRAMEWORKS = {
     "django-wsgi": Framework((*_GUNICORN, "django_app:wsgi")),
     "django-asgi": Framework((*_UVICORN, "django_app:asgi"), is_async=True),
     "fastapi": Framework(
-        (*_UVICORN, "fastapi_app:app"), ("order", "sync", "stream", "fail"), is_async=True
+        (*_UVICORN, "fastapi_app:app"),
+        ("order", "sync", "stream", "broken", "broken", "fail"),
+        is_async=True,
     ),
     "aiohttp": Framework((sys.executable, "aiohttp_app.py"), is_async=True),
 }
@@ -49,8 +51,10 @@ FRAMEWORKS = {
 class Arrived:
     """What arrived of the requests of one framework."""
 
-    def __init__(self, entries: list[Entry], asked: dict[int, str]) -> None:
+    def __init__(self, entries: list[Entry], asked: dict[int, str], seen: list[int]) -> None:
         """Sort the entries by request, which each has a trace of its own."""
+        self.seen = seen
+        """The status of each request, as its client sees it."""
         self.asked = asked
         """The kind of each request by its number."""
         self.entries = entries
@@ -102,16 +106,17 @@ def run(framework: Framework, emulator: Emulator, folder: Path, project: str) ->
         port = int(_ADDRESS.findall(console.read_text())[0])
         asked = {n: framework.kinds[n % len(framework.kinds)] for n in range(CLIENTS)}
         with ThreadPoolExecutor(CLIENTS) as pool:
-            list(pool.map(lambda n: _ask(port, n, asked[n]), asked))
+            statuses = list(pool.map(lambda n: _ask(port, n, asked[n]), asked))
         process.terminate()
         process.wait(60)
     finally:
         process.kill()
         process.wait()
-    return Arrived(emulator.entries(project=project), asked)
+    return Arrived(emulator.entries(project=project), asked, statuses)
 
 
-def _ask(port: int, number: int, kind: str) -> None:
+def _ask(port: int, number: int, kind: str) -> int:
+    """Ask for a request; return the status that the client sees, 0 for none."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/{kind}/{number}?secret=yes",
         headers={
@@ -120,9 +125,14 @@ def _ask(port: int, number: int, kind: str) -> None:
             "Referer": "http://elsewhere/",
         },
     )
+    status = 0
     try:
-        urllib.request.urlopen(request, timeout=60).read()
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            status = answer.status
+            answer.read()
     except urllib.error.HTTPError as error:
+        status = error.code
         error.close()  # Python 3.14 warns where it is left open
-    except http.client.HTTPException:
+    except (http.client.HTTPException, ConnectionError):  # in the middle of a body
         pass
+    return status

@@ -43,6 +43,16 @@ async def stream(request: web.Request) -> web.StreamResponse:
     return response
 
 
+@routes.get("/broken/{number}")
+async def broken(request: web.Request) -> web.StreamResponse:
+    """Fail in the body."""
+    response = web.StreamResponse()
+    await response.prepare(request)
+    async for part in shared.breaking_async(request.match_info["number"]):
+        await response.write(part.encode())
+    return response
+
+
 @routes.get("/fail/{number}")
 async def fail(request: web.Request) -> web.Response:
     """Fail."""

@@ -63,6 +63,16 @@ async def stream_async(_request: HttpRequest, number: str) -> StreamingHttpRespo
     return StreamingHttpResponse(body())
 
 
+def broken(_request: HttpRequest, number: str) -> StreamingHttpResponse:
+    """Fail in the body."""
+    return StreamingHttpResponse(shared.breaking(number))
+
+
+async def broken_async(_request: HttpRequest, number: str) -> StreamingHttpResponse:
+    """Fail in the body."""
+    return StreamingHttpResponse(shared.breaking_async(number))
+
+
 def fail(_request: HttpRequest, number: str) -> HttpResponse:
     """Fail."""
     raise RuntimeError(number)
@@ -73,9 +83,9 @@ async def fail_async(_request: HttpRequest, number: str) -> HttpResponse:
     raise RuntimeError(number)
 
 
-_VIEWS: list[Any] = [order, stream, fail]
+_VIEWS: list[Any] = [order, stream, broken, fail]
 if "uvicorn" in sys.modules:
-    _VIEWS = [order_async, stream_async, fail_async]
+    _VIEWS = [order_async, stream_async, broken_async, fail_async]
 urlpatterns = [path(f"{view.__name__.removesuffix('_async')}/<number>", view) for view in _VIEWS]
 wsgi = get_wsgi_application()
 _asgi = get_asgi_application()

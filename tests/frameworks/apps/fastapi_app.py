@@ -56,6 +56,12 @@ async def stream(number: str) -> StreamingResponse:
     return StreamingResponse(body())
 
 
+@api.get("/broken/{number}")
+async def broken(number: str) -> StreamingResponse:
+    """Fail in the body."""
+    return StreamingResponse(shared.breaking_async(number))
+
+
 @api.get("/fail/{number}")
 async def fail(number: str) -> str:
     """Fail."""

@@ -33,6 +33,12 @@ def stream(number: str) -> flask.Response:
     return flask.Response(body())
 
 
+@app.get("/broken/<number>")
+def broken(number: str) -> flask.Response:
+    """Fail in the body."""
+    return flask.Response(shared.breaking(number))
+
+
 @app.get("/fail/<number>")
 def fail(number: str) -> str:
     """Fail."""

@@ -6,6 +6,7 @@ import logging
 import logging.config
 import threading
 import time
+from collections.abc import AsyncIterator, Iterator
 
 import forklog
 
@@ -46,6 +47,19 @@ def work(number: str) -> None:
     thread = threading.Thread(target=logger.info, args=("thread %s", number))
     thread.start()
     thread.join()
+
+
+def breaking(number: str) -> Iterator[str]:
+    """Yield a body that fails at its first part for an even number, else at its second."""
+    if int(number) % 2:
+        yield "a"
+    raise RuntimeError(number)
+
+
+async def breaking_async(number: str) -> AsyncIterator[str]:
+    """Do so for an async framework."""
+    for part in breaking(number):
+        yield part
 
 
 def log_after(number: str) -> None:

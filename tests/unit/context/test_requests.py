@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -60,10 +61,16 @@ def _environ(**more: Any) -> dict[str, Any]:
     }
 
 
-def _ask(app: Any, environ: dict[str, Any] | None = None) -> list[bytes]:
-    body = app(_environ() if environ is None else environ, lambda *_: None)
+def _ask(
+    app: Any, environ: dict[str, Any] | None = None, sent: list[bytes] | None = None
+) -> list[bytes]:
+    parts: list[bytes] = [] if sent is None else sent
+    body = app(
+        _environ() if environ is None else environ, lambda *_: None if sent is None else sent.append
+    )
     try:
-        return list(body)
+        parts.extend(part for part in body if part)
+        return parts
     finally:
         if hasattr(body, "close"):
             body.close()
@@ -135,6 +142,66 @@ def test_an_exception_is_a_500_and_its_traceback_is_traced(
     assert parent["severity"] == "ERROR"
     assert traceback["trace"] == parent["trace"] == f"projects/p/traces/{TRACE}"
     assert "trace" not in later
+
+
+class _BrokenError(Exception):
+    """Of the application."""
+
+
+def _breaking(environ: Any, start: Any) -> Iterator[bytes]:
+    """Answer, and fail where the path says."""
+    path = environ["PATH_INFO"]
+    write = start("200 OK", [])
+    if path == "/write":
+        write(b"a")
+    if path == "/call":
+        raise _BrokenError
+    return _breaking_body(path)
+
+
+def _breaking_body(path: str) -> Iterator[bytes]:
+    if path == "/second":
+        yield b"a"
+    yield b""
+    raise _BrokenError
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/call", 500), ("/first", 500), ("/second", 200), ("/write", 200)]
+)
+def test_a_failure_after_the_status(requests: Callable[..., Any], path: str, status: int) -> None:
+    """A server sends the status with the first bytes: a failure before is a 500; each an ERROR.
+
+    Closes: the entry of a request had 200 and INFO where the client got a 500.
+    """
+    requests()
+    sent: list[bytes] = []
+    with pytest.raises(_BrokenError):
+        _ask(WSGIMiddleware(_breaking), _environ(PATH_INFO=path), sent)
+    (entry,) = requests()
+    assert (entry["httpRequest"]["status"], entry["severity"]) == (status, "ERROR")
+    assert bool(sent) == (status == 200)
+
+
+def test_a_status_that_comes_too_late(requests: Callable[..., Any]) -> None:
+    """A second `start_response` that the server refuses, as bytes are sent, changes nothing."""
+    requests()
+
+    def app(_environ: Any, start: Any) -> Iterator[bytes]:
+        start("200 OK", [])
+        yield b"a"
+        start("500 No", [], (_BrokenError, _BrokenError(), None))
+
+    def start(_status: str, _headers: Any, exc_info: Any = None) -> None:
+        if exc_info:
+            raise exc_info[1]
+
+    body: Any = WSGIMiddleware(app)(_environ(), start)
+    with pytest.raises(_BrokenError):
+        list(body)
+    body.close()
+    (entry,) = requests()
+    assert (entry["httpRequest"]["status"], entry["severity"]) == (200, "ERROR")
 
 
 def test_pep_3333(requests: Callable[..., Any]) -> None:
@@ -384,6 +451,37 @@ def test_an_asgi_request(requests: Callable[..., Any]) -> None:
         "remoteIp": "10.0.0.9",
         "protocol": "HTTP/2",
     }
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "severity"),
+    [("before", 500, "ERROR"), ("after", 200, "ERROR"), ("none", 500, "ERROR"),
+     ("gone", 499, "WARNING")],
+)  # fmt: skip
+def test_an_asgi_request_that_fails(
+    requests: Callable[..., Any], kind: str, status: int, severity: str
+) -> None:
+    """A failure after the status is an ERROR; no answer is a 500, unless the client went away."""
+    requests()
+
+    async def app(_scope: Any, receive: Any, send: Any) -> None:
+        if kind == "gone":
+            await receive()
+        if kind == "after":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        if kind in ("before", "after"):
+            raise ValueError
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(_message: Any) -> None:
+        pass
+
+    with contextlib.suppress(ValueError):
+        asyncio.run(ASGIMiddleware(app)(_scope(), receive, send))
+    (entry,) = requests()
+    assert (entry["httpRequest"]["status"], entry["severity"]) == (status, severity)
 
 
 def test_what_is_no_request_is_passed_on(requests: Callable[..., Any]) -> None:
