@@ -44,25 +44,21 @@ class RequestFields(dict[str, Any]):
 NOTHING = LogContext()
 
 
+@dataclass(eq=False, slots=True)
 class Block:
     """A ``with bound()``: its fields, in each scope that is current within it."""
 
-    __slots__ = ("fields", "is_over")
-
-    def __init__(self, fields: Mapping[str, Any]) -> None:
-        """Begin."""
-        self.fields = fields
-        self.is_over = False
-        """It ended in another context than it began in, such as a generator that was collected."""
+    fields: Mapping[str, Any]
+    is_over: bool = False
+    """Another context has ended it, such as that of a finalizer."""
 
 
 class Scope:
     """One unit of work, such as a request or a task of a queue.
 
     There is one object for a unit of work, and it is mutable on purpose: what child tasks, threads
-    of a pool and dependencies add is seen by all of it. Each change is one assignment.
-    Where no work is known, and fields alone are bound, no scope changes: each task and thread gets
-    one of its own as it binds a field.
+    of a pool and dependencies add is seen by all of it. Each change is one assignment. Where fields
+    alone are known it never changes: each task and thread that binds one gets a scope of its own.
     """
 
     __slots__ = ("__weakref__", "blocks", "context", "fields", "is_over", "is_request", "outer",
@@ -80,8 +76,7 @@ class Scope:
         """The scope of the unit of work, where this one was made by ``with bound()``."""
         self.outer: Scope | None = None
         """What was current before."""
-        self.is_over = False
-        self.worst = 0
+        self.is_over, self.worst = False, 0
         """The highest severity rank of its records so far."""
         self.tails: dict[Any, bytes] = {}
         """The end of a plain record's entry, by what the encoder has to tell apart."""
@@ -101,8 +96,7 @@ class Scope:
 
     def known(self) -> LogContext:
         """Return what is known now, the bound fields included."""
-        whole = self.whole()
-        fields = whole.fields
+        whole, fields = self.whole(), self.whole().fields
         for block in self.blocks:
             if not block.is_over:
                 fields = {**fields, **block.fields}
@@ -221,7 +215,6 @@ class FinishedRequest(NamedTuple):
     fields: Mapping[str, Any]
     """An HttpRequest, whose URL has no query string."""
     query: str
-    """The query string."""
 
 
 class AccessLog(Protocol):
