@@ -8,6 +8,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from forklog.__about__ import VERSION
 
@@ -21,6 +22,22 @@ _COMMANDS = {
     "recover": ("forklog.recovery.command", "send what killed processes have left in a spool"),
     "demo": ("forklog.demo.command", "show forklog and the stock handler under real uWSGI servers"),
 }
+
+
+class _Parser(argparse.ArgumentParser):
+    """One that raises where its help cannot be written, which argparse hides; sub-parsers too."""
+
+    def print_help(self, file: Any = None) -> None:
+        """Write the help to stdout, or to another file."""
+        (sys.stdout if file is None else file).write(self.format_help())
+
+
+class _Version(argparse.Action):
+    """Prints the version in the same way."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_given: object) -> None:
+        sys.stdout.write(f"forklog {VERSION}\n")
+        parser.exit()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,8 +83,8 @@ def _fail(given: Sequence[str], text: str) -> int:
 
 
 def _main(given: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="forklog", description=__doc__)
-    parser.add_argument("--version", action="version", version=f"forklog {VERSION}")
+    parser = _Parser(prog="forklog", description=__doc__)
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run: Callable[[argparse.Namespace], int] | None = None
     for name, (module, text) in _COMMANDS.items():
