@@ -36,9 +36,9 @@ test: $(VENV)/.test ## run the tests but the long ones (PYTEST="-k name" selects
 coverage: ## run the same tests with branch coverage, which takes longer
 	@$(MAKE) --no-print-directory test PYTEST="--cov --cov-report=term $(PYTEST)"
 
-test-long: $(VENV)/.test ## run the tests that are marked as long
+test-long: $(VENV)/.test ## run the tests that are marked as long or thorough
 	@echo "==> long tests on $$($(BIN)/python -V)"
-	@$(BIN)/python -m pytest -n $(LANES) -m long $(PYTEST)
+	@$(BIN)/python -m pytest -n $(LANES) -m "long or thorough" $(PYTEST)
 
 versions: ## print the Pythons of VERSIONS that are found, oldest first
 	@for v in $(VERSIONS); do if $(call find_python,$$v) >/dev/null; then echo $$v; fi; done

@@ -28,6 +28,7 @@ def test_forklog_under_prefork_is_perfect_and_reported_step_by_step(tmp_path: Pa
     assert shown[-2:] == ["ending", "waiting for deliveries"]
 
 
+@pytest.mark.long
 def test_workers_killed_while_they_log_lose_nothing_with_a_spool(tmp_path: Path) -> None:
     """What each killed worker's log calls had returned from is shown, and shown once."""
     with Emulator.start() as emulator:

@@ -71,6 +71,7 @@ class Bench:
         wait_until(lambda: not len(buffer) and buffer.wake_rank == 0)
 
 
+@pytest.mark.thorough
 def test_the_first_record(make_logger: Make) -> None:
     """While the pipeline starts its thread, at each bytecode, another record is logged."""
     places = set()
@@ -157,6 +158,7 @@ def test_a_record_inside_another_call(make_logger: Make, act: str) -> None:
     assert count > 50
 
 
+@pytest.mark.thorough
 def test_a_record_inside_the_flush_thread(make_logger: Make) -> None:
     """A finalizer that logs may run at any line of the flush thread, its locks held."""
     for step in itertools.count(1):

@@ -154,6 +154,7 @@ def _benches(
     benches[-1].end()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("has_thread", [False, True])
 def test_a_flush(tmp_path: Path, *, has_thread: bool) -> None:
     """What was struck is pending or settled; the next flush settles it and all accounts agree."""
@@ -169,6 +170,7 @@ def test_a_flush(tmp_path: Path, *, has_thread: bool) -> None:
     assert count > 40
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("has_thread", [False, True])
 def test_a_close(tmp_path: Path, *, has_thread: bool) -> None:
     """A close that was struck leaves the pipeline open or closed; the exit settles what is left.
@@ -191,6 +193,7 @@ def test_a_close(tmp_path: Path, *, has_thread: bool) -> None:
     assert count > open_ones > 40
 
 
+@pytest.mark.thorough
 def test_giving_up(tmp_path: Path) -> None:
     """Entries that are being given up are pending until they are written, whatever strikes."""
     count = 0
@@ -239,6 +242,7 @@ assert count > 40, count
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("has_thread", [False, True])
 def test_an_exit(tmp_path: Path, *, has_thread: bool) -> None:
     """The hook of an exit that is struck raises nothing, and settles all there and then."""

@@ -137,6 +137,7 @@ def _file(place: str) -> str:
     return place.partition(":")[0]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", [pytest.param(SoftTimeLimit, marks=pytest.mark.long), Stop])
 def test_the_record_that_opens_it(
     make_logger: Make, folder: Path, kind: type[BaseException]

@@ -12,6 +12,7 @@ from helpers import check_python
 SECONDS = 4
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("error", ["KeyboardInterrupt", "RuntimeError", "MemoryError"])
 def test_signal_handlers_that_raise_while_records_are_logged(error: str) -> None:
     """What returned is delivered or counted, what was struck comes at most once; it goes on."""

@@ -9,6 +9,7 @@ import pytest
 from benchmarks.fleet.live import Trial, measure, request_sizes, simulated
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("per_second", "unit"), [(20.0, "requests"), (30_000.0, "bytes")])
 def test_real_processes_behave_as_simulated(per_second: float, unit: str) -> None:
     """Of 20 processes, as many records are delivered and requests refused, within a quarter.

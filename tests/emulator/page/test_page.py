@@ -503,6 +503,7 @@ def test_a_narrow_screen_needs_no_sideways_scroll(
     assert is_narrow()
 
 
+@pytest.mark.long
 def test_a_filter_that_takes_too_long_is_given_up(page: Page, store: Store) -> None:
     """The page shows which expression took too long; another filter works at once."""
     store({"textPayload": "x" * 5000}, {"textPayload": "a"})

@@ -29,6 +29,7 @@ def _rows(page: Page) -> int:
     return page.locator("#list .row").count()
 
 
+@pytest.mark.long
 def test_few_rows_are_in_the_document(open_page: Callable[..., Page], tmp_path: Path) -> None:
     """With 100,000 entries the document holds the rows in sight and a few more, always.
 
