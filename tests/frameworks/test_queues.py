@@ -19,7 +19,6 @@ sys.path.insert(0, str(Path(__file__).parent))  # test folders are no packages
 from site_of_framework import APPS, SPAN, Entry, text_of, trace_of
 
 COUNT = 100
-JOBS = 50  # of RQ, which forks for each
 SECONDS = 150
 
 
@@ -107,9 +106,9 @@ def redis_port() -> Iterator[int]:
 def test_rq(emulator: Emulator, tmp_path: Path, redis_port: int) -> None:
     """A job has the trace of the request that sent it, and its id and name as labels."""
     environ = _environ(emulator, tmp_path, REDIS_PORT=str(redis_port))
-    _run(environ, tmp_path, str(APPS / "rq_tasks.py"), str(JOBS))
+    _run(environ, tmp_path, str(APPS / "rq_tasks.py"), str(COUNT))
     entries = emulator.entries()
-    _check(entries, JOBS, "rq_job", "tasks.work")
+    _check(entries, COUNT, "rq_job", "tasks.work")
     before = [e for e in entries if text_of(e).startswith("*** Listening")]
     assert before
     assert not [e for e in before if "trace" in e]

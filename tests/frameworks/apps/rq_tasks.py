@@ -24,6 +24,7 @@ class Redis(redis.Redis):  # type: ignore[type-arg,unused-ignore]
 
 if __name__ == "__main__":
     shared.set_up()
+    shared.PAUSE = 0.0  # the worker does one job at a time
     connection = Redis(port=int(os.environ["REDIS_PORT"]))
     queue = rq.Queue(connection=connection)
     tasks.send_all(lambda number: queue.enqueue(tasks.work, number), int(sys.argv[1]))
