@@ -7,11 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from forklog.compat import refuse_unknown
 from forklog.errors import Hidden, OptionError
 from forklog.handler import CloudLoggingHandler
 from forklog.option_checks import check_level
+from forklog.options import Options
 from forklog.setting_up.known_loggers import KEPT_OUT, attach, connect_celery, detach, keep_out
-from forklog.setting_up.outputs import check_output, is_printed, options_of_lines, unknown_of
+from forklog.setting_up.outputs import (
+    OF_THE_HANDLER,
+    check_output,
+    is_printed,
+    options_of_lines,
+    unknown_of,
+)
 from forklog.setting_up.request_log import write_no_more
 from forklog.setting_up.uncaught import log_uncaught
 from forklog.structured import StructuredLogHandler
@@ -36,6 +44,7 @@ class Setup:
         return self.handler in logging.getLogger().handlers
 
 
+_OWN = ("level", "output", "replace", "uncaught")
 _last: list[Setup] = []  # at most one
 
 
@@ -136,11 +145,29 @@ def _check_single(root: logging.Logger, *, replace: bool) -> None:
             raise OptionError("replace", replace, rule, "configure only once, or give replace=True")
 
 
+def _meaning(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the arguments of a call mean: a level as its number, an option by default.
+
+    Raises:
+        OptionError: one is unknown, or has a value that cannot work.
+    """
+    unknown = {name: given[name] for name in unknown_of(given) if name not in _OWN}
+    refuse_unknown(unknown, (*Options.__dataclass_fields__, *_OWN, *OF_THE_HANDLER))
+    named = {name: item for name, item in given.items() if name in Options.__dataclass_fields__}
+    if given.get("name") is not None:
+        named["log_name"] = given["name"]
+    options = Options(**named)
+    meant = {name: getattr(options, name) for name in Options.__dataclass_fields__}
+    meant.update((name, given.get(name)) for name in (*_OWN, *OF_THE_HANDLER))
+    return {**meant, "level": check_level("level", given["level"]), "name": None}
+
+
 def _check_equal(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    missing = object()
-    for name in sorted({*before, *now}):
-        one, other = before.get(name, missing), now.get(name, missing)
-        if one is not other and one != other:
-            shown = None if other is missing else Hidden(other) if name == "credentials" else other
+    earlier, meant = _meaning(before), _meaning(now)
+    for name in sorted(meant):
+        if earlier[name] is not meant[name] and earlier[name] != meant[name]:
+            shown = now.get(name, meant[name])
+            if name == "credentials":
+                shown = Hidden(shown)
             rule = "differs from that of an earlier call of forklog.setup()"
             raise OptionError(name, shown, rule, "set up once, or with equal arguments")

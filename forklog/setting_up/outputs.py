@@ -15,7 +15,8 @@ _OUTPUTS = ("auto", "api", "stdout")
 _COLLECTED = ("cloud_run_revision", "cloud_function")
 """Monitored resources where the stock client's default handler prints lines as well."""
 _TO_THE_API = ("client", "transport", "endpoint")
-_OF_THE_HANDLER = ("client", "transport", "name", "stream")
+OF_THE_HANDLER = ("client", "transport", "name", "stream")
+"""What the handler takes beside the options."""
 _MACHINE = Path("/sys/class/dmi/id/product_name")
 _OF_BOTH = {
     "labels": "labels",
@@ -41,7 +42,7 @@ def is_printed(output: str, options: Mapping[str, Any]) -> bool:
 
 def unknown_of(options: Mapping[str, Any]) -> list[str]:
     """Return the names that are no option of the handler."""
-    return sorted(options.keys() - Options.__dataclass_fields__.keys() - {*_OF_THE_HANDLER})
+    return sorted(options.keys() - Options.__dataclass_fields__.keys() - {*OF_THE_HANDLER})
 
 
 def options_of_lines(options: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -50,7 +51,7 @@ def options_of_lines(options: Mapping[str, Any]) -> tuple[dict[str, Any], list[s
     Raises:
         OptionError: an option cannot work, be it used or not.
     """
-    Options(**{name: item for name, item in options.items() if name not in _OF_THE_HANDLER})
+    Options(**{name: item for name, item in options.items() if name not in OF_THE_HANDLER})
     used = {_OF_BOTH[name]: item for name, item in options.items() if name in _OF_BOTH}
     return used, sorted(name for name in options if name not in _OF_BOTH)
 

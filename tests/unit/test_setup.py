@@ -70,6 +70,30 @@ def test_a_second_equal_call_is_the_first() -> None:
     assert found[3:] == ["max_latency", "level", "project"]
 
 
+def test_calls_are_equal_by_what_they_mean() -> None:
+    """A level as its name or number, and an option at its default, make no difference.
+
+    A name that is unknown is reported as that, and a value that cannot work by its rule.
+    """
+    found = _printed("""
+    first = forklog.setup(transport=wire)
+    def tried(**options):
+        try:
+            return forklog.setup(transport=wire, **options) is first
+        except forklog.OptionError as error:
+            return str(error)
+    print(json.dumps([tried(**options) for options in (
+        {"level": 20}, {"level": "info"}, {"log_name": "python"}, {"name": "python"},
+        {"labels": None}, {"flush_level": 40}, {"resource": {}},
+        {"log_nam": "x"}, {"max_latency": "x"}, {"level": "nonsense"}, {"name": "other"},
+    )]))
+    """)
+    assert found[:7] == [True] * 7
+    assert "did you mean log_name" in found[7]
+    assert not [text for text in found[7:10] if "differs" in text]
+    assert "log_name='other': differs" in found[10]
+
+
 def test_handlers_of_others_stay_unless_they_are_to_be_replaced() -> None:
     """A console handler stays; `replace` removes it and says so; forklog's own is not doubled."""
     found = _printed("""
