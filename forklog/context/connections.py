@@ -24,6 +24,10 @@ ALSO: list[Callable[[], bool]] = []
 """What else is called at each look; returns whether it has seen all, else the next call looks."""
 
 
+CHANGES: list[Callable[[], bool]] = []
+"""What else is asked whether to look; called by each request, so it has to be cheap."""
+
+
 def look_again() -> None:
     """Have the next call of `connect` look, such as after a configuration of logging."""
     _seen[0] = -1
@@ -32,11 +36,15 @@ def look_again() -> None:
 def connect() -> None:
     """Connect to what is loaded. Never raises, and waits for no lock.
 
-    Called where a handler is built and where a request begins. It costs one comparison while no
-    module was imported since.
+    Called where a handler is built and where a request begins. It costs a comparison or two while
+    no module was imported since.
     """
     if len(sys.modules) == _seen[0]:
-        return
+        for changed in CHANGES:
+            if changed():
+                break
+        else:
+            return
     _seen[0] = len(sys.modules)
     for name, connect_to in _CONNECTORS.items():
         module = sys.modules.get(name)

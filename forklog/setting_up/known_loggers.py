@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from forklog.context import connections
@@ -25,6 +26,9 @@ KEPT_OUT = ("google.cloud", "google.auth", "google_auth_httplib2", "google.api_c
 _CELERY = "celery.signals"
 _UID = "forklog.setup"
 _for_celery: list[tuple[logging.Handler, int]] = []  # of the last setup
+_propagate = attrgetter("propagate")
+_watched: list[logging.Logger] = []  # the known ones at the last look
+_flags: list[bool] = []  # and whether they propagated
 _attached: dict[logging.Handler, dict[str, object]] = {}  # of the last setup, with its loggers
 
 
@@ -40,8 +44,7 @@ def attach(handler: logging.Handler) -> list[str]:
     found = [name for name in _ends() if _add(name, handler)]
     _attached.clear()
     _attached[handler] = dict.fromkeys(found)
-    if _attach_later not in connections.ALSO:
-        connections.ALSO.append(_attach_later)
+    connections.ALSO[:], connections.CHANGES[:] = [_attach_later], [_has_changed]
     connections.look_again()
     return found
 
@@ -66,7 +69,7 @@ def _attach_later() -> bool:
     Waits for no lock, since a log call may come here; `dictConfig` holds that of logging for long.
 
     A logger from which the application has taken the handler stays without, until a ``dictConfig``;
-    so does one without any handler, which the application keeps silent.
+    so does one without a handler, or with a NullHandler alone: the application keeps it silent.
 
     Returns:
         Whether all was seen; not while logging is configured.
@@ -75,15 +78,26 @@ def _attach_later() -> bool:
     if repr(getattr(logging, "_lock", None)).startswith("<locked"):
         return False
     token = object()
+    _watched[:] = [_known(name) for name in _names()]
+    _flags[:] = map(_propagate, _watched)
     for handler, names in list(_attached.items()):
         if handler not in logging.getLogger().handlers:
             continue
         for logger in map(_known, _ends()):
-            is_new = logger.handlers and handler not in _handlers_of(logger)
+            is_new = _is_loud(logger) and handler not in _handlers_of(logger)
             # The name decides which of two threads does it; addHandler would take the lock.
             if is_new and names.setdefault(logger.name, token) is token:
                 logger.handlers.append(handler)
     return True
+
+
+def _has_changed() -> bool:
+    """Tell whether a known logger began to keep its records, as hypercorn's do at its start."""
+    return list(map(_propagate, _watched)) != _flags
+
+
+def _is_loud(logger: logging.Logger) -> bool:
+    return not all(isinstance(handler, logging.NullHandler) for handler in logger.handlers)
 
 
 def have_any(handlers: Sequence[logging.Handler]) -> bool:
@@ -141,8 +155,11 @@ def _add(name: str, handler: logging.Handler) -> bool:
 
 def _ends() -> list[str]:
     """Return the loggers at which the records of those end that the process has, without root."""
-    names = (name for module in _KNOWN if module in sys.modules for name in _KNOWN[module])
-    return [name for name in dict.fromkeys(map(_end_of, names)) if name]
+    return [name for name in dict.fromkeys(map(_end_of, _names())) if name]
+
+
+def _names() -> list[str]:
+    return [name for module in _KNOWN if module in sys.modules for name in _KNOWN[module]]
 
 
 def _end_of(name: str) -> str:

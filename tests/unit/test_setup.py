@@ -230,6 +230,28 @@ def test_loggers_that_are_kept_silent_stay_so() -> None:
     assert arrived == ["of the root"]
 
 
+@pytest.mark.parametrize("handler", ["StreamHandler", "NullHandler"])
+def test_a_logger_that_begins_to_keep_its_records(handler: str) -> None:
+    """One that stops to propagate gets the handler at the next request, unless it is silent.
+
+    Closes: hypercorn makes its access log after it has imported the application.
+    """
+    arrived = _printed(
+        _QUIET
+        + f"""
+    import hypercorn
+    forklog.setup(transport=wire, project="p")
+    quiet()
+    logger = logging.getLogger("hypercorn.access")
+    logger.handlers, logger.propagate = [logging.{handler}()], False
+    quiet()
+    logger.info("GET /")
+    print(json.dumps(texts()))
+    """
+    )
+    assert arrived == (["GET /"] if handler == "StreamHandler" else [])
+
+
 def test_no_look_at_loggers_while_they_are_configured() -> None:
     """A request that begins in the middle of a `dictConfig` waits for nothing; the next looks."""
     arrived = _printed(
