@@ -8,7 +8,14 @@ from typing import Any
 
 from forklog.context.base import MIDDLEWARES
 from forklog.context.requests import Request
-from forklog.context.wsgi import end_at_close, is_known, noted, request_of, url_of
+from forklog.context.wsgi import (
+    end_at_close,
+    is_known,
+    keeps_status,
+    noted,
+    request_of,
+    url_of,
+)
 
 
 class DjangoMiddleware:
@@ -47,7 +54,7 @@ class DjangoMiddleware:
             request.fail(error)
             request.finish()
             raise
-        return _ending(response, request, is_asgi=hasattr(django_request, "scope"))
+        return _ending(response, request, django_request)
 
     async def _answer(self, django_request: Any) -> Any:
         request = self._begun(django_request)
@@ -59,7 +66,7 @@ class DjangoMiddleware:
             request.fail(error)
             request.finish()
             raise
-        return _ending(response, request, is_asgi=hasattr(django_request, "scope"))
+        return _ending(response, request, django_request)
 
     def _begun(self, django_request: Any) -> Request | None:
         """Begin the request; None if another middleware of ours has, outside of Django."""
@@ -71,12 +78,14 @@ class DjangoMiddleware:
         return request_of(environ, url, protocol, forwarded=self.forwarded)
 
 
-def _ending(response: Any, request: Request, *, is_asgi: bool) -> Any:
+def _ending(response: Any, request: Request, django_request: Any) -> Any:
     request.status = response.status_code
     if not response.streaming:
         request.size = len(response.content)
     elif getattr(response, "file_to_stream", None) is None:  # else the server may send the file
-        request.is_begun = is_asgi  # there the status is sent before the first part is asked for
+        # These send the status before they ask for the first part.
+        is_asgi = hasattr(django_request, "scope")
+        request.is_begun = is_asgi or keeps_status(django_request.META)
         note = _noted_async if response.is_async else _noted if is_asgi else noted
         response.streaming_content = note(response.streaming_content, request)
     return end_at_close(response, request)

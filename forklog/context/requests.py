@@ -26,6 +26,8 @@ from forklog.severity import rank_of_status
 
 _MAX_DIGITS = 18  # of a size
 _FAILED = 500
+_ENDS = {"CancelledError", "GeneratorExit", "GreenletExit", "KeyboardInterrupt", "SystemExit"}
+"""Exceptions by which a request is ended, by name: it did not fail. gevent.Timeout is none."""
 _CLIENT_CLOSED = 499  # nginx's word for a client that went away before the answer
 
 
@@ -77,7 +79,7 @@ class Request:
             status: what the server answers, unless it has sent another status already.
         """
         leave_behind(error, self.scope)
-        if isinstance(error, Exception):
+        if not _ENDS.intersection(kind.__name__ for kind in type(error).__mro__):
             self.scope.note(rank_of_status(_FAILED))
             if not self.is_begun:
                 self.status = status

@@ -47,6 +47,7 @@ class WSGIMiddleware:
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             write = start_response(status, headers, *rest)  # raises where a status was sent before
             note_status(request, status, headers)
+            request.is_begun = request.is_begun or keeps_status(environ)
             return partial(_write, request, write) if callable(write) else write
 
         try:
@@ -56,6 +57,11 @@ class WSGIMiddleware:
             request.finish()
             raise
         return _wrapped(body, request, environ.get("wsgi.file_wrapper"))
+
+
+def keeps_status(environ: dict[str, Any]) -> bool:
+    """Tell whether the server answers a failure with the status that was begun with: uWSGI does."""
+    return "uwsgi.version" in environ
 
 
 def _write(request: Request, write: Callable[[bytes], object], data: bytes) -> object:

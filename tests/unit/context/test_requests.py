@@ -11,6 +11,7 @@ from typing import Any
 from wsgiref.util import FileWrapper
 from wsgiref.validate import validator
 
+import gevent
 import pytest
 from helpers import check_python
 
@@ -181,6 +182,26 @@ def test_a_failure_after_the_status(requests: Callable[..., Any], path: str, sta
     (entry,) = requests()
     assert (entry["httpRequest"]["status"], entry["severity"]) == (status, "ERROR")
     assert bool(sent) == (status == 200)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "severity"),
+    [(gevent.Timeout, 500, "ERROR"), (SystemExit, 499, "WARNING"),
+     (gevent.GreenletExit, 499, "WARNING"), (asyncio.CancelledError, 499, "WARNING")],
+)  # fmt: skip
+def test_what_ends_a_request_is_no_failure(
+    requests: Callable[..., Any], error: type[BaseException], status: int, severity: str
+) -> None:
+    """A timeout of gevent's is a failure, though no `Exception`; an end of the task is none."""
+    requests()
+
+    def app(_environ: Any, _start: Any) -> list[bytes]:
+        raise error
+
+    with pytest.raises(error):
+        _ask(WSGIMiddleware(app))
+    (entry,) = requests()
+    assert (entry["httpRequest"]["status"], entry["severity"]) == (status, severity)
 
 
 def test_a_status_that_comes_too_late(requests: Callable[..., Any]) -> None:
