@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from forklog.clock import monotonic
 from forklog.insert_id import KEY_BYTES
 from forklog.spool.format import LARGE_BYTES, SEGMENT_BYTES
-from forklog.spool.segment import Segment
+from forklog.spool.segment import Room, Segment
 from forklog.spool.taking import Reading
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Segments(Reading):
         super().__init__()
         self.owner, self._max_bytes, self._maps = owner, max_bytes, maps
         self.ready: deque[Segment] = deque()
-        self._size = 0
+        self._room = Room(max_bytes)
         self._made = 0
         self._refused_bytes = math.inf  # of this size, or larger, none may be made just now
         self._refused_at = 0.0
@@ -73,24 +73,29 @@ class Segments(Reading):
     def new(self, *, at_least: int = 0, is_first: bool = False, is_small: bool = False) -> Segment:
         """Make a segment; OSError where a bound or the system forbids it."""
         sizes = SEGMENT_BYTES[: 1 if is_small or is_first else self._made + 1]
-        left = self._max_bytes - self._size
+        left = self._room.left
         # A smaller one where the bound, or the folder, has no room for a large one.
         fits = [one for one in sizes if one <= left and one < self._refused_bytes]
         size = (fits or sizes)[-1]
         size = max(size, LARGE_BYTES) if at_least > size else size
-        if at_least > size or size > left:
-            raise OSError("the spool's bound is reached")
         if size >= self._refused_bytes:
             raise OSError("refused a moment ago")
+        room = self._room
+        if at_least > size or not room.reserve(size):
+            raise OSError("the spool's bound is reached")
+        is_made = False
         try:
             self.owner.check_room(size, is_first=is_first)
             segment = self.owner.new_segment(size)
+            is_made = True
         except OSError:
             self._refused_bytes, self._refused_at = min(self._refused_bytes, size), monotonic()
             raise
+        finally:
+            if not is_made:
+                room.give_back(size)
         self._maps.append(segment.map)
         self._made += not is_small
-        self._size += size
         return segment
 
     def put_aside(self, entry: bytes) -> None:
@@ -151,13 +156,13 @@ class Segments(Reading):
     def _may_grow(self, segment: Segment) -> bool:
         """Tell whether a larger one may take the place of this one, as far as that is known."""
         size = SEGMENT_BYTES[-1]
-        left = self._max_bytes - self._size + segment.size
+        left = self._room.left + segment.size
         return segment.size < size <= left and self._refused_bytes == math.inf
 
     def _remove(self, segment: Segment) -> None:
         segment.unlink()
         if not segment.is_lost:
-            self._size -= segment.size
+            self._room.give_back(segment.size)
             self.owner.folder.add(-segment.size)
         if self.owner.has_descriptors():  # else its number is another file's: keep it for ever
             self._maps.remove(segment.map)
@@ -166,13 +171,13 @@ class Segments(Reading):
         """Have another owner make the segments, and return the first; or discard it: OSError."""
         if not self.owner.has_descriptors():  # a map would close what is another file's now
             _kept.extend(self._maps)
-        before, size = self.owner, self._size
+        before, room = self.owner, self._room
         self._forget(self.ready)
-        self.owner, self._size, self._refused_bytes = owner, 0, math.inf
+        self.owner, self._room, self._refused_bytes = owner, Room(self._max_bytes), math.inf
         try:
             segment = self.new(is_first=True)
         except OSError:
-            self.owner, self._size = before, size
+            self.owner, self._room = before, room
             owner.discard()
             raise
         for lost in list(self.used):

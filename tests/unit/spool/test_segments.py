@@ -1,0 +1,67 @@
+"""The bound of a process's segments, whichever threads make them."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heads import HEAD
+from helpers import wait_until
+
+from forklog.spool.format import SEGMENT_BYTES, Head
+from forklog.spool.owner import Owner, new_prefix
+from forklog.spool.segment import Room
+from forklog.spool.segments import Segments
+
+if TYPE_CHECKING:
+    from forklog.spool.folder import Folder
+
+_THREADS = 6
+
+
+class _Meeting(Owner):
+    """An owner whose look at the folder returns once all threads have come so far, or failed."""
+
+    def __init__(self, folder: Folder) -> None:
+        super().__init__(folder, new_prefix(), Head(**HEAD))  # type: ignore[arg-type]
+        self.come: list[int] = []
+
+    def check_room(self, size: int, *, is_first: bool = False) -> None:
+        self.come.append(size)
+        wait_until(lambda: len(self.come) == _THREADS, 30)
+        super().check_room(size, is_first=is_first)
+
+
+def test_threads_that_roll_at_once_keep_to_the_bound(folder: Folder) -> None:
+    """Each asks for a segment before another has made its own: no more are made than fit."""
+    owner = _Meeting(folder)
+    segments = Segments(owner, 3 * SEGMENT_BYTES[0], [])
+
+    def roll() -> None:
+        try:
+            segments.new(is_first=True)
+        except OSError:
+            owner.come.append(0)
+
+    threads = [threading.Thread(target=roll) for _ in range(_THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    made = [path.stat().st_size for path in Path(folder.path).glob("*.log")]
+    assert made == [SEGMENT_BYTES[0]] * 3
+    for path in Path(folder.path).glob("*.log"):
+        path.unlink()
+    owner.remove()
+
+
+def test_room_is_given_back() -> None:
+    """What is free again can be reserved again; what never was reserved frees nothing."""
+    room = Room(100)
+    assert [room.reserve(60), room.reserve(60), room.reserve(40), room.left] == [1, 0, 1, 0]
+    room.give_back(60)
+    room.give_back(60)
+    assert room.left == 60
+    assert room.reserve(60)
+    assert not room.reserve(1)
