@@ -50,13 +50,13 @@ class Outcome:
     def __str__(self) -> str:
         verb = "would send" if self.is_dry_run else "sent"
         number = self.left if self.is_dry_run else self.sent
-        parts = [f"{verb} {_counted(number)}"]
+        parts = [f"{verb} {counted(number)}"]
         if self.left and not self.is_dry_run:
-            parts.append(f"{_counted(self.left)} left")
+            parts.append(f"{counted(self.left)} left")
         if self.refused:
-            parts.append(f"{_counted(self.refused)} refused by the server")
+            parts.append(f"{counted(self.refused)} refused by the server")
         if self.unfit:
-            parts.append(f"{_counted(self.unfit)} without a valid log or project")
+            parts.append(f"{counted(self.unfit)} without a valid log or project")
         if self.torn:
             parts.append(f"{self.torn} cut off by a kill")
         if self.others:
@@ -80,5 +80,6 @@ def _living(number: int) -> str:
     return f"{number} living processes send their own"
 
 
-def _counted(number: int) -> str:
+def counted(number: int) -> str:
+    """Return a number of entries in words."""
     return f"{number} log {'entry' if number == 1 else 'entries'}"

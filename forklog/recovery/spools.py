@@ -6,7 +6,7 @@ from forklog.errors import OptionError
 from forklog.insert_id import KEY_BYTES
 from forklog.option_checks import check_endpoint
 from forklog.options import Options
-from forklog.recovery.outcome import Outcome
+from forklog.recovery.outcome import Outcome, counted
 from forklog.recovery.send import Sending
 from forklog.spool.adopter import envelope_of, settled_by
 from forklog.spool.files import BAD, Identity
@@ -118,7 +118,7 @@ def _count(orphan: Orphan, outcome: Outcome, what: str) -> None:
     if number:
         how = "left at its end" if orphan.name.image == LEFT_IMAGE else "killed"
         outcome.note(
-            f"{orphan.name}: {number} log entries of process {orphan.head.pid} ({how},"
+            f"{orphan.name}: {counted(number)} of process {orphan.head.pid} ({how},"
             f" {_span(orphan.age)} ago) {what}"
         )
     orphan.close()

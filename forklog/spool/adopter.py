@@ -16,7 +16,7 @@ from forklog.errors import is_of_forklog
 from forklog.spool.files import Identity
 from forklog.spool.folder import Folder
 from forklog.spool.format import Fits, Head
-from forklog.spool.orphan import FIRST_RETRY, LONGEST_RETRY, Adoption, doubled
+from forklog.spool.left.adoption import FIRST_RETRY, LONGEST_RETRY, Adoption, doubled
 from forklog.spool.scan import scan
 from forklog.transports.base import OTHER_PROJECT, Envelope, Kind, Verdict
 
@@ -188,6 +188,7 @@ class Adopter:
         """Have an orphan wait, and the others for less; soon, if the server has answered."""
         delay, before = verdict.delay or 0.0, adoption.postponed
         adoption.put_off(number, is_of_content=verdict.is_of_content, least=delay)
+        adoption.orphan.rest()  # in an outage each of them comes here, with up to a MiB
         if adoption.postponed > before:
             why = (
                 f"the server refuses an entry again and again ({verdict.answer or verdict.reason})"

@@ -9,9 +9,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
-from forklog.clock import monotonic
 from forklog.spool.files import (
     Identity,
     Token,
@@ -35,10 +33,6 @@ from forklog.spool.format import (
     prefix_of_segment,
     read_header,
 )
-
-FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0
-"""Seconds to wait after a failure, doubled each time; own entries do not wait for it."""
-_PATIENCE = 3  # refusals before a batch is split
 
 
 class Orphan:
@@ -73,6 +67,7 @@ class Orphan:
         self._listed: list[str] | None = None
         self._open: tuple[int, Identity] | None = None
         self._pieces: list[Piece] = []
+        self._read_before: set[str] = set()
         self.torn = 0
         """Pieces that were being written when the process died."""
         self.refused: list[str] = []
@@ -136,6 +131,10 @@ class Orphan:
         self.settle(1)
         return True
 
+    def rest(self) -> None:
+        """Hold no entry in memory and no segment open, until `batch` is called again."""
+        self._close_segment()
+
     def entries(self) -> Iterator[bytes]:
         """Give all entries, and settle none."""
         for name in self._segments:
@@ -168,7 +167,8 @@ class Orphan:
             return
         content = os.pread(file, header.size - header.mark, header.mark)
         self._pieces, torn = entries_of(content, header.mark)
-        self.torn += torn
+        self.torn += 0 if name in self._read_before else torn
+        self._read_before.add(name)
 
     def _close_segment(self) -> None:
         self._pieces = []
@@ -205,45 +205,3 @@ class Orphan:
 
 def _are_open(files: Iterable[tuple[int, Identity]]) -> bool:
     return all(identity_of(os.fstat(file)) == identity for file, identity in files)
-
-
-@dataclass(slots=True, eq=False)
-class Adoption:
-    """An orphan, and how its entries fare with the server."""
-
-    orphan: Orphan
-    max_entries: int
-    limit: int
-    """Entries of the next request: fewer after refusals, so that one holds up few others."""
-    retry_at: float = 0.0
-    failures: int = 0
-    refusals: int = 0
-    postponed: int = 0
-    """Entries that were moved behind all others since the last one that was delivered."""
-
-    def put_off(self, number: int, *, is_of_content: bool, least: float) -> None:
-        """Take note that a batch of ``number`` entries was refused, or not answered."""
-        wait = doubled(FIRST_RETRY, self.failures, LONGEST_RETRY)
-        self.failures += 1
-        self.refusals += is_of_content
-        is_part = self.limit < self.max_entries
-        if number > 1 and self.refusals >= (1 if is_part else _PATIENCE):
-            self.limit = number // 2
-            self.failures = self.refusals = 0  # a part is tried soon; there are few of them
-        elif number == 1 and self.refusals >= (1 if self.postponed else _PATIENCE):
-            self.refusals = 0
-            if self.orphan.postpone():
-                wait = FIRST_RETRY if not self.postponed else wait
-                self.failures = self.failures if self.postponed else 0
-                self.postponed += 1
-        self.retry_at = monotonic() + max(least, wait)
-
-    def passed(self) -> None:
-        """Take note that a batch is settled."""
-        self.limit = min(2 * self.limit, self.max_entries)
-        self.retry_at, self.failures, self.refusals, self.postponed = 0.0, 0, 0, 0
-
-
-def doubled(first: float, times: int, longest: float) -> float:
-    """Return seconds that were doubled so many times, up to a bound."""
-    return min(first * 2.0 ** min(times, 16), longest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
@@ -467,6 +468,7 @@ def test_numbers_that_are_other_files_by_now(folder: Folder, tmp_path: Path) -> 
     adopter, server = _adopter(folder), _Server(b"1", Verdict(Kind.RETRY))
     _work(adopter, server, 1)
     orphan = adopter._adoptions[0].orphan
+    assert orphan.batch(1, 1)  # as during a request
     files = [orphan._file, orphan._open[0] if orphan._open else -1]
     mine = tmp_path / "mine"
     mine.write_bytes(b"x" * 100)
@@ -582,3 +584,25 @@ def test_a_mistake_in_a_pass_lets_go_of_its_orphan(folder: Folder) -> None:
     _let_pass(adopter, adopter.seconds() or 0.0)
     _work(adopter, server, 3)
     assert server.got == [b"1"]
+
+
+def test_in_an_outage_no_orphan_is_held_in_memory(folder: Folder) -> None:
+    """Each of 64 may have a MiB: it is read again when it is due, and torn pieces count once."""
+    for number in (1, 2, 3):
+        _orphan(folder, number, b"bad", b"%d" % number)
+        path = Path(folder.path, segment_name(f"{number:019x}", 0))
+        path.write_bytes(path.read_bytes().rstrip(b"\0").ljust(1000, b"\0") + b'{"insertId":"')
+    adopter = _adopter(folder)
+    server = _Server(b"bad", Verdict(Kind.RETRY, "no answer", is_of_content=False))
+    _work(adopter, server, 12)
+    assert len(server.sizes) >= 6
+    opened = []
+    for file in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the descriptor of this very look
+            opened.append(str(file.readlink()))
+    assert [name for name in opened if name.startswith(folder.path) and name.endswith(".log")] == []
+    assert [adoption.orphan._pieces for adoption in adopter._adoptions] == [[]] * 3
+    server.bad = b""
+    _work(adopter, server, 8)
+    assert (len(server.got), adopter.torn) == (6, 3)
+    assert folder.names() == []
