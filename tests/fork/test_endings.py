@@ -140,6 +140,9 @@ def test_a_server_that_is_gone_holds_up_no_end(
     url = emulator.url if server == "never answers" else refusing
     with ThreadPoolExecutor(4) as pool:  # they wait for most of their time
         ended = dict(zip(ENDS, pool.map(lambda end: Ended(end, url), ENDS), strict=True))
+    for end, one in ended.items():
+        if one.seconds >= MOST_SECONDS:  # measured again, alone: other work may have held it up
+            ended[end] = Ended(end, url)
     emulator.clear_faults()
     for end, one in ended.items():
         assert one.status == one.wanted, (end, one.output)
