@@ -66,6 +66,7 @@ def test_ids_of_two_pipelines_differ() -> None:
     assert before <= times[0] <= times[-1] <= after
 
 
+@pytest.mark.filterwarnings("ignore:.*is multi-threaded:DeprecationWarning")  # by a thread of xdist
 def test_a_later_process_sorts_after_an_earlier_one() -> None:
     """The entries of a child, whose pipeline is built later, sort after its parent's."""
     parent = InsertIds()

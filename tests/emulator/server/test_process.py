@@ -166,6 +166,7 @@ def test_it_dies_with_a_killed_parent(eventually: Eventually, *, with_child: boo
                 os.kill(int(child), signal.SIGKILL)
 
 
+@pytest.mark.filterwarnings("ignore:.*is multi-threaded:DeprecationWarning")  # by a thread of xdist
 def test_a_forked_child_uses_it_but_cannot_stop_it(emulator: Emulator) -> None:
     """A child's calls work on the inherited handle, and its stop leaves the emulator running."""
     child = os.fork()
