@@ -11,6 +11,7 @@ import json
 import logging
 import logging.config
 import os
+import sys
 import threading
 from multiprocessing import get_context
 from pathlib import Path
@@ -43,7 +44,10 @@ for name in os.environ.get("DOCTORED_IMPORTS", "").split():
 if os.environ.get("DOCTORED_OVERWRITES"):
     import uwsgidecorators  # noqa: F401 - it takes uwsgi.post_fork_hook
 boot_threads: set[str] = set()
-threading.setprofile(lambda *_: boot_threads.add(threading.current_thread().name))
+# Not under gevent: with a profile function of its threads set once, CPython 3.15 dies of a
+# segmentation fault at the worker's end.
+if "gevent" not in sys.modules:
+    threading.setprofile(lambda *_: boot_threads.add(threading.current_thread().name))
 BOOT = forklog.doctor(timeout=10).as_dict()
 threading.setprofile(None)  # type: ignore[arg-type]
 
