@@ -46,6 +46,7 @@ subprocess._CAN_USE_PIDFD_OPEN = False  # decided when it was imported
 import mmap
 mmap.mmap = type("mmap", (mmap.mmap,), {"madvise": _no_such_advice})
 if _system == "windows":
+    subprocess.Popen.kill = lambda process: process.send_signal(9)  # there it needs no SIGKILL
     sys.modules["fcntl"] = sys.modules["resource"] = sys.modules["pwd"] = None
     del mmap.MAP_ANONYMOUS, mmap.MAP_PRIVATE
     select.select = _sockets_alone

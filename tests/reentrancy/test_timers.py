@@ -34,7 +34,7 @@ def test_signal_handlers_that_raise_while_records_are_logged(error: str) -> None
         handler = forklog.CloudLoggingHandler(transport=transport, max_latency=0.005)
         log = logging.Logger("timers"); log.addHandler(handler)
         kept, number, until = set(), 0, time.monotonic() + {SECONDS}
-        while time.monotonic() < until:
+        while time.monotonic() < until or struck <= 100:
             number += 1
             try:
                 is_on = True
