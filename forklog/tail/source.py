@@ -18,9 +18,11 @@ from forklog.options import Options
 from forklog.stderr.printable import escaped, printable
 from forklog.transports import pools
 from forklog.transports.base import WireError
+from forklog.transports.deadline import Deadline
 from forklog.transports.google.access import READ, Access, find_access
 from forklog.transports.google.signing import Signer, signer_of
 from forklog.transports.retry_after import retry_after
+from forklog.transports.tokens import token_session
 
 PAGE_ENTRIES = 1000
 """The most that entries:list returns at once (its reference, pageSize)."""
@@ -92,7 +94,8 @@ class Source:
             self._names = [f"projects/{access.project}"]
         self.endpoint = access.endpoint
         self._url = access.endpoint + ("/emulator" if is_emulator else "/v2") + "/entries:list"
-        self._session, self._tokens = pools.session(), pools.session()
+        self._session, self._deadline = pools.session(), Deadline()
+        self._tokens = token_session(self._deadline)
         self._session.trust_env = not is_loopback(access.endpoint)  # no proxy stands before that
         self._signer: Signer = signer_of(access, self._url, self._tokens, options.connect_timeout)
         self._timeouts = (options.connect_timeout, _ANSWER_SECONDS)
@@ -150,6 +153,7 @@ class Source:
         return answer
 
     def _post(self, asked: dict[str, Any]) -> requests.Response:
+        self._deadline.start(_ANSWER_SECONDS)
         headers = {"User-Agent": f"forklog/{VERSION}", **self._signer.headers()}
         if not self.is_emulator:
             time.sleep(max(0.0, self._next - monotonic()))

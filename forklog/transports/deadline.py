@@ -1,4 +1,4 @@
-"""Below the wire: sessions whose every wait ends at one deadline; http and access use them.
+"""Below the wire: sessions whose every wait ends at one deadline; http and tokens use them.
 
 A timeout of requests is for each single wait on the socket, so a server that sends or takes a byte
 now and then could hold the flush thread for ever. Here connecting, handshake, sending and reading
@@ -15,18 +15,13 @@ import math
 import socket
 import ssl
 from typing import Any
-from urllib.parse import urlsplit
 
-import requests
 import urllib3
 
 from forklog.clock import monotonic
 from forklog.process.base import home
 from forklog.transports import c_locks
-from forklog.transports.base import WireError
 from forklog.transports.pools import Adapter, HttpConnection, HttpsConnection, pool_classes
-
-_TOO_MANY, _SERVER_ERRORS = 429, 500
 
 
 class Deadline:
@@ -197,25 +192,3 @@ class DeadlineAdapter(Adapter):
         kinds = {"http": _HttpConnection, "https": _HttpsConnection}
         deadline = self._deadline
         return pool_classes({n: functools.partial(k, deadline=deadline) for n, k in kinds.items()})
-
-
-class TokenAdapter(DeadlineAdapter):
-    """The same for fetching tokens, where google.auth would sleep and ask again by itself.
-
-    For up to half a minute, and nothing could end that; so what passes by itself is raised as an
-    error that google.auth does not know, and the worker waits it out like any other failure.
-    """
-
-    def send(self, request: Any, *args: Any, **options: Any) -> requests.Response:
-        """Send one request for a token; WireError if a later one may do better."""
-        if urlsplit(request.url).scheme == "http":  # a proxy would read the token
-            options["proxies"] = {}
-        try:
-            answer: requests.Response = super().send(request, *args, **options)
-        except requests.RequestException as error:
-            name = type(error).__name__
-            raise WireError(f"the credentials' server did not answer ({name})") from error
-        if answer.status_code == _TOO_MANY or answer.status_code >= _SERVER_ERRORS:
-            answer.close()
-            raise WireError(f"the credentials' server answered {answer.status_code}")
-        return answer

@@ -19,7 +19,6 @@ from forklog.limits import PROJECTLESS_LOG
 from forklog.option_checks import is_loopback
 from forklog.options import Options
 from forklog.process.base import keep_in_children
-from forklog.transports import pools
 from forklog.transports.base import (
     Connection,
     Envelope,
@@ -27,7 +26,7 @@ from forklog.transports.base import (
     Verdict,
     WireError,
 )
-from forklog.transports.deadline import Deadline, DeadlineAdapter, TokenAdapter
+from forklog.transports.deadline import Deadline, DeadlineAdapter
 from forklog.transports.google.access import (
     Access,
     find_access,
@@ -40,6 +39,7 @@ from forklog.transports.gzipped import gzipped
 from forklog.transports.http_verdict import Answer, Place, judge
 from forklog.transports.retry_after import retry_after
 from forklog.transports.stderr import StderrConnection
+from forklog.transports.tokens import token_session
 
 _HEAD_BYTES = 160  # of an entry: insertId, timestamp, and the log's name where it has one
 _MAX_ANSWER_BYTES = 1024 * 1024
@@ -110,7 +110,7 @@ class HttpConnection:
         url = f"{access.endpoint}/v2/entries:write"
         self._connect_timeout = options.connect_timeout
         self._deadline = Deadline()
-        self._tokens = pools.session(TokenAdapter(self._deadline))
+        self._tokens = token_session(self._deadline)
         self._signer = signer_of(access, url, self._tokens, options.connect_timeout)
         session = requests.Session()
         # What a session finds out anew for each request is the same for all of ours: proxies and

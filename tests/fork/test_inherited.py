@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from forklog.transports import pools
-from forklog.transports.deadline import Deadline, TokenAdapter
-from forklog.transports.google.access import request_on
+from forklog.transports.deadline import Deadline
+from forklog.transports.google.loading import request_on
+from forklog.transports.tokens import token_session
 
 if TYPE_CHECKING:
     from conftest import Forks
@@ -168,4 +168,4 @@ def test_a_child_that_never_logs_finalizes_no_session(forks: Forks, fork: str, e
 def test_google_auth_cannot_use_our_session_in_a_thread_of_its_own() -> None:
     """google-auth copies a request for threads of its own, whose locks a child would inherit."""
     with pytest.raises(TypeError, match="cannot be copied"):
-        copy.deepcopy(request_on(pools.session(TokenAdapter(Deadline()))))
+        copy.deepcopy(request_on(token_session(Deadline())))

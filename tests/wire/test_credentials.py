@@ -15,7 +15,8 @@ from wire import Metadata, RawServer, account_file, answer, make_key, read_reque
 
 from forklog.options import Options
 from forklog.transports import pools
-from forklog.transports.google.access import READ, find_access, request_on
+from forklog.transports.google.access import READ, find_access
+from forklog.transports.google.loading import request_on
 
 if TYPE_CHECKING:
     import socket

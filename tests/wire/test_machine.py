@@ -123,7 +123,7 @@ def _say(status: int, body: object, *headers: str) -> Callable[[socket.socket, s
     [
         (_say(404, None, _FLAVOR), "this machine has no service account; attach one", True),
         (_say(403, None, _FLAVOR), r"gave no token \(403\)", True),
-        (_say(302, None, _FLAVOR, "Location: http://127.0.0.1:9/"), r"gave no token \(302\)", True),
+        (_say(302, None, _FLAVOR, "Location: http://127.0.0.1:9/"), "302, a redirect", True),
         (_say(200, {"access_token": "t", "expires_in": 9}), r"gave no token \(200\)", True),
         (_say(503, None, _FLAVOR), "the credentials' server answered 503", False),
         (_say(429, None, _FLAVOR), "the credentials' server answered 429", False),

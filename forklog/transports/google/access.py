@@ -5,20 +5,27 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import warnings
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import google.auth
+import google.auth.environment_vars as names
 import google.auth.exceptions
 
 from forklog.errors import NoCredentialsError, OptionError, shown
 from forklog.option_checks import as_project, check_emulator, is_loopback, is_project
 from forklog.options import Options
-from forklog.transports import pools
 from forklog.transports.base import WireError
-from forklog.transports.google.machine import MachineAccount, is_plain_machine
+from forklog.transports.google.loading import (
+    Found,
+    load_default,
+    load_file,
+    load_google_auth,
+    request_on,
+    scoped,
+)
+from forklog.transports.google.machine import MachineAccount, has_file, is_plain_machine, login_file
 from forklog.transports.google.metadata import is_on_google, read_metadata
 
 if TYPE_CHECKING:
@@ -29,19 +36,9 @@ DEFAULT_ENDPOINT = "https://logging.googleapis.com"
 WRITE, READ = (f"https://www.googleapis.com/auth/logging.{verb}" for verb in ("write", "read"))
 _NAME, _OLD_NAME = "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"
 _LOCAL_PROJECT = "local-project"
-# What google.auth imports once it has seen which credentials there are. Imported by the flush
-# thread it could be half imported at a fork, and for ever in the child.
-_LATE_MODULES = (
-    "google.auth.api_key",
-    "google.auth.aws",
-    "google.auth.compute_engine",
-    "google.auth.external_account_authorized_user",
-    "google.auth.identity_pool",
-    "google.auth.impersonated_credentials",
-    "google.auth.pluggable",
-    "google.oauth2.credentials",
-    "google.oauth2.gdch_credentials",
-)
+_WRONG_FILE = "the credentials file cannot be used; check that it exists and what is in it"
+# Of a file that cannot be read, or holds other JSON than google.auth takes it for.
+_NO_FILE_OF_GOOGLES = (OSError, ValueError, TypeError, KeyError, AttributeError)
 _NONE_FOUND = (
     "no Google credentials found, so log entries go to stderr as JSON lines; run 'gcloud auth "
     "application-default login', or point LOGGING_EMULATOR_HOST at 'forklog emulator'"
@@ -97,26 +94,6 @@ def load_credentials_code(options: Options) -> None:
         load_google_auth()
 
 
-def load_google_auth() -> Any:
-    """Import all of google.auth; return its transport on requests. Blocks for a tenth of a second.
-
-    Raises:
-        NoCredentialsError: it cannot be imported here. cryptography, which it needs for every kind
-            of credentials, is made with PyO3 and refuses all interpreters of a process but the
-            first: those of a uWSGI server with several applications.
-    """
-    try:
-        authorized = importlib.import_module("google.auth.transport.requests")
-    except ImportError as error:
-        text = "google.auth cannot be imported in this interpreter, so log entries go to stderr as"
-        text += f" JSON lines; under uWSGI set single-interpreter = true ({error})"
-        raise NoCredentialsError(text) from error
-    for name in _LATE_MODULES:
-        with contextlib.suppress(ImportError):  # not every google-auth has all of them
-            importlib.import_module(name)
-    return authorized
-
-
 def is_anonymous(options: Options) -> bool:
     """Tell whether requests are sent without a token.
 
@@ -126,21 +103,6 @@ def is_anonymous(options: Options) -> bool:
     endpoint = endpoint_of(options)
     is_local = _is_plain(endpoint) or is_loopback(endpoint)
     return bool(emulator_of(options)) or (options.credentials is None and is_local)
-
-
-def request_on(session: requests.Session) -> Any:
-    """Return google.auth's request on a session, which stays open when the request is collected.
-
-    google.auth's own closes the session then, in a child as well, where the locks of its pools may
-    be held for ever.
-    """
-    request = load_google_auth().Request
-    return type("Request", (request,), {"__del__": lambda _self: None})(session)
-
-
-def _request() -> Any:
-    """Return what google.auth asks for a project with, in place of a session of its own."""
-    return request_on(pools.session())
 
 
 def _is_plain(endpoint: str) -> bool:
@@ -171,55 +133,47 @@ def find_access(options: Options, scope: str = WRITE) -> Access:
         raise WireError(text, is_blocked=True)
     if is_anonymous(options):
         named = project or getattr(options.credentials, "project_id", None)
-        return Access(endpoint, None, str(named or _LOCAL_PROJECT))
+        return Access(endpoint, None, str(named) if is_project(named) else _LOCAL_PROJECT)
     if _is_plain(endpoint) and not is_loopback(endpoint):
         host = urlsplit(endpoint).hostname
         text = f"will not send credentials to {host} over plain http; use https"
         raise WireError(text, is_blocked=True)
     credentials, found = _credentials(options, scope)
-    if not (project or found):
-        text = "the project is not known; set the option project or GOOGLE_CLOUD_PROJECT"
-        raise WireError(text, is_blocked=True)
-    return Access(endpoint, credentials, str(project or found))
+    return Access(endpoint, credentials, project or _checked(found))
 
 
-def _credentials(options: Options, scope: str) -> tuple[Any, str | None]:
-    given = options.credentials
+def _checked(found: object) -> str:
+    """Return a project that was found; WireError where none was, or what cannot be one."""
+    remedy = "set the option project or GOOGLE_CLOUD_PROJECT"
+    if not found:
+        raise WireError(f"the project is not known; {remedy}", is_blocked=True)
+    if not is_project(project := str(found).strip()):
+        text = f"what was found is no project id: {shown(as_project(project))}"
+        raise WireError(f"{text}; {remedy}", is_blocked=True)
+    return project
+
+
+def _credentials(options: Options, scope: str) -> Found:
+    given, is_known = options.credentials, known_project(options) is not None
+    if given is None and not has_file() and not is_on_google():
+        raise NoCredentialsError(_NONE_FOUND)
     if given is None and is_plain_machine():
-        if not is_on_google():
-            raise NoCredentialsError(_NONE_FOUND)
-        return MachineAccount(scope), known_project(options) or read_metadata("project/project-id")
+        return MachineAccount(scope), None if is_known else read_metadata("project/project-id")
     load_google_auth()
+    timeout = options.answer_timeout
     try:
         if given is None:
-            return google.auth.default(scopes=(scope,), request=_request())  # type: ignore[no-untyped-call,no-any-return,unused-ignore]
+            return load_default(login_file(), scope, timeout, is_project_known=is_known)
         if isinstance(given, (str, os.PathLike)):
-            return _load_file(os.fspath(given), scope)
+            path, is_login = os.fspath(given), Path(given) == login_file()
+            return load_file(path, scope, timeout, is_login=is_login, is_project_known=is_known)
     except google.auth.exceptions.DefaultCredentialsError as error:
-        if given is None and not os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
+        if given is None and not os.environ.get(names.CREDENTIALS):
             raise NoCredentialsError(_NONE_FOUND) from error
-        text = "the credentials file cannot be used; check that it exists and what is in it"
-        raise WireError(text, is_blocked=True) from error
+        raise WireError(_WRONG_FILE, is_blocked=True) from error
     except google.auth.exceptions.GoogleAuthError as error:
         text = f"no credentials yet ({type(error).__name__})"
         raise WireError(text) from error
-    scoped = given
-    if getattr(given, "requires_scopes", False):
-        scoped = given.with_scopes((scope,))
-    return scoped, getattr(given, "project_id", None)
-
-
-def _load_file(path: str, scope: str) -> tuple[Any, str | None]:
-    """Load a file of credentials. A person's login has its scopes, and must not ask for others.
-
-    `google.auth.default` does the same.
-    """
-    request = _request()
-    with warnings.catch_warnings():
-        # Deprecated for files from strangers; this one is named by the application itself.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        load: Any = google.auth.load_credentials_from_file
-        found = load(path, scopes=(scope,), request=request)
-        is_login = type(found[0]).__module__ == "google.oauth2.credentials"
-        loaded: tuple[Any, str | None] = load(path, request=request) if is_login else found
-        return loaded
+    except _NO_FILE_OF_GOOGLES as error:
+        raise WireError(_WRONG_FILE, is_blocked=True) from error
+    return scoped(given, scope), getattr(given, "project_id", None)

@@ -41,9 +41,14 @@ def login_file() -> Path:
     return Path(_cloud_sdk.get_application_default_credentials_path())  # type: ignore[no-untyped-call,unused-ignore]
 
 
+def has_file() -> bool:
+    """Tell whether a file of credentials stands where google.auth looks for one."""
+    return bool(os.environ.get(names.CREDENTIALS)) or login_file().is_file()
+
+
 def is_plain_machine() -> bool:
     """Tell whether google.auth, too, would end up with plain tokens of the metadata server."""
-    if os.environ.get(names.CREDENTIALS) or login_file().is_file():
+    if has_file():
         return False
     return not any(map(os.environ.get, _MORE)) and not _AGENT_CERTIFICATES.is_dir()
 

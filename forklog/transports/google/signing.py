@@ -67,7 +67,6 @@ class _Machine:
 
 class _GoogleAuth:
     def __init__(self, access: Access, url: str, tokens: requests.Session, timeout: float) -> None:
-        tokens.max_redirects = 0  # another host gets nothing that is worth a token
         self._credentials = access.credentials
         self._url = url
         self._fetch = functools.partial(access.request_on(tokens), timeout=timeout)
