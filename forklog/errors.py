@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 _MAX_CHARS = 500  # of a value in a message
 # Of a secret that was given to another option: keys, and tokens as Google writes them.
 _SIGNS = ("-----BEGIN", "private_key", "Bearer ", "ya29.", "AIza", "GOCSPX-", "eyJ")
+_USER = re.compile(r"://[^/?#\s]*@|:[^/@\s]+@")  # of a URL, or of one without its scheme
 
 
 class NoCredentialsError(Exception):
@@ -26,6 +29,9 @@ class Hidden:
         return f"<{self._type}>"
 
 
+_PLAIN = (str, int, float, bool, type(None), Hidden)  # others may hold anything
+
+
 class OptionError(ForklogError, ValueError):
     """An option of the handler has a value that cannot work.
 
@@ -41,12 +47,9 @@ class OptionError(ForklogError, ValueError):
 
 
 def shown(value: object) -> str:
-    """Return a value for a message, cut; the type alone where it looks like a secret."""
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001 - a repr of the application
-        text = repr(Hidden(value))
-    if any(sign in text for sign in _SIGNS):
+    """Return a value for a message, cut; the type alone where it is, or may hold, a secret."""
+    text = repr(value) if type(value) in _PLAIN or isinstance(value, type) else ""
+    if not text or any(sign in text for sign in _SIGNS) or _USER.search(text):
         return repr(Hidden(value))
     return text if len(text) <= _MAX_CHARS else f"{text[:_MAX_CHARS]}..."
 

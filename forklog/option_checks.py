@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from forklog.errors import Hidden, OptionError
+from forklog.errors import Hidden, OptionError, shown
 from forklog.limits import (
     MAX_KEY_BYTES,
     MAX_LABELS,
@@ -134,7 +134,7 @@ def check_labels(labels: object) -> dict[str, str]:
         raise OptionError("labels", labels, "must be a mapping", 'give {"name": "value"}')
     bad = [k for k, v in labels.items() if not (is_text(k) and is_text(v))]
     if bad:
-        rule = f"keys and values must be strings that UTF-8 can hold ({bad[0]!r} is not)"
+        rule = f"keys and values must be strings that UTF-8 can hold ({shown(bad[0])} is not)"
         raise OptionError("labels", dict(labels), rule, "quote it")
     if len(labels) > MAX_LABELS:
         raise OptionError("labels", len(labels), "at most 64 labels an entry", "send fewer")
@@ -218,7 +218,7 @@ def _is_base_url(text: str) -> bool:
 
 def _harmless(url: object) -> object:
     """Return a wrong URL as it may be shown: a user, a query and a fragment may hold a secret."""
-    return Hidden(url) if isinstance(url, str) and not _HARMLESS.match(url) else url
+    return url if isinstance(url, str) and _HARMLESS.match(url) else Hidden(url)
 
 
 def is_loopback(url: str) -> bool:
@@ -236,7 +236,7 @@ def check_last_resort(value: object) -> str:
     if isinstance(text, str) and (text in LAST_RESORTS or Path(text).is_absolute()):
         return text
     rule = 'must be "stderr", "none" or an absolute path'
-    raise OptionError("last_resort", value, rule, "choose one of them")
+    raise OptionError("last_resort", text, rule, "choose one of them")
 
 
 def check_spool(value: object) -> str | None:
@@ -247,4 +247,4 @@ def check_spool(value: object) -> str | None:
     if isinstance(text, str) and (text == "auto" or Path(text).is_absolute()) and "\0" not in text:
         return text
     rule = 'must be "auto" (shared memory) or the absolute path of a folder'
-    raise OptionError("spool", value, rule, "choose one of them, or leave it out for no spool")
+    raise OptionError("spool", text, rule, "choose one of them, or leave it out for no spool")

@@ -232,6 +232,31 @@ def test_a_token_or_key_in_the_place_of_another_option_is_hidden(option: str, be
     assert "s3cret" not in str(caught.value)
 
 
+_USERS = (
+    "https://user:s3cret@host",
+    "//user:s3cret@host",
+    "user:s3cret@host",
+    "redis://:s3cret@host/0",
+    b"https://user:s3cret@host",
+    ["https://user:s3cret@host"],
+    {"value": "s3cret"},
+    {"a": ["s3cret"]},
+    ("s3cret",),
+)
+
+
+@pytest.mark.parametrize("value", _USERS, ids=repr)
+@pytest.mark.parametrize("option", sorted(Options.__dataclass_fields__))
+def test_no_option_shows_a_user_or_what_a_container_holds(option: str, value: object) -> None:
+    """The user of a URL, and what bytes and containers hold, is named by its type, everywhere."""
+    said = ""
+    try:
+        Options(**{option: value})  # type: ignore[arg-type]
+    except forklog.OptionError as error:  # else it is a path, or a mapping, as the option wants it
+        said = str(error)
+    assert "s3cret" not in said
+
+
 def test_a_misspelt_option_is_guessed_and_all_are_named() -> None:
     """The message asks for the option that was meant and lists every option."""
     with pytest.raises(forklog.OptionError, match=r"did you mean credentials\?") as caught:
