@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import requests
@@ -11,6 +12,7 @@ from forklog.diagnosis.finding import Finding, note, ok, problem
 from forklog.option_checks import is_loopback
 
 _ROBOTS = ".gserviceaccount.com"
+_ACCOUNT = re.compile(r"[\w.+\-]+@[\w.\-]+\Z")  # what is safe in a command that a person copies
 _NO_LOGIN = (
     "run 'gcloud auth application-default login' on a desk, attach a service account to the "
     "machine in production, or set GOOGLE_APPLICATION_CREDENTIALS to a file"
@@ -82,7 +84,7 @@ def _blocked(delivery: Delivery) -> Finding:
 
 def _grant(delivery: Delivery, remedy: str) -> str:
     """Add the command that grants the role, where it is known to whom."""
-    if delivery.status != requests.codes.forbidden or "@" not in delivery.account:
+    if delivery.status != requests.codes.forbidden or not _ACCOUNT.match(delivery.account):
         return remedy
     kind = "serviceAccount" if delivery.account.endswith(_ROBOTS) else "user"
     return (

@@ -9,10 +9,12 @@ from forklog.diagnosis.facts import Delivery, Ends, Handler, Neighbour, Process,
 from forklog.diagnosis.finding import Finding, Severity
 from forklog.diagnosis.handlers import plain_options
 from forklog.options import Options
+from forklog.stderr.printable import printable
 
 _WIDTH = 80
 _NAME = 14
 _CUT = " ... (--json)"
+_MAX_CHARS = 4000  # of a fact or a finding
 Row = tuple[str, str]
 
 
@@ -50,19 +52,24 @@ def render(  # noqa: PLR0913 - the parts of a report
 def _whole(sections: Iterable[tuple[str, Iterable[Row]]]) -> Iterator[str]:
     for title, rows in sections:
         if shown := [line for row in rows for line in _row(*row)]:
-            yield from ("", title, *shown)
+            yield from ("", _plain(title), *shown)
 
 
 def _compact(sections: Iterable[tuple[str, Iterable[Row]]]) -> Iterator[str]:
     """Yield a line for each fact; the first of a section stands beside its title."""
     yield ""
     for title, rows in sections:
-        head = title
-        for name, value in rows:
-            if value:
-                start = f"{head or '  ' + name:<{_NAME + 2}} "
+        head = _plain(title)
+        for name, given in rows:
+            if value := _plain(given):
+                start = f"{head or '  ' + _plain(name):<{_NAME + 2}} "
                 yield start + _cut(value, _WIDTH - len(start))
                 head = ""
+
+
+def _plain(text: str) -> str:
+    """Return a text of servers, metadata, files or the application as one printable line."""
+    return printable(text, _MAX_CHARS)
 
 
 def _cut(text: str, width: int) -> str:
@@ -86,14 +93,14 @@ def _finding(finding: Finding) -> list[str]:
     label = finding.severity.value
     label = label.upper() if finding.severity is Severity.PROBLEM else label
     first = f"{label:<9}"
-    lines = _wrap(f"{finding.text} [{finding.code}]", first)
+    lines = _wrap(f"{_plain(finding.text)} [{finding.code}]", first)
     if finding.remedy:
-        lines += _wrap(finding.remedy, f"{'':<6}-> ")
+        lines += _wrap(_plain(finding.remedy), f"{'':<6}-> ")
     return lines
 
 
 def _row(name: str, value: str) -> list[str]:
-    return _wrap(value, f"  {name:<{_NAME}} ") if value else []
+    return _wrap(_plain(value), f"  {_plain(name):<{_NAME}} ") if value else []
 
 
 def _wrap(text: str, first: str) -> list[str]:

@@ -18,6 +18,7 @@ import requests.utils
 from forklog.errors import NoCredentialsError
 from forklog.option_checks import is_loopback
 from forklog.options import Options
+from forklog.stderr.printable import printable
 from forklog.transports.base import Kind, Verdict, WireError, verdict_of
 from forklog.transports.google.access import (
     Access,
@@ -42,7 +43,7 @@ _KINDS = {
     "google.auth.pluggable": "workload identity federation (command)",
     "google.auth.credentials": "anonymous",
 }
-_MAX_CHARS = 300
+_MAX_CHARS, _MAX_RESOURCE_CHARS = 300, 2000
 _OUTCOMES = {Kind.RETRY: "retry", Kind.BLOCKED: "blocked", Kind.HALVE: "refused"}
 
 
@@ -156,13 +157,13 @@ def _account(credentials: Any) -> str:
     for name in ("service_account_email", "account"):
         value = getattr(credentials, name, None)
         if isinstance(value, str) and value:
-            return value
+            return printable(value)
     return ""
 
 
 def _resource(resource: dict[str, Any]) -> str:
     labels = ", ".join(f"{name}={value}" for name, value in resource.get("labels", {}).items())
-    return f"{resource.get('type')} ({labels})"
+    return printable(f"{resource.get('type')} ({labels})", _MAX_RESOURCE_CHARS)
 
 
 def _proxy(endpoint: str) -> str:

@@ -214,6 +214,22 @@ def test_a_token_over_plain_http_is_fetched_past_every_proxy(
     assert proxy.heads == []
 
 
+@pytest.mark.parametrize("end", ["\nX-Other: 1", "\r\n", "\u2603", "\x00"])
+def test_a_token_that_no_header_can_hold_is_not_shown(target: _Recorder, end: str) -> None:
+    """A token with a newline adds no header, and no error quotes it, as http.client's does."""
+
+    class _Broken(_Token):
+        def refresh(self, request: Any) -> None:
+            super().refresh(request)
+            self.token = f"very-secret{end}"
+
+    with pytest.raises(WireError, match="a header that cannot be sent") as caught:
+        _send(target.url, credentials=_Broken())
+    assert caught.value.is_blocked
+    assert "very-secret" not in repr(caught.value) + repr(caught.value.__cause__)
+    assert target.heads == []
+
+
 @pytest.mark.parametrize("credentials", [_Token(), None], ids=["token", "none"])
 def test_the_environment_s_certificates_hold_on_this_machine_too(
     proxy: _Recorder,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from pathlib import Path
 
 import google.auth.environment_vars as names
@@ -19,6 +20,7 @@ import urllib3.exceptions
 from google.auth import _cloud_sdk
 
 from forklog.clock import monotonic
+from forklog.stderr.printable import printable
 from forklog.transports.base import WireError
 from forklog.transports.google.metadata import HEADERS, metadata_url
 
@@ -26,6 +28,7 @@ _SCOPE = "https://www.googleapis.com/auth/logging.write"
 _TIMEOUT = 3.0  # seconds to connect; google.auth's
 _EARLY = 225.0  # seconds before its end that a token is renewed; google.auth's, the server is ready
 _MAX_ANSWER_BYTES = 65_536
+_TOKEN = re.compile(r"[!-~]+\Z")  # what a header can hold
 # What asks for more than a plain token: certificates that bind it, or a lookup of where it is good.
 _MORE = (
     "GCE_METADATA_MTLS_MODE",
@@ -81,15 +84,24 @@ class MachineAccount:
         self._until = -math.inf
 
     def _renew(self, tokens: requests.Session) -> None:
-        self.service_account_email = _ask(tokens, "email").decode("utf-8", "replace").strip()
+        self.service_account_email = printable(_ask(tokens, "email").decode("utf-8", "replace"))
         began = monotonic()
         answer = _ask(tokens, f"token?scopes={self._scope}")
-        try:
-            fields = json.loads(answer)
-            self._token, life = str(fields["access_token"]), float(fields["expires_in"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise WireError("the metadata server's token cannot be read") from error
+        self._token, life = _token_of(answer)
         self._until = began + life - _EARLY
+
+
+def _token_of(answer: bytes) -> tuple[str, float]:
+    """Return the token and the seconds that it lives; WireError if the answer holds none."""
+    error: Exception | None = None
+    try:
+        fields = json.loads(answer)
+        token, life = fields["access_token"], float(fields["expires_in"])
+        if _TOKEN.match(token) and 0 <= life < math.inf:
+            return token, life
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as wrong:
+        error = wrong
+    raise WireError("the metadata server's token cannot be read") from error
 
 
 def _ask(tokens: requests.Session, path: str) -> bytes:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from forklog.option_checks import is_project
 from forklog.transports.google.metadata import NoAnswerError, is_to_be_awaited, read_metadata
 
 _JOB = "cloud_run_job"
@@ -106,7 +107,8 @@ def detect_resource(
     for rule in _RULES:
         if all(value(need) is not None for need in rule.needs):
             labels = {name: value(source) or "" for name, source in rule.labels.items()}
-            own = {"project_id": value(_PROJECT) or project}
+            found = (value(_PROJECT) or "").strip()
+            own = {"project_id": found if is_project(found) else project}
             return {"type": rule.type, "labels": own | labels}
     return {"type": "global", "labels": {"project_id": project}}
 

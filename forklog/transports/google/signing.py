@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import TYPE_CHECKING, Protocol
 
+from forklog.transports.base import WireError
 from forklog.transports.google.machine import MachineAccount
 
 if TYPE_CHECKING:
     import requests
 
     from forklog.transports.google.access import Access
+
+_VALUE = re.compile(r"[ -~]*\Z")  # what is printable; http.client would quote another in its error
 
 
 class Signer(Protocol):
@@ -74,6 +78,9 @@ class _GoogleAuth:
     def headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}
         self._credentials.before_request(self._fetch, "POST", self._url, headers)
+        if not all(_VALUE.match(str(value)) for value in headers.values()):
+            text = "the credentials made a header that cannot be sent, as of a token with a newline"
+            raise WireError(f"{text}; renew or replace them", is_blocked=True)
         return headers
 
     def renew(self) -> bool:
