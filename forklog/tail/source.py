@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-import google.auth.exceptions
 import requests
 
 from forklog.__about__ import VERSION
@@ -136,16 +135,9 @@ class Source:
             answer = self._post(asked)
             if answer.status_code == requests.codes.unauthorized and self._signer.renew():
                 answer = self._post(asked)
-        except google.auth.exceptions.RefreshError as error:
-            text = "the credentials could not be refreshed; renew or replace them"
-            raise ReadError(text, is_passing=bool(getattr(error, "retryable", False))) from error
         except WireError as error:
             raise ReadError(str(error), is_passing=not error.is_blocked) from error
-        except (
-            requests.RequestException,
-            google.auth.exceptions.GoogleAuthError,
-            OSError,
-        ) as error:
+        except (requests.RequestException, OSError) as error:
             text = f"{self.endpoint} cannot be reached ({type(error).__name__})"
             if self.is_emulator:
                 text += "; start it with 'forklog emulator'"

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-import google.auth.exceptions
 import orjson
 import requests
 import urllib3.exceptions
@@ -43,12 +42,7 @@ from forklog.transports.tokens import token_session
 
 _HEAD_BYTES = 160  # of an entry: insertId, timestamp, and the log's name where it has one
 _MAX_ANSWER_BYTES = 1024 * 1024
-_WIRE_ERRORS = (
-    requests.RequestException,
-    urllib3.exceptions.HTTPError,
-    google.auth.exceptions.GoogleAuthError,
-    OSError,
-)
+_WIRE_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 _HEADERS = {
     "Content-Type": "application/json",
     "User-Agent": f"forklog/{__about__.VERSION}",
@@ -209,12 +203,6 @@ class HttpConnection:
             text = "the server's certificate is not trusted, or not for this name"
             remedy = "check the option endpoint, the machine's clock and its CA certificates"
             return WireError(f"{text}; {remedy}", is_blocked=True)
-        if isinstance(error, google.auth.exceptions.RefreshError):
-            retryable = bool(getattr(error, "retryable", False))
-            text = "the credentials could not be refreshed; renew or replace them"
-            return WireError(text, is_blocked=not retryable)
-        if isinstance(error, google.auth.exceptions.TransportError):
-            return WireError(f"the credentials' server did not answer ({name})")
         timeouts = (requests.Timeout, urllib3.exceptions.TimeoutError)
         if isinstance(error, timeouts) or self._deadline.is_over():
             return WireError(f"the server did not answer in time ({name})")

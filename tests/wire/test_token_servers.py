@@ -16,7 +16,9 @@ import time
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
+import google.auth.exceptions
 import pytest
+import requests
 from helpers import check_python, state_numbers, wait_until
 from wire import Metadata, RawServer, account_file, answer, make_key
 
@@ -53,6 +55,7 @@ class _Server(RawServer):
         self.asked: list[str] = []
         self.sent = 0
         self.packed = b""
+        self.said = 200, b"{}"
         super().__init__(self._take)
 
     def _take(self, connection: socket.socket) -> None:
@@ -71,6 +74,11 @@ class _Server(RawServer):
 
     def _ok(self, connection: socket.socket) -> None:
         answer(connection, 200, {"access_token": "t", "expires_in": 3600}, close=True)
+
+    def _say(self, connection: socket.socket) -> None:
+        status, body = self.said
+        head = b"HTTP/1.1 %d Said\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        connection.sendall(head % (status, len(body)) + body)
 
     def _redirect(self, connection: socket.socket) -> None:
         answer(connection, 307, None, f"Location: {self.location}", close=True)
@@ -167,15 +175,20 @@ def _options(path: Path, how: str, monkeypatch: pytest.MonkeyPatch, **options: A
     return Options(**given)
 
 
-def _fetch(options: Options) -> None:
-    """Find access and fetch a token, as the flush thread does before its first request."""
+def _open(options: Options) -> Any:
+    """Find access, as the flush thread does before its first request."""
     resource = {"type": "global", "labels": {}}
     given = {"endpoint": "https://127.0.0.1:9", "resource": resource}
     fields = {name: getattr(options, name) for name in ("project", "credentials")}
     times = {name: getattr(options, name) for name in ("answer_timeout", "connect_timeout")}
     if options.credentials is None:
         fields["credentials"] = find_access(options).credentials
-    wire = HttpTransport(Options(**given, **fields, **times), lambda _project: None).open()
+    return HttpTransport(Options(**given, **fields, **times), lambda _project: None).open()
+
+
+def _fetch(options: Options) -> None:
+    """Find access and fetch a token."""
+    wire = _open(options)
     try:
         wire.send([_ENTRY], _TIMEOUT)
     finally:
@@ -243,6 +256,85 @@ def test_a_known_project_is_not_asked_for(
         access = find_access(_options(path, how, monkeypatch, project="given"))
     assert (access.project, server.asked) == ("given", [])
     assert access.credentials is not None
+
+
+_BODIES = [
+    b"[]",
+    b"null",
+    b'"secret"',
+    b"{}",
+    b"<html>secret</html>",
+    b"\xff\xfe",
+    b"[" * 100_000,
+    b'{"access_token": null, "expires_in": 5}',
+    b'{"access_token": {"secret": 1}, "expires_in": 5}',
+    b'{"access_token": "secret", "expires_in": "soon"}',
+    b'{"access_token": "secret", "expires_in": 1e400}',
+    b'{"access_token": "secret", "expires_in": -1e308}',
+    b'{"access_token": "secret", "expires_in": NaN}',
+    b'{"access_token": "secret\\nX: y", "expires_in": 5}',
+    b'{"error": {"secret": []}, "error_description": 5}',
+]
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize(
+    ("kind", "project"), [(_key, "p"), (_file_source, "p"), (_file_source, None)], ids=_name
+)
+def test_any_answer_of_a_token_server_is_one_line_about_the_credentials(  # noqa: PLR0913 - a row
+    kind: Callable[..., Path],
+    project: str | None,
+    status: int,
+    tmp_path: Path,
+    pem: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever it answers, the line is not about the log server, and quotes no answer."""
+    with _Server("say") as server:
+        path = kind(tmp_path, server.url, pem)
+        options = _options(path, "option", monkeypatch, project=project)
+        wire = _open(options) if project else None
+        for body in _BODIES:
+            server.said = status, body
+            with pytest.raises(WireError) as caught:
+                (wire or _open(options)).send([_ENTRY], _TIMEOUT)
+            text = str(caught.value)
+            assert "credentials" in text or "project is not known" in text, (body[:50], text)
+            assert "secret" not in text, (body[:50], text)
+        if wire:
+            wire.close()
+
+
+class _Own:
+    """Credentials of the application that raise what they like."""
+
+    project_id = "p"
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def before_request(self, *_: object) -> None:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KeyError("secret"), "the credentials raised KeyError; correct them"),
+        (RecursionError("secret"), "the credentials raised RecursionError; correct them"),
+        (requests.ConnectionError("secret"), "the credentials' server did not answer"),
+        (TimeoutError("secret"), "the credentials' server did not answer"),
+        (google.auth.exceptions.OAuthError("secret"), "the credentials could not be refreshed"),
+    ],
+)
+def test_credentials_of_the_application_may_raise_anything(error: Exception, said: str) -> None:
+    """The line names the credentials and the type of the error, never its text."""
+    given: dict[str, Any] = {"credentials": _Own(error), "resource": {"type": "global"}}
+    wire = HttpTransport(Options(endpoint="https://127.0.0.1:9", **given), lambda _p: None).open()
+    with pytest.raises(WireError, match=said) as caught:
+        wire.send([_ENTRY], _TIMEOUT)
+    wire.close()
+    assert "secret" not in str(caught.value)
 
 
 # -- where secrets go ----------------------------------------------------------------------------

@@ -202,7 +202,8 @@ def _delay_of(error: GoogleAPICallError) -> float | None:
 def _wire_error(error: BaseException) -> WireError:
     """Map an error without an answer; its text may hold a URL, so only its type is named."""
     name = type(error).__name__
-    if isinstance(error, google.auth.exceptions.RefreshError):
+    is_of_google_auth = isinstance(error, google.auth.exceptions.GoogleAuthError)
+    if is_of_google_auth and not isinstance(error, google.auth.exceptions.TransportError):
         text = "the credentials could not be refreshed; renew or replace them"
         return WireError(text, is_blocked=not getattr(error, "retryable", False))
     return WireError(f"no connection to the server ({name})")

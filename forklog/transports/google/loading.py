@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import google.auth
 import google.auth.environment_vars as names
+import google.auth.exceptions
 
 from forklog.errors import NoCredentialsError
+from forklog.transports.base import WireError
 from forklog.transports.deadline import Deadline
 from forklog.transports.tokens import token_session
 
@@ -129,9 +131,12 @@ def scoped(credentials: Any, scope: str) -> Any:
 def _project_of(credentials: Any, request: Any) -> str | None:
     """Return the project of another cloud's credentials, which takes a token; None for none."""
     ask = getattr(credentials, "get_project_id", None)
-    with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):  # no JSON of Google
+    try:
         return ask(request=request) if callable(ask) else None
-    return None
+    except (google.auth.exceptions.GoogleAuthError, WireError):
+        raise
+    except Exception:  # noqa: BLE001 - google.auth's, for an answer that is not as it expects
+        return None
 
 
 def _project_of_gcloud(deadline: Deadline) -> str | None:

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
+
+import google.auth.exceptions
+import requests
+import urllib3.exceptions
 
 from forklog.transports.base import WireError
 from forklog.transports.google.machine import MachineAccount
 
 if TYPE_CHECKING:
-    import requests
-
     from forklog.transports.google.access import Access
 
 _VALUE = re.compile(r"[ -~]*\Z")  # what is printable; http.client would quote another in its error
+
+_UNANSWERED = (
+    google.auth.exceptions.TransportError,
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    OSError,
+)
 
 
 class Signer(Protocol):
     """Who signs requests. Used by one thread of one process; blocks while it fetches a token."""
 
     def headers(self) -> dict[str, str]:
-        """Return what makes a request this account's; any error of google.auth, or WireError."""
+        """Return what makes a request this account's; WireError if there is no token."""
         ...
 
     def renew(self) -> bool:
-        """Have another token after a 401; tell whether there may be one."""
+        """Have another token after a 401; tell whether there may be one. Raises WireError."""
         ...
 
 
@@ -77,12 +88,37 @@ class _GoogleAuth:
 
     def headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}
-        self._credentials.before_request(self._fetch, "POST", self._url, headers)
+        with _judged():
+            self._credentials.before_request(self._fetch, "POST", self._url, headers)
         if not all(_VALUE.match(str(value)) for value in headers.values()):
             text = "the credentials made a header that cannot be sent, as of a token with a newline"
             raise WireError(f"{text}; renew or replace them", is_blocked=True)
         return headers
 
     def renew(self) -> bool:
-        self._credentials.refresh(self._fetch)
+        with _judged():
+            self._credentials.refresh(self._fetch)
         return True
+
+
+@contextlib.contextmanager
+def _judged() -> Iterator[None]:
+    """Raise what credentials raise as a WireError, by its type: its text may hold an answer.
+
+    They are google.auth's or the application's, and google.auth raises anything of Python's for an
+    answer that is not as it expects.
+    """
+    try:
+        yield
+    except WireError:
+        raise
+    except _UNANSWERED as error:
+        text = f"the credentials' server did not answer ({type(error).__name__})"
+        raise WireError(text) from error
+    except google.auth.exceptions.GoogleAuthError as error:
+        text = "the credentials could not be refreshed; renew or replace them"
+        raise WireError(text, is_blocked=not getattr(error, "retryable", False)) from error
+    except Exception as error:
+        name = type(error).__name__
+        text = f"the credentials raised {name}; correct them, or what their server answers"
+        raise WireError(text) from error
