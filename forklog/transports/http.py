@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -25,6 +24,7 @@ from forklog.transports.base import (
     Verdict,
     WireError,
 )
+from forklog.transports.certificates import wrong_certificate
 from forklog.transports.deadline import Deadline, DeadlineAdapter
 from forklog.transports.google.access import (
     Access,
@@ -199,10 +199,8 @@ class HttpConnection:
         """Map a foreign error by its type; its text may hold URLs and payloads."""
         name = type(error).__name__
         was_answered, self._answered = self._answered, False
-        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
-            text = "the server's certificate is not trusted, or not for this name"
-            remedy = "check the option endpoint, the machine's clock and its CA certificates"
-            return WireError(f"{text}; {remedy}", is_blocked=True)
+        if wrong := wrong_certificate(error, "the server", "the option endpoint"):
+            return wrong
         timeouts = (requests.Timeout, urllib3.exceptions.TimeoutError)
         if isinstance(error, timeouts) or self._deadline.is_over():
             return WireError(f"the server did not answer in time ({name})")
@@ -225,13 +223,3 @@ def _content(answer: requests.Response) -> bytes:
     else:
         answer.close()
     return content
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Return an error and what it was made of: urllib3 keeps that in arguments, not in causes."""
-    for _ in range(10):
-        if error is None:
-            return
-        yield error
-        inner = (*error.args, getattr(error, "reason", None))
-        error = next((arg for arg in inner if isinstance(arg, BaseException)), error.__cause__)

@@ -17,6 +17,7 @@ import urllib3.exceptions
 
 from forklog.transports import pools
 from forklog.transports.base import WireError
+from forklog.transports.certificates import wrong_certificate
 from forklog.transports.deadline import Deadline, DeadlineAdapter
 
 _PASSING = frozenset({408, 429})
@@ -70,6 +71,8 @@ class TokenAdapter(DeadlineAdapter):
                 _check(answer)
                 content = _content(answer)
         except _BREAKS as error:
+            if wrong := wrong_certificate(error, "the credentials' server", "its address"):
+                raise wrong from error
             name = type(error).__name__
             raise WireError(f"the credentials' server did not answer ({name})") from error
         answer.raw = io.BytesIO(content)

@@ -20,7 +20,7 @@ import google.auth.exceptions
 import pytest
 import requests
 from helpers import check_python, state_numbers, wait_until
-from wire import Metadata, RawServer, account_file, answer, make_key
+from wire import Metadata, RawServer, account_file, answer, make_certificate, make_key
 
 from forklog.errors import NoCredentialsError
 from forklog.options import Options
@@ -31,7 +31,7 @@ from forklog.transports.http import HttpTransport
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from forklog import CloudLoggingHandler
@@ -335,6 +335,51 @@ def test_credentials_of_the_application_may_raise_anything(error: Exception, sai
         wire.send([_ENTRY], _TIMEOUT)
     wire.close()
     assert "secret" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a server with a certificate that only its own file makes trusted."""
+    folder = tmp_path_factory.mktemp("tls")
+    context, _ = make_certificate(folder, "127.0.0.1")
+    with RawServer(lambda connection: connection.recv(1), context) as server:
+        yield server.url
+
+
+def test_a_token_server_s_certificate_blocks(
+    certificate: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A certificate that is not trusted is named as one, not as a server that does not answer."""
+    path = _file_source(tmp_path, certificate, "")
+    with pytest.raises(WireError, match="credentials' server's certificate is not tr") as caught:
+        _fetch(_options(path, "option", monkeypatch, project="p", answer_timeout=20))
+    assert caught.value.is_blocked
+
+
+@pytest.mark.parametrize("content", [None, b"", b"garbage", bytes(range(256))], ids=repr)
+@pytest.mark.parametrize("whose", ["log", "token"])
+def test_a_bundle_of_certificates_that_cannot_be_used_is_named(
+    whose: str,
+    content: bytes | None,
+    certificate: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A missing or broken file of REQUESTS_CA_BUNDLE is no fault of a network."""
+    bundle = tmp_path / "bundle.pem"
+    if content is not None:
+        bundle.write_bytes(content)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    credentials: object = None
+    if whose == "token":
+        credentials = str(_file_source(tmp_path, certificate, ""))
+    given: dict[str, Any] = {"credentials": credentials, "resource": {"type": "global"}}
+    options = Options(project="p", endpoint=certificate, **given)
+    wire = HttpTransport(options, lambda _project: None).open()
+    with pytest.raises(WireError, match="REQUESTS_CA_BUNDLE") as caught:
+        wire.send([_ENTRY], 20)
+    wire.close()
+    assert caught.value.is_blocked
 
 
 # -- where secrets go ----------------------------------------------------------------------------

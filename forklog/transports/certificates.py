@@ -1,0 +1,42 @@
+"""Tells what is wrong with certificates, a server's or the environment's; http and tokens ask."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+
+from forklog.transports.base import WireError
+
+_NO_BUNDLE = "CA certificate"  # of the text of requests, for a file that is not there
+_MAX_CAUSES = 10
+
+
+def wrong_certificate(error: BaseException, whose: str, remedy: str) -> WireError | None:
+    """Return the error that a person has to fix, None if certificates are not the cause.
+
+    Args:
+        error: of requests or urllib3.
+        whose: the server, as the line names it.
+        remedy: what to check if its certificate is not trusted.
+    """
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            text = f"{whose}'s certificate is not trusted, or not for this name"
+            rest = "the machine's clock and its CA certificates"
+            return WireError(f"{text}; check {remedy}, {rest}", is_blocked=True)
+        is_no_file = type(cause) is OSError and _NO_BUNDLE in str(cause)
+        if is_no_file or (isinstance(cause, ssl.SSLError) and cause.library == "X509"):
+            text = "the file of CA certificates cannot be used"
+            variables = "REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE"
+            return WireError(f"{text}; correct or unset {variables}", is_blocked=True)
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Return an error and what it was made of: urllib3 keeps that in arguments, not in causes."""
+    for _ in range(_MAX_CAUSES):
+        if error is None:
+            return
+        yield error
+        inner = (*error.args, getattr(error, "reason", None))
+        error = next((arg for arg in inner if isinstance(arg, BaseException)), error.__cause__)
