@@ -14,6 +14,7 @@ from typing import Any
 
 from forklog.errors import Hidden, OptionError
 from forklog.limits import MAX_LABELS
+from forklog.option_checks import check_log_name
 from forklog.options import Options
 from forklog.process.signals import with_usual_mask
 from forklog.transports.base import Transport
@@ -42,6 +43,7 @@ def options_of(
     if name is not None:
         if given["log_name"] != _DEFAULTS["log_name"]:
             raise OptionError("name", name, "is another word for log_name", "give only one of them")
+        check_log_name(name, "name")
         given["log_name"] = name
     if client is not None:
         _check_client(client)
@@ -114,7 +116,7 @@ def checked_transport(transport: Any) -> Transport | None:
         rule = "is a class; the stock handler's other transports cannot be used"
         remedy = "leave it out: the handler has a thread that sends, and flush() waits for it"
         raise OptionError("transport", transport, rule, remedy)
-    if not callable(getattr(transport, "open", None)):
+    if isinstance(transport, os.PathLike) or not callable(getattr(transport, "open", None)):
         remedy = "leave it out, or give a forklog.testing.FakeTransport"
         raise OptionError("transport", transport, "must be an object with open()", remedy)
     wire: Transport = transport

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _Encode = Callable[[logging.LogRecord, Callable[[], bytes]], tuple[int, bytes] | None]
 
-_DECISIVE = frozenset({"emit", "filter", "format", "formatter", "acquire", "release"})
+_DECISIVE = frozenset({"emit", "filter", "format", "formatter", "acquire", "release", "__class__"})
 _FORMATTING = ("format", "formatMessage", "formatException", "formatStack", "usesTime")
 _watched: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 

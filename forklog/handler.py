@@ -126,8 +126,10 @@ class CloudLoggingHandler(StockSurface):
         return copy
 
     def __deepcopy__(self, _memo: object) -> CloudLoggingHandler:
-        """Return what `copy.copy` does: a pipeline belongs to its process, and is not copied."""
-        return self.__copy__()
+        """Return a copy with filters of its own; it shares the pipeline, as a process has one."""
+        copy = self.__copy__()
+        copy.filters = [*self.filters]
+        return copy
 
     flushOnClose = False  # noqa: N815 - logging's name: close delivers, so it need not flush before
 

@@ -40,7 +40,7 @@ _NO_PATH = re.compile(r"[\x00-\x1f\x7f{]|-----BEGIN")
 _HARMLESS = re.compile(r"[\w.\-~:/\[\] ]{,200}\Z")
 
 
-def check_project(value: object) -> None:
+def check_project(value: object, option: str = "project") -> None:
     """Refuse what cannot be a project's id or number."""
     if value is None or is_project(value):
         return
@@ -51,7 +51,7 @@ def check_project(value: object) -> None:
     elif isinstance(value, str) and is_project(value.strip().lower()):
         is_shown = as_project(value) is value
         remedy = f"give {value.strip().lower()!r}" if is_shown else "write it in lower-case letters"
-    raise OptionError("project", as_project(value), rule, remedy)
+    raise OptionError(option, as_project(value), rule, remedy)
 
 
 def as_project(value: object) -> object:
@@ -63,9 +63,8 @@ def as_project(value: object) -> object:
 
 def is_project(value: object) -> bool:
     """Tell whether a value can be the id or the number of a project."""
-    if not isinstance(value, str) or len(value) > _MAX_PROJECT_CHARS:
-        return False
-    return bool(_PROJECT.match(value))
+    is_short = isinstance(value, str) and len(value) <= _MAX_PROJECT_CHARS
+    return is_short and bool(_PROJECT.match(str(value)))
 
 
 def check_credentials(value: object) -> None:
@@ -84,11 +83,11 @@ def check_credentials(value: object) -> None:
     raise OptionError("credentials", Hidden(value), rule, remedy)
 
 
-def check_log_name(value: object) -> None:
+def check_log_name(value: object, option: str = "log_name") -> None:
     """Refuse what cannot be a LOG_ID."""
     if not is_log_id(value):
         rule = "must be 1 to 511 characters of A-Z a-z 0-9 / _ - ."
-        raise OptionError("log_name", value, rule, "replace the other characters")
+        raise OptionError(option, value, rule, "replace the other characters")
 
 
 def is_log_id(value: object) -> bool:
@@ -233,7 +232,8 @@ def is_loopback(url: str) -> bool:
 def check_last_resort(value: object) -> str:
     """Return the place as text; refuse what is none."""
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
-    if isinstance(text, str) and (text in LAST_RESORTS or Path(text).is_absolute()):
+    is_path = isinstance(text, str) and Path(text).is_absolute() and "\0" not in text
+    if isinstance(text, str) and (text in LAST_RESORTS or is_path):
         return text
     rule = 'must be "stderr", "none" or an absolute path'
     raise OptionError("last_resort", text, rule, "choose one of them")

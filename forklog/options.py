@@ -27,6 +27,12 @@ from forklog.option_checks import (
 MIN_BUFFER_BYTES = 1024 * 1024
 _MAX_REQUEST_BYTES = 9 * 1024 * 1024  # the server refuses more than 10,485,760 with its envelope
 
+_OWN: dict[type, Callable[[Any], object]] = {
+    str: str.__str__,
+    float: float.__float__,
+    int: int.__int__,
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -65,6 +71,8 @@ class Options:
 
     def __post_init__(self) -> None:
         """Check every option; the first wrong one raises."""
+        for option in fields(self):
+            object.__setattr__(self, option.name, plain(getattr(self, option.name)))
         check_project(self.project)
         check_credentials(self.credentials)
         check_log_name(self.log_name)
@@ -79,7 +87,8 @@ class Options:
         object.__setattr__(self, "endpoint", check_endpoint(self.endpoint))
         object.__setattr__(self, "labels", check_labels(self.labels))
         # To the stock handler an empty one is none.
-        resource = None if self.resource == {} else self.resource
+        is_none = isinstance(self.resource, Mapping) and not self.resource
+        resource = None if is_none else self.resource
         object.__setattr__(self, "resource", check_resource(resource))
         _check_compression(self.compression)
         object.__setattr__(self, "spool", check_spool(self.spool))
@@ -103,6 +112,19 @@ class Options:
         return f"Options({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
+def plain(value: Any, levels: int = 2) -> Any:
+    """Return texts and numbers of derived classes as what they hold, in mappings as well.
+
+    A member of ``class Project(str, Enum)`` is a text, but reads ``Project.PROD`` in an f-string.
+    """
+    for kind, own in _OWN.items():
+        if isinstance(value, kind):
+            return value if type(value) in (kind, bool) else own(value)
+    if isinstance(value, dict) and levels:
+        return {plain(key): plain(value[key], levels - 1) for key in value}
+    return value
+
+
 def _check_switch(name: str, value: object) -> None:
     """Refuse what is neither true nor false."""
     if not isinstance(value, bool):
@@ -111,13 +133,13 @@ def _check_switch(name: str, value: object) -> None:
 
 def _check_compression(value: object) -> None:
     """Refuse what is no way to compress a request."""
-    if value not in (None, "gzip"):
+    if value is not None and not (isinstance(value, str) and value == "gzip"):
         raise OptionError("compression", value, 'must be None or "gzip"', "give one of them")
 
 
 def _check_access_log(value: object, log_name: str) -> None:
     """Refuse what is no way to write requests, and a log whose name leaves no room for theirs."""
-    if value not in (True, False, "query") or isinstance(value, int) != isinstance(value, bool):
+    if not isinstance(value, bool) and not (isinstance(value, str) and value == "query"):
         rule = 'must be True, False or "query"'
         raise OptionError("access_log", value, rule, 'give "query" to log the query strings too')
     if value and not is_log_id(log_name + REQUEST_LOG_SUFFIX):

@@ -19,10 +19,10 @@ from forklog.context.sources import SOURCES
 from forklog.contract import HandlerLock, overrides_emit
 from forklog.encoding.encoder import Encoder
 from forklog.encoding.payload import WithheldError, bare, withheld
-from forklog.errors import unpicklable
+from forklog.errors import OptionError, unpicklable
 from forklog.insert_id import InsertIds
 from forklog.option_checks import check_labels, check_level, check_project
-from forklog.options import Options
+from forklog.options import Options, plain
 from forklog.process.base import pid
 from forklog.setting_up import known_loggers
 from forklog.setting_up.agent_lines import line_of
@@ -71,12 +71,14 @@ class StructuredLogHandler(logging.StreamHandler):  # type: ignore[type-arg]
         """Check the options; opens nothing."""
         unknown = {name: options[name] for name in options if name not in _SHARED}
         refuse_unknown(unknown, _OPTIONS)
-        check_project(project_id)
+        project_id = plain(project_id)
+        check_project(project_id, "project_id")
+        _check_outputs(stream, json_encoder_cls)
         super().__init__(sys.__stdout__ if stream is None else stream)
         self.setLevel(check_level("level", level))
         self.project_id = project_id or known_project(Options())
         self.labels = labels
-        self._given_labels = check_labels(labels)
+        self._given_labels = check_labels(plain(labels))
         self._json_encoder = json_encoder_cls
         self._additions = additions_of(Options(labels=self._given_labels, **options))
         self._printer = LinePrinter(self.stream if stream is None else None)
@@ -102,8 +104,10 @@ class StructuredLogHandler(logging.StreamHandler):  # type: ignore[type-arg]
         return copy
 
     def __deepcopy__(self, _memo: object) -> StructuredLogHandler:
-        """Return what `copy.copy` does: a stream belongs to its process, and is not copied."""
-        return self.__copy__()
+        """Return a copy with filters of its own; it shares the stream."""
+        copy = self.__copy__()
+        copy.filters = [*self.filters]
+        return copy
 
     def __reduce_ex__(self, _protocol: object) -> Any:
         """Refuse to be pickled, as each handler of logging does, and say what works.
@@ -233,3 +237,12 @@ class StructuredLogHandler(logging.StreamHandler):  # type: ignore[type-arg]
             raise error  # noqa: TRY301 - only to be caught
         except Exception:  # noqa: BLE001 - handleError asks for it
             self.handleError(record)
+
+
+def _check_outputs(stream: object, encoder: object) -> None:
+    if stream is not None and not callable(getattr(stream, "write", None)):
+        raise OptionError("stream", stream, "must have write()", "leave it out for stdout")
+    wanted = "encode" if isinstance(encoder, type) else "__call__"
+    if encoder is not None and not hasattr(encoder, wanted):
+        rule = "must be a json.JSONEncoder"
+        raise OptionError("json_encoder_cls", encoder, rule, "leave it out to have plain JSON")

@@ -13,7 +13,7 @@ from unittest import mock
 import pytest
 from helpers import check_python
 
-from forklog import CloudLoggingHandler
+from forklog import CloudLoggingHandler, StructuredLogHandler
 from forklog.testing import FakeTransport
 
 if TYPE_CHECKING:
@@ -95,6 +95,30 @@ def test_a_method_may_be_set_on_an_instance(make_logger: Make) -> None:
     handler.formatter = None
     logger.info("e")
     assert _texts(handler, transport) == ["a", "B", "c", "<d>", "e"]
+
+
+def test_another_class_set_on_an_instance_counts(make_logger: Make) -> None:
+    """``handler.__class__ = Sub`` is in effect with the next record, as any patch."""
+
+    class Loud(CloudLoggingHandler):
+        def format(self, record: logging.LogRecord) -> str:
+            return _shout(record)
+
+    transport = FakeTransport()
+    logger, handler = make_logger(transport)
+    logger.info("a")
+    handler.__class__ = Loud
+    logger.info("b")
+    assert _texts(handler, transport) == ["a", "B"]
+
+
+@pytest.mark.parametrize("kind", [CloudLoggingHandler, StructuredLogHandler])
+def test_a_deep_copy_has_filters_of_its_own(kind: Any) -> None:
+    """A filter that is added to the copy does not silence the handler."""
+    handler = kind()
+    twin = copy.deepcopy(handler)
+    twin.addFilter(lambda _: False)
+    assert handler.filters == []
 
 
 def test_patches_of_logging_before_the_first_record_count() -> None:

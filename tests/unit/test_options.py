@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import io
+import json
 import logging
 import pydoc
 import re
+from enum import Enum, IntEnum
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from google.cloud.logging import Resource
 
 import forklog
 from forklog import OptionError
 from forklog.options import Options
+
+
+class _Unequal:
+    """As an array of numpy: it has no truth, and compares to no truth."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError
+
 
 _WRONG = [
     ("project", "", "must be a project id"),
@@ -76,6 +90,14 @@ _WRONG = [
     ("last_resort", "stdout", "absolute path"),
     ("last_resort", "logs/lost.json", "absolute path"),
     ("last_resort", None, "absolute path"),
+    ("last_resort", "/var/lost\0", "absolute path"),
+    ("name", "a b", "1 to 511 characters"),
+    ("name", 5, "1 to 511 characters"),
+    ("transport", Path("/var"), "object with open()"),
+    ("compression", [], "gzip"),
+    ("compression", _Unequal(), "gzip"),
+    ("access_log", _Unequal(), "query"),
+    ("resource", _Unequal(), "mapping"),
     ("on_drop", "print", "callable"),
 ]
 
@@ -132,6 +154,53 @@ def test_a_misspelt_option_is_recognised(name: str) -> None:
 def test_the_level_is_taken_as_people_write_it(level: str | int) -> None:
     """The level of the handler is a number, or a name in any letters."""
     assert forklog.CloudLoggingHandler(level=level).level == logging.INFO
+
+
+class _Setting(str, Enum):
+    PROJECT = "my-project"
+    LOG = "web"
+    KEY = "env"
+    SPOOL = "auto"
+
+
+class _Size(IntEnum):
+    BATCH = 300_000
+
+
+def test_a_member_of_an_enumeration_is_what_it_holds() -> None:
+    """A text or a number of a derived class becomes a plain one, in mappings as well.
+
+    An f-string has the name of a member, and orjson takes no derived class as a key.
+    """
+    options = Options(
+        project=_Setting.PROJECT,
+        log_name=_Setting.LOG,
+        labels={_Setting.KEY: _Setting.LOG},
+        resource={"type": _Setting.KEY, "labels": {_Setting.KEY: _Setting.LOG}},
+        service={"service": _Setting.LOG},
+        max_batch_bytes=_Size.BATCH,
+    )
+    assert f"{options.project} {options.log_name}" == "my-project web"
+    assert orjson.dumps(options.labels) == b'{"env":"web"}'
+    assert orjson.dumps(options.resource) == b'{"type":"env","labels":{"env":"web"}}'
+    assert orjson.dumps(options.service, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
+    assert type(options.max_batch_bytes) is int
+
+
+def test_a_member_of_an_enumeration_is_plain_in_lines_as_well() -> None:
+    """`StructuredLogHandler` takes its project and labels the same way."""
+    stream = io.StringIO()
+    handler = forklog.StructuredLogHandler(
+        stream=stream, project_id=_Setting.PROJECT, labels={_Setting.KEY: _Setting.LOG}
+    )
+    handler.handle(logging.makeLogRecord({"msg": "m"}))
+    assert f"{handler.project_id}" == "my-project"
+    assert json.loads(stream.getvalue())["logging.googleapis.com/labels"]["env"] == "web"
+
+
+def test_a_spool_named_by_an_enumeration_is_made() -> None:
+    """Its construction returns."""
+    assert forklog.CloudLoggingHandler(spool=_Setting.SPOOL)._options.spool == "auto"
 
 
 def test_name_and_log_name_exclude_each_other() -> None:

@@ -224,7 +224,11 @@ def test_it_is_configured_by_name(capfd: pytest.CaptureFixture[str]) -> None:
     ("options", "rule"),
     [
         ({"labels": {"a": 1}}, "must be strings"),
-        ({"project_id": "My Project!"}, "must be a project id"),
+        ({"project_id": "My Project!"}, "option project_id='My Project!': must be a project id"),
+        ({"stream": "stdout"}, "must have write"),
+        ({"stream": 1}, "must have write"),
+        ({"json_encoder_cls": 5}, "must be a json.JSONEncoder"),
+        ({"json_encoder_cls": dict}, "must be a json.JSONEncoder"),
         ({"level": "LOUD"}, "must be a level"),
         ({"project": "p"}, "is not an option; did you mean project_id\\? known are: extra_fields"),
     ],
