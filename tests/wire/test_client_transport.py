@@ -16,6 +16,9 @@ import pytest
 from helpers import check_python
 from wire import make_certificate
 
+from forklog import OptionError
+from forklog.transports.google import ClientTransport
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -210,12 +213,29 @@ log.addHandler(handler)
     assert len(requests) > len(script) or "refused" in dropped
 
 
+_ASYNC = """
+    import asyncio
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2AsyncClient
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    os.environ["GOOGLE_CLOUD_PROJECT"] = "p"
+    return LoggingServiceV2AsyncClient(credentials=AnonymousCredentials())
+"""
+
+
+def test_what_is_no_factory_is_refused() -> None:
+    """A client in place of its factory would be used in every process."""
+    with pytest.raises(OptionError, match="option factory=<object>: must be callable"):
+        ClientTransport(object())  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
         ("raise ValueError('s3cret')", "the factory of the client raised ValueError"),
         ("return object()", "the factory returned object, which is no client of Google's"),
         ("return type('C', (), {'api_request': None})()", "the project is not known"),
+        (_ASYNC, "LoggingServiceV2AsyncClient, which is no client of Google's that waits"),
     ],
 )
 def test_a_factory_that_fails_blocks(body: str, reason: str) -> None:

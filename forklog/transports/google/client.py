@@ -7,6 +7,7 @@ where `ClientTransport` is asked for, because it needs google-cloud-logging.
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +21,7 @@ from google.api_core.exceptions import GoogleAPICallError
 from google.cloud.logging_v2.types import WriteLogEntriesPartialErrors, WriteLogEntriesRequest
 from google.protobuf import json_format
 
+from forklog.errors import Hidden, OptionError
 from forklog.limits import PROJECTLESS_LOG
 from forklog.options import Options
 from forklog.process.base import keep_in_children
@@ -54,7 +56,15 @@ class ClientTransport:
     """
 
     def __init__(self, factory: Callable[[], Any]) -> None:
-        """Keep the factory; nothing is called or opened."""
+        """Keep the factory; nothing is called or opened.
+
+        Raises:
+            OptionError: it cannot be called; a client in its place would go through forks.
+        """
+        given: object = factory
+        if not callable(given):
+            remedy = "give a function that returns a new client"
+            raise OptionError("factory", Hidden(given), "must be callable", remedy)
         self._factory = factory
         self._options = Options()
         self._on_project: Callable[[str], object] = lambda _project: None
@@ -151,6 +161,10 @@ def _writer_of(client: Any) -> _Write:
     """Return what sends a body of entries:write by the client, within seconds, without retries."""
     api = getattr(client, "logging_api", client)
     gapic = getattr(api, "_gapic_api", api)
+    if inspect.iscoroutinefunction(getattr(gapic, "write_log_entries", None)):
+        name = type(client).__name__
+        text = f"the factory returned {name}, which is no client of Google's that waits; correct it"
+        raise WireError(text, is_blocked=True)
     if not hasattr(gapic, "write_log_entries"):
         if not hasattr(api, "api_request"):
             name = type(client).__name__
