@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -31,7 +31,9 @@ async def aiohttp_middleware(request: Any, handler: _Handler) -> Any:
     except BaseException as error:
         begun.is_begun = _has_sent(request)
         if not hasattr(error, "__http_exception__"):
-            begun.fail(error, _TIMED_OUT if isinstance(error, asyncio.TimeoutError) else _FAILED)
+            # Not imported here: an application without aiohttp has no use for it.
+            is_late = isinstance(error, sys.modules["asyncio"].TimeoutError)
+            begun.fail(error, _TIMED_OUT if is_late else _FAILED)
         elif not begun.is_begun:  # an answer that is raised, as aiohttp allows
             begun.status = getattr(error, "status", 0)
         raise

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from helpers import check_python
 
 import forklog
 from forklog.middleware import aiohttp_middleware
@@ -75,6 +76,15 @@ async def _asked(*paths: str) -> list[int]:
                     statuses.append(answer.status)
     await runner.cleanup()
     return statuses
+
+
+def test_the_middlewares_import_no_asyncio() -> None:
+    """An application that has no use for asyncio does not pay for its import."""
+    check_python("""
+        import sys
+        import forklog.middleware
+        assert "asyncio" not in sys.modules
+    """)
 
 
 @pytest.mark.filterwarnings("ignore")  # of aiohttp, where a handler returns nothing
