@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import io
+import json
 import os
 from typing import Any
 
@@ -48,8 +49,13 @@ class LinePrinter:
         """
         descriptor = self.descriptor_of(stream)
         if descriptor is None:
-            stream.write(text + "\n")
-            stream.flush()
+            try:
+                stream.write(text + "\n")
+            except UnicodeEncodeError:  # of the stream's encoding; it has written nothing
+                stream.write(_escaped(text) + "\n")
+            flush = getattr(stream, "flush", None)
+            if flush is not None:
+                flush()
             return
         if descriptor != _STDOUT:
             # What the application has written there stands before. In a signal handler that struck
@@ -66,6 +72,11 @@ class LinePrinter:
             self._torn = None
         if written < len(data):
             raise OSError(f"{written} of {len(data)} bytes of a line could be written")
+
+
+def _escaped(text: str) -> str:
+    """Return lines of JSON in ASCII: outside of its texts, JSON has no other character."""
+    return "".join(char if char.isascii() else json.dumps(char)[1:-1] for char in text)
 
 
 def _descriptor_of(stream: Any) -> int | None:

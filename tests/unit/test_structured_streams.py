@@ -11,6 +11,7 @@ import os
 import pickle
 import sys
 import threading
+import types
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -41,6 +42,29 @@ def test_a_stream_encodes_by_itself(encoding: str, tmp_path: Path) -> None:
     with path.open("w", encoding=encoding) as stream:
         StructuredLogHandler(stream=stream).handle(record_of("\xe9"))
     assert _message(path.read_text(encoding)) == "\xe9"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_a_stream_that_cannot_hold_a_character_gets_its_escape(
+    encoding: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """JSON has an escape for each character, so a line fits into any encoding."""
+    path = tmp_path / "lines"
+    with path.open("w", encoding=encoding) as stream:
+        StructuredLogHandler(stream=stream).handle(record_of("\xe9 \u2603 \U0001f600"))
+    assert _message(path.read_text(encoding)) == "\xe9 \u2603 \U0001f600"
+    assert capsys.readouterr().err == ""
+
+
+def test_a_stream_needs_no_flush(capsys: pytest.CaptureFixture[str]) -> None:
+    """As `logging.StreamHandler` has it, an object with ``write`` alone is enough."""
+    lines: list[str] = []
+    stream = types.SimpleNamespace(write=lines.append)
+    handler = StructuredLogHandler(stream=stream)
+    handler.handle(record_of("m"))
+    handler.flush()
+    assert [_message(line) for line in lines] == ["m"]
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("base", [object, io.TextIOBase])
