@@ -13,13 +13,17 @@ from forklog.clock import monotonic
 from forklog.delivery.lifecycle import Ended, Order
 from forklog.delivery.passes import NO_THREAD, Passes
 from forklog.delivery.schedule import End, Send, Wait, next_step
+from forklog.delivery.sending.backoff import FIRST_DELAY
 from forklog.severity import NEVER
 
+_CALM_SECONDS_AT_END = 0.05  # after a crash, where the process leaves
 _THREAD_SECONDS = 0.2  # for a thread whose work is done, or given up, to end
 
 
 class Worker(Passes):
     """Run passes for one pipeline. All waits end when `wakeup` rings."""
+
+    _calm_at, _crashes = 0.0, 0  # until when the thread after a crash waits; crashes in a row
 
     def start_thread(
         self,
@@ -47,6 +51,7 @@ class Worker(Passes):
         ended = Ended.CRASHED
         try:
             self.thread_ident = threading.get_ident()
+            self._await_calm()
             # Now and not when there is nothing to do: after a flush the thread sleeps, so that a
             # fork from C finds no thread that waits for the interpreter.
             on_start()
@@ -55,6 +60,7 @@ class Worker(Passes):
             if self.orders.highest is Order.STOP:
                 ended = Ended.STOPPED
             else:
+                self._note_crash()
                 self._report.say("bug", f"the flush thread ended by {type(error).__name__}")
         finally:
             self._buffer.arm(0)  # first: the next record has to find out
@@ -62,6 +68,23 @@ class Worker(Passes):
             done()
             on_end(ended)
             self._settled.set()
+
+    def _note_crash(self) -> None:
+        """Keep the next thread back, for longer where one crash follows the other."""
+        now, ceiling = monotonic(), self._options.max_retry_delay
+        self._crashes = self._crashes + 1 if now < self._calm_at + ceiling else 0
+        self._calm_at = now + min(ceiling, FIRST_DELAY * 2.0 ** min(self._crashes, 30))
+
+    def _await_calm(self) -> None:
+        """Wait in a thread that follows a crash; where the process leaves, for moments only."""
+        orders = self.orders
+        if self._calm_at > monotonic():
+            self._buffer.arm(NEVER)
+        while (left := self._calm_at - monotonic()) > 0 and not orders.is_paused:
+            if orders.is_draining:
+                self.wakeup.wait(min(left, _CALM_SECONDS_AT_END))
+                return
+            self.wakeup.wait(left)
 
     def _loop(self) -> Ended:
         armed: Wait | None = None

@@ -98,8 +98,9 @@ class Adopter:
                 self._look(now)
             adoption = self._due(now)
             return self._send_one(adoption, send) if adoption is not None else 0
-        except Exception as error:
-            if not is_of_forklog(error):
+        except BaseException as error:
+            if not (isinstance(error, Exception) and is_of_forklog(error)):
+                self._retry_at = monotonic() + FIRST_RETRY  # the wire may raise it each time
                 raise
             if adoption is not None and adoption in self._adoptions:
                 self._let_go(adoption)

@@ -26,6 +26,7 @@ _PASSING_CODES = frozenset({4, 8, 10, 13, 14})
 _INVALID_ARGUMENT = 3
 _PERMISSION_DENIED, _UNAUTHENTICATED = 7, 16
 _DENIED_CODES = frozenset({_PERMISSION_DENIED, _UNAUTHENTICATED})
+_MOST_DIGITS = 10  # of an entry's place in a batch
 _PARTIAL = "WriteLogEntriesPartialErrors"
 
 
@@ -177,9 +178,14 @@ def _partial_errors(error: Mapping[str, object], count: int) -> dict[int, tuple[
                 return {
                     int(index): (_code_of(status), _message_of(status))
                     for index, status in errors.items()
-                    if str(index).isdecimal() and int(index) < count
+                    if _is_place(index, count)
                 }
     return {}
+
+
+def _is_place(index: str, count: int) -> bool:
+    """Tell whether a text is a place in a batch; Python reads no number of 4,300 digits."""
+    return len(index) < _MOST_DIGITS and index.isdecimal() and int(index) < count
 
 
 def _code_of(status: object) -> int:

@@ -5,6 +5,7 @@ The pipeline decides when a pass runs and in which thread; nothing here waits bu
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import SystemRandom
@@ -96,13 +97,19 @@ class Sender(Pending):
     def send_other(
         self, entries: Sequence[bytes], envelope: Envelope, timeout: float
     ) -> Verdict | None:
-        """Send what another process left; None if a pass is under way. Blocks for the wire."""
+        """Send what another process left; None if a pass is under way. Blocks for the wire.
+
+        Raises:
+            BaseException: in the main thread, where it may be a signal handler's.
+        """
         token = object()
         try:
             if self._sending.setdefault(TURN, token) is not token:
                 return None
-            verdict = self._wire.attempt_other(entries, envelope, timeout)
+            verdict, error = self._wire.attempt_other(entries, envelope, timeout)
             self.pacing.learn_of(verdict, sum(map(len, entries)))
+            if error is not None and threading.get_ident() == threading.main_thread().ident:
+                raise error  # it may be a signal handler's
             return verdict
         finally:
             if TURN in self._sending and self._sending[TURN] is token:

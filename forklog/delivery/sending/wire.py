@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from forklog.delivery.sending.sound import UnsoundError, sound_connection, sound_verdict
 from forklog.transports.base import (
     OTHER_PROJECT,
     Connection,
@@ -38,43 +39,61 @@ class Wire:
         batch.count_attempt()
         is_retry = batch.attempts > 1 or batch.since is not None or batch.is_aside
         self._count(is_retry=is_retry)
+        entries, is_first = batch.entries, batch.attempts == 1
+        return self._judged(
+            lambda wire: wire.send(entries, timeout), len(entries), is_first=is_first
+        )
+
+    def attempt_other(
+        self, entries: Sequence[bytes], envelope: Envelope, timeout: float
+    ) -> tuple[Verdict, BaseException | None]:
+        """Send what another process left. Return as `attempt` does."""
+
+        def send(connection: Connection) -> Verdict:
+            origin = self.origin()
+            if origin and envelope.project not in {None, origin.project}:
+                return Verdict(Kind.BLOCKED, OTHER_PROJECT)
+            if isinstance(connection, EnvelopeConnection):
+                self._count()
+                return connection.send_with(entries, timeout, envelope)
+            return Verdict(Kind.BLOCKED, "this transport sends no entries of other processes")
+
+        return self._judged(send, len(entries), is_first=False)
+
+    def _judged(
+        self, send: Callable[[Connection], Verdict], count: int, *, is_first: bool
+    ) -> tuple[Verdict, BaseException | None]:
+        """Send ``count`` entries; whatever the transport raises or returns becomes a verdict."""
         is_open = False
         try:
-            if self.connection is None:
-                self.connection = self.transport.open()
-            is_open = True
-            verdict = self.connection.send(batch.entries, timeout)
-        except WireError as error:
-            verdict = verdict_of(error, is_first_attempt=batch.attempts == 1)
-            return (verdict if is_open else replace(verdict, is_of_content=False)), None
+            try:
+                if self.connection is None:
+                    self.connection = sound_connection(self.transport.open())
+                is_open = True
+                verdict = sound_verdict(send(self.connection), count)
+            except WireError as error:
+                verdict = verdict_of(error, is_first_attempt=is_first)
+                return (verdict if is_open else replace(verdict, is_of_content=False)), None
+        except UnsoundError as error:
+            return self._mistake(str(error), is_open=is_open), None
         except BaseException as error:  # noqa: BLE001 - a foreign transport's bug ends no thread
-            verdict = Verdict(Kind.RETRY, f"{type(error).__name__} in the transport")
+            verdict = self._mistake(type(error).__name__, is_open=is_open)
             return verdict, None if isinstance(error, Exception) else error
         self._count(verdict.repeats, is_retry=True)
         return verdict, None
 
-    def attempt_other(
-        self, entries: Sequence[bytes], envelope: Envelope, timeout: float
-    ) -> Verdict:
-        """Send what another process left."""
-        try:
-            if self.connection is None:
-                self.connection = self.transport.open()
-            origin = self.origin()
-            if origin and envelope.project not in {None, origin.project}:
-                return Verdict(Kind.BLOCKED, OTHER_PROJECT)
-            if isinstance(self.connection, EnvelopeConnection):
-                self._count()
-                return self.connection.send_with(entries, timeout, envelope)
-            return Verdict(Kind.BLOCKED, "this transport sends no entries of other processes")
-        except WireError as error:
-            return verdict_of(error, is_first_attempt=False)
-        except Exception as error:  # noqa: BLE001 - a foreign transport's bug ends no thread
-            return Verdict(Kind.RETRY, f"{type(error).__name__} in the transport")
+    def _mistake(self, what: str, *, is_open: bool) -> Verdict:
+        where = f"in the transport {type(self.transport).__name__}"
+        text = f"{what} {where}; this is a bug of it, report it to its author"
+        return Verdict(Kind.RETRY, text, is_of_content=is_open)
 
     def origin(self) -> Origin | None:
         """Return what the connection has found out about this process, None without one."""
-        return getattr(self.connection, "origin", None)
+        try:
+            origin = getattr(self.connection, "origin", None)
+        except Exception:  # noqa: BLE001 - a foreign transport's bug; nothing depends on it
+            return None
+        return origin if isinstance(origin, Origin) else None
 
     def close(self) -> None:
         """Close the connection; the next attempt opens another one.

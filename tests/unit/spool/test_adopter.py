@@ -606,3 +606,23 @@ def test_in_an_outage_no_orphan_is_held_in_memory(folder: Folder) -> None:
     _work(adopter, server, 8)
     assert (len(server.got), adopter.torn) == (6, 3)
     assert folder.names() == []
+
+
+def test_a_wire_that_raises_what_ends_a_program(folder: Folder) -> None:
+    """It comes out, since it may be a signal handler's; the orphan waits before it is tried again.
+
+    Else a logging thread that sends itself would meet it at each of its records.
+    """
+    _orphan(folder, 1, b"kept")
+    adopter = _adopter(folder)
+
+    def interrupt(_entries: Sequence[bytes], _: Envelope) -> Verdict:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        adopter.pass_once(interrupt)
+    assert (adopter.seconds() or 0.0) > 0.5
+    server = _Server()
+    _work(adopter, server, 3)
+    assert server.got == [b"kept"]
+    adopter.close()

@@ -171,6 +171,13 @@ def test_a_missing_role_blocks_though_every_entry_is_named(
     assert not verdict.refused
 
 
+@pytest.mark.parametrize("index", ["9" * 5000, "0" * 5000, "\u00b2", "-1", "1.0", ""])
+def test_partial_errors_of_what_is_no_place(index: str) -> None:
+    """Such a key names no entry; none raises, also where Python refuses to read the number."""
+    verdict = judge(_partial(400, {index: {"code": 3}, "1": {"code": 3}}), 4)
+    assert (verdict.kind, verdict.refused) == (Kind.DELIVERED, {1: "refused"})
+
+
 @pytest.mark.parametrize("code", [4, 8, 10, 13, 14])
 def test_partial_errors_that_pass_are_sent_again(code: int) -> None:
     """Entries named with a passing code are to be sent again, those alone."""
