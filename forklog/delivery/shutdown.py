@@ -126,7 +126,7 @@ class Leaving(Staged):
         self._finish(deadline, is_settled=is_settled)
 
     def _finish(self, deadline: float, *, is_settled: bool) -> None:
-        with self._host.without_signals():
+        with self._host.without_signals(), self.sender.on_drop.at_end(self.shutdown_timeout):
             if not is_settled:
                 self.sender.give_up("shutdown")
             is_running = self.state is State.RUNNING or not self.worker.thread.ended.is_set()
@@ -193,9 +193,10 @@ class Leaving(Staged):
 
     def end_exit(self, *, is_settled: bool) -> None:
         """Give up what is not settled."""
-        if not is_settled:
-            self.sender.give_up("shutdown")
-        self._say_all()
+        with self.sender.on_drop.at_end(self.shutdown_timeout):
+            if not is_settled:
+                self.sender.give_up("shutdown")
+            self._say_all()
         if self.spooler is not None and is_settled and self._host.is_ending():
             self.spooler.leave()
         elif self.spooler is not None and not is_settled:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from forklog.clock import monotonic
+from forklog.stderr.waits import Waits
 
 # The class in C: gevent's and eventlet's would set O_NONBLOCK on the descriptor.
 try:
@@ -31,6 +32,7 @@ except ImportError:  # Windows
 
 _MAX_SECONDS = 5.0  # for everything that one call is to write
 _LOCK_SECONDS = 4.0  # of these for the lines of other processes; one that takes longer is stopped
+_SHORT_LOCK_SECONDS = 1.0  # where there is less patience than this
 _PIPE_BYTES = getattr(select, "PIPE_BUF", 512)  # so much goes into a pipe in one piece or not
 _TERMINAL_BYTES = 128  # a terminal that poll calls writable takes so much without blocking
 _NAP_SECONDS = 0.01
@@ -41,7 +43,7 @@ _NO_NOWAIT = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ESPI
 Send = Callable[[bytes], int]
 
 
-def write_lines(descriptor: int, data: bytes, patience: float) -> int:
+def write_lines(descriptor: int, data: bytes, patience: float, waits: Waits | None = None) -> int:
     """Write data, of which each line ends with a newline; return how many bytes were written.
 
     Never blocks for longer than five seconds, nor raises an OSError. Lines of several processes
@@ -52,14 +54,16 @@ def write_lines(descriptor: int, data: bytes, patience: float) -> int:
         descriptor: a file, pipe, terminal, socket or device, blocking or not.
         data: one line or many.
         patience: seconds to wait for a reader between two pieces.
+        waits: what earlier calls have waited, where five seconds bound all of them together.
     """
+    waits = waits or Waits()
     with contextlib.suppress(OSError):
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISREG(mode):
             return _write_file(descriptor, data)
         with _opened(descriptor, mode) as (send, lock):
             size = _TERMINAL_BYTES if stat.S_ISCHR(mode) else _PIPE_BYTES
-            return _Lines(descriptor, send, lock, patience, size).write(data)
+            return _Lines(descriptor, send, lock, patience, size, waits).write(data)
     return 0
 
 
@@ -74,9 +78,16 @@ def _write_file(descriptor: int, data: bytes) -> int:
 class _Lines:
     """One call of `write_lines`: where it stands, and until when it waits."""
 
-    def __init__(
-        self, descriptor: int, send: Send, lock: int | None, patience: float, size: int
+    def __init__(  # noqa: PLR0913, PLR0917 - what `write_lines` found
+        self,
+        descriptor: int,
+        send: Send,
+        lock: int | None,
+        patience: float,
+        size: int,
+        waits: Waits,
     ) -> None:
+        self._waits = waits
         self._descriptor = descriptor
         self._send = send
         self._lock = lock
@@ -84,14 +95,17 @@ class _Lines:
         self._size = size
         self._deadline = monotonic() + _MAX_SECONDS
         self._until = self._deadline
-        self._lock_until = monotonic() + (_LOCK_SECONDS if patience else 0.0)
+        short = _SHORT_LOCK_SECONDS if patience else 0.0
+        self._lock_seconds = _LOCK_SECONDS if patience >= _SHORT_LOCK_SECONDS else short
+        self._lock_until = monotonic() + waits.seconds("lock", self._lock_seconds)
 
     def write(self, data: bytes) -> int:
         """Write until all is written, the reader stops, or the descriptor fails."""
         done, is_at_start = 0, True
         try:
             while done < len(data) and monotonic() < self._deadline:
-                self._until = min(monotonic() + self._patience, self._deadline)
+                patience = self._waits.seconds("reader", self._patience)
+                self._until = min(monotonic() + patience, self._deadline)
                 if is_at_start:
                     self._acquire()
                 written = self._write_piece(_piece(data, done, self._size))
@@ -106,34 +120,44 @@ class _Lines:
         return done
 
     def _write_piece(self, piece: bytes) -> int:
-        naps = 0.0
+        naps, began = 0.0, monotonic()
         while True:
             try:
-                return self._send(piece)
+                written = self._send(piece)
             except BlockingIOError:  # noqa: PERF203 - each round waits
                 left = self._until - monotonic()
                 if left <= 0:
+                    self._waits.in_vain("reader", self._patience)
+                    self._waits.waited(monotonic() - began)
                     return 0
                 _sleep(naps)  # where poll calls writable what takes nothing
                 _has_room(self._descriptor, left)
                 naps = _NAP_SECONDS
             except OSError:
                 return 0
+            else:
+                self._waits.moved("reader")
+                self._waits.waited(monotonic() - began)
+                return written
 
     def _acquire(self) -> None:
         """Keep other processes' lines out of this one; go on without where that takes too long."""
+        began = monotonic()
         while self._lock is not None:
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:  # noqa: PERF203 - each round waits
                 if monotonic() >= self._lock_until:
+                    self._waits.in_vain("lock", self._lock_seconds)
                     self._lock = None
                 else:
                     _sleep(_NAP_SECONDS)
             except OSError:
                 self._lock = None
             else:
-                return
+                self._waits.moved("lock")
+                break
+        self._waits.waited(monotonic() - began)
 
     def _release(self) -> None:
         if self._lock is not None:

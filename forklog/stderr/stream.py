@@ -14,8 +14,10 @@ import sys
 from typing import Any
 
 from forklog.stderr.descriptor import write_lines
+from forklog.stderr.waits import Waits
 
 _is_torn = [False]
+_waits = Waits()  # of all handlers of this process
 
 
 def stream() -> Any:
@@ -33,7 +35,9 @@ def write(text: str, patience: float = 0.0) -> int:
 
     Args:
         text: one line or many, each ended by a newline.
-        patience: seconds to wait for the reader between two pieces; five seconds bound the whole.
+        patience: seconds to wait for the reader between two pieces; five seconds bound the whole,
+            and what the handlers of a process write one after another. Where a wait was in vain,
+            the next calls do not wait until something is read.
     """
     with contextlib.suppress(Exception):  # closed, None, or whatever the application's object does
         place = stream()
@@ -49,7 +53,8 @@ def write(text: str, patience: float = 0.0) -> int:
 def _write_lines(descriptor: int, text: str, encoding: str, patience: float) -> int:
     data = text.encode(encoding, "backslashreplace")
     ending = b"\n" if _is_torn[0] else b""  # of the line that an earlier call could not finish
-    written = (ending + data)[: write_lines(descriptor, ending + data, patience)]
+    number = write_lines(descriptor, ending + data, patience, _waits)
+    written = (ending + data)[:number]
     if written:
         _is_torn[0] = not written.endswith(b"\n")
     return written.count(b"\n", len(ending))

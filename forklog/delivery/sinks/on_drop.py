@@ -7,17 +7,42 @@ remembered is not called either for what others logged in that time.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from forklog.clock import monotonic
 from forklog.delivery.base import Reporter
 from forklog.insert_id import AFTER_ALL, KEY_BYTES
 
 _MOST_OWN = 10_000  # entries of the callback's that are remembered
+_SAME_END_SECONDS = 6.0  # between two calls: as long as stderr may hold up an end
 _NONE: Mapping[str, int] = {}
 
 Offer = Callable[[int, bytes], object]
+
+
+class _End:
+    """What the callbacks of all handlers have taken, one after another, of one end.
+
+    An end is that of the process, or a new configuration that closes several handlers.
+    """
+
+    def __init__(self) -> None:
+        self._seconds, self._last = 0.0, 0.0
+
+    def spent(self, now: float) -> float:
+        """Return the seconds; none where the last call is so long ago that it was another end."""
+        return self._seconds if now - self._last < _SAME_END_SECONDS else 0.0
+
+    def took(self, began: float) -> None:
+        """Take note of a call that is over."""
+        now = monotonic()
+        self._seconds, self._last = self.spent(began) + now - began, now
+
+
+_end = _End()
 
 
 class OnDrop:
@@ -32,12 +57,22 @@ class OnDrop:
         self._own: deque[bytes] = deque(maxlen=_MOST_OWN)
         self._forgotten: tuple[bytes, bytes] | None = None  # first and last, of its own entries
         self._threads: set[int] = set()
+        self._seconds_at_end: float | None = None
         self._watch: Callable[[Callable[[Offer], Offer] | None], object] = lambda _wrap: None
 
     @property
     def is_calling(self) -> bool:
         """Tell whether the callback runs in some thread."""
         return bool(self._threads)
+
+    @contextlib.contextmanager
+    def at_end(self, seconds: float) -> Iterator[None]:
+        """Call it only while it, and those of other handlers, have taken less than ``seconds``."""
+        self._seconds_at_end = seconds
+        try:
+            yield
+        finally:
+            self._seconds_at_end = None
 
     def watch_with(self, watch: Callable[[Callable[[Offer], Offer] | None], object]) -> None:
         """Have ``watch(wrap)`` called when the callback begins, ``watch(None)`` when it is over.
@@ -55,6 +90,11 @@ class OnDrop:
         given = self._not_own(entries)
         if self._callback is None or not given:
             return _NONE
+        most, began = self._seconds_at_end, monotonic()
+        if most is not None and _end.spent(began) >= most:
+            text = f"on_drop took {_end.spent(began):.1f} s of this end and is not called any more"
+            self._report.say("on_drop", f"{text}; what is dropped now is counted alone")
+            return _NONE
         ident = threading.get_ident()
         try:
             self._threads.add(ident)
@@ -66,6 +106,8 @@ class OnDrop:
             self._report.say("on_drop", f"on_drop raised {type(error).__name__}")
         finally:
             self._threads.discard(ident)
+            if most is not None:
+                _end.took(began)
             if not self._threads:
                 self._watch(None)
         return _NONE

@@ -24,6 +24,8 @@ _MAX_LINKS = 40  # as the kernel
 _OTHERS = 0o027  # what a file may not allow: the group may read it, others nothing
 _IS_STEPWISE = hasattr(os, "O_PATH") and os.open in os.supports_dir_fd
 _LOCK_SECONDS = 1.0  # for the lines of other processes; one that takes longer is stopped
+_STOPPED_SECONDS = 10.0  # after a wait in vain, in which no other handler waits for it
+_in_vain = [0.0]  # until when
 _NAP_SECONDS = 0.005
 _sleep = time.sleep
 
@@ -36,8 +38,9 @@ def append_lines(path: str, data: bytes) -> tuple[int, OSError | None]:
         data: lines, each ended by a newline. Where the last line of the file was torn, by a full
             disk or a kill, they begin on a line of their own.
 
-    Other processes that append by this function wait for one another, a second at most: a line
-    that another process is writing at this moment looks like a torn one.
+    Other processes that append by this function wait for one another: a line that another process
+    is writing at this moment looks like a torn one. All handlers of a process wait for a second
+    together, at most.
 
     Raises:
         OSError: the file cannot be opened, or is not to be trusted.
@@ -63,18 +66,26 @@ def append_lines(path: str, data: bytes) -> tuple[int, OSError | None]:
 
 def _lock(descriptor: int) -> None:
     """Keep other processes' lines out; go on without where that fails or takes too long."""
-    until = monotonic() + _LOCK_SECONDS
+    until = _lock_until()
     while fcntl is not None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:  # noqa: PERF203 - each round waits
             if monotonic() >= until:
+                _in_vain[0] = monotonic() + _STOPPED_SECONDS
                 return
             _sleep(_NAP_SECONDS)
         except OSError:  # a file system without such locks
             return
         else:
+            _in_vain[0] = 0.0
             return
+
+
+def _lock_until() -> float:
+    """Return until when to wait: not at all where a handler of this process just did in vain."""
+    now = monotonic()
+    return now if now < _in_vain[0] else now + _LOCK_SECONDS
 
 
 def _unlock(descriptor: int) -> None:

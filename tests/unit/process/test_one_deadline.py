@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from helpers import DONE, check_python, run_python
+from helpers import DONE, check_python, python_path, run_python
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +34,7 @@ atexit.register(lambda: print(json.dumps(time.monotonic() - start)))
 """
 
 
-def _program(lost: Path, outcome: str = "Hang(times=99)", timeout: float = 1.0) -> str:
+def _program(lost: Path | str, outcome: str = "Hang(times=99)", timeout: float = 1.0) -> str:
     return _TIMED + _HANDLERS.format(lost=str(lost), outcome=outcome, timeout=timeout)
 
 
@@ -103,3 +108,90 @@ assert all(handler.stats().state == "closed" for handler in log.handlers)
     program = _HANDLERS.format(lost=str(lost), outcome="Hang(times=99)", timeout=1.0)
     check_python(program + body.replace("CALL", call), 60)
     assert _texts(lost) == ["before"] * 5
+
+
+@pytest.mark.parametrize("kind", ["full", "locked"])
+def test_five_handlers_wait_for_stderr_once(kind: str) -> None:
+    """A reader that has stopped, or a process that was stopped in its line, holds an exit up once.
+
+    Closes the class: a patience for each handler's last resort, and for each line that follows it.
+    The wait for the lock is cut to a second here.
+    """
+    reader, writer = os.pipe()
+    again = os.open(f"/proc/self/fd/{writer}", os.O_WRONLY | os.O_NONBLOCK)
+    try:
+        if kind == "locked":
+            fcntl.flock(again, fcntl.LOCK_EX)
+        else:
+            _fill(again)
+        short = "from forklog.stderr import descriptor\ndescriptor._LOCK_SECONDS = 1.0\n"
+        body = f"log.info('lost')\nstart = time.monotonic()\nraise SystemExit({DONE})"
+        done = subprocess.run(
+            [sys.executable, "-c", short + _program("stderr", timeout=0.5) + body],
+            env={**os.environ, "PYTHONPATH": python_path()},
+            stdout=subprocess.PIPE,
+            stderr=writer,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        for descriptor in (reader, writer, again):
+            os.close(descriptor)
+    assert done.returncode == DONE
+    assert json.loads(done.stdout) < 0.5 + 1.0 + 1.5, "the last for a busy machine"
+
+
+def _fill(writer: int) -> None:
+    for size in (65_536, 1):
+        with contextlib.suppress(BlockingIOError):
+            while os.write(writer, b"x" * size):
+                pass
+
+
+_SLOW = """
+import forklog, json, logging, logging.config, os, sys, threading, time
+from forklog.testing import FakeTransport, Hang
+given = []
+def on_drop(entries, reason):
+    given.append(reason)
+    time.sleep({seconds})
+log = logging.getLogger("many")
+log.setLevel(logging.INFO)
+handlers = [forklog.CloudLoggingHandler(
+    transport=FakeTransport(Hang(times=99)), last_resort="none", on_drop=on_drop, max_latency=60,
+    shutdown_timeout=0.5) for _ in range(5)]
+for handler in handlers:
+    log.addHandler(handler)
+def check():
+    assert [h.stats().dropped for h in handlers] == [{{"shutdown": 1}}] * 5
+    assert len(given) == {calls}, given
+    assert seconds < 0.5 + {calls} * {seconds} + 1.5, seconds
+    print("checked")
+log.info("dropped")
+start = time.monotonic()
+"""
+_AT_EXIT = """
+def after():
+    global seconds
+    seconds = time.monotonic() - start
+    check()
+"""
+_CONFIGURE = """
+logging.config.dictConfig({'version': 1})
+seconds = time.monotonic() - start
+check()
+"""
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(1.0, 1), (0.0, 5)], ids=["slow", "quick"])
+@pytest.mark.parametrize("end", ["exit", "configure"])
+def test_five_handlers_whose_on_drop_is_slow(end: str, seconds: float, calls: int) -> None:
+    """No call begins once the calls of an end have taken shutdown_timeout; all is counted.
+
+    Closes the class: a callback of the application, for each handler, after the deadline.
+    """
+    before = "import atexit\natexit.register(lambda: after())\n" if end == "exit" else ""
+    body = _SLOW.format(seconds=seconds, calls=calls)
+    body += _AT_EXIT if end == "exit" else _CONFIGURE
+    done = check_python(before + body, 60)
+    assert done.stdout == "checked\n"
