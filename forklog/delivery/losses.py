@@ -32,8 +32,9 @@ class PassNews:
 class Losses:
     """Report what became of batches and of dropped entries. For whoever runs passes."""
 
-    def __init__(self, report: Reporter, on_drop: Sink) -> None:
-        """Say nothing yet."""
+    def __init__(self, report: Reporter, on_drop: Sink, last_resort: str = "stderr") -> None:
+        """Say nothing yet; the last resort is named as the option is."""
+        self._file = last_resort if last_resort not in {"stderr", "none"} else ""
         self._on_drop = on_drop
         self._report = report
         self._is_trouble_said = False
@@ -63,15 +64,17 @@ class Losses:
     def of_aside(self, number: int, why: str) -> None:
         """Say that entries are set aside, how many, and what the server answers to them."""
         text = f"the server refuses {number} log entries again and again while it takes others"
-        self._report.say("aside", f"{text} ({why}); they are set aside and retried alone")
+        text = f"{text} ({why}); they are set aside and retried alone"
+        self._report.say("aside", f"{text}, correct what logs them or what refuses them")
 
     def of_given_up(
         self, reason: str, entries: Sequence[bytes], written: Mapping[str, int]
     ) -> None:
         """Say where entries are that nothing delivers, and give them to the application."""
         for place, number in written.items():
-            where = "the last resort's file" if place == "file" else place
+            where = f"the last resort's file {self._file}" if place == "file" else place
             text = f"wrote {number} undelivered log entries to {where} ({reason})"
+            text = f"{text}; send the lines by: forklog recover {self._file or 'FILE'}"
             self._report.say(f"diverted:{place}:{reason}", text)
         self.of_drop(reason, len(entries) - sum(written.values()), entries)
 

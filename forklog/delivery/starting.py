@@ -162,7 +162,8 @@ class Starting(Staged):
         self._retry_at = monotonic() + self._retry_wait
         self._retry_wait = min(2 * self._retry_wait or _FIRST_RETRY, _LONGEST_RETRY)
         if self._take(Event.NO_THREAD) is Action.GO_INLINE:
-            self._send_inline("the flush thread cannot run", is_wanted=is_wanted)
+            why = "the flush thread cannot run (raise the limit of threads or of memory)"
+            self._send_inline(why, is_wanted=is_wanted)
 
     def _go_inline(self) -> None:
         self._take_over()

@@ -61,7 +61,8 @@ class Worker(Passes):
                 ended = Ended.STOPPED
             else:
                 self._note_crash()
-                self._report.say("bug", f"the flush thread ended by {type(error).__name__}")
+                text = f"the flush thread ended by {type(error).__name__}, another one follows"
+                self._report.say("bug", f"{text}; report it as a bug of forklog")
         finally:
             self._buffer.arm(0)  # first: the next record has to find out
             self.thread_ident = NO_THREAD

@@ -125,7 +125,8 @@ class Adopter:
         news = [name for name in names if name not in self._known]
         if news:
             self._known.update(news)
-            self._say(topic, f"{len(news)} {what} in the spool {self._folder.path} stay there")
+            text = f"{len(news)} {what} in the spool {self._folder.path} stay there"
+            self._say(topic, f"{text}; see: forklog recover --dry-run {self._folder.path}")
 
     def _fail(self, error: Exception) -> None:
         """Report what went wrong here, once for each kind, and look again later."""
@@ -140,7 +141,8 @@ class Adopter:
         if kind not in self._known:
             self._known.add(kind)
             why = getattr(error, "strerror", None) or type(error).__name__
-            self._say("spool-read", f"cannot read the spool {self._folder.path}, retrying: {why}")
+            text = f"cannot read the spool {self._folder.path}, retrying: {why}"
+            self._say("spool-read", f"{text}; check its disk and the limit of open files")
 
     def _due(self, now: float) -> Adoption | None:
         """Return the next whose turn it is, which is the first by then."""
@@ -195,7 +197,8 @@ class Adopter:
                 f"the server refuses an entry again and again ({verdict.answer or verdict.reason})"
             )
             where = f"the spool {self._folder.path}, those behind it are sent first"
-            self._say("spool-aside", f"{why} that a dead process left in {where}")
+            text = f"{why} that a dead process left in {where}"
+            self._say("spool-aside", f"{text}; correct what logs it or what refuses it")
         first, longest = FIRST_RETRY, LONGEST_RETRY
         if verdict.answer:
             first, longest = _FIRST_GAP, _LONGEST_GAP

@@ -68,7 +68,7 @@ class Held:
             self.owner = self._new_owner()
         except (UnfitError, OSError, OptionError) as error:
             text = f"the spool is off, entries wait in memory alone: {error}"
-            self._report.say("spool", text)
+            self._report.say("spool", f"{text} (check the folder of the option spool)")
             return None
         self._segments = Segments(self.owner, self._max_bytes, self._maps)
         return self._segments

@@ -117,7 +117,8 @@ class ProcessSpool:
 
     def _turn_off(self, error: Exception) -> None:
         self._why_off = str(error)
-        self._report.say("spool", f"the spool is off, entries wait in memory alone: {error}")
+        text = f"the spool is off, entries wait in memory alone: {error}"
+        self._report.say("spool", f"{text} (check the folder of the option spool)")
 
     def take_in(self) -> None:
         """Open it, and spool what waits in memory; before the flush thread runs."""
@@ -167,7 +168,8 @@ class ProcessSpool:
 
     def _restart(self, before: Owner) -> None:
         """Begin a new head: a tidier, a daemon or another process has taken the old one."""
-        self._report.say("spool-lost", "the spool's files were removed or closed; begins new ones")
+        text = "the spool's files were removed or closed; begins new ones, keep programs that tidy"
+        self._report.say("spool-lost", f"{text} away from {before.folder.path}")
         self._folders.append(before.folder)
         try:
             owner = self._make.owner(new_prefix(), self._origin)
@@ -221,11 +223,8 @@ class ProcessSpool:
         if left and left != self._reported and self._owner is not None:
             self._reported = left
             path = self._owner.folder.path
-            self._report.say(
-                "spool-left",
-                f"{left} log entries wait in the spool {path}; the next process that logs with it"
-                f" sends them, or: forklog recover {path}",
-            )
+            text = f"{left} log entries wait in the spool {path}; the next process that logs with"
+            self._report.say("spool-left", f"{text} it sends them, or: forklog recover {path}")
 
     def leave(self) -> None:
         """Stop spooling; what is left waits for another process."""

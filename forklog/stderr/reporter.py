@@ -14,6 +14,21 @@ _MAX_CHARS = 2000  # of one line
 _PATIENCE_SECONDS = 0.05  # for the reader of a full pipe: another process may be writing much
 
 
+_REMEDIES = {
+    "buffer_full": "raise max_buffer_bytes, or set the option spool",
+    "refused": "look at them in on_drop, correct what logs them",
+    "too_large": "log less in one record",
+    "shutdown": "raise shutdown_timeout, or set the options last_resort or spool",
+    "closed": "close the handler after the last record, or set the option last_resort",
+    "encode": "correct the __str__ and the like of what is logged",
+}
+
+
+def _remedy(reason: str) -> str:
+    """Return what to do about drops of a reason; a foreign transport may have its own."""
+    return _REMEDIES.get(reason, "correct what logs them, or the transport that drops them")
+
+
 def _to_stderr(line: str) -> None:
     write(line, _PATIENCE_SECONDS)
 
@@ -48,7 +63,8 @@ class StderrReporter:
         if not total:
             return
         because = f"{reason}: {why}" if why else reason
-        if not self.say(f"drop:{reason}", f"dropped {total} log entries ({because})"):
+        text = f"dropped {total} log entries ({because}); {_remedy(reason)}"
+        if not self.say(f"drop:{reason}", text):
             self._withheld[reason] = total
 
     def catch_up(self) -> None:
@@ -59,5 +75,6 @@ class StderrReporter:
     def finish(self) -> None:
         """Say what is still withheld; for the end of the process."""
         for reason, total in self._withheld.items():
-            self._write(f"forklog[{pid()}]: dropped {total} more log entries ({reason})\n")
+            text = f"dropped {total} more log entries ({reason}); {_remedy(reason)}"
+            self._write(f"forklog[{pid()}]: {text}\n")
         self._withheld.clear()

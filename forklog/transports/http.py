@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 import orjson
 import requests
-import urllib3.exceptions
 
 from forklog import __about__
 from forklog.errors import NoCredentialsError
@@ -24,7 +23,6 @@ from forklog.transports.base import (
     Verdict,
     WireError,
 )
-from forklog.transports.certificates import wrong_certificate
 from forklog.transports.deadline import Deadline, DeadlineAdapter
 from forklog.transports.google.access import (
     Access,
@@ -35,6 +33,7 @@ from forklog.transports.google.machine import MachineAccount
 from forklog.transports.google.resource import detect_resource, no_key
 from forklog.transports.google.signing import signer_of
 from forklog.transports.gzipped import gzipped
+from forklog.transports.http_errors import WIRE_ERRORS, wire_error
 from forklog.transports.http_verdict import Answer, Place, judge
 from forklog.transports.retry_after import retry_after
 from forklog.transports.stderr import StderrConnection
@@ -42,7 +41,6 @@ from forklog.transports.tokens import token_session
 
 _HEAD_BYTES = 160  # of an entry: insertId, timestamp, and the log's name where it has one
 _MAX_ANSWER_BYTES = 1024 * 1024
-_WIRE_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 _HEADERS = {
     "Content-Type": "application/json",
     "User-Agent": f"forklog/{__about__.VERSION}",
@@ -169,7 +167,7 @@ class HttpConnection:
             if answer.status_code == requests.codes.unauthorized and self._signer.renew():
                 repeats = 1
                 answer, content = self._post(body, timeout)
-        except _WIRE_ERRORS as error:
+        except WIRE_ERRORS as error:
             raise self._wire_error(error) from error
         self._answered = True
         delay, kind = retry_after(answer.headers), answer.headers.get("Content-Type", "")
@@ -196,18 +194,11 @@ class HttpConnection:
         return Place(project=self._access.project, endpoint=self._access.endpoint, **known)
 
     def _wire_error(self, error: BaseException) -> WireError:
-        """Map a foreign error by its type; its text may hold URLs and payloads."""
-        name = type(error).__name__
         was_answered, self._answered = self._answered, False
-        if wrong := wrong_certificate(error, "the server", "the option endpoint"):
-            return wrong
-        timeouts = (requests.Timeout, urllib3.exceptions.TimeoutError)
-        if isinstance(error, timeouts) or self._deadline.is_over():
-            return WireError(f"the server did not answer in time ({name})")
-        is_reset = was_answered and isinstance(
-            error, (requests.ConnectionError, urllib3.exceptions.ProtocolError)
+        is_late, proxies = self._deadline.is_over(), self._settings["proxies"]
+        return wire_error(
+            error, self._access.endpoint, proxies, is_late=is_late, was_answered=was_answered
         )
-        return WireError(f"no connection to the server ({name})", is_stale_connection=is_reset)
 
     def close(self) -> None:
         """Close the sockets of its sessions."""

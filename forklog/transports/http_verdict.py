@@ -65,10 +65,10 @@ def judge(answer: Answer, count: int) -> Verdict:
         # Zero seconds is no order to hammer: the backoff decides then.
         delay, is_of_content = answer.retry_after or None, answer.status != _TOO_MANY
         quota = quota_of(error) if answer.status == _TOO_MANY else None
-        text = reason if quota is None else f"{reason}: {_quota_remedy(quota, answer.place)}"
+        remedy = _passing_remedy(answer) if quota is None else _quota_remedy(quota, answer.place)
         return Verdict(
             Kind.RETRY,
-            text,
+            f"{reason}: {remedy}",
             delay=delay,
             answer=reason,
             is_of_content=is_of_content,
@@ -135,6 +135,11 @@ def _remedy(answer: Answer, status: int) -> str:
     return text.format(project=place.project, account=place.account, endpoint=place.endpoint)
 
 
+def _passing_remedy(answer: Answer) -> str:
+    where = printable(answer.place.endpoint)
+    return f"{where} takes no entries for now; if that lasts, check it and the option endpoint"
+
+
 def _quota_remedy(quota: Quota, place: Place) -> str:
     name = f"{quota.name!r} " if quota.name else ""
     page = f"https://console.cloud.google.com/iam-admin/quotas?project={place.project}"
@@ -157,7 +162,8 @@ def _judge_partial(
     delay = answer.retry_after or None
     again = frozenset(i for i, (code, _) in errors.items() if code in _PASSING_CODES)
     refused = {i: "refused" for i in errors if i not in again}
-    return Verdict(Kind.DELIVERED, reason, refused, again, delay, reason)
+    text = f"{reason}: {_passing_remedy(answer)}" if again else reason
+    return Verdict(Kind.DELIVERED, text, refused, again, delay, reason)
 
 
 def _error_of(body: bytes) -> Mapping[str, object]:

@@ -37,14 +37,15 @@ class StderrConnection:
             return self._wire.send(entries, timeout)
         written = write_to_stderr(b"".join(entry + b"\n" for entry in entries))
         unwritten = frozenset(range(written, len(entries)))
-        why = "stderr cannot be written" if unwritten else ""
+        why = "stderr cannot be written; check what reads it" if unwritten else ""
         return Verdict(Kind.DELIVERED, why, again=unwritten, is_diverted=True, is_of_content=False)
 
     def send_with(self, entries: Sequence[bytes], timeout: float, envelope: Envelope) -> Verdict:
         """Send what another process left; blocked without credentials: there it is safe."""
         if isinstance(self._wire, EnvelopeConnection):
             return self._wire.send_with(entries, timeout, envelope)
-        return Verdict(Kind.BLOCKED, "there are no credentials", is_of_content=False)
+        text = "there are no credentials; name a file in GOOGLE_APPLICATION_CREDENTIALS, or log in"
+        return Verdict(Kind.BLOCKED, text, is_of_content=False)
 
     def _look(self, seen: object) -> None:
         try:

@@ -15,7 +15,14 @@ import forklog
 _PACKAGE = Path(forklog.__file__).parent
 _PAGE = (_PACKAGE.parent / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 _TOOLS = {"emulator", "demo", "diagnosis", "tail", "terminal", "testing"}
-_PRINTED = {"say": 1, "WireError": 0, "NoCredentialsError": 0, "Verdict": 1}
+_PRINTED = {
+    "say": 1,
+    "_say": 1,
+    "_send_inline": 0,
+    "WireError": 0,
+    "NoCredentialsError": 0,
+    "Verdict": 1,
+}
 _PRINTED_TABLES = {"_REMEDIES", "_OTHER_REMEDY"}
 
 
@@ -126,6 +133,124 @@ def _literals(node: ast.expr) -> Iterator[str]:
 
 
 _TEXTS = _texts()
+_ACTION = re.compile(
+    r"(?<!\w)(attach|check|close|correct|forklog recover|give|grant|have|keep|log in|log less|look"
+    r"|\{remedy\}|name|open|point|raise|remove|renew|replace|report|run|send|set|unset|use)(?!\w)"
+)
+_SUBJECT = re.compile(
+    r"\{|\b[a-z]+_[a-z_]+\b|[A-Z]{3,}_[A-Z]+|\b(stderr|uWSGI|metadata|credentials|flush thread)\b"
+)
+_WITHOUT_ACTION = {
+    "delivers logs again": "good news",
+    "Google credentials found, delivers logs from now on": "good news",
+    "no credentials yet ({})": "passes by itself, as the server of the credentials comes up",
+    "the credentials' server answered {}": "passes by itself",
+    "the credentials' server's answer is longer than 1 MiB": "passes by itself, or never",
+    "the credentials' server's answer cannot be unpacked": "passes by itself",
+    "the credentials' server did not answer ({})": "passes by itself",
+}
+_WRAPPERS = re.compile(
+    r"^(cannot deliver logs(?: yet, retrying)?: )?\{\}( \{\})*$|^\{\}: logs are sent by the logging"
+)
+"""What is a reason alone, or a line around one: the reasons stand here by themselves."""
+
+
+def _whole_lines() -> dict[str, str]:
+    """Return all lines as wholes, ``{}`` for what a run puts in; and where each stands."""
+    found: dict[str, str] = {}
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        name = path.relative_to(_PACKAGE)
+        if name.parts[0] not in _TOOLS:
+            tree = ast.parse(path.read_text())
+            for scope in [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]:
+                for call in [n for n in ast.walk(scope) if isinstance(n, ast.Call)]:
+                    place = _PRINTED.get(_called(call))
+                    if place is not None and len(call.args) > place and not _is_fine(call):
+                        line = _whole(call.args[place], scope, call.lineno)
+                        found[line] = f"{name}:{call.lineno}"
+    return {line: place for line, place in found.items() if not _WRAPPERS.match(line)}
+
+
+def _is_fine(call: ast.Call) -> bool:
+    """Tell whether it is a verdict of what was delivered or is to be halved: no line on its own."""
+    kinds = {"Kind.DELIVERED", "Kind.HALVE"}
+    return _called(call) == "Verdict" and ast.unparse(call.args[0]) in kinds
+
+
+def _whole(  # noqa: PLR0911 - one for each kind of node
+    node: ast.expr, scope: ast.FunctionDef, before: int
+) -> str:
+    """Return a text as the code makes it; a name stands for what was bound to it last."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_whole(part, scope, before) for part in node.values)
+    if isinstance(node, ast.FormattedValue):
+        return _whole(node.value, scope, before)
+    if isinstance(node, ast.Call) and "remedy" in _called(node):
+        return "{remedy}"
+    if isinstance(node, ast.IfExp):
+        return f"{_whole(node.body, scope, before)} {_whole(node.orelse, scope, before)}".strip()
+    if isinstance(node, ast.Name):
+        binding = [one for one in ast.walk(scope) if isinstance(one, (ast.Assign, ast.AugAssign))]
+        earlier = [one for one in binding if one.lineno < before and node.id in _bound_by(one)]
+        if earlier:
+            last = max(earlier, key=lambda one: one.lineno)
+            first = isinstance(last, ast.AugAssign) and _whole(node, scope, last.lineno)
+            return (first or "") + _whole(last.value, scope, last.lineno)
+    return "{}"
+
+
+def _bound_by(one: ast.Assign | ast.AugAssign) -> list[str]:
+    targets = one.targets if isinstance(one, ast.Assign) else [one.target]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+_LINES = _whole_lines()
+
+
+def _remedies() -> Iterator[str]:
+    """Yield what the functions and tables of remedies hold."""
+    for path in _PACKAGE.rglob("*.py"):
+        if path.relative_to(_PACKAGE).parts[0] in _TOOLS:
+            continue
+        tree = ast.parse(path.read_text())
+        for name, values in _bindings(tree, 1).items():
+            if "REMED" in name:
+                for value in (v for one in values for v in getattr(one, "values", [one])):
+                    yield ast.literal_eval(value)
+        for scope in [n for n in tree.body if isinstance(n, ast.FunctionDef)]:
+            if scope.name.endswith("_remedy"):
+                texts = [n.value for n in ast.walk(scope) if isinstance(n, ast.Return)]
+                yield from (_whole(n, scope, 10**6) for n in texts if isinstance(n, ast.JoinedStr))
+
+
+def test_each_remedy_is_an_action() -> None:
+    """What a line takes from elsewhere says what to do as well."""
+    remedies = list(_remedies())
+    assert len(remedies) > 12
+    assert [text for text in remedies if not _ACTION.search(text)] == []
+
+
+@pytest.mark.parametrize("line", sorted(set(_LINES) - set(_WITHOUT_ACTION)))
+def test_a_line_has_a_subject_and_an_action(line: str) -> None:
+    """It names what it is about, and what the person who reads it is to do."""
+    assert _SUBJECT.search(line), f"{_LINES[line]}: about what?"
+    assert _ACTION.search(line), f"{_LINES[line]}: what to do?"
+
+
+def test_the_lines_without_an_action_are_known() -> None:
+    """Each of them is printed still, so that the list of them cannot grow old."""
+    assert set(_WITHOUT_ACTION) <= set(_LINES)
+    assert len(_LINES) > 30
+
+
+@pytest.mark.parametrize(
+    "line", ["no connection to the server ({})", "wrote {} entries to stderr ({})", "it went wrong"]
+)
+def test_the_rule_can_fail(line: str) -> None:
+    """Lines as they once were have no action, or no subject."""
+    assert not (_SUBJECT.search(line) and _ACTION.search(line))
 
 
 @pytest.mark.parametrize("text", sorted(_TEXTS))
@@ -140,7 +265,8 @@ def test_lines_are_found() -> None:
     for known in (
         "delivers logs again",
         "no connection to the server",
-        "on_drop raised",
+        "and did not take",
+        "cannot read the spool",
     ):
         assert known in _TEXTS
     assert "must be host:port or an http(s) url without query and user" in _TEXTS

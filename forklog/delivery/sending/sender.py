@@ -45,7 +45,7 @@ class Sender(Pending):
         self._options = options
         self._buffer = buffer
         self.on_drop = OnDrop(options.on_drop, report)
-        self.losses = Losses(report, self.on_drop)
+        self.losses = Losses(report, self.on_drop, options.last_resort)
         self._last_resort = last_resort
         self.pacing = Pacing(options, random)
         self.aside = Aside(buffer, options.max_retry_delay, random)

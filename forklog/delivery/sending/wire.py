@@ -56,7 +56,8 @@ class Wire:
             if isinstance(connection, EnvelopeConnection):
                 self._count()
                 return connection.send_with(entries, timeout, envelope)
-            return Verdict(Kind.BLOCKED, "this transport sends no entries of other processes")
+            text = "this transport sends no entries of other processes; give it send_with"
+            return Verdict(Kind.BLOCKED, text)
 
         return self._judged(send, len(entries), is_first=False)
 

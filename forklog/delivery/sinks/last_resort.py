@@ -48,10 +48,10 @@ def write_last_resort(where: str, entries: Iterable[bytes], report: Reporter) ->
         try:
             end, error = append_lines(where, lines)
         except (OSError, ValueError) as failure:  # a path may hold what no file's name can
-            report.say("last_resort", f"cannot write {where!r}: {_reason(failure)}")
+            _complain(report, where, failure)
         else:
             if error is not None:
-                report.say("last_resort", f"cannot write {where!r}: {_reason(error)}")
+                _complain(report, where, error)
         end = lines.rfind(b"\n", 0, end) + 1
         written["file"] = lines.count(b"\n", 0, end)
         lines = lines[end:]
@@ -60,5 +60,7 @@ def write_last_resort(where: str, entries: Iterable[bytes], report: Reporter) ->
     return +written
 
 
-def _reason(error: BaseException) -> object:
-    return getattr(error, "strerror", None) or error
+def _complain(report: Reporter, where: str, error: BaseException) -> None:
+    reason = getattr(error, "strerror", None) or error
+    text = f"cannot write {where!r}: {reason}; stderr gets the entries"
+    report.say("last_resort", f"{text}, check the disk and the option last_resort")

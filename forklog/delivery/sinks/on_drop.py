@@ -11,6 +11,7 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import FunctionType
 
 from forklog.clock import monotonic
 from forklog.delivery.base import Reporter
@@ -43,6 +44,13 @@ class _End:
 
 
 _end = _End()
+
+
+def _name_of(callback: object) -> str:
+    """Return what a person finds a callback by: its name, or that of its class."""
+    if isinstance(callback, FunctionType):
+        return callback.__qualname__
+    return type(callback).__qualname__
 
 
 class OnDrop:
@@ -93,7 +101,8 @@ class OnDrop:
         most, began = self._seconds_at_end, monotonic()
         if most is not None and _end.spent(began) >= most:
             text = f"on_drop took {_end.spent(began):.1f} s of this end and is not called any more"
-            self._report.say("on_drop", f"{text}; what is dropped now is counted alone")
+            text = f"{text}; what is dropped now is counted alone, have it return sooner"
+            self._report.say("on_drop", text)
             return _NONE
         ident = threading.get_ident()
         try:
@@ -103,7 +112,8 @@ class OnDrop:
         except BaseException as error:
             if not isinstance(error, Exception) and ident == threading.main_thread().ident:
                 raise
-            self._report.say("on_drop", f"on_drop raised {type(error).__name__}")
+            text = f"on_drop raised {type(error).__name__} and did not take {len(given)} entries"
+            self._report.say("on_drop", f"{text} ({reason}); correct {_name_of(self._callback)}")
         finally:
             self._threads.discard(ident)
             if most is not None:

@@ -218,6 +218,7 @@ def _wire_error(error: BaseException) -> WireError:
     name = type(error).__name__
     is_of_google_auth = isinstance(error, google.auth.exceptions.GoogleAuthError)
     if is_of_google_auth and not isinstance(error, google.auth.exceptions.TransportError):
-        text = "the credentials could not be refreshed; renew or replace them"
+        text = "the credentials of the client could not be refreshed; renew or replace them"
         return WireError(text, is_blocked=not getattr(error, "retryable", False))
-    return WireError(f"no connection to the server ({name})")
+    text = f"no connection to the server ({name}) by the client of google-cloud-logging"
+    return WireError(f"{text}; check the network and the client's endpoint")

@@ -101,7 +101,8 @@ def _token_of(answer: bytes) -> tuple[str, float]:
             return token, life
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as wrong:
         error = wrong
-    raise WireError("the metadata server's token cannot be read") from error
+    text = "the metadata server's token cannot be read; check what answers in its place"
+    raise WireError(text) from error
 
 
 def _ask(tokens: requests.Session, path: str) -> bytes:
@@ -114,7 +115,7 @@ def _ask(tokens: requests.Session, path: str) -> bytes:
             content = bytes(answer.raw.read(_MAX_ANSWER_BYTES))
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         text = f"the credentials' server did not answer ({type(error).__name__})"
-        raise WireError(text) from error
+        raise WireError(f"{text}; check the network to the metadata server") from error
     if answer.status_code == requests.codes.not_found:
         text = "this machine has no service account; attach one, or name a file of credentials"
         raise WireError(text, is_blocked=True)

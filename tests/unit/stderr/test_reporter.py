@@ -65,8 +65,8 @@ def test_withheld_drops_are_summed_up(
     clock.now += INTERVAL
     report.drop("buffer_full", 4000)
     assert [line.partition(" ")[2] for line in lines] == [
-        "dropped 1 log entries (buffer_full)\n",
-        "dropped 4320 log entries (buffer_full)\n",
+        "dropped 1 log entries (buffer_full); raise max_buffer_bytes, or set the option spool\n",
+        "dropped 4320 log entries (buffer_full); raise max_buffer_bytes, or set the option spool\n",
     ]
 
 
@@ -77,7 +77,7 @@ def test_at_the_end_nothing_stays_unsaid(report: StderrReporter, lines: list[str
     report.finish()
     report.finish()
     assert [line.partition(" ")[2] for line in lines[1:]] == [
-        "dropped 2 more log entries (refused)\n"
+        "dropped 2 more log entries (refused); look at them in on_drop, correct what logs them\n"
     ]
 
 
@@ -100,7 +100,8 @@ def test_withheld_drops_are_reported_when_their_minute_is_over(
     clock.now += INTERVAL
     report.catch_up()
     report.catch_up()
+    remedy = "look at them in on_drop, correct what logs them\n"
     assert [line.partition(" ")[2] for line in lines] == [
-        "dropped 1 log entries (refused: 400 INVALID_ARGUMENT)\n",
-        "dropped 2 log entries (refused)\n",
+        f"dropped 1 log entries (refused: 400 INVALID_ARGUMENT); {remedy}",
+        f"dropped 2 log entries (refused); {remedy}",
     ]

@@ -97,7 +97,7 @@ def test_a_server_of_another_kind_is_named_and_costs_no_entry(status: int) -> No
     assert (verdict.kind, verdict.delay) == (Kind.RETRY, 7.0)
     assert f"answered {status} with text/html, not as Cloud Logging does" in verdict.reason
     body = b'{"error": {"code": 501, "status": "UNIMPLEMENTED", "message": "no"}}'
-    assert judge(Answer(status, body), 3).reason == f"{status} UNIMPLEMENTED: no"
+    assert judge(Answer(status, body), 3).answer == f"{status} UNIMPLEMENTED: no"
 
 
 def test_only_a_429_speaks_of_a_quota() -> None:
@@ -272,7 +272,7 @@ def test_senseless_partial_errors_are_ignored() -> None:
 def test_any_body_is_judged_by_its_status(body: bytes) -> None:
     """A body that is no error of the API changes nothing, and never raises."""
     assert judge(Answer(503, body), 2).kind is Kind.RETRY
-    assert judge(Answer(503, body), 2).reason == "503"
+    assert judge(Answer(503, body), 2).answer == "503"
     assert judge(Answer(400, body), 2).kind is Kind.HALVE
 
 
