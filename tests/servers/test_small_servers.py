@@ -124,6 +124,21 @@ WEB = [
         marks=needs("waitress"),
         id="waitress",
     ),
+    pytest.param(
+        ("-m", "daphne", "-b", "127.0.0.1", "-p", "{port}", "small_app:asgi"),
+        "TERM INT",
+        marks=needs("daphne"),
+        id="daphne",
+    ),
+    *(
+        pytest.param(
+            ("-m", "granian", "--port", "{port}", "--workers", "2", "--interface", kind, name),
+            "TERM INT",
+            marks=needs("granian"),
+            id=f"granian {kind}",
+        )
+        for kind, name in (("wsgi", "small_app:application"), ("asgi", "small_app:asgi"))
+    ),
 ]
 
 
@@ -206,6 +221,37 @@ def test_joblib(small: Small) -> None:
     )
     assert small.start("-c", code).wait(60) == 0, (small.folder / "output").read_text()
     wait_until(lambda: len(small.messages()) == 8, 20, "the records of all jobs")
+
+
+@needs("joblib")
+def test_joblib_on_multiprocessing(small: Small) -> None:
+    """Its pool is terminated, which runs no hook: what a worker had sent by then has arrived.
+
+    The workers flush themselves here; docs/process-models.md says what is lost without that.
+    """
+    code = (
+        "from joblib import Parallel, delayed; from small_app import work_and_flush\n"
+        "if __name__ == '__main__':\n"
+        "    call = delayed(work_and_flush)\n"
+        "    Parallel(n_jobs=2, backend='multiprocessing')(call(n) for n in range(8))"
+    )
+    assert small.start("-c", code).wait(60) == 0, (small.folder / "output").read_text()
+    wait_until(lambda: len(small.messages()) == 8, 20, "the records of all jobs")
+
+
+@needs("distributed")
+def test_a_local_cluster_of_dask(small: Small) -> None:
+    """The processes of its workers deliver at their ends, which the cluster's close brings."""
+    (small.folder / "cluster.py").write_text(
+        "from distributed import Client, LocalCluster\n"
+        "from small_app import work\n"
+        "if __name__ == '__main__':\n"
+        "    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as own:\n"
+        "        with Client(own) as client:\n"
+        "            print(len(set(client.gather(client.map(work, range(6), pure=False)))))\n"
+    )
+    assert small.start("cluster.py").wait(90) == 0, (small.folder / "output").read_text()
+    wait_until(lambda: len(small.messages()) == 6, 20, "the records of all tasks")
 
 
 @pytest.mark.parametrize("how", ["a change", "Ctrl-C"])

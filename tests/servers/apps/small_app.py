@@ -57,6 +57,12 @@ async def asgi(
     await send({"type": "http.response.body", "body": b"ok"})
 
 
+def work_and_flush(number: int) -> None:
+    """Log a record in a worker of a pool that runs no hook, and deliver it."""
+    work(number)
+    logger.handlers[0].flush()
+
+
 def work(number: int) -> int:
     """Log a record in a worker of a pool; return its PID."""
     note(f"job {number}")
