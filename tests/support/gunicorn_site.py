@@ -83,6 +83,8 @@ class GunicornSite:
         wait_until(lambda: self.has_ended() or self.arbiters(), PATIENCE)
         assert self.arbiters(), self.output()
         self.url = _LISTENS.findall(self.output())[0][0]
+        if control:  # its thread says so; a dictConfig at that moment may find it without handlers
+            wait_until(lambda: "Control socket listening" in self.output(), PATIENCE, self.output())
 
     def _environ(self) -> dict[str, str]:
         return {
