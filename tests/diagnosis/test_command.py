@@ -256,7 +256,7 @@ def test_a_help_that_cannot_be_written(command: str) -> None:
 
 @pytest.mark.parametrize("command", ["doctor", "recover"])
 def test_ctrl_c_causes_no_traceback(emulator: Emulator, tmp_path: Path, command: str) -> None:
-    """A command that waits for a server ends with 130, and prints no word on stderr."""
+    """A command that waits for a server ends with 130, and no word on stderr; with what it did."""
     emulator.fault("hang")
     left = tmp_path / "left.jsonl"
     left.write_text('{"insertId":"1","logName":"projects/p/logs/l","textPayload":"t"}\n')
@@ -274,7 +274,9 @@ def test_ctrl_c_causes_no_traceback(emulator: Emulator, tmp_path: Path, command:
         emulator.clear_faults()
         process.kill()
         process.communicate()
-    assert (process.returncode, out, err) == (130, b"", b"")
+    assert (process.returncode, err) == (130, b"")
+    assert (b"sent 0 log entries" in out) == (command == "recover")
+    assert out.endswith(b": interrupted\n" if command == "recover" else b"")
 
 
 def test_an_emulator_whose_output_is_not_read_ends_quietly(tmp_path: Path) -> None:

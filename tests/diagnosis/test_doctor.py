@@ -98,7 +98,7 @@ def test_all_is_well(emulator: Emulator) -> None:
         (403, "PERMISSION_DENIED", "dry-run-refused", "roles/logging.logWriter"),
         (404, "NOT_FOUND", "dry-run-refused", "options project"),
         (401, "UNAUTHENTICATED", "dry-run-refused", "renew"),
-        (503, "UNAVAILABLE", "dry-run-failed", "look again"),
+        (503, "UNAVAILABLE", "dry-run-failed", "takes no entries for now"),
     ],
 )
 def test_a_server_that_refuses(
