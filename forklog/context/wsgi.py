@@ -155,18 +155,22 @@ def noted(body: Iterable[bytes], request: Request) -> Iterator[bytes]:
     A server sends the status with the first bytes; a failure before them is a 500.
     """
     try:
-        parts = iter(body)
-        for part in parts:
-            request.is_begun = request.is_begun or bool(part)
-            yield part
-            if request.is_begun:
-                break
-        yield from parts
+        yield from _watched(body, request)
     except BaseException as error:
         if not isinstance(error, GeneratorExit):
             request.fail(error)
         raise
     request.mark_sent()
+
+
+def _watched(body: Iterable[bytes], request: Request) -> Iterator[bytes]:
+    parts = iter(body)
+    for part in parts:
+        request.is_begun = request.is_begun or bool(part)
+        yield part
+        if request.is_begun:
+            break
+    yield from parts
 
 
 class _Body:

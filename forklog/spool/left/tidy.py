@@ -62,13 +62,17 @@ def _remove(folder: Folder, name: str) -> None:
 def tidy_segments(folder: Folder, names: Collection[str]) -> None:
     """Remove segments without a head that are old. Never raises."""
     with contextlib.suppress(OSError):
-        old = [name for name in names if age_of(folder, name) > _BAD_SECONDS]
-        # Once more: a head that was renamed during the first look may have been missed.
-        heads = map(head_name_of, folder.names(is_measured=False) if old else ())
-        prefixes = {head.prefix for head in heads if head is not None}
-        for name in old:
-            if prefix_of_segment(name) not in prefixes:
-                os.unlink(name, dir_fd=folder.descriptor)
+        _tidy_segments(folder, names)
+
+
+def _tidy_segments(folder: Folder, names: Collection[str]) -> None:
+    old = [name for name in names if age_of(folder, name) > _BAD_SECONDS]
+    # Once more: a head that was renamed during the first look may have been missed.
+    heads = map(head_name_of, folder.names(is_measured=False) if old else ())
+    prefixes = {head.prefix for head in heads if head is not None}
+    for name in old:
+        if prefix_of_segment(name) not in prefixes:
+            os.unlink(name, dir_fd=folder.descriptor)
 
 
 def age_of(folder: Folder, name: str) -> float:
