@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from forklog.emulator.process import Emulator
 
+pytestmark = pytest.mark.long  # each of a dozen servers takes one or two seconds
+
 HERE = Path(__file__).parent / "apps"
 PROJECT = "small"
 REQUESTS = 5

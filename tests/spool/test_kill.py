@@ -18,8 +18,10 @@ from helpers import check_python
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.thorough
+
 # Of each test; 300 in all, those of adopters and of the servers' tests included. By hand, for a
-# release: FORKLOG_KILLS=1250 make test PYTEST="tests/spool/test_kill.py --timeout 3600".
+# release: FORKLOG_KILLS=1250 make test-long PYTEST="tests/spool/test_kill.py --timeout 3600".
 _KILLS = int(os.environ.get("FORKLOG_KILLS", "60"))
 _SECONDS = 110 * max(1, _KILLS // 60)
 

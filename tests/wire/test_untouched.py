@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from forklog.emulator.process import Emulator
 
+pytestmark = pytest.mark.long  # each of these packages takes seconds to import
+
 _PREPARE = """
 import logging, os, warnings
 warnings.simplefilter("ignore")
