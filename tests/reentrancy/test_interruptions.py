@@ -53,13 +53,18 @@ class Bench:
     def check(self, place: str = "") -> None:
         """Check that all arrived once and that the accounts add up."""
         assert self.handler.flush(20), (place, self.handler.stats())
-        assert self.is_settled(), (place, self.handler.stats())
+        assert self.is_settled(), (place, self.handler.stats(), *self.differences())
 
     def is_settled(self) -> bool:
         """Tell whether all that was logged has arrived, once, and is accounted for."""
         stats = self.handler.stats()
         counts = {stats.accepted, stats.delivered, len(self.logged)}
         return len(counts) == 1 and Counter(self.texts()) == Counter(self.logged)
+
+    def differences(self) -> tuple[int, Counter[str], Counter[str]]:
+        """Return how many were logged, what is missing, and what is too much."""
+        texts, logged = Counter(self.texts()), Counter(self.logged)
+        return logged.total(), logged - texts, texts - logged
 
     def texts(self) -> list[str]:
         """Return what has arrived."""
