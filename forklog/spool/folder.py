@@ -167,15 +167,17 @@ def _opened(path: str, *, is_made: bool) -> int:
     return os.open(path, flags)
 
 
-def _make(path: str) -> None:
+def _make(path: str, *, is_again: bool = False) -> None:
     """Make a folder and those it stands in, each private."""
     try:
         os.mkdir(path, 0o700)  # noqa: PTH102 - no object needed
     except FileExistsError:  # by now: another process was faster
         return
     except FileNotFoundError:
+        if is_again:  # a link that leads nowhere, or a file system that makes none
+            raise
         _make(os.path.dirname(path))  # noqa: PTH120
-        _make(path)
+        _make(path, is_again=True)
         return
     made = os.open(path, _PATH | DIRECTORY | NOFOLLOW | CLOEXEC)
     try:  # whatever the mask; by the descriptor, as a link may stand there by now

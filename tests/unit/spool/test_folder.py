@@ -237,6 +237,14 @@ def test_own_heads_are_never_opened(folder: Folder) -> None:
     assert folder.names() == [_head(image="11111111")]
 
 
+@pytest.mark.parametrize("place", ["{tmp_path}/link/spool", "{tmp_path}/link/a/b", "/proc/1/spool"])
+def test_a_folder_that_cannot_be_made_is_unfit(tmp_path: Path, place: str) -> None:
+    """Where the one above is a link that leads nowhere, or makes no folders, it is tried once."""
+    (tmp_path / "link").symlink_to("/no/such/volume")
+    with pytest.raises(UnfitError, match="No such file"):
+        Folder(place.format(tmp_path=tmp_path), 2**30)
+
+
 @pytest.mark.parametrize("mask", [0o000, 0o077, 0o177])
 def test_folders_that_are_made_are_private(tmp_path: Path, mask: int) -> None:
     """Each that is missing on the way, whatever the process's mask for new files is."""
