@@ -36,14 +36,16 @@ def recover_spools(folder: Folder, options: Options, sending: Sending, outcome: 
     fits = Fits(project, endpoint, takes_unknown=True)
     done: set[Identity] = set()
     notes: dict[str, str] = {}  # by the name of a file, of which one look may know more
+    broken: set[str] = set()  # segments that have a line each by now
     has_more = True
     while has_more:
         found = scan(folder, _NO_IMAGE, done, fits, _MOST_CLAIMED, is_read_only=sending.is_dry_run)
-        has_more = len(found.orphans) == _MOST_CLAIMED
+        has_more = bool(found.orphans)  # fewer are found where no descriptor is free
         try:
             while found.orphans:
                 done.add(found.orphans[0].identity)
                 _recover(found.orphans[0], sending, outcome, is_named=project is not None)
+                broken.update(found.orphans[0].refused)
                 found.orphans.pop(0)
         finally:
             for orphan in found.orphans:
@@ -53,7 +55,7 @@ def recover_spools(folder: Folder, options: Options, sending: Sending, outcome: 
         )
     outcome.living = found.living
     for name, text in notes.items():
-        if not (name.endswith(BAD) and name.removesuffix(BAD) in notes):
+        if not (name.endswith(BAD) and name.removesuffix(BAD) in {*notes, *broken}):
             outcome.note(f"{name}: {text}")
     if found.error is not None:
         outcome.note(f"not all of it can be read: {found.error.strerror}")

@@ -76,15 +76,16 @@ class Orphan:
 
     @property
     def _segments(self) -> list[str]:
-        """Names of the segments that are left; listed when they are first asked for.
-
-        After a bad night there are thousands of files, of hundreds of orphans.
-        """
+        """Names of the segments that are left; listed when they are first asked for, or before."""
         if self._listed is None:
             prefix = self.name.prefix
             names = self.folder.names(is_measured=False)
             self._listed = sorted(name for name in names if prefix_of_segment(name) == prefix)
         return self._listed
+
+    def list_as(self, segments: list[str]) -> None:
+        """Take over the sorted names of all its segments, as listed after it was claimed."""
+        self._listed = segments
 
     def is_intact(self) -> bool:
         """Tell whether the lock is still held: not once a daemon has closed all descriptors."""

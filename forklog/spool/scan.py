@@ -6,6 +6,7 @@ again at the claimer's death. Within this process, `forklog.spool.files` says wh
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass, field, replace
 
@@ -132,6 +133,18 @@ class _Look:
                 found.headless.append(text)
         if found.headless and not self.is_read_only:
             tidy_segments(self.folder, found.headless)
+        with contextlib.suppress(OSError):  # each lists the folder for itself later
+            self._list_segments()
+
+    def _list_segments(self) -> None:
+        """List the segments of all orphans in one look, now that no owner can add any."""
+        if len(self.found.orphans) < 2:  # noqa: PLR2004 - one may do it itself, if it ever has to
+            return
+        segments: dict[str | None, list[str]] = {}
+        for text in sorted(self.folder.names(is_measured=False)):
+            segments.setdefault(prefix_of_segment(text), []).append(text)
+        for orphan in self.found.orphans:
+            orphan.list_as(list(segments.get(orphan.name.prefix, [])))
 
     def _other(self, text: str) -> None:
         if is_aside(text):

@@ -631,3 +631,28 @@ def test_a_wire_that_raises_what_ends_a_program(folder: Folder) -> None:
     _work(adopter, server, 3)
     assert server.got == [b"kept"]
     adopter.close()
+
+
+def test_a_folder_is_listed_once_for_all_its_orphans(tmp_path: Path) -> None:
+    """After a bad night there are thousands: a list for each would take time by their square."""
+
+    class Counted(Folder):
+        lists = 0
+
+        def names(self, *, is_measured: bool = True) -> list[str]:
+            self.lists += 1
+            return super().names(is_measured=is_measured)
+
+    folder = Counted(str(tmp_path / "spool"), 2**30)
+    for number in range(1, 31):
+        _orphan(folder, number, b"%d" % number)
+    found = scan(folder, image(), set(), FITS)
+    for number, orphan in enumerate(found.orphans, 1):
+        [entry] = orphan.batch(10, 2**20)
+        assert orjson.loads(entry)["textPayload"] == str(number)
+        orphan.settle(1)
+        assert orphan.is_empty()
+        orphan.remove()
+    assert folder.lists == 2
+    assert folder.names() == []
+    folder.close()
