@@ -51,11 +51,13 @@ class Worker(Passes):
         ended = Ended.CRASHED
         try:
             self.thread_ident = threading.get_ident()
-            self._await_calm()
-            # Now and not when there is nothing to do: after a flush the thread sleeps, so that a
-            # fork from C finds no thread that waits for the interpreter.
-            on_start()
-            ended = self._loop()
+            if self._await_calm():
+                # Now and not when there is nothing to do: after a flush the thread sleeps, so that
+                # a fork from C finds no thread that waits for the interpreter.
+                on_start()
+                ended = self._loop()
+            else:
+                ended = Ended.PAUSED
         except BaseException as error:  # noqa: BLE001 - a dead thread must be known and replaced
             if self.orders.highest is Order.STOP:
                 ended = Ended.STOPPED
@@ -76,16 +78,23 @@ class Worker(Passes):
         self._crashes = self._crashes + 1 if now < self._calm_at + ceiling else 0
         self._calm_at = now + min(ceiling, FIRST_DELAY * 2.0 ** min(self._crashes, 30))
 
-    def _await_calm(self) -> None:
-        """Wait in a thread that follows a crash; where the process leaves, for moments only."""
+    def _await_calm(self) -> bool:
+        """Wait in a thread that follows a crash; where the process leaves, for moments only.
+
+        Returns:
+            Whether the wait is over; else the process is about to fork.
+        """
         orders = self.orders
         if self._calm_at > monotonic():
             self._buffer.arm(NEVER)
-        while (left := self._calm_at - monotonic()) > 0 and not orders.is_paused:
+        while (left := self._calm_at - monotonic()) > 0:
+            if orders.is_paused:
+                return False
             if orders.is_draining:
                 self.wakeup.wait(min(left, _CALM_SECONDS_AT_END))
-                return
+                return True
             self.wakeup.wait(left)
+        return True
 
     def _loop(self) -> Ended:
         armed: Wait | None = None

@@ -138,7 +138,7 @@ def test_five_handlers_wait_for_stderr_once(kind: str) -> None:
         for descriptor in (reader, writer, again):
             os.close(descriptor)
     assert done.returncode == DONE
-    assert json.loads(done.stdout) < 0.5 + 1.0 + 1.5, "the last for a busy machine"
+    assert json.loads(done.stdout) < 0.5 + 1.0 + 3.0, "the last for a busy machine"
 
 
 def _fill(writer: int) -> None:
@@ -165,7 +165,7 @@ for handler in handlers:
 def check():
     assert [h.stats().dropped for h in handlers] == [{{"shutdown": 1}}] * 5
     assert len(given) == {calls}, given
-    assert seconds < 0.5 + {calls} * {seconds} + 1.5, seconds
+    assert seconds < 0.5 + {calls} * {seconds} + 3.0, seconds
     print("checked")
 log.info("dropped")
 start = time.monotonic()
