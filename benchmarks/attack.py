@@ -247,20 +247,21 @@ def _shown(emulator: Emulator) -> Counter[str]:
 
 def _diverted(folder: Path, kills: int) -> tuple[set[str], list[str]]:
     """Return the records that are in the last resort's file, and what is wrong with the file."""
-    names, torn = set(), []
-    for line in _lines(folder / "lost"):
+    lines, names, torn = _lines(folder / "lost"), set(), 0
+    for line in filter(None, lines):
         try:
             names.add(json.loads(line).get("textPayload", "").split(" ")[0])
-        except ValueError:  # only a kill tears one, and none empties one
-            torn.append(f"a torn line of {len(line)} characters in the last resort: {line[:80]!r}")
-    return names, torn if len(torn) > kills or any("of 0 char" in text for text in torn) else []
+        except ValueError:  # a kill tears one
+            torn += 1
+    wrong = [f"{torn} torn lines in the last resort, of {kills} kills"] if torn > kills else []
+    return names, wrong + ["an empty line in the last resort"] * ("" in lines)
 
 
 def _compare(folder: Path, emulator: Emulator, attack: _Attack, *, has_spool: bool) -> list[str]:
     wrong: list[str] = []
     shown = _shown(emulator)
-    diverted, torn = _diverted(folder, attack.counts["killed"])
-    wrong += torn
+    diverted, of_file = _diverted(folder, attack.counts["killed"])
+    wrong += of_file
     wrong += [f"{number} trees {end}" for end, number in attack.counts.items() if "ended" in end]
     ledger: dict[str, list[str]] = defaultdict(list)
     for line in _lines(folder / "ledger"):

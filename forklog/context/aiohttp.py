@@ -9,9 +9,9 @@ from typing import Any
 
 from forklog.context.base import MIDDLEWARES
 from forklog.context.headers import TRACE_HEADERS, Headers
-from forklog.context.requests import Request, context_of, peer_of, size_of
+from forklog.context.requests import FAILED, Request, context_of, peer_of, size_of
 
-_UPGRADED, _FAILED, _TIMED_OUT = 101, 500, 504
+_UPGRADED, _TIMED_OUT = 101, 504
 _Handler = Callable[[Any], Awaitable[Any]]
 
 
@@ -33,12 +33,12 @@ async def aiohttp_middleware(request: Any, handler: _Handler) -> Any:
         if not hasattr(error, "__http_exception__"):
             # Not imported here: an application without aiohttp has no use for it.
             is_late = isinstance(error, sys.modules["asyncio"].TimeoutError)
-            begun.fail(error, _TIMED_OUT if is_late else _FAILED)
+            begun.fail(error, _TIMED_OUT if is_late else FAILED)
         elif not begun.is_begun:  # an answer that is raised, as aiohttp allows
             begun.status = getattr(error, "status", 0)
         raise
     else:
-        begun.status = getattr(response, "status", _FAILED)  # aiohttp's answer to what is none
+        begun.status = getattr(response, "status", FAILED)  # aiohttp's answer to what is none
         begun.size = getattr(response, "content_length", None)
         return response
     finally:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from forklog.context.base import MIDDLEWARES
 from forklog.context.connections import connect
 from forklog.context.headers import TRACE_HEADERS, Headers
-from forklog.context.requests import Request, context_of, peer_of, size_of
+from forklog.context.requests import FAILED, Request, context_of, peer_of, size_of
 
 _REQUEST = "forklog.request"
 _Message = dict[str, Any]
@@ -67,7 +67,7 @@ class ASGIMiddleware:
             request.finish(is_kept=True)
             raise
         if not request.status and not is_gone:
-            request.status = _FAILED  # the server says so where an application answers nothing
+            request.status = FAILED  # the server says so where an application answers nothing
         request.finish()
 
 
@@ -131,7 +131,6 @@ def _note(request: Request, message: _Message) -> None:
 
 
 _LENGTH = b"content-length"
-_FAILED = 500
 
 
 def _is_end(message: Any) -> bool:

@@ -42,6 +42,7 @@ class RequestFields(dict[str, Any]):
 
 
 NOTHING = LogContext()
+_LEFT_BEHIND = "_forklog_scope"
 
 
 @dataclass(eq=False, slots=True)
@@ -76,7 +77,8 @@ class Scope:
         """The scope of the unit of work, where this one was made by ``with bound()``."""
         self.outer: Scope | None = None
         """What was current before."""
-        self.is_over, self.worst = False, 0
+        self.is_over = False
+        self.worst = 0
         """The highest severity rank of its records so far."""
         self.tails: dict[Any, bytes] = {}
         """The end of a plain record's entry, by what the encoder has to tell apart."""
@@ -96,10 +98,9 @@ class Scope:
 
     def known(self) -> LogContext:
         """Return what is known now, the bound fields included."""
-        whole, fields = self.whole(), self.whole().fields
-        for block in self.blocks:
-            if not block.is_over:
-                fields = {**fields, **block.fields}
+        whole = self.whole()
+        blocks = (block.fields for block in self.blocks if not block.is_over)
+        fields = {name: each[name] for each in (whole.fields, *blocks) for name in each}
         return replace(whole.context, fields=fields) if fields else whole.context
 
 
@@ -185,9 +186,6 @@ def _asked(sources: Sequence[Source], known: LogContext) -> LogContext:
     return known
 
 
-_LEFT_BEHIND = "_forklog_scope"
-
-
 def leave_behind(error: BaseException, scope: Scope) -> None:
     """Have an exception that leaves a scope keep it, for whoever logs the traceback outside."""
     with contextlib.suppress(Exception):  # a class of the application that allows no attribute
@@ -215,6 +213,7 @@ class FinishedRequest(NamedTuple):
     fields: Mapping[str, Any]
     """An HttpRequest, whose URL has no query string."""
     query: str
+    """The query string."""
 
 
 class AccessLog(Protocol):

@@ -25,7 +25,8 @@ from forklog.context.scope import begin, end, new_trace
 from forklog.severity import rank_of_status
 
 _MAX_DIGITS = 18  # of a size
-_FAILED = 500
+FAILED = 500
+"""What a server answers where an application fails."""
 _ENDS = {"CancelledError", "GeneratorExit", "GreenletExit", "KeyboardInterrupt", "SystemExit"}
 """Exceptions by which a request is ended, by name: it did not fail. gevent.Timeout is none."""
 _CLIENT_CLOSED = 499  # nginx's word for a client that went away before the answer
@@ -71,7 +72,7 @@ class Request:
         if self._latency < 0:
             self._latency += monotonic()
 
-    def fail(self, error: BaseException, status: int = _FAILED) -> None:
+    def fail(self, error: BaseException, status: int = FAILED) -> None:
         """Take note of an exception that leaves the application: an ERROR in any case.
 
         Args:
@@ -80,7 +81,7 @@ class Request:
         """
         leave_behind(error, self.scope)
         if not _ENDS.intersection(kind.__name__ for kind in type(error).__mro__):
-            self.scope.note(rank_of_status(_FAILED))
+            self.scope.note(rank_of_status(FAILED))
             if not self.is_begun:
                 self.status = status
 

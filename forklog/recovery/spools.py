@@ -50,9 +50,7 @@ def recover_spools(folder: Folder, options: Options, sending: Sending, outcome: 
         finally:
             for orphan in found.orphans:
                 orphan.close()
-        notes.update(
-            (name, text) for name, text in _notes(folder, found, project, endpoint).items()
-        )
+        notes |= _notes(folder, found, project, endpoint)
     outcome.living = found.living
     for name, text in notes.items():
         if not (name.endswith(BAD) and name.removesuffix(BAD) in {*notes, *broken}):

@@ -59,10 +59,10 @@ def setup(
     """Send what this process logs to Cloud Logging, by one handler on the root logger.
 
     Call it once, before the first record, and after the import of celery. It also adds the handler
-    to the loggers of uvicorn, gunicorn, Django, aiohttp, RQ and celery that do not reach the root
-    logger, now or as they are configured later (docs/setup.md), and keeps the loggers of Google's
-    clients out, as the stock handler's ``setup_logging`` does. Does no network, starts no thread.
-    Not for signal handlers.
+    to the loggers of uvicorn, gunicorn, hypercorn, Django, aiohttp, RQ and celery that do not reach
+    the root logger, now or as they are configured later (docs/setup.md), and keeps the loggers of
+    Google's clients out, as the stock handler's ``setup_logging`` does. Does no network, starts no
+    thread. Not for signal handlers.
 
     A second call with equal arguments returns the same result. After ``dictConfig`` has removed the
     handler, a call sets up anew.

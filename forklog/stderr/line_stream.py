@@ -10,11 +10,11 @@ from __future__ import annotations
 import codecs
 import contextlib
 import io
-import json
 import os
 from typing import Any
 
 from forklog.stderr.descriptor import write_lines
+from forklog.stderr.printable import ascii_json
 
 _STDOUT = 1
 _PATIENCE_SECONDS = 5.0  # for the reader of a pipe that is full
@@ -52,7 +52,7 @@ class LinePrinter:
             try:
                 stream.write(text + "\n")
             except UnicodeEncodeError:  # of the stream's encoding; it has written nothing
-                stream.write(_escaped(text) + "\n")
+                stream.write(ascii_json(text) + "\n")
             flush = getattr(stream, "flush", None)
             if flush is not None:
                 flush()
@@ -72,11 +72,6 @@ class LinePrinter:
             self._torn = None
         if written < len(data):
             raise OSError(f"{written} of {len(data)} bytes of a line could be written")
-
-
-def _escaped(text: str) -> str:
-    """Return lines of JSON in ASCII: outside of its texts, JSON has no other character."""
-    return "".join(char if char.isascii() else json.dumps(char)[1:-1] for char in text)
 
 
 def _descriptor_of(stream: Any) -> int | None:

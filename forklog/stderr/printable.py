@@ -6,8 +6,12 @@ would control the terminal stands there as an escape.
 
 from __future__ import annotations
 
+import json
+import re
+
 _CUT = "..."
 _TAB = "    "
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def printable(text: object, limit: int = 200) -> str:
@@ -43,3 +47,8 @@ def _escape(character: str) -> str:
 def lines_of(text: str) -> list[str]:
     """Return the lines of a text, each escaped; only a line feed ends one."""
     return [escaped(line.removesuffix("\r")) for line in text.split("\n")]
+
+
+def ascii_json(text: str) -> str:
+    """Return JSON in ASCII: only its strings hold other characters, and may hold escapes."""
+    return _NOT_ASCII.sub(lambda match: json.dumps(match[0])[1:-1], text)

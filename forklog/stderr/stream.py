@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
-import re
 import sys
 from typing import Any
 
 from forklog.stderr.descriptor import write_lines
+from forklog.stderr.printable import ascii_json
 from forklog.stderr.waits import Waits
 
 _is_torn = [False]
@@ -68,7 +67,6 @@ def _descriptor_of(place: Any) -> int | None:
 
 
 _PATIENCE_SECONDS = 1.0  # for the reader of a pipe, between two writes
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def write_to_stderr(lines: bytes) -> int:
@@ -79,7 +77,5 @@ def write_to_stderr(lines: bytes) -> int:
     """
     text = lines.decode()
     if (getattr(stream(), "encoding", None) or "utf-8").lower() not in ("utf-8", "utf8"):
-        # It would write backslash escapes of its own, or fail. JSON has such characters in strings
-        # only, where its escapes mean the same.
-        text = _NOT_ASCII.sub(lambda match: json.dumps(match[0])[1:-1], text)
+        text = ascii_json(text)  # it would write backslash escapes of its own, or fail
     return write(text, _PATIENCE_SECONDS)

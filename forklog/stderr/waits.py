@@ -1,7 +1,8 @@
-"""How long one process waits for its stderr in all; for `stream`, where several handlers write.
+"""How long one process waits in all for a place to which several of its handlers write.
 
-A reader that has stopped, or another process that was stopped in the middle of its line, would
-else hold up each handler and each line anew. Pure but for the clock.
+Such are stderr and the file of the last resort. A reader that has stopped, or another process that
+was stopped in the middle of its line, would hold up each handler and each line anew. Pure but for
+the clock.
 """
 
 from __future__ import annotations

@@ -67,5 +67,7 @@ def server_of(url: str) -> str:
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         scheme = f"{parts.scheme}://" if parts.scheme else ""
     except ValueError:
+        host = None
+    if not host:
         return "an address that is none"
     return printable(f"{scheme}{host}{port}", 100)

@@ -21,6 +21,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from helpers import check_python, python_path
+from wire import JsonHandler, served
 
 import forklog
 from forklog.diagnosis import Report, Severity
@@ -135,15 +136,9 @@ class _Other(BaseHTTPRequestHandler):
 def test_a_server_of_another_kind() -> None:
     """It is not Cloud Logging, which no minute of waiting changes."""
     server = HTTPServer(("127.0.0.1", 0), _Other)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        attach(endpoint=f"http://127.0.0.1:{server.server_port}")
+    with served(server) as url:
+        attach(endpoint=url)
         report = forklog.doctor(GENEROUS)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
     assert problems(report) == ["dry-run-failed"]
     assert f"{server.server_port} answered 501 with text/html" in report.findings[0].text
     assert "not as Cloud Logging does; records wait in memory" in report.findings[0].text
@@ -250,34 +245,22 @@ def test_a_handler_beside_the_printed_lines_is_examined(emulator: Emulator) -> N
     assert "printed-too" in notes(report)
 
 
-class _Tokens(BaseHTTPRequestHandler):
+class _Tokens(JsonHandler):
     """Give a token to whoever asks; or, at /refused, none."""
 
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+    def post(self) -> None:
+        self.content()
         is_refused = self.path == "/refused"
         answer = {"error": "invalid_grant"} if is_refused else {"access_token": TOKEN}
         body = json.dumps({**answer, "expires_in": 3600, "token_type": "Bearer"}).encode()
-        self.send_response(400 if is_refused else 200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        return
+        self.reply(400 if is_refused else 200, body, Content_Type="application/json")
 
 
 @pytest.fixture
 def tokens() -> Iterator[str]:
     """Run a server that gives tokens."""
-    server = HTTPServer(("127.0.0.1", 0), _Tokens)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(HTTPServer(("127.0.0.1", 0), _Tokens)) as url:
+        yield url
 
 
 @pytest.mark.parametrize("path", ["/", "/refused"])

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import orjson
 import pytest
 from heads import HEAD, put
 from helpers import python_path
+from wire import JsonHandler, served
 
 from forklog.spool.folder import Folder
 from forklog.spool.format import SEGMENT_BYTES, segment_header, segment_name
@@ -37,36 +36,24 @@ class _Firewall(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(JsonHandler):
     server: _Firewall
 
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        texts = [entry["textPayload"] for entry in body["entries"]]
+    def post(self) -> None:
+        texts = [entry["textPayload"] for entry in self.asked()["entries"]]
         is_bad = any(text.startswith(self.server.bad) for text in texts)
         self.server.requests += 1
         if not is_bad:
             self.server.got += texts
-        answer = b"{}"
-        self.send_response(403 if is_bad else 200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        self.reply(403 if is_bad else 200, Content_Type="application/json")
 
 
 @pytest.fixture
 def firewall() -> Iterator[_Firewall]:
     """Run one."""
-    with _Firewall() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
+    server = _Firewall()
+    with served(server):
         yield server
-        server.shutdown()
-        thread.join()
 
 
 _TEXTS = [f"bad {n}" if n in {0, 17, 18, 39} else f"good {n}" for n in range(40)]

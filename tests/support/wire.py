@@ -1,4 +1,4 @@
-"""What the tests of the wire need: servers on raw sockets, certificates, keys of accounts."""
+"""What the tests of the wire need: servers, of HTTP and on raw sockets, certificates, keys."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import ssl
 import struct
 import threading
 import time
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
@@ -18,10 +19,56 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from http.server import HTTPServer
     from pathlib import Path
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+class JsonHandler(BaseHTTPRequestHandler):
+    """Reads and answers JSON over HTTP; prints nothing."""
+
+    def do_POST(self) -> None:
+        """Answer by the test's own method."""
+        self.post()
+
+    def post(self) -> None:
+        """Answer a POST."""
+        raise NotImplementedError
+
+    def asked(self) -> Any:
+        """Return the body of the request."""
+        return json.loads(self.content())
+
+    def content(self) -> bytes:
+        """Return the bytes of the body."""
+        return self.rfile.read(int(self.headers["Content-Length"]))
+
+    def reply(self, status: int, body: bytes = b"{}", **headers: str) -> None:
+        """Answer; an underscore in a header's name stands for a hyphen."""
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@contextlib.contextmanager
+def served(server: HTTPServer) -> Iterator[str]:
+    """Run a server in a thread; give its URL."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 class RawServer:

@@ -7,14 +7,14 @@ import os
 import socket
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import google.auth.credentials
 import google.auth.exceptions
 import pytest
 from helpers import check_python
-from wire import RawServer, answer, make_certificate, read_request
+from wire import JsonHandler, RawServer, answer, make_certificate, read_request, served
 
 from forklog import CloudLoggingHandler
 from forklog.errors import NoCredentialsError
@@ -48,7 +48,7 @@ class _Server(ThreadingHTTPServer):
         """Broken connections are what some tests are about."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(JsonHandler):
     protocol_version = "HTTP/1.1"
     server: _Server
 
@@ -56,35 +56,19 @@ class _Handler(BaseHTTPRequestHandler):
         super().setup()
         self.server.sockets.append(self.request)
 
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.requests.append((dict(self.headers), {"path": self.path, **body}))
+    def post(self) -> None:
+        self.server.requests.append((dict(self.headers), {"path": self.path, **self.asked()}))
         self.server.act(self)
-
-    def reply(self, status: int, body: bytes = b"{}", **headers: str) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        return
 
 
 @pytest.fixture
 def server() -> Iterator[_Server]:
     """Run the server in a thread of this process."""
     running = _Server()
-    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield running
-    running.shutdown()
-    thread.join()
-    for connection in running.sockets:
-        connection.close()
-    running.server_close()
+    with served(running):
+        yield running
+        for connection in running.sockets:
+            connection.close()
 
 
 def _transport(endpoint: str, **options: Any) -> HttpTransport:

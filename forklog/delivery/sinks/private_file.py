@@ -14,6 +14,7 @@ import time
 from pathlib import Path, PurePath
 
 from forklog.clock import monotonic
+from forklog.stderr.waits import Waits
 
 try:
     import fcntl
@@ -24,10 +25,9 @@ _MAX_LINKS = 40  # as the kernel
 _OTHERS = 0o027  # what a file may not allow: the group may read it, others nothing
 _IS_STEPWISE = hasattr(os, "O_PATH") and os.open in os.supports_dir_fd
 _LOCK_SECONDS = 1.0  # for the lines of other processes; one that takes longer is stopped
-_STOPPED_SECONDS = 10.0  # after a wait in vain, in which no other handler waits for it
-_in_vain = [0.0]  # until when
 _NAP_SECONDS = 0.005
 _sleep = time.sleep
+_waits = Waits()  # of all handlers of this process
 
 
 def append_lines(path: str, data: bytes) -> tuple[int, OSError | None]:
@@ -39,8 +39,8 @@ def append_lines(path: str, data: bytes) -> tuple[int, OSError | None]:
             disk or a kill, they begin on a line of their own.
 
     Other processes that append by this function wait for one another: a line that another process
-    is writing at this moment looks like a torn one. All handlers of a process wait for a second
-    together, at most.
+    is writing at this moment looks like a torn one. A call waits for a second at most, those of a
+    process for five, and after one in vain no other does for a while.
 
     Raises:
         OSError: the file cannot be opened, or is not to be trusted.
@@ -66,26 +66,27 @@ def append_lines(path: str, data: bytes) -> tuple[int, OSError | None]:
 
 def _lock(descriptor: int) -> None:
     """Keep other processes' lines out; go on without where that fails or takes too long."""
-    until = _lock_until()
-    while fcntl is not None:
+    if fcntl is not None:
+        began = monotonic()
+        if not _is_locked(descriptor, began + _waits.seconds("lock", _LOCK_SECONDS)):
+            _waits.in_vain("lock", _LOCK_SECONDS)
+        _waits.waited(monotonic() - began)
+
+
+def _is_locked(descriptor: int, until: float) -> bool:
+    """Lock a file; tell whether that is done, or cannot be done here."""
+    while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:  # noqa: PERF203 - each round waits
             if monotonic() >= until:
-                _in_vain[0] = monotonic() + _STOPPED_SECONDS
-                return
+                return False
             _sleep(_NAP_SECONDS)
         except OSError:  # a file system without such locks
-            return
+            return True
         else:
-            _in_vain[0] = 0.0
-            return
-
-
-def _lock_until() -> float:
-    """Return until when to wait: not at all where a handler of this process just did in vain."""
-    now = monotonic()
-    return now if now < _in_vain[0] else now + _LOCK_SECONDS
+            _waits.moved("lock")
+            return True
 
 
 def _unlock(descriptor: int) -> None:

@@ -20,6 +20,7 @@ from forklog.delivery.sinks import private_file
 from forklog.delivery.sinks.last_resort import write_last_resort
 from forklog.delivery.sinks.private_file import append_lines
 from forklog.stderr.reporter import StderrReporter
+from forklog.stderr.waits import Waits
 
 _OPEN = Path("/proc/self/fd")
 _ENTRIES = [b'{"textPayload":"eins"}', '{"textPayload":"zwölf"}'.encode()]
@@ -360,7 +361,8 @@ def test_a_line_that_another_process_writes_at_this_moment_is_not_torn(
     """No empty line comes to stand in the file; whoever keeps the lock is not waited for."""
     path, waits = tmp_path / "lost.json", threading.Event()
     monkeypatch.setattr(private_file, "_LOCK_SECONDS", 60.0)
-    monkeypatch.setattr(private_file, "_in_vain", [0.0])
+    monkeypatch.setattr(private_file, "_waits", Waits())
+    monkeypatch.setattr("forklog.stderr.waits._MAX_SECONDS", 60.0)
     monkeypatch.setattr(private_file, "_sleep", lambda _: waits.set())
     with path.open("ab", buffering=0) as other:
         fcntl.flock(other, fcntl.LOCK_EX)

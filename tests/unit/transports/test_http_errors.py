@@ -55,6 +55,7 @@ def test_the_proxy_is_named(kind: type[Exception]) -> None:
         ("http://proxy:hunter2", "an address that is none"),
         ("http://[hunter2", "an address that is none"),
         ("http://\x1b0;x\x07@ho\x1bst/", "http://ho st"),
+        ("http://", "an address that is none"),
     ],
 )
 def test_a_url_without_its_secrets(url: str, shown: str) -> None:
