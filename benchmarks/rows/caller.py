@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.ratio import figure, ratios
 from benchmarks.result import Line, Result
-from benchmarks.subjects import LABELS
+from benchmarks.subjects import LABELS, SUBJECTS
 
 if TYPE_CHECKING:
     from benchmarks.bench import Bench, Samples
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["measure", "run"]
 
 TITLE = "Caller: one thread, pipeline live"
-_ALL = tuple(LABELS)
-_THEIRS = tuple(name for name in LABELS if name != "bare")  # which delivers plain records only
+_THEIRS = tuple(name for name in SUBJECTS if name != "bare")  # which delivers plain records only
 _VARIANTS = {
-    "plain": _ALL,
+    "plain": SUBJECTS,
     "fields": _THEIRS,
     "exception": _THEIRS,
     # The others deliver no trace; the do-nothing handler is the floor.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.ratio import figure, ratios
 from benchmarks.result import Line, Result
-from benchmarks.subjects import LABELS
+from benchmarks.subjects import LABELS, SUBJECTS
 
 if TYPE_CHECKING:
     from benchmarks.bench import Bench
@@ -51,7 +51,7 @@ def log_in_threads(room: Room, threads: int, number: int) -> float:
 
 def run(bench: Bench) -> Result:
     """Measure one thread and eight in the same turn; judge the throughput."""
-    subjects = tuple(name for name in LABELS if name != "bare")
+    subjects = tuple(name for name in SUBJECTS if name != "bare")
     samples = bench.turns(subjects, bench.pace(bench.rounds(6, 2), 45), "threads", number=_CALLS)
     one = {name: [_CALLS / s["one"] for s in samples[name]] for name in subjects}
     eight = {name: [_CALLS / s["eight"] for s in samples[name]] for name in subjects}

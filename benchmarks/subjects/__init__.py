@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.subjects.subject import Subject
 
-__all__ = ["LABELS", "make"]
+__all__ = ["LABELS", "SUBJECTS", "make"]
 
 _CLASSES = {
     "nothing": ("nothing", "Nothing", "does nothing"),
@@ -24,6 +24,7 @@ _CLASSES = {
     "spooled": ("forklog_handler", "Spooled", "forklog, spool"),
 }
 LABELS = {name: label for name, (_, _, label) in _CLASSES.items()}
+SUBJECTS = tuple(name for name in _CLASSES if name != "spooled")  # its rows give it a folder
 
 
 def make(name: str, **options: Any) -> Subject:
