@@ -10,17 +10,18 @@ from typing import Any, TypeVar
 from forklog.__about__ import VERSION
 from forklog.diagnosis.bounded import gather
 from forklog.diagnosis.ends import look_at_ends
-from forklog.diagnosis.facts import Delivery, Ends, Frameworks, Process, Role, Routes
+from forklog.diagnosis.facts import Delivery, Ends, Frameworks, Process, Role, Routes, Spool
 from forklog.diagnosis.finding import Finding, Severity, note, problem
 from forklog.diagnosis.frameworks import judge_frameworks, look_at_frameworks
 from forklog.diagnosis.handlers import transport_name
-from forklog.diagnosis.kills import judge_kills
+from forklog.diagnosis.kills import judge_kills, judge_spools
 from forklog.diagnosis.of_delivery import judge_delivery
 from forklog.diagnosis.of_process import judge_process
 from forklog.diagnosis.of_routes import judge_routes
 from forklog.diagnosis.process import look_at_process
 from forklog.diagnosis.report import Report
 from forklog.diagnosis.routes import NOT_APPLIED, Applied, has_printer, look_at_routes, our_handlers
+from forklog.diagnosis.spools import look_at_spools
 from forklog.diagnosis.wire import go
 from forklog.errors import OptionError
 from forklog.option_checks import check_seconds
@@ -32,6 +33,7 @@ _OVERRIDES = ("project", "endpoint", "credentials")
 _FIRST = ("doctor-failed", "config", "no-handler")
 _UNKNOWN = Process(pid=0, role=Role(), python="", has_threads=True)
 _NO_DELIVERY: tuple[Delivery, ...] = ()
+_NO_SPOOL: tuple[Spool, ...] = ()
 _SILENCE: tuple[Finding, ...] = ()
 T = TypeVar("T")
 
@@ -64,15 +66,21 @@ def examine(
     ends = care.safely(lambda: look_at_ends(process), Ends())
     frameworks = care.safely(lambda: look_at_frameworks(process), Frameworks())
     routes = dataclasses.replace(routes, frameworks=frameworks)
+    half = time.monotonic() + timeout / 2  # a dry run may take all that is left
+    spools = care.safely(lambda: _spools(process, half), _NO_SPOOL)
     deliveries = care.safely(lambda: _deliveries(process, overrides, deadline), _NO_DELIVERY)
     findings = care.safely(lambda: judge(process, ends, routes, deliveries, accept), _SILENCE)
+    codes = {finding.code for finding in findings}  # a handler that has logged says it for itself
+    of_spools = [f for f in judge_spools(spools) if f.code not in codes]
+    findings = (*findings, *of_spools, *care.failures)
     return Report(
-        findings=tuple(sorted((*findings, *care.failures), key=_rank)),
+        findings=tuple(sorted(findings, key=_rank)),
         process=process,
         ends=ends,
         routes=routes,
         deliveries=deliveries,
         version=VERSION,
+        spools=spools,
     )
 
 
@@ -128,7 +136,6 @@ def _deliveries(
     process: Process, overrides: dict[str, Any], deadline: float
 ) -> tuple[Delivery, ...]:
     """Make one dry run for each way to a log that a handler of this process has."""
-    in_child = process.role.is_loader or not process.has_threads
     known: set[object] = set()
     found = []
     for options in _ways(overrides):
@@ -138,8 +145,18 @@ def _deliveries(
         way = (endpoint_of(options), known_project(options), options.log_name)
         if way not in known:
             known.add(way)
-            found.append(_run(options, deadline, in_child=in_child))
+            found.append(_run(options, deadline, in_child=_is_in_child(process)))
     return tuple(found)
+
+
+def _is_in_child(process: Process) -> bool:
+    return process.role.is_loader or not process.has_threads
+
+
+def _spools(process: Process, deadline: float) -> tuple[Spool, ...]:
+    found = [handler.describe() for handler in our_handlers()]
+    ways = [one.options for one in found if transport_name(one) == "http"]
+    return look_at_spools(ways, deadline, in_child=_is_in_child(process))
 
 
 def _ways(overrides: dict[str, Any]) -> Iterator[Options | Delivery]:

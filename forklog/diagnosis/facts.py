@@ -183,3 +183,16 @@ class Delivery:
     detail: str = ""
     """The server's own message, or the system's text about the connection."""
     seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spool:
+    """What the folder of a spool holds that no living process owns."""
+
+    path: str
+    unfit: str = ""
+    """Why no spool can be there; empty if one can, or if the folder does not exist yet."""
+    waiting: int = 0
+    """Dead processes whose entries the next process that logs with this spool sends."""
+    kept: tuple[str, ...] = ()
+    """What no process like this one sends: a line for each file, with its age."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from forklog.diagnosis.facts import Handler, Process, Role, Routes
+from forklog.diagnosis.facts import Handler, Process, Role, Routes, Spool
 from forklog.diagnosis.finding import Finding, note, ok, problem
 
 _LOSES = "it loses what it logged within the last max_latency"
 _REMEDY = 'set the option spool="auto"'
+_WHERE = "see docs/spool.md for where it can be"
+_NOT_YET = "no record yet"  # in stats().spool
+_MOST_SHOWN = 3  # files
 _KILLS = {
     "uwsgi": "uWSGI kills a worker that is busy at TERM, or outlives its reload mercy",
     "gunicorn": "gunicorn kills a worker that does not end in time",
@@ -64,9 +67,28 @@ def judge_kills(process: Process, routes: Routes) -> Iterator[Finding]:
 def _judge_off(handlers: list[Handler]) -> Iterator[Finding]:
     for handler in handlers:
         state, _, why = str(dict(handler.stats).get("spool", "")).partition(": ")
-        if handler.option("spool") and state == "off" and why:
-            yield problem(
-                "spool-off",
-                f"the spool of handler {handler.name} is off: {why}",
-                "see docs/spool.md for where it can be",
+        if handler.option("spool") and state == "off" and why not in ("", _NOT_YET):
+            yield problem("spool-off", f"the spool of handler {handler.name} is off: {why}", _WHERE)
+
+
+def judge_spools(spools: Iterable[Spool]) -> Iterator[Finding]:
+    """Yield the findings about the folders of spools, and what dead processes left there. Pure."""
+    for spool in spools:
+        if spool.unfit:
+            yield problem("spool-off", f"no spool can be at {spool.path}: {spool.unfit}", _WHERE)
+        if spool.waiting:
+            number = (
+                "1 dead process has"
+                if spool.waiting == 1
+                else f"{spool.waiting} dead processes have"
+            )
+            text = f"{number} left entries in the spool {spool.path}"
+            yield ok("spool-waiting", f"{text}; the next process that logs with it sends them")
+        if spool.kept:
+            more = len(spool.kept) - _MOST_SHOWN
+            shown = "; ".join(spool.kept[:_MOST_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+            yield note(
+                "spool-kept",
+                f"the spool {spool.path} holds what no process like this one sends: {shown}",
+                f"see: forklog recover --dry-run {spool.path}",
             )

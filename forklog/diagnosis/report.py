@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from forklog.diagnosis.facts import Delivery, Ends, Process, Routes
+from forklog.diagnosis.facts import Delivery, Ends, Process, Routes, Spool
 from forklog.diagnosis.finding import Finding, Severity
 from forklog.diagnosis.text import render
 
@@ -23,6 +23,8 @@ class Report:
     deliveries: tuple[Delivery, ...]
     version: str
     """Of forklog."""
+    spools: tuple[Spool, ...] = ()
+    """What dead processes left in the spools of this process's handlers."""
 
     @property
     def is_healthy(self) -> bool:

@@ -50,7 +50,7 @@ def recover_spools(folder: Folder, options: Options, sending: Sending, outcome: 
         finally:
             for orphan in found.orphans:
                 orphan.close()
-        notes |= _notes(folder, found, project, endpoint)
+        notes |= notes_of(folder, found, project, endpoint)
     outcome.living = found.living
     for name, text in notes.items():
         if not (name.endswith(BAD) and name.removesuffix(BAD) in {*notes, *broken}):
@@ -59,8 +59,15 @@ def recover_spools(folder: Folder, options: Options, sending: Sending, outcome: 
         outcome.note(f"not all of it can be read: {found.error.strerror}")
 
 
-def _notes(folder: Folder, found: Found, project: str | None, endpoint: str) -> dict[str, str]:
-    """Return what is to be read of each file that stays, by its name."""
+def notes_of(folder: Folder, found: Found, project: str | None, endpoint: str) -> dict[str, str]:
+    """Return what is to be read of each file that stays, by its name.
+
+    Args:
+        folder: where they are.
+        found: by a look at it.
+        project: of what the reader would send.
+        endpoint: where to.
+    """
     notes = {name: _whose(found.heads.get(name), project, endpoint) for name in found.foreign}
     notes |= dict.fromkeys(found.refused, _BROKEN)
     notes |= dict.fromkeys(

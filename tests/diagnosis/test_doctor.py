@@ -17,16 +17,20 @@ import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from heads import HEAD, put
 from helpers import check_python, python_path
 from wire import JsonHandler, served
 
 import forklog
-from forklog.diagnosis import Report, Severity
+from forklog.diagnosis import Report, Severity, examine
 from forklog.diagnosis.bounded import gather
+from forklog.diagnosis.facts import Process, Role
 from forklog.errors import OptionError
+from forklog.spool.folder import Folder
 from forklog.testing import Refuse
 
 if TYPE_CHECKING:
@@ -486,3 +490,70 @@ def test_a_framework_without_a_middleware_is_noted(server: str) -> None:
     first, second = done.stdout.splitlines()
     assert ("no-middleware: app.wsgi_app" in first) == (server == "gunicorn")
     assert second == "[]"
+
+
+@pytest.mark.parametrize("is_loader", [False, True])
+def test_what_dead_processes_left_in_a_spool_is_listed(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_loader: bool
+) -> None:
+    """Those of this kind are counted; what no process like this sends is named, with its age.
+
+    In a process that is going to fork, a child looks. Nothing is locked, renamed or sent after it.
+    """
+    if is_loader:
+        loader = Process(pid=os.getpid(), role=Role(is_loader=True), python="", has_threads=False)
+        monkeypatch.setattr(examine, "look_at_process", lambda **_: loader)
+    place = tmp_path / "spool"
+    place.mkdir(mode=0o700)
+    folder = Folder(str(place), 2**30)
+    ours, old = {**HEAD, "endpoint": emulator.url}, time.time() - 3 * 3600
+    for number, head in enumerate([ours, {**ours, "project": "other"}, {**ours, "format": 2}]):
+        put(folder, f"forklog-{number:019x}-00000000.head", orjson.dumps(head))
+    for number in range(3, 6):
+        put(folder, f"forklog-{number:019x}-00000000.head.bad", b"?")
+    folder.close()
+    for path in place.iterdir():
+        os.utime(path, (old, old))
+    before = sorted(path.name for path in place.iterdir())
+    handler = attach(endpoint=emulator.url, spool=str(place))
+    report = forklog.doctor(timeout=GENEROUS)
+    text = str(report)
+    handler.close()
+    assert "spool-off" not in problems(report)
+    assert sorted(path.name for path in place.iterdir()) == before
+    [found] = (spool for spool in report.spools if spool.path == str(place))
+    assert (found.path, found.waiting, len(found.kept)) == (str(place), 1, 5)
+    assert {line.split(":")[1].split(",")[0].strip() for line in found.kept} == {"3 h old"}
+    words = " ".join(text.split())
+    assert f"1 dead process has left entries in the spool {place}" in words
+    assert "of project other at" in words
+    assert "; and 2 more [spool-kept]" in words
+    assert f"-> see: forklog recover --dry-run {place}" in words
+
+
+def test_a_spool_without_a_folder_is_no_finding(emulator: Emulator, tmp_path: Path) -> None:
+    """As long as no process has logged there is none, and the doctor makes none."""
+    handler = attach(endpoint=emulator.url, spool=str(tmp_path / "spool"))
+    report = forklog.doctor(timeout=GENEROUS)
+    handler.close()
+    [found] = (spool for spool in report.spools if spool.path == str(tmp_path / "spool"))
+    assert (found.unfit, found.waiting, found.kept) == ("", 0, ())
+    assert problems(report) == []
+    assert not (tmp_path / "spool").exists()
+
+
+@pytest.mark.parametrize("has_logged", [False, True])
+def test_a_folder_that_cannot_hold_a_spool_is_a_problem(
+    emulator: Emulator, tmp_path: Path, *, has_logged: bool
+) -> None:
+    """Before the first record as after it: once, with the reason."""
+    place = tmp_path / "spool"
+    place.mkdir(mode=0o755)
+    handler = attach(endpoint=emulator.url, spool=str(place))
+    if has_logged:
+        logging.getLogger("doctored").error("there")
+    report = forklog.doctor(timeout=GENEROUS)
+    handler.close()
+    [found] = (f for f in report.findings if f.code == "spool-off")
+    assert f"the folder {place} has mode 0755" in found.text
+    assert found.severity is Severity.PROBLEM
