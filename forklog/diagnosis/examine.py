@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, TypeVar
 
 from forklog.__about__ import VERSION
@@ -66,13 +66,11 @@ def examine(
     ends = care.safely(lambda: look_at_ends(process), Ends())
     frameworks = care.safely(lambda: look_at_frameworks(process), Frameworks())
     routes = dataclasses.replace(routes, frameworks=frameworks)
-    half = time.monotonic() + timeout / 2  # a dry run may take all that is left
+    half = deadline - timeout / 2  # a dry run may take all that is left
     spools = care.safely(lambda: _spools(process, half), _NO_SPOOL)
     deliveries = care.safely(lambda: _deliveries(process, overrides, deadline), _NO_DELIVERY)
     findings = care.safely(lambda: judge(process, ends, routes, deliveries, accept), _SILENCE)
-    codes = {finding.code for finding in findings}  # a handler that has logged says it for itself
-    of_spools = [f for f in judge_spools(spools) if f.code not in codes]
-    findings = (*findings, *of_spools, *care.failures)
+    findings = (*findings, *_news(judge_spools(spools), findings), *care.failures)
     return Report(
         findings=tuple(sorted(findings, key=_rank)),
         process=process,
@@ -119,6 +117,12 @@ def judge(
     if not routes.is_printed_alone:  # else nothing is pending that an end could lose
         found += [*judge_process(process, ends), *judge_kills(process, routes)]
     return tuple(sorted((_accepted(f, accept) for f in dict.fromkeys(found)), key=_rank))
+
+
+def _news(found: Iterable[Finding], known: Iterable[Finding]) -> list[Finding]:
+    """Leave out what is known: a handler that has logged says for itself that its spool is off."""
+    codes = {finding.code for finding in known}
+    return [finding for finding in found if finding.code not in codes]
 
 
 def _rank(finding: Finding) -> tuple[int, bool]:
