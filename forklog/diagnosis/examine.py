@@ -66,8 +66,7 @@ def examine(
     ends = care.safely(lambda: look_at_ends(process), Ends())
     frameworks = care.safely(lambda: look_at_frameworks(process), Frameworks())
     routes = dataclasses.replace(routes, frameworks=frameworks)
-    half = deadline - timeout / 2  # a dry run may take all that is left
-    spools = care.safely(lambda: _spools(process, half), _NO_SPOOL)
+    spools = care.safely(lambda: _spools(process, deadline - timeout / 2), _NO_SPOOL)
     deliveries = care.safely(lambda: _deliveries(process, overrides, deadline), _NO_DELIVERY)
     findings = care.safely(lambda: judge(process, ends, routes, deliveries, accept), _SILENCE)
     findings = (*findings, *_news(judge_spools(spools), findings), *care.failures)
