@@ -76,9 +76,12 @@ class Sending:
         return self._in_vain > _MOST_IN_VAIN or self._is_late()
 
     def send(self, entries: Sequence[bytes], envelope: Envelope) -> Verdict:
-        """Send a batch, again after a passing failure; the last verdict if none passes."""
+        """Send a batch, again after a passing failure; the last verdict if none passes.
+
+        Where it is hopeless the batch is not sent, and the verdict settles none of it.
+        """
         if self.is_hopeless:
-            return self._last
+            return _unsent(self._last.reason or "the server took not all of what was sent before")
         tries, wait = (1 if self._failing_since is not None else _TRIES), _FIRST_WAIT
         for number in range(tries):
             began = self._clock()
