@@ -10,7 +10,6 @@ from forklog.diagnosis.bounded import gather
 from forklog.diagnosis.facts import Spool
 from forklog.options import Options
 from forklog.recovery.spools import notes_of
-from forklog.spool.files import Identity
 from forklog.spool.folder import Folder, UnfitError, path_of
 from forklog.spool.format import Fits
 from forklog.spool.owner import image
@@ -59,14 +58,14 @@ def _look(options: Options, say: Callable[..., None]) -> None:
             say(unfit=str(why))
         return
     try:
-        done: set[Identity] = set()
+        done: set[str] = set()
         kept: dict[str, str] = {}
         has_more = True
         while has_more:
             found = scan(folder, image(), done, fits, _MOST_CLAIMED, is_read_only=True)
             has_more = bool(found.orphans)
             for orphan in found.orphans:
-                done.add(orphan.identity)
+                done.add(orphan.name.prefix)
                 orphan.close()
             kept |= notes_of(folder, found, project, endpoint)
             say(waiting=len(done), kept=[f"{name}: {text}" for name, text in kept.items()])

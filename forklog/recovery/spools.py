@@ -9,7 +9,7 @@ from forklog.options import Options
 from forklog.recovery.outcome import Outcome, counted
 from forklog.recovery.send import Sending
 from forklog.spool.adopter import envelope_of, settled_by
-from forklog.spool.files import BAD, Identity
+from forklog.spool.files import BAD
 from forklog.spool.folder import Folder
 from forklog.spool.format import LEFT_IMAGE, Fits, Head
 from forklog.spool.left.tidy import age_of
@@ -34,7 +34,7 @@ def recover_spools(folder: Folder, options: Options, sending: Sending, outcome: 
     """
     project, endpoint = known_project(options), endpoint_of(options)
     fits = Fits(project, endpoint, takes_unknown=True)
-    done: set[Identity] = set()
+    done: set[str] = set()  # prefixes
     notes: dict[str, str] = {}  # by the name of a file, of which one look may know more
     broken: set[str] = set()  # segments that have a line each by now
     has_more = True
@@ -43,7 +43,7 @@ def recover_spools(folder: Folder, options: Options, sending: Sending, outcome: 
         has_more = bool(found.orphans)  # fewer are found where no descriptor is free
         try:
             while found.orphans:
-                done.add(found.orphans[0].identity)
+                done.add(found.orphans[0].name.prefix)
                 _recover(found.orphans[0], sending, outcome, is_named=project is not None)
                 broken.update(found.orphans[0].refused)
                 found.orphans.pop(0)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 
 from forklog.clock import monotonic
 from forklog.errors import is_of_forklog
-from forklog.spool.files import Identity
 from forklog.spool.folder import Folder
 from forklog.spool.format import Fits, Head
 from forklog.spool.left.adoption import FIRST_RETRY, LONGEST_RETRY, Adoption, doubled
@@ -56,7 +55,7 @@ class Adopter:
         self._image = own_image
         self._max_entries, self._max_bytes = max_entries, max_bytes
         self._adoptions: deque[Adoption] = deque()  # whose turn it is, first
-        self._ignored: set[Identity] = set()
+        self._ignored: set[str] = set()
         self._known: set[str] = set()
         self._last_scan = -_SCAN_SECONDS
         self._scan_at: float | None = 0.0
@@ -170,7 +169,7 @@ class Adopter:
             adoption.limit = number // 2
             return 0
         if verdict.reason == OTHER_PROJECT:
-            self._ignored.add(orphan.identity)
+            self._ignored.add(orphan.name.prefix)
             self._let_go(adoption)
             self._say_left("spool-foreign", _FOREIGN, [str(orphan.name)])
             return 0
@@ -217,7 +216,7 @@ class Adopter:
             return
         self._let_go(adoption)
         if orphan.error is not None:
-            self._ignored.add(orphan.identity)
+            self._ignored.add(orphan.name.prefix)
             self._fail(orphan.error)
 
     def close(self) -> None:

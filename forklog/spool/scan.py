@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 
 from forklog.errors import OptionError
 from forklog.option_checks import check_labels, check_log_name, check_project, check_resource
 from forklog.spool.files import (
-    Identity,
     Token,
     claim,
     identity_of,
@@ -67,7 +67,7 @@ class Found:
 def scan(  # noqa: PLR0913 - one call for all who look
     folder: Folder,
     own_image: str,
-    ignored: set[Identity],
+    ignored: Container[str],
     fits: Fits | None = None,
     most: int | None = None,
     *,
@@ -78,7 +78,8 @@ def scan(  # noqa: PLR0913 - one call for all who look
     Args:
         folder: where.
         own_image: heads of this process image are never opened: closing one frees its lock.
-        ignored: heads that are not looked at; nor are those that this process has claimed.
+        ignored: prefixes of the heads that are not looked at, nor are those that this process has
+            claimed. No inodes: a file system gives one that was freed to the next file.
         fits: tells whether a head is of the adopter's project and endpoint; None for any.
         most: orphans to claim; None for all. Where there are more, the look ends early.
         is_read_only: whether no file may be renamed or removed, now or by an orphan's reader.
@@ -103,7 +104,7 @@ class _Look:
 
     folder: Folder
     own_image: str
-    ignored: set[Identity]
+    ignored: Container[str]
     fits: Fits | None
     most: int | None
     found: Found
@@ -119,7 +120,9 @@ class _Look:
                 self._other(text)
                 continue
             prefixes.add(name.prefix)
-            if name.image == self.own_image or len(found.orphans) == self.most:
+            if name.image == self.own_image or name.prefix in self.ignored:
+                continue
+            if len(found.orphans) == self.most:
                 continue
             try:
                 self._at(name)
@@ -156,7 +159,7 @@ class _Look:
         text = str(name)
         seen = os.stat(text, dir_fd=self.folder.descriptor, follow_symlinks=False)
         identity = identity_of(seen)
-        if not seen.st_nlink or identity in self.ignored:  # going just now, or not the adopter's
+        if not seen.st_nlink:  # going just now
             return
         if not is_private(seen, MAX_HEAD_BYTES):
             self.found.refused.append(text)

@@ -23,6 +23,7 @@ from heads import HEAD, put
 from helpers import python_path, wait_until
 
 from forklog.options import Options
+from forklog.recovery.last_resort import LastResortFile
 from forklog.recovery.outcome import Outcome
 from forklog.recovery.send import Sending
 from forklog.recovery.spools import recover_spools
@@ -47,6 +48,7 @@ class _Server(socketserver.ThreadingTCPServer):
         self.answers, self.hangs_up = answers, hangs_up
         self.requests = 0
         self.on_request: Callable[[], object] = lambda: None
+        self.answer_to: Callable[[int], bytes] = lambda _number: _ANSWER
         self.is_over = threading.Event()
 
     @property
@@ -69,7 +71,7 @@ class _Request(socketserver.StreamRequestHandler):
                     if not self.server.hangs_up:
                         self.server.is_over.wait(60)
                     return
-                self.wfile.write(_ANSWER)
+                self.wfile.write(self.server.answer_to(self.server.requests))
 
 
 @contextlib.contextmanager
@@ -326,6 +328,10 @@ def _outcome(place: Path, url: str, clock: _Clock) -> Outcome:
     options = Options(project="p", endpoint=url)
     sending = Sending(options, is_dry_run=False, clock=lambda: clock.now, sleep=clock.sleep)
     outcome = Outcome(str(place))
+    if place.is_file():
+        LastResortFile(str(place), options, is_named=True).recover(sending, outcome)
+        sending.close()
+        return outcome
     folder = Folder(str(place), 2**62, is_made=False)
     try:
         recover_spools(folder, options, sending, outcome)
@@ -367,3 +373,46 @@ def test_a_server_that_never_answers_costs_half_a_minute_and_one_request(tmp_pat
     assert (outcome.sent, outcome.left) == (0, 250)
     assert server.requests == 2
     assert clock.now <= 30 + 20
+
+
+def _http(status: int, content: object) -> bytes:
+    body = orjson.dumps(content)
+    head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    return head.encode() + b"\r\n\r\n" + body
+
+
+_LATER = {"5": {"code": 8, "message": "later"}}  # RESOURCE_EXHAUSTED
+_TYPE = "type.googleapis.com/google.logging.v2.WriteLogEntriesPartialErrors"
+_PARTIAL = {"code": 429, "details": [{"@type": _TYPE, "logEntryErrors": _LATER}]}
+
+
+@pytest.mark.parametrize(
+    ("answers", "sent"),
+    [
+        ([_http(429, {"error": _PARTIAL})], 5),
+        ([_http(503, {}), _http(503, {}), _http(413, {})], 0),
+        ([_http(503, {}), _http(503, {}), _http(400, {})], 0),
+    ],
+)
+@pytest.mark.parametrize("is_file", [False, True])
+def test_no_entry_is_settled_by_the_answer_to_others(
+    tmp_path: Path, answers: list[bytes], sent: int, *, is_file: bool
+) -> None:
+    """Once no request is made any more, what was not sent is left, whatever the last answer was."""
+    server, clock = _Server(answers=1_000), _Clock()
+    server.on_request = partial(clock.passes, 8.0)
+    server.answer_to = lambda number: answers[min(number, len(answers)) - 1]
+    place = tmp_path / "spool"
+    with _running(server):
+        _orphan(place, 1, server.url, entries=40)
+        if is_file:
+            known = {"logName": "projects/p/logs/l", "resource": {"type": "global"}}
+            place = tmp_path / "saved.json"
+            place.write_bytes(b"".join(_entry(str(n), 1, n, **known) for n in range(40)))
+        outcome = _outcome(place, server.url, clock)
+    assert server.requests <= 5
+    assert (outcome.sent, outcome.refused, outcome.left) == (sent, 0, 40 - sent)
+    assert outcome.has_left
+    assert outcome.notes
+    if not is_file:
+        assert len(list(place.iterdir())) == 2

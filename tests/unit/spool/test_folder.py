@@ -105,6 +105,19 @@ def test_a_project_that_is_found(folder: Folder) -> None:
     assert scan(folder, "11111111", set(), fits).foreign == [_head()]
 
 
+def test_a_head_that_has_the_inode_of_an_ignored_one_is_found(folder: Folder) -> None:
+    """On a disk the next file gets the inode of one that was removed."""
+    first = _head()
+    second = first.replace(first[8:27], f"{99:019x}")
+    _put_orphan(folder, range(3))
+    found = scan(folder, "11111111", {first[8:27]}, FITS)
+    assert found.orphans == []
+    Path(folder.path, first).rename(Path(folder.path, second))
+    (orphan,) = scan(folder, "11111111", {first[8:27]}, FITS).orphans
+    assert str(orphan.name) == second
+    orphan.close()
+
+
 def _fifo(path: Path) -> None:
     os.mkfifo(path, 0o600)
 
