@@ -9,7 +9,7 @@ import sys
 from forklog.cli import seconds
 from forklog.diagnosis.config import ConfigError, apply, load
 from forklog.diagnosis.examine import examine
-from forklog.diagnosis.routes import NOT_APPLIED
+from forklog.diagnosis.look.routes import NOT_APPLIED
 from forklog.errors import OptionError
 from forklog.options import Options
 from forklog.terminal.screen import screen_on

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from forklog.diagnosis.routes import Applied, Standin, made
+from forklog.diagnosis.look.routes import Applied, Standin, made
 from forklog.errors import ForklogError
 from forklog.handler import CloudLoggingHandler
 from forklog.structured import StructuredLogHandler

@@ -9,20 +9,27 @@ from typing import Any, TypeVar
 
 from forklog.__about__ import VERSION
 from forklog.diagnosis.bounded import gather
-from forklog.diagnosis.ends import look_at_ends
 from forklog.diagnosis.facts import Delivery, Ends, Frameworks, Process, Role, Routes, Spool
 from forklog.diagnosis.finding import Finding, Severity, note, problem
-from forklog.diagnosis.frameworks import judge_frameworks, look_at_frameworks
-from forklog.diagnosis.handlers import transport_name
-from forklog.diagnosis.kills import judge_kills, judge_spools
-from forklog.diagnosis.of_delivery import judge_delivery
-from forklog.diagnosis.of_process import judge_process
-from forklog.diagnosis.of_routes import judge_routes
-from forklog.diagnosis.process import look_at_process
+from forklog.diagnosis.judge.delivery import judge_delivery
+from forklog.diagnosis.judge.frameworks import judge_frameworks
+from forklog.diagnosis.judge.kills import judge_kills, judge_spools
+from forklog.diagnosis.judge.process import judge_process
+from forklog.diagnosis.judge.routes import judge_routes
+from forklog.diagnosis.look.dry_run import make_dry_run
+from forklog.diagnosis.look.exits import look_at_ends
+from forklog.diagnosis.look.frameworks import look_at_frameworks
+from forklog.diagnosis.look.handlers import transport_name
+from forklog.diagnosis.look.process import look_at_process
+from forklog.diagnosis.look.routes import (
+    NOT_APPLIED,
+    Applied,
+    has_printer,
+    look_at_routes,
+    our_handlers,
+)
+from forklog.diagnosis.look.spools import look_at_spools
 from forklog.diagnosis.report import Report
-from forklog.diagnosis.routes import NOT_APPLIED, Applied, has_printer, look_at_routes, our_handlers
-from forklog.diagnosis.spools import look_at_spools
-from forklog.diagnosis.wire import go
 from forklog.errors import OptionError
 from forklog.option_checks import check_seconds
 from forklog.options import Options
@@ -68,8 +75,8 @@ def examine(
     routes = dataclasses.replace(routes, frameworks=frameworks)
     spools = care.safely(lambda: _spools(process, deadline - timeout / 2), _NO_SPOOL)
     deliveries = care.safely(lambda: _deliveries(process, overrides, deadline), _NO_DELIVERY)
-    findings = care.safely(lambda: judge(process, ends, routes, deliveries, accept), _SILENCE)
-    findings = (*findings, *_news(judge_spools(spools), findings), *care.failures)
+    judged = care.safely(lambda: judge(process, ends, routes, deliveries, accept), _SILENCE)
+    findings = (*judged, *_news(judge_spools(spools), judged), *care.failures)
     return Report(
         findings=tuple(sorted(findings, key=_rank)),
         process=process,
@@ -157,6 +164,7 @@ def _is_in_child(process: Process) -> bool:
 
 
 def _spools(process: Process, deadline: float) -> tuple[Spool, ...]:
+    """Look at the spools within half of the time: a dry run may take all that is left."""
     found = [handler.describe() for handler in our_handlers()]
     ways = [one.options for one in found if transport_name(one) == "http"]
     return look_at_spools(ways, deadline, in_child=_is_in_child(process))
@@ -180,5 +188,5 @@ def _ways(overrides: dict[str, Any]) -> Iterator[Options | Delivery]:
 def _run(options: Options, deadline: float, *, in_child: bool) -> Delivery:
     left = max(0.1, deadline - time.monotonic())
     wait = max(0.05, left - 0.2)  # so that the connection's own verdict comes before our deadline
-    found = gather(lambda say: go(options, wait, say), left, in_child=in_child)
+    found = gather(lambda say: make_dry_run(options, wait, say), left, in_child=in_child)
     return Delivery(**found)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from forklog.diagnosis.facts import Delivery, Ends, Handler, Neighbour, Process, Routes
 from forklog.diagnosis.finding import Finding, Severity
-from forklog.diagnosis.handlers import plain_options
+from forklog.diagnosis.look.handlers import plain_options
 from forklog.options import Options
 from forklog.stderr.printable import printable
 

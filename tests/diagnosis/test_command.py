@@ -98,7 +98,8 @@ def test_a_handler_behind_another_is_kept() -> None:
     """What no stand-in holds is there all the same, whenever garbage is collected."""
     check_python("""
         import gc
-        from forklog.diagnosis import config, routes
+        from forklog.diagnosis import config
+        from forklog.diagnosis.look import routes
 
         held = {"class": "logging.handlers.MemoryHandler", "capacity": 5, "target": "cloud"}
         cloud = {"class": "forklog.CloudLoggingHandler", "project": "p"}

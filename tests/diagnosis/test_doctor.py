@@ -477,7 +477,8 @@ def test_a_framework_without_a_middleware_is_noted(server: str) -> None:
     done = check_python(f"""
         import flask
         from forklog.diagnosis.facts import Process, Role
-        from forklog.diagnosis.frameworks import judge_frameworks, look_at_frameworks
+        from forklog.diagnosis.judge.frameworks import judge_frameworks
+        from forklog.diagnosis.look.frameworks import look_at_frameworks
         from forklog.middleware import WSGIMiddleware
         process = Process(pid=1, role=Role(server={server!r}), python="", has_threads=True)
         def codes():

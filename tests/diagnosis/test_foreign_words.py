@@ -16,7 +16,7 @@ from wire import Metadata
 
 import forklog
 from forklog.diagnosis.facts import Delivery, Process, Role
-from forklog.diagnosis.of_delivery import judge_delivery
+from forklog.diagnosis.judge.delivery import judge_delivery
 from forklog.recovery.outcome import Outcome
 from forklog.transports.google import metadata as metadata_module
 from forklog.transports.google.machine import MachineAccount

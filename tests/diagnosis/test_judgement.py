@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from forklog.diagnosis.ends import ends_of
 from forklog.diagnosis.examine import judge
 from forklog.diagnosis.facts import (
     Delivery,
@@ -21,7 +20,8 @@ from forklog.diagnosis.facts import (
     Routes,
 )
 from forklog.diagnosis.finding import Severity
-from forklog.diagnosis.handlers import plain_options
+from forklog.diagnosis.look.exits import ends_of
+from forklog.diagnosis.look.handlers import plain_options
 from forklog.diagnosis.report import Report
 from forklog.options import Options
 

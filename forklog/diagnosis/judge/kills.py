@@ -1,11 +1,10 @@
-"""Kills that no hook of a process sees, and the spool that outlives them: looks and judges."""
+"""Kills that no hook of a process sees, and the spool that outlives them. Pure."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
 
-from forklog.diagnosis.facts import Handler, Process, Role, Routes, Spool
+from forklog.diagnosis.facts import Handler, Process, Routes, Spool
 from forklog.diagnosis.finding import Finding, note, ok, problem
 
 _LOSES = "it loses what it logged within the last max_latency"
@@ -22,17 +21,8 @@ _KILLS = {
 """By server: whom it kills. The measured table of docs/process-models.md."""
 
 
-def time_limit_of(role: Role) -> str:
-    """Return what the server is set to kill processes for, beside uWSGI's harakiri. No I/O."""
-    celery = sys.modules.get("celery")
-    if role.server != "celery" or celery is None:
-        return ""
-    limit = celery.current_app.conf.task_time_limit
-    return f"celery's task_time_limit ({limit} s)" if limit else ""
-
-
 def judge_kills(process: Process, routes: Routes) -> Iterator[Finding]:
-    """Yield the findings about kills and the spool. Pure."""
+    """Yield the findings about kills and the spool."""
     handlers = [h for h in routes.handlers if h.loggers]
     yield from _judge_off(handlers)
     without = [handler for handler in handlers if not handler.option("spool")]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from forklog.diagnosis.facts import Neighbour, Routes
-from forklog.diagnosis.handlers import describe
+from forklog.diagnosis.look.handlers import describe
 from forklog.handler import CloudLoggingHandler
 from forklog.options import Options
 from forklog.structured import StructuredLogHandler

@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from types import CellType
 from typing import Any
 
-from forklog.diagnosis.facts import Process
-from forklog.diagnosis.kills import time_limit_of
-from forklog.diagnosis.role import is_on, role_here, uwsgi_module
+from forklog.diagnosis.facts import Process, Role
+from forklog.diagnosis.look.role import is_on, role_here, uwsgi_module
 from forklog.process.base import PidMark, new_mark
 from forklog.process.servers import uwsgi
 
@@ -63,7 +62,7 @@ def look_at_process(
         has_own_fork_hook=not is_uwsgi or _has_own_fork_hook(),
         has_own_atexit=not is_uwsgi or _is_ours(getattr(uwsgi_module(), "atexit", None)),
         dies_of_term=_dies_of_term(),
-        time_limit=time_limit_of(role),
+        time_limit=_time_limit_of(role),
         platform=_PLATFORMS.get(sign, ""),
         platform_sign=sign,
         is_command=is_command,
@@ -109,3 +108,12 @@ def _is_ours(hook: Any, depth: int = _DEPTH) -> bool:
     inner = [cell.cell_contents for cell in cells if cell != CellType()]  # an empty one raises
     inner += getattr(hook, "__defaults__", None) or ()
     return any(callable(thing) and _is_ours(thing, depth - 1) for thing in inner)
+
+
+def _time_limit_of(role: Role) -> str:
+    """Return what the server is set to kill processes for, beside uWSGI's harakiri. No I/O."""
+    celery = sys.modules.get("celery")
+    if role.server != "celery" or celery is None:
+        return ""
+    limit = celery.current_app.conf.task_time_limit
+    return f"celery's task_time_limit ({limit} s)" if limit else ""

@@ -47,7 +47,7 @@ _MAX_CHARS, _MAX_RESOURCE_CHARS = 300, 2000
 _OUTCOMES = {Kind.RETRY: "retry", Kind.BLOCKED: "blocked", Kind.HALVE: "refused"}
 
 
-def go(options: Options, timeout: float, say: Say) -> None:
+def make_dry_run(options: Options, timeout: float, say: Say) -> None:
     """Find access and do one dry run; blocks, for the network too.
 
     Args:
