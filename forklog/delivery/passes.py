@@ -112,7 +112,7 @@ class Passes:
         until = self._flush_until
         return bool(until) and self._sender.oldest_to_send() <= until
 
-    def _look_inline(self, *, is_wanted: bool) -> Look:
+    def _look_inline(self, *, is_wanted: bool = False, is_flushing: bool = False) -> Look:
         """Look for a pass in the calling thread: none lingers by time, no thread is to end."""
         look = self._look()
         return replace(
@@ -123,7 +123,9 @@ class Passes:
             has_waiting=True,
             max_latency=math.inf,
             urgent_until=look.now,
-            is_flushing=is_wanted,
+            gap_until=0.0 if look.has_in_flight else look.gap_until,
+            is_wanted=is_wanted,
+            is_flushing=is_flushing,
         )
 
     def is_own_thread(self) -> bool:
@@ -133,8 +135,8 @@ class Passes:
     def run_inline(self, *, is_wanted: bool = False) -> None:
         """Send in the calling thread if something urgent or a full batch waits, or if wanted.
 
-        Blocks for the answer, for ``shutdown_timeout`` at most, but not while a failure passes: a
-        server that is gone must not hold up each request of the application.
+        Blocks for the answer, for ``shutdown_timeout`` at most, but not while a failure passes or
+        a quota refuses: a server that is gone must not hold up each request of the application.
         """
         if isinstance(next_step(self._look_inline(is_wanted=is_wanted)), Send):
             self.pass_inline(min(self._options.answer_timeout, self._options.shutdown_timeout))
@@ -151,7 +153,7 @@ class Passes:
     def flush_inline(self, mark: bytes, deadline: float) -> None:
         """Run passes in the calling thread until all below the mark is settled, or the deadline."""
         while self._sender.oldest_to_send() <= mark and (left := deadline - monotonic()) > 0:
-            step = next_step(self._look_inline(is_wanted=True))
+            step = next_step(self._look_inline(is_flushing=True))
             if isinstance(step, Wait):
                 self.wakeup.wait(left if step.seconds is None else min(step.seconds, left))
             elif self.pass_inline(min(left, self._options.answer_timeout)) is not SendResult.SENT:
@@ -236,8 +238,7 @@ class Passes:
     def _report_drops(self) -> None:
         """Once the wire is back, let the log itself say what it lacks."""
         sender, ledger = self._sender, self._sender.ledger
-        # One notice for each delivery: where everything is refused, a notice would be refused, too,
-        # and that noticed again, for ever.
+        # One notice for each delivery: where all is refused, each notice would cause the next one.
         if (
             sender.has_in_flight()
             or not ledger.has_unreported()

@@ -58,8 +58,10 @@ class Look:
     """A quota of the project refuses requests: no batch of new entries before this."""
     is_full: bool = False
     """A batch's worth of bytes waits."""
+    is_wanted: bool = False
+    """No batch grows: a request ends, or no thread can start. The gap holds all the same."""
     is_flushing: bool = False
-    """A flush waits for entries that are not settled."""
+    """A flush waits for entries that are not settled; it is exempt from the gap."""
     flush_rank: int = NEVER
     trigger_bytes: int | None = None
 
@@ -131,6 +133,6 @@ def _linger(look: Look) -> Send | Wait:
     until, wake_rank = look.since + linger_seconds(look), look.flush_rank
     if look.is_urgent:
         until, wake_rank = min(until, look.urgent_until), NEVER
-    if look.is_full or until <= look.now:
+    if look.is_full or look.is_wanted or until <= look.now:
         return SEND
     return Wait(until - look.now, wake_rank, look.trigger_bytes)

@@ -15,6 +15,7 @@ from forklog.encoding.lenient import drop_notice
 from forklog.options import Options
 from forklog.process.thread import FlushThread
 from forklog.testing import Fail, FakeTransport
+from forklog.transports.base import Kind, Quota, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -124,6 +125,30 @@ class _Reluctant(FlushThread):
             self._refusals[0] -= 1
             raise RuntimeError("can't start new thread")
         super().start(*args)
+
+
+@pytest.mark.parametrize("has_threads", [False, True])
+def test_without_a_thread_new_entries_wait_for_the_gap(
+    host: FakeHost,
+    build: Callable[..., Pipeline],
+    forklog_transport: FakeTransport,
+    *,
+    has_threads: bool,
+) -> None:
+    """While a quota refuses, neither a request's end nor a start that fails sends; a flush does."""
+    host.threads = has_threads
+    host.new_thread = lambda: _Reluctant([99])  # type: ignore[method-assign]
+    pipeline = build()
+    for _ in range(8):  # a gap of 32 s and more
+        pipeline.sender.pacing.learn_of(Verdict(Kind.RETRY, quota=Quota()), 1)
+    _log(pipeline, "before")
+    pipeline.flush_request()
+    assert len(forklog_transport.entries) == 1
+    _log(pipeline, "within the gap")
+    pipeline.flush_request()
+    assert len(forklog_transport.entries) == 1
+    assert pipeline.flush(10.0)
+    assert len(forklog_transport.entries) == 2
 
 
 def test_a_start_that_failed_is_tried_again(

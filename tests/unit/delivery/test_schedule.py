@@ -32,6 +32,7 @@ _LOOKS = st.builds(
     is_urgent=st.booleans(),
     urgent_until=_SECONDS,
     is_full=st.booleans(),
+    is_wanted=st.booleans(),
     is_flushing=st.booleans(),
     flush_rank=st.integers(0, NEVER),
     trigger_bytes=st.just(100),
@@ -57,7 +58,8 @@ def _as_the_loops(look: Look) -> Send | Wait | End:  # noqa: PLR0911 - as it was
     until, rank = look.since + look.max_latency, look.flush_rank  # while a batch grows
     if look.is_urgent:
         until, rank = min(until, look.urgent_until), NEVER
-    if until - look.now <= 0 or look.is_full or is_leaving or look.is_flushing:
+    is_wanted = look.is_wanted or look.is_flushing
+    if until - look.now <= 0 or look.is_full or is_leaving or is_wanted:
         return SEND
     return Wait(until - look.now, rank, look.trigger_bytes)
 
@@ -160,7 +162,7 @@ def test_nothing_ends_the_thread_while_entries_wait(look: Look) -> None:
 
 @given(_LOOKS)
 def test_while_a_quota_refuses_new_entries_wait_for_the_gap(look: Look) -> None:
-    """Errors and a full batch wait as well; what comes meanwhile wakes no thread."""
+    """Errors, a full batch and a request's end wait as well; what comes wakes no thread."""
     calm = replace(look, order=Order.RUN, is_paused=False, retry_at=0.0, is_flushing=False)
     waiting = replace(calm, has_in_flight=False, has_waiting=True, gap_until=4.0)
     assert next_step(waiting) == Wait(3.0)
@@ -183,5 +185,5 @@ def test_inline_passes_linger_for_ever() -> None:
     """Without a timer only what is urgent, full or wanted is sent."""
     look = Look(now=5.0, has_waiting=True, max_latency=math.inf, urgent_until=5.0)
     assert isinstance(next_step(look), Wait)
-    for seen in ({"is_urgent": True}, {"is_full": True}, {"is_flushing": True}):
-        assert next_step(replace(look, **seen)) == SEND  # type: ignore[arg-type]
+    for seen in ("is_urgent", "is_full", "is_wanted", "is_flushing"):
+        assert next_step(replace(look, **{seen: True})) == SEND  # type: ignore[arg-type]

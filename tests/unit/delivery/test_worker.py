@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from forklog.clock import monotonic
 from forklog.delivery.buffer import Buffer
 from forklog.delivery.lifecycle import Ended
 from forklog.delivery.passes import NO_THREAD
-from forklog.delivery.schedule import SendResult
+from forklog.delivery.schedule import SEND, SendResult, Wait, next_step
 from forklog.delivery.sending.sender import Sender
 from forklog.delivery.worker import Worker
 from forklog.encoding.lenient import drop_notice
@@ -23,7 +24,7 @@ from forklog.options import Options
 from forklog.process.host import ThisProcess
 from forklog.stderr.reporter import StderrReporter
 from forklog.testing import Deliver, Fail, FakeTransport, Hang
-from forklog.transports.base import Envelope, Origin
+from forklog.transports.base import Envelope, Kind, Origin, Quota, Verdict
 from forklog.turn import TURN
 
 if TYPE_CHECKING:
@@ -101,7 +102,10 @@ def test_inline_waits_out_failures(bench: _Bench, forklog_transport: FakeTranspo
 def test_new_entries_wait_for_the_gap_and_a_flush_does_not(
     forklog_transport: FakeTransport,
 ) -> None:
-    """After a refusal by a quota an urgent record waits, whatever is sent; a flush sends it."""
+    """After a refusal by a quota an urgent record waits, whatever is sent; a flush sends it.
+
+    It waits at the end of a request, too: a worker of uWSGI without threads ignored the gap there.
+    """
     bench = _Bench(forklog_transport, chance=0.0)
     forklog_transport.then(Fail(429, times=4))
     mark = bench.log(ERROR)
@@ -109,10 +113,29 @@ def test_new_entries_wait_for_the_gap_and_a_flush_does_not(
     assert len(forklog_transport.sent) == 5
     assert bench.sender.pacing.gap() > 3
     mark = bench.log(ERROR)
-    bench.worker.run_inline()
-    assert len(forklog_transport.sent) == 5
+    for is_wanted in (False, True):
+        bench.worker.run_inline(is_wanted=is_wanted)
+        assert len(forklog_transport.sent) == 5
     bench.worker.flush_inline(mark, monotonic() + 20)
     assert len(forklog_transport.sent) == 6
+
+
+def test_a_retry_in_the_calling_thread_waits_for_its_own_delay_alone(
+    forklog_transport: FakeTransport,
+) -> None:
+    """The batch that a quota refused does not wait for the gap, which may be longer."""
+    bench = _Bench(forklog_transport, chance=0.0)
+    refused = Verdict(Kind.RETRY, quota=Quota())
+    for _ in range(8):  # a gap of 32 s and more
+        bench.sender.pacing.learn_of(refused, 1)
+    forklog_transport.then(Fail(429))
+    bench.log()
+    bench.worker.run_inline(is_wanted=True)
+    look = bench.worker._look_inline(is_wanted=True)
+    step = next_step(look)
+    assert isinstance(step, Wait)
+    assert 0 < (step.seconds or 0) <= 2.5  # a quarter of ten seconds
+    assert next_step(replace(look, now=look.retry_at)) == SEND
 
 
 class _Orphans:
