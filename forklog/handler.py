@@ -38,6 +38,9 @@ class CloudLoggingHandler(StockSurface):
     ``block_timeout`` is set), never raises, and is safe in threads, signal handlers, finalizers and
     after any fork; every process that logs delivers its own records.
 
+    Records arrive within ``max_latency``. While a quota of the project refuses requests they may
+    take a minute and more, errors too; ``stats().request_gap`` shows it, see docs/quotas.md.
+
     Args:
         client: an existing ``google.cloud.logging.Client``; its project, credentials and endpoint
             are used, its connections are not.

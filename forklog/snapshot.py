@@ -72,7 +72,10 @@ class Stats:
     torn: int = 0
     """Counter: entries of dead processes that a kill had cut off in the middle of a log call."""
     request_gap: float = 0.0
-    """Gauge: seconds between two requests, on average, while a quota refuses some; else 0."""
+    """Gauge: seconds between two requests, on average, while a quota refuses some; else 0.
+
+    It may exceed ``max_latency``, up to 60 s, for errors as well.
+    """
 
     def plus(self, earlier: Stats | None) -> Stats:
         """Return the sums of this and of an earlier pipeline of the same process."""

@@ -15,6 +15,8 @@ from forklog.delivery.ledger import Ledger
 from forklog.transports.base import Kind, Verdict
 
 _HICCUPS = 2  # so many failures of one batch are no news
+_HICCUPS_OF_QUOTA = 9  # a fleet above its quota sees a few in a row all the time
+_MOST_QUOTAS = 8  # that are named; a project has fewer
 
 
 @dataclass(slots=True)
@@ -38,6 +40,7 @@ class Losses:
         self._on_drop = on_drop
         self._report = report
         self._is_trouble_said = False
+        self._quotas: set[str] = set()
 
     def of_pass(self, attempts: int, verdict: Verdict, told: PassNews, aside: int) -> None:
         """Say what became of a batch; ``aside`` entries are set aside by now."""
@@ -46,8 +49,19 @@ class Losses:
             self.of_drop(reason, len(victims), victims, why)
         if told.has_aside:
             self.of_aside(aside, why)
+        self.of_quota(verdict)
         if told.is_news:
             self.of_attempt(attempts, verdict)
+
+    def of_quota(self, verdict: Verdict) -> None:
+        """Say which quota delays the logs, once for each: that it refuses some is its normal work.
+
+        The gap makes refusals rare soon, while the logs stay late.
+        """
+        quotas = self._quotas
+        if (quota := verdict.quota) and quota.name not in quotas and len(quotas) < _MOST_QUOTAS:
+            self._report.say(f"quota:{quota.name}", f"a quota delays the logs: {verdict.reason}")
+            quotas.add(quota.name)
 
     def of_attempt(self, attempts: int, verdict: Verdict) -> None:
         """Say that nothing can be delivered, and, if that was reported, that it can again."""
@@ -55,7 +69,7 @@ class Losses:
             text = f"cannot deliver logs: {verdict.reason}"
             self._is_trouble_said |= self._report.say("blocked", text)
         elif verdict.kind is Kind.RETRY or verdict.again:
-            if attempts > _HICCUPS:
+            if attempts > (_HICCUPS_OF_QUOTA if verdict.quota else _HICCUPS):
                 text = f"cannot deliver logs yet, retrying: {verdict.reason}"
                 self._is_trouble_said |= self._report.say("retry", text)
         elif verdict.kind is Kind.DELIVERED and self._is_trouble_said:

@@ -143,7 +143,8 @@ def _passing_remedy(answer: Answer) -> str:
 def _quota_remedy(quota: Quota, place: Place) -> str:
     name = f"{quota.name!r} " if quota.name else ""
     page = f"https://console.cloud.google.com/iam-admin/quotas?project={place.project}"
-    return f"the project's quota {name}is used up; fewer requests are sent, raise it at {page}"
+    text = f"the project's quota {name}is used up; {'smaller' if quota.is_of_bytes else 'fewer'}"
+    return f"{text} requests are sent, log less or raise it at {page}"
 
 
 def _judge_partial(

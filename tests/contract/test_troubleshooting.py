@@ -150,7 +150,8 @@ _WITHOUT_ACTION = {
     "the credentials' server did not answer ({})": "passes by itself",
 }
 _WRAPPERS = re.compile(
-    r"^(cannot deliver logs(?: yet, retrying)?: )?\{\}( \{\})*$|^\{\}: logs are sent by the logging"
+    r"^(cannot deliver logs(?: yet, retrying)?: |a quota delays the logs: )?\{\}( \{\})*$"
+    r"|^\{\}: logs are sent by the logging"
 )
 """What is a reason alone, or a line around one: the reasons stand here by themselves."""
 

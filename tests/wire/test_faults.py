@@ -1,6 +1,6 @@
 """Outages, with the emulator's real faults: nothing lost silently, nothing shown twice.
 
-Each test states its numbers; ``pytest -rP tests/test_faults.py`` shows them.
+Each test of an outage states its numbers; ``pytest -rP tests/test_faults.py`` shows them.
 """
 
 from __future__ import annotations
@@ -298,6 +298,31 @@ class _Outage:
 
     def close(self) -> None:
         return
+
+
+def test_a_quota_is_named_on_stderr_once(
+    make_logger: Make, emulator: Emulator, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Requests that are taken, refused, taken and refused: one line, with the quota and its page.
+
+    It was silent until one batch had been refused three times, which a gap makes rare.
+    """
+    logger, handler = make_logger(endpoint=emulator.url)
+    for refused in (1, 2):
+        emulator.fault("quota", per_second=0.01)  # the first request is taken
+        logger.warning("taken")
+        assert handler.flush(20)
+        logger.warning("refused")
+        wait_until(lambda number=refused: emulator.stats()["faults"] >= number)
+        emulator.clear_faults()
+        assert handler.flush(20)
+    wait_until(lambda: handler.stats().delivered == 4)
+    handler.close()
+    (line,) = capfd.readouterr().err.splitlines()
+    assert ": a quota delays the logs: 429 RESOURCE_EXHAUSTED: Quota exceeded" in line
+    told = "the project's quota 'Write requests per minute' is used up; fewer requests are sent, "
+    assert told in line
+    assert line.endswith("raise it at https://console.cloud.google.com/iam-admin/quotas?project=p")
 
 
 def test_an_outage_of_ten_minutes() -> None:

@@ -110,12 +110,13 @@ class Sender(Pending):
             self.pacing.learn_of(verdict, sum(map(len, entries)))
             if error is not None and threading.get_ident() == threading.main_thread().ident:
                 raise error  # it may be a signal handler's
-            return verdict
         finally:
             if TURN in self._sending and self._sending[TURN] is token:
                 del self._sending[TURN]
                 if self._is_closed:
                     self.close()
+        self.losses.of_quota(verdict)
+        return verdict
 
     def _next_batch(self) -> Batch | None:
         """Return what to send next. Under the ledger's lock."""

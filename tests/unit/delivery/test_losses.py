@@ -6,10 +6,10 @@ import itertools
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from forklog.delivery.losses import Losses
+from forklog.delivery.losses import Losses, PassNews
 from forklog.delivery.sinks.on_drop import OnDrop
 from forklog.stderr.reporter import StderrReporter
-from forklog.transports.base import Kind, Verdict
+from forklog.transports.base import Kind, Quota, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,10 @@ _LATER = Verdict(Kind.RETRY, "503")
 _PARTLY = Verdict(Kind.DELIVERED, "503", again=frozenset({1}))
 _BLOCKED = Verdict(Kind.BLOCKED, "403: grant a role")
 _STORED = Verdict(Kind.DELIVERED)
+
+
+def _refused_by(name: str) -> Verdict:
+    return Verdict(Kind.RETRY, f"{name} are used up", quota=Quota(name))
 
 
 def _news(on_drop: Callable[[list[bytes], str], object] | None = None) -> tuple[Losses, list[str]]:
@@ -51,6 +55,28 @@ def test_trouble_that_lasts_is_reported_and_so_is_its_end() -> None:
     news.of_attempt(5, _STORED)
     news.of_attempt(1, _STORED)
     assert _reported(lines) == ["cannot deliver logs yet, retrying: 503", "delivers logs again"]
+
+
+def test_a_quota_is_named_once_and_its_refusals_are_no_news() -> None:
+    """Each quota has its line at its first refusal; ten in a row of one batch are trouble."""
+    news, lines = _news()
+    for name in ("requests", "requests", "bytes", "requests"):
+        news.of_pass(9, _refused_by(name), PassNews(), 0)
+        news.of_pass(9, _STORED, PassNews(), 0)
+    expected = [f"a quota delays the logs: {name} are used up" for name in ("requests", "bytes")]
+    assert _reported(lines) == expected
+    news.of_pass(10, _refused_by("requests"), PassNews(), 0)
+    news.of_pass(11, _STORED, PassNews(), 0)
+    expected += ["cannot deliver logs yet, retrying: requests are used up", "delivers logs again"]
+    assert _reported(lines) == expected
+
+
+def test_a_quota_is_named_whatever_else_is_news() -> None:
+    """An entry that is tried alone may be the first that a quota refuses; few names are kept."""
+    news, lines = _news()
+    for number in range(100):
+        news.of_pass(1, _refused_by(f"q{number}"), PassNews(is_news=False), 0)
+    assert len(lines) == 8
 
 
 def test_a_part_that_is_never_stored_is_trouble() -> None:

@@ -47,7 +47,8 @@ class _Bench:
     ) -> None:
         self.options = Options(**options)
         self.ids = InsertIds()
-        report = StderrReporter(lambda _line: None)
+        self.lines: list[str] = []
+        report = StderrReporter(self.lines.append)
         self.buffer = Buffer(self.options.max_buffer_bytes, self._woken)
         self.sender = Sender(self.options, self.buffer, transport, report, lambda: chance)
         self.worker = Worker(
@@ -163,13 +164,14 @@ class _Orphans:
 
 
 def test_what_dead_processes_left_waits_for_the_gap_and_teaches_it() -> None:
-    """Their entries are requests like any other, under the same quota."""
+    """Their entries are requests like any other, under the same quota, which is reported."""
     transport, orphans = FakeTransport(), _Orphans()
     bench = _Bench(transport, spooler=orphans)
     bench.log()
     transport.then(Deliver(), Fail(429), Deliver())
     assert bench.worker.pass_inline(5) is SendResult.SENT
     assert (orphans.adopted, bench.sender.pacing.gap()) == (1, 0.5)
+    assert ["a quota delays the logs" in line for line in bench.lines] == [True]
     bench.log()
     assert bench.worker.pass_inline(5) is SendResult.SENT
     assert orphans.adopted == 1

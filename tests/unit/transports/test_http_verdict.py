@@ -89,6 +89,22 @@ def test_a_429_names_the_quota(error: dict[str, object], quota: Quota) -> None:
     assert judge(answer, 3).quota == quota
 
 
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        ("Write requests per minute", "fewer requests are sent, log less or raise it at https:"),
+        ("Log write bytes per minute", "smaller requests are sent, log less or raise it at https:"),
+    ],
+)
+def test_a_used_up_quota_says_what_is_done_and_what_to_do(limit: str, expected: str) -> None:
+    """Under a quota of bytes batches get smaller, and fewer requests would not help."""
+    text = f"Quota exceeded for quota metric 'M' and limit '{limit}' of"
+    answer = Answer(429, json.dumps({"error": {"message": text}}).encode(), None, Place("my-p"))
+    reason = judge(answer, 3).reason
+    assert f"the project's quota '{limit}' is used up; {expected}" in reason
+    assert reason.endswith("quotas?project=my-p")
+
+
 @pytest.mark.parametrize("status", [501, 505])
 def test_a_server_of_another_kind_is_named_and_costs_no_entry(status: int) -> None:
     """What knows no such request is not Cloud Logging; its entries are sent again all the same."""
