@@ -12,6 +12,7 @@ from forklog.snapshot import Stats
 DROP_REASONS = ("buffer_full", "closed", "encode", "refused", "shutdown", "too_large")
 """Those that have a series from the first scrape on, so that an alert sees the first drop."""
 GAUGES = frozenset({"pending", "pending_bytes", "request_gap", "spooled_bytes"})
+_OF_THE_LONGEST = frozenset({"request_gap"})  # not added up: each handler has its own gap
 _LABEL_OF = {"dropped": "reason", "diverted": "place"}
 _NO_SERIES = frozenset({"pid", "state", "spool"})
 
@@ -45,9 +46,9 @@ def stats() -> tuple[Stats, ...]:
 def metrics() -> str:
     """Return this process's counters and gauges in Prometheus' text form (version 0.0.4).
 
-    The series have the labels ``log`` and ``pid``; handlers of one log are added up. A server of
-    several worker processes has as many sets of numbers: see docs/setup.md. Does not block for
-    the network; not for signal handlers.
+    The series have the labels ``log`` and ``pid``; handlers of one log are added up, but of
+    ``request_gap`` it is the longest. A server of several worker processes has as many sets of
+    numbers: see docs/setup.md. Does not block for the network; not for signal handlers.
     """
     sums: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
     for handler, each in _pipelines().items():
@@ -55,7 +56,8 @@ def metrics() -> str:
         own = (("log", handler.describe().options.log_name), ("pid", str(numbers.pid)))
         for name, more, value in _series(numbers):
             series, labels = sums.setdefault(name, {}), (*own, *more)
-            series[labels] = series.get(labels, 0) + value
+            before = series.get(labels, 0)
+            series[labels] = max(before, value) if name in _OF_THE_LONGEST else before + value
     return "".join(_text(name, series) for name, series in sums.items())
 
 

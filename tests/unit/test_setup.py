@@ -372,6 +372,26 @@ def test_metrics_are_in_the_form_of_prometheus() -> None:
     assert kinds["forklog_pending"] == "gauge"
 
 
+def test_the_gaps_of_handlers_of_one_log_are_not_added_up() -> None:
+    """The series has the longest: two gaps of half a second are no gap of a second."""
+    text = _printed("""
+    import time
+    refused = Fail(429, retry_after=60)
+    options = dict(project="p", log_name="a", last_resort="none", shutdown_timeout=0)
+    handlers = [forklog.CloudLoggingHandler(transport=one, **options)
+                for one in (FakeTransport(refused), FakeTransport(refused), wire)]
+    for handler in handlers:
+        handler.handle(logging.makeLogRecord({"msg": "x", "levelno": 40}))
+    deadline = time.monotonic() + 30
+    while [h.stats().request_gap for h in handlers] != [0.5, 0.5, 0.0]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    print(json.dumps(forklog.metrics()))
+    """)
+    assert re.search(r'^forklog_request_gap\{log="a",pid="\d+"\} 0\.5$', text, re.MULTILINE)
+    assert re.search(r'^forklog_accepted_total\{log="a",pid="\d+"\} 3$', text, re.MULTILINE)
+
+
 def test_the_reasons_and_gauges_are_those_of_the_documentation() -> None:
     """Each reason for a drop has a series from the first; gauges are what the snapshot says."""
     page = (_ROOT / "docs" / "delivery.md").read_text()
