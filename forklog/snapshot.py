@@ -37,7 +37,7 @@ class Stats:
     state: str
     """``inert`` (no record), ``holding`` (uWSGI master), ``running``, ``inline``, ``closed``."""
     accepted: int = 0
-    """Counter: entries taken from log calls, boot records adopted from a parent included."""
+    """Counter: entries taken from log calls, held entries adopted from a parent included."""
     delivered: int = 0
     """Counter: entries that the server has confirmed."""
     diverted: Mapping[str, int] = field(default_factory=lambda: _EMPTY)
@@ -45,7 +45,7 @@ class Stats:
     dropped: Mapping[str, int] = field(default_factory=lambda: _EMPTY)
     """Counter: entries given up, by reason (docs/delivery.md lists the reasons)."""
     adopted: int = 0
-    """Counter: boot records taken over from the process that forked this one."""
+    """Counter: held entries taken over from the process that forked this one."""
     requests: int = 0
     """Counter: requests that were sent, whatever became of them.
 

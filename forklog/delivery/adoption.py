@@ -1,4 +1,4 @@
-"""Boot records: what a process holds for its descendants, and how one of them adopts it.
+"""Held entries: what a process holds for its descendants, and how one of them adopts it.
 
 Used by the pipeline; the hand-over's token decides who takes what.
 """

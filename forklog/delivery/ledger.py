@@ -110,11 +110,11 @@ class Ledger:
 
     def _book_overflow(self, store: Store) -> tuple[int, int]:
         shed, unencoded = store.count_shed(), store.unencoded
-        news, lost = shed - self.account.shed, unencoded - self.account.unencoded
-        dropped = {"buffer_full": news, "encode": lost}
+        new, lost = shed - self.account.shed, unencoded - self.account.unencoded
+        dropped = {"buffer_full": new, "encode": lost}
         dropped = {reason: number for reason, number in dropped.items() if number}
         self.book(Slip(dropped=dropped), shed=shed, unencoded=unencoded)
-        return news, lost
+        return new, lost
 
     def count_request(self, number: int = 1, *, is_retry: bool = False) -> None:
         """Count requests; a retry is counted in both sums."""

@@ -120,7 +120,7 @@ class Action(enum.Enum):
     GIVE_UP = "give up"
     ADOPT = "adopt"
     LOOK = "look again"
-    REST = "rest"
+    STAY_PAUSED = "stay paused"
     DRAIN = "drain"
     DRAIN_AND_LOOK = "drain, look again"
     STOP = "stop"
@@ -173,7 +173,7 @@ def _rows() -> Mapping[Event, tuple[_Cell, ...]]:
         Event.RECORD_AT_LAST: (give_up, give_up, give_up, give_up, give_up),
         Event.ADOPT: ((_A.ADOPT, None), look, none, none, none),
         Event.ENDED_IDLE: (none, none, look_inert, none, none),
-        Event.ENDED_PAUSED: (none, none, (_A.REST, State.INERT), none, none),
+        Event.ENDED_PAUSED: (none, none, (_A.STAY_PAUSED, State.INERT), none, none),
         Event.ENDED_STOPPED: (none, none, none, look, none),
         Event.ENDED_CRASHED: (none, none, look_inert, look, none),
         Event.NO_THREAD: (inline, inline, inline, inline, none),

@@ -14,19 +14,19 @@ from forklog.delivery.base import Reporter, Sink, Store
 from forklog.delivery.ledger import Ledger
 from forklog.transports.base import Kind, Verdict
 
-_HICCUPS = 2  # so many failures of one batch are no news
+_HICCUPS = 2  # so many failures of one batch are not reported
 _HICCUPS_OF_QUOTA = 9  # a fleet above its quota sees a few in a row all the time
 _MOST_QUOTAS = 8  # that are named; a project has fewer
 
 
 @dataclass(slots=True)
-class PassNews:
+class PassReport:
     """What is reported of one pass once no lock is held any more."""
 
     losses: list[tuple[str, list[bytes]]] = field(default_factory=list)
     has_aside: bool = False
     """Whether entries were set aside."""
-    is_news: bool = True
+    is_of_wire: bool = True
     """Whether the attempt says something of the wire."""
     error: BaseException | None = None
 
@@ -42,15 +42,15 @@ class Losses:
         self._is_trouble_said = False
         self._quotas: set[str] = set()
 
-    def of_pass(self, attempts: int, verdict: Verdict, told: PassNews, aside: int) -> None:
+    def of_pass(self, attempts: int, verdict: Verdict, seen: PassReport, aside: int) -> None:
         """Say what became of a batch; ``aside`` entries are set aside by now."""
         why = verdict.answer or verdict.reason
-        for reason, victims in told.losses:
+        for reason, victims in seen.losses:
             self.of_drop(reason, len(victims), victims, why)
-        if told.has_aside:
+        if seen.has_aside:
             self.of_aside(aside, why)
         self.of_quota(verdict)
-        if told.is_news:
+        if seen.is_of_wire:
             self.of_attempt(attempts, verdict)
 
     def of_quota(self, verdict: Verdict) -> None:
@@ -110,7 +110,7 @@ class Overflow:
         self._ledger = ledger
         self._losses = losses
         self._entries: deque[bytes] = deque()
-        self._kept_bytes = self._told_bytes = 0  # each is written in one place
+        self._kept_bytes = self._reported_bytes = 0  # each is written in one place
 
     def keep(self, entry: bytes) -> None:
         """Keep a shed entry for ``on_drop``; never blocks, takes no lock.
@@ -118,20 +118,20 @@ class Overflow:
         There is as much room as in the buffer; what does not fit is counted all the same.
         """
         size = len(entry)
-        if self._kept_bytes - self._told_bytes < self._max_bytes:
+        if self._kept_bytes - self._reported_bytes < self._max_bytes:
             self._kept_bytes += size  # one step, as in the buffer
             self._entries.append(entry)
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Book, say and hand over what was shed since the last time."""
-        news, unencoded = self._ledger.book_overflow(self._buffer)
-        # A logging thread counts first and keeps the entry then: it may come without news.
+        shed, unencoded = self._ledger.book_overflow(self._buffer)
+        # A logging thread counts first and keeps the entry then: it may come with no count.
         victims: list[bytes] = []
         with contextlib.suppress(IndexError):  # another thread may be here as well
             while True:
                 victims.append(self._entries.popleft())
-        self._told_bytes += sum(map(len, victims))
+        self._reported_bytes += sum(map(len, victims))
         if unencoded:
             self._losses.of_drop("encode", unencoded)
-        if news or victims:
-            self._losses.of_drop("buffer_full", news, victims)
+        if shed or victims:
+            self._losses.of_drop("buffer_full", shed, victims)

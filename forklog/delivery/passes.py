@@ -67,7 +67,7 @@ class Passes:
         self._notice = notice
         self._host = host
         self._spooler = spooler
-        self._settled = Wakeups()  # rung after each pass
+        self._settled = Wakeups()  # set after each pass
         self._flush_until = b""  # a flush waits for all entries below this key
         self._retry_at = self._last_take = self._sent_at = self._gap_until = 0.0
         # Since when a batch grows; what waits as the first thread starts is sent at once.
@@ -150,9 +150,9 @@ class Passes:
         finally:
             self.thread_ident = before
 
-    def flush_inline(self, mark: bytes, deadline: float) -> None:
-        """Run passes in the calling thread until all below the mark is settled, or the deadline."""
-        while self._sender.oldest_to_send() <= mark and (left := deadline - monotonic()) > 0:
+    def flush_inline(self, key: bytes, deadline: float) -> None:
+        """Run passes in the calling thread until all below the key is settled, or the deadline."""
+        while self._sender.oldest_to_send() <= key and (left := deadline - monotonic()) > 0:
             step = next_step(self._look_inline(is_flushing=True))
             if isinstance(step, Wait):
                 self.wakeup.wait(left if step.seconds is None else min(step.seconds, left))
@@ -169,7 +169,7 @@ class Passes:
                 self._put_off(self._sender.delay)
             if outcome is not SendResult.BUSY:
                 self._note_request(began, requests)
-        self.overflow.tell()
+        self.overflow.report()
         if outcome is SendResult.SENT:
             self._short_wait = _FIRST_SHORT_WAIT
             self._report_drops()

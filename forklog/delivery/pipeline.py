@@ -89,7 +89,7 @@ class Pipeline(Starting, Leaving):
             options, self.store, self.sender, ids, report, notice, host, self.spooler
         )
         self.offer = self.store.offer
-        self.boot = HeldEntries(self.buffer, None, host.handover, self.spooler)
+        self.held = HeldEntries(self.buffer, None, host.handover, self.spooler)
         self._before: Pipeline | None = None
         self._sums: Stats | None = None
 
@@ -115,9 +115,9 @@ class Pipeline(Starting, Leaving):
         self.insert_ids.renew(inherited.insert_ids if inherited else None)
         self.opening = self.insert_ids.opening
         if inherited is not None:
-            inheritance = inherited.boot.inheritance()
+            inheritance = inherited.held.inheritance()
             given = inheritance, self._host.handover, self.spooler
-            self.boot = HeldEntries(self.buffer, *given)
+            self.held = HeldEntries(self.buffer, *given)
             if inherited.worker.orders.ends_when_idle:
                 self.worker.end_when_idle()
             self._continue(inherited)
@@ -151,7 +151,7 @@ class Pipeline(Starting, Leaving):
             self.worker.pause()
 
     def before_fork(self, since: float | None = None) -> None:
-        """Bring the thread to rest, so that the process forks with one thread less."""
+        """Have the thread end, so that the process forks with one thread less."""
         if self.mark[0]:
             self.worker.await_paused(since)
 
@@ -189,7 +189,7 @@ class Pipeline(Starting, Leaving):
             self.store,
             pid=self.pid,
             state=self.state.value,
-            adopted=self.boot.adopted,
+            adopted=self.held.adopted,
             swallowed=self.swallowed,
             request_gap=self.sender.pacing.gap(),
             **(self.spooler.numbers() if self.spooler is not None else {}),

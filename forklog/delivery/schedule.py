@@ -1,6 +1,6 @@
 """When the next request is due: the one decision of flush thread, inline passes, flush and exit.
 
-Pure: the worker looks, asks here, and acts. What comes after the look rings, since a `Wait` is
+Pure: the worker looks, asks here, and acts. What comes after the look wakes it, since a `Wait` is
 armed first and asked for once more.
 """
 

@@ -71,23 +71,23 @@ class Leaving(Staged):
 
     def flush_until(self, deadline: float) -> bool:
         """Do so, with a deadline on the monotonic clock."""
-        mark = self.insert_ids.key()
+        key = self.insert_ids.key()
         if self.state is State.HOLDING:
             self._woken()
         is_own = self.worker.is_own_thread()  # a callback, for which nothing will be settled
-        while self.sender.oldest_to_send() <= mark and monotonic() < deadline and not is_own:
+        while self.sender.oldest_to_send() <= key and monotonic() < deadline and not is_own:
             threads_are_gone = sys.is_finalizing()  # of an interpreter beside the main one
             if self.state is State.INLINE or (self.state is State.RUNNING and threads_are_gone):
-                self.worker.flush_inline(mark, deadline)
+                self.worker.flush_inline(key, deadline)
             elif self.state is State.RUNNING:
                 if not self.worker.thread.is_up():  # an exception struck its start, or itself
                     self._woken()
-                self.worker.await_settled(mark, deadline)
-            elif self.state is State.INERT:  # the thread rests for a fork, or died
+                self.worker.await_settled(key, deadline)
+            elif self.state is State.INERT:  # the thread is paused for a fork, or died
                 self._look()
             else:
                 break
-        return self.sender.oldest_unsettled() > mark
+        return self.sender.oldest_unsettled() > key
 
     def close(self, timeout: float | None = None) -> None:
         """Deliver what is pending within the timeout, hand the rest to the last resort, stop.
@@ -147,7 +147,7 @@ class Leaving(Staged):
 
     def _say_all(self) -> None:
         """Account for what was shed, and say what the rate limit has withheld so far."""
-        self.worker.overflow.tell()
+        self.worker.overflow.report()
         self._report.finish()
 
     def hurry(self) -> None:

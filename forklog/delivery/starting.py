@@ -41,7 +41,7 @@ class Starting(Staged):
     _is_finishing: bool
     _host: Host
     _report: Reporter
-    boot: HeldEntries
+    held: HeldEntries
     _on_hold: Callable[[], object]
     _on_start: Callable[[], object]
 
@@ -52,10 +52,11 @@ class Starting(Staged):
         self._retry_at, self._retry_wait = math.inf, 0.0  # of a thread that could not be started
 
     def _woken(self) -> None:
-        """Take a wake-up from an offer that the buffer was armed for; any thread, any context.
+        """Start or wake the worker's thread: called by `Buffer.offer`, where `arm` asked for it.
 
-        An exception may strike at every call below and leave the work half done. Then the buffer
-        rings again at the next entry, which does it anew: each step may be repeated.
+        Runs in the logging thread, in any context; does not block. An exception may strike at every
+        call below and leave the work half done. Then the next offer calls this again: each step may
+        be repeated.
         """
         runner = self.worker.thread.runner
         if self.state is not State.RUNNING or TURN not in runner or _are_imports_over():
@@ -81,7 +82,7 @@ class Starting(Staged):
                 self.store.arm(rank, self.worker.trigger_bytes)
             elif self.state is not State.RUNNING or TURN not in self.worker.thread.runner:
                 self.store.arm(0)  # a thread that has begun arms by itself; it may never begin
-            if self.state is not State.HOLDING or not self.boot.has_unheld():
+            if self.state is not State.HOLDING or not self.held.has_unheld():
                 return
 
     def _event(self) -> Event | None:
@@ -129,8 +130,8 @@ class Starting(Staged):
     def _take_over(self) -> None:
         """Register with forks and exits; have what this process held, and what it may adopt."""
         self._host.enlist(cast("Member", self))
-        self.boot.stop_holding()
-        self.boot.adopt()
+        self.held.stop_holding()
+        self.held.adopt()
         if self.spooler is not None:
             self.spooler.take_in()
 
@@ -152,7 +153,7 @@ class Starting(Staged):
         if self.sender.is_pending():
             self._woken()
 
-    def _rest(self) -> None:
+    def _stay_paused(self) -> None:
         self.store.arm(0)
         if not self.worker.orders.is_paused:  # the fork is over, and `restart` saw us running
             self._look()
@@ -181,21 +182,21 @@ class Starting(Staged):
         """Keep this process's entries for a descendant; it is decided anew at every entry."""
         self._host.enlist_exit(cast("Member", self))
         self._on_hold()
-        self.boot.hold()
+        self.held.hold()
 
     def adopt(self) -> None:
         """Stop holding, adopt, deliver: what a process that uWSGI forked does early.
 
-        Boot records may be another's already, and dead processes may have left entries as well.
+        The held entries may be another's already, and dead processes may have left entries as well.
         """
-        if self.boot.inheritance() is not None:
+        if self.held.inheritance() is not None:
             self._perform(Event.ADOPT)
         is_running = self.state is State.RUNNING
         if not is_running and self.spooler is not None and self.spooler.has_orphans():
             self._perform(self._event() or Event.RECORD)
 
     def _adopt(self) -> None:
-        if self.boot.adopt():
+        if self.held.adopt():
             self._woken()
 
 
@@ -208,7 +209,7 @@ METHODS: Mapping[Action, str] = {
     Action.GIVE_UP: "_give_up_late",
     Action.ADOPT: "_adopt",
     Action.LOOK: "_look",
-    Action.REST: "_rest",
+    Action.STAY_PAUSED: "_stay_paused",
 }
 """By action: the method of `Pipeline`. The other actions are those of `shutdown`."""
 

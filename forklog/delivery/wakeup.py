@@ -1,4 +1,4 @@
-"""Beside the pipeline: one sleeper, woken by ringers that never wait and need no lock."""
+"""Beside the pipeline: one sleeper, woken by threads that never wait and need no lock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Wakeup:
     __slots__ = ("_lock",)
 
     def __init__(self) -> None:
-        """Start silent: the lock is held, and to ring is to release it."""
+        """Start unset: the lock is held, and `set` releases it."""
         self._lock = _allocate_lock()
         self._lock.acquire()
 
@@ -23,9 +23,9 @@ class Wakeup:
         """Wake the waiter. Never blocks; safe in signal handlers and finalizers."""
         try:
             self._lock.release()
-        except RecursionError:  # a RuntimeError as well, and the wakeup may not have been rung
+        except RecursionError:  # a RuntimeError as well, and the wakeup may not have been set
             raise
-        except (RuntimeError, ValueError):  # rung already; ValueError of gevent's locks
+        except (RuntimeError, ValueError):  # set already; ValueError of gevent's locks
             return
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -39,7 +39,7 @@ class Wakeups:
     """Wake all threads that wait for one event. No lock, so an exception leaves none held.
 
     A waiter enters `waiting`, looks whether there is still something to wait for, and waits at its
-    wakeup. One that an exception has thrown out may leave its wakeup behind until the next ring.
+    wakeup. One that an exception has thrown out may leave its wakeup behind until the next `set`.
     """
 
     __slots__ = ("_waiting",)
@@ -50,16 +50,16 @@ class Wakeups:
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[Wakeup]:
-        """Give a wakeup that the next `ring` rings."""
+        """Give a wakeup that the next `set` sets."""
         wakeup = Wakeup()
         self._waiting[wakeup] = None
         try:
             yield wakeup
         finally:
-            self._waiting.pop(wakeup, None)  # rung and forgotten already, or not
+            self._waiting.pop(wakeup, None)  # set and forgotten already, or not
 
     def set(self) -> None:
         """Wake all waiters. Never blocks."""
-        with contextlib.suppress(KeyError):  # another thread rings, too
+        with contextlib.suppress(KeyError):  # another thread sets them, too
             while self._waiting:
                 self._waiting.popitem()[0].set()

@@ -21,7 +21,7 @@ _THREAD_SECONDS = 0.2  # for a thread whose work is done, or given up, to end
 
 
 class Worker(Passes):
-    """Run passes for one pipeline. All waits end when `wakeup` rings."""
+    """Run passes for one pipeline. All waits end when `wakeup` is set."""
 
     _calm_at, _crashes = 0.0, 0  # until when the thread after a crash waits; crashes in a row
 
@@ -108,7 +108,7 @@ class Worker(Passes):
                 self._host.keep_hooks()
                 self._one_pass(None)
             elif armed is None or not _is_same_alarm(step, armed):
-                # Armed, then looked again: what came before is seen, what comes later rings.
+                # Armed, then looked again: what came before is seen, what comes later wakes.
                 self._buffer.arm(step.wake_rank, step.alarm_bytes)
                 armed = step
                 continue
@@ -121,10 +121,10 @@ class Worker(Passes):
         self.orders.give(Order.END_WHEN_IDLE)
         self.wakeup.set()
 
-    def drain(self, mark: bytes = b"") -> None:
-        """Have what is below the mark sent, and what comes later too, without lingering."""
+    def drain(self, key: bytes = b"") -> None:
+        """Have what is below the key sent, and what comes later too, without lingering."""
         self.orders.give(Order.DRAIN)
-        self.send_until(mark)
+        self.send_until(key)
 
     def drain_no_more(self) -> None:
         """Linger again, since what asked for the drain was interrupted."""
@@ -135,9 +135,9 @@ class Worker(Passes):
         self.orders.give(Order.STOP)
         self.wakeup.set()
 
-    def send_until(self, mark: bytes) -> None:
-        """Have the thread send all below the mark now. Never blocks."""
-        self._flush_until = max(self._flush_until, mark)
+    def send_until(self, key: bytes) -> None:
+        """Have the thread send all below the key now. Never blocks."""
+        self._flush_until = max(self._flush_until, key)
         self.wakeup.set()
 
     def pause(self) -> None:
@@ -155,11 +155,11 @@ class Worker(Passes):
         """Let a thread run again after a fork."""
         self.orders.pause(is_paused=False)
 
-    def end_thread(self, mark: Callable[[], bytes], deadline: float, *, is_running: bool) -> None:
+    def end_thread(self, key: Callable[[], bytes], deadline: float, *, is_running: bool) -> None:
         """Have the flush thread end; deliver here what it left, such as its last notice of drops.
 
         Args:
-            mark: tells, once the thread has ended, below which key everything is to be settled.
+            key: returns, once the thread has ended, the key below which all is to be settled.
             deadline: on the monotonic clock.
             is_running: whether there is a thread.
         """
@@ -171,7 +171,7 @@ class Worker(Passes):
             if thread.ended.is_set():
                 thread.await_gone(self._sender.is_busy)
         if thread.ended.is_set() or not is_running:
-            self.flush_inline(mark(), deadline)
+            self.flush_inline(key(), deadline)
 
     def _is_hopeless(self) -> bool:
         """Tell whether the thread waits for the answer to what was given up meanwhile."""
@@ -185,12 +185,12 @@ class Worker(Passes):
         self.orders.give(Order.STOP)
         self.thread.end_in_child()
 
-    def await_settled(self, mark: bytes, deadline: float) -> None:
-        """Wait until the thread has settled all below the mark, or has ended, or the deadline."""
-        self.send_until(mark)
+    def await_settled(self, key: bytes, deadline: float) -> None:
+        """Wait until the thread has settled all below the key, or has ended, or the deadline."""
+        self.send_until(key)
         while (left := deadline - monotonic()) > 0:
-            with self._settled.waiting() as wakeup:  # before the look: what comes after it rings
-                if self._sender.oldest_to_send() > mark:
+            with self._settled.waiting() as wakeup:  # before the look: what comes after it wakes
+                if self._sender.oldest_to_send() > key:
                     return
                 has_ended = not self.thread.is_up()
                 wakeup.wait(min(left, 0.005 if has_ended else 1.0))

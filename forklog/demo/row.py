@@ -52,7 +52,7 @@ class Row:
             f"{counted(tally.strays, 'entry', 'entries')} that the app did not log": (
                 tally.strays > self.killed
             ),
-            "no boot record was logged": not tally.boot_logged,
+            "no record was logged at the import": not tally.boot_logged,
             "the server did not end at its stop signal and was killed": not self.has_ended,
         }
         return [words for words, is_so in found.items() if is_so]

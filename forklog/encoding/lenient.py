@@ -73,7 +73,7 @@ class LenientEncoder:
     ) -> list[tuple[int, bytes]]:
         """Return the entries of a record, each with its rank; the text is None if not made yet."""
         rank, task = rank_of_level(attribute_of(record, "levelno")), self._task(record)
-        builder = self._draft(record, rank, task)
+        builder = self._new_builder(record, rank, task)
         if is_left_out(record):
             builder.repaired.add("jsonPayload")
         form = self._format if text is None else lambda _record: text
@@ -85,7 +85,7 @@ class LenientEncoder:
     ) -> list[tuple[int, bytes]]:
         """Return the entries of a record with another payload than its own."""
         rank = rank_of_level(attribute_of(record, "levelno"))
-        builder = self._draft(record, rank, self._task(record))
+        builder = self._new_builder(record, rank, self._task(record))
         if is_repaired:
             builder.repaired.add("message")
         return self._finished(builder, rank, ids, payload)
@@ -141,7 +141,7 @@ class LenientEncoder:
         is_whole = type(exc_info) is tuple and len(exc_info) == _EXC_INFO_SIZE
         return self._context.current(exc_info[1] if is_whole else None)
 
-    def _draft(self, record: logging.LogRecord, rank: int, task: LogContext) -> EntryBuilder:
+    def _new_builder(self, record: logging.LogRecord, rank: int, task: LogContext) -> EntryBuilder:
         """Return an entry with all fields but insertId and payload."""
         builder = EntryBuilder(attribute_of(record, "created"), rank, self._shared)
         location = _given(record, "source_location", _location(record))

@@ -1,7 +1,7 @@
-"""How a process forks where Python's hooks run: flush threads come to rest first.
+"""How a process forks where Python's hooks run: flush threads end first.
 
 From Python 3.12 on ``os.fork`` warns when another thread lives, and rightly: the child inherits the
-locks that it holds. A resting thread has ended; the next record (or a pending one) starts another.
+locks that it holds. They are paused: the next record (or a pending one) starts another.
 Before 3.12 nothing is done, since nothing warns and the child never touches what it inherits;
 except under gevent and eventlet, whose threads live on in the child.
 """
@@ -40,19 +40,19 @@ def _each(call: Callable[[Member], T]) -> list[T]:
     return answers
 
 
-def _is_rest_needed() -> bool:
+def _is_pause_needed() -> bool:
     return _VERSION >= (3, 12) or are_green()
 
 
 def _before() -> None:
-    if _is_rest_needed():
+    if _is_pause_needed():
         since = monotonic()
         _each(lambda forker: forker.pause())  # all of them first: one bound for all waits
         _each(lambda forker: forker.before_fork(since))
 
 
 def _after_in_parent() -> None:
-    if not _is_rest_needed():
+    if not _is_pause_needed():
         return
     is_wanted = any(_each(lambda forker: forker.after_fork_in_parent()))
     if is_wanted and not (_restart_soon and _is_main_thread()):

@@ -76,7 +76,7 @@ def gate_of(options: Options, transport: Transport, copies: Copies) -> PerProces
         copies.forget_process()
         if inherited is not None and inherited.is_closing:
             connections.connect()  # a configuration of logging may have made loggers anew
-        new = spare.take()
+        new = prebuilt.take()
         new.begin(inherited)
         pipelines.add(new)
         return new
@@ -85,13 +85,17 @@ def gate_of(options: Options, transport: Transport, copies: Copies) -> PerProces
         notice = partial(drop_notice, shared=options.labels)
         hold = partial(uwsgi.after_fork, adopt)
         process = ThisProcess()
-        calls: dict[str, Any] = {"on_hold": hold, "on_start": spare.renew, "new_spooler": spooled}
+        calls: dict[str, Any] = {
+            "on_hold": hold,
+            "on_start": prebuilt.renew,
+            "new_spooler": spooled,
+        }
         return Pipeline(options, transport, notice, process, **calls)
 
     spooled = _new_spooler(options)
-    spare = Prebuilt(build_ahead)
+    prebuilt = Prebuilt(build_ahead)
     gate = PerProcess(build)
-    spare.renew()
+    prebuilt.renew()
     if options.spool:
         uwsgi.adopt_at_start(adopt)
     # Weak references again: the options hold `on_drop`, which may hold the handler.

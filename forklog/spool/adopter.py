@@ -121,10 +121,10 @@ class Adopter:
             self._fail(found.error)
 
     def _say_left(self, topic: str, what: str, names: Sequence[str]) -> None:
-        news = [name for name in names if name not in self._known]
-        if news:
-            self._known.update(news)
-            text = f"{len(news)} {what} in the spool {self._folder.path} stay there"
+        new = [name for name in names if name not in self._known]
+        if new:
+            self._known.update(new)
+            text = f"{len(new)} {what} in the spool {self._folder.path} stay there"
             self._say(topic, f"{text}; see: forklog recover --dry-run {self._folder.path}")
 
     def _fail(self, error: Exception) -> None:

@@ -289,7 +289,7 @@ def _writes_elsewhere(name: str) -> list[str]:
     return found
 
 
-_JUDGED = {"delivery.sending.in_flight": "batch.", "delivery.sending.sender": "told."}
+_JUDGED = {"delivery.sending.in_flight": "batch.", "delivery.sending.sender": "seen."}
 """Values that a file may set, as the only one: its batches; what one pass reports."""
 
 

@@ -49,7 +49,7 @@ def test_a_row_where_all_arrived_once_is_perfect() -> None:
         (changed(duplicated=2), "2 records duplicated"),
         (changed(strays=1), "1 entry that the app did not log"),
         (changed(logged=0, delivered=0), "no record was logged"),
-        (changed(boot_logged=0, boot_delivered=0), "no boot record was logged"),
+        (changed(boot_logged=0, boot_delivered=0), "no record was logged at the import"),
     ],
 )
 def test_each_shortcoming_makes_a_row_imperfect(row: Row, fault: str) -> None:

@@ -44,7 +44,7 @@ def test_a_ledger_is_a_pid_and_an_id_a_line() -> None:
 
 
 def test_all_delivered_once_is_no_loss_and_no_duplicate() -> None:
-    """Ledger and entries that agree give clean counts, boot records apart."""
+    """Ledger and entries that agree give clean counts, those of the import apart."""
     tally = compare(["boot-a", "request-b"], [text("request-b"), text("boot-a")], [])
     assert (tally.logged, tally.delivered, tally.lost) == (2, 2, 0)
     assert (tally.duplicated, tally.strays) == (0, 0)

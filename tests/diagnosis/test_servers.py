@@ -151,7 +151,7 @@ def states(report: Answer) -> list[str]:
 
 
 def test_uwsgi_prefork(site: Doctored) -> None:
-    """Master, worker and child know what they are; no boot record is lost; one hook delivers."""
+    """Master, worker and child know what they are; no held entry is lost; one hook delivers."""
     server = site.start_uwsgi("skip-atexit-teardown = true\n")
     answer = site.ask("child")
     boot, now, child = answer["boot"], answer["now"], answer["child"]
@@ -166,7 +166,7 @@ def test_uwsgi_prefork(site: Doctored) -> None:
     for report in (boot, now, child):
         assert (problems(report), outcomes(report)) == ([], ["accepted"])
         assert report["is_healthy"] is True
-    wait_until(lambda: site.arrived(f"boot {server.pid}"), 20, "the boot record")
+    wait_until(lambda: site.arrived(f"boot {server.pid}"), 20, "the held entry")
     site.ask("end")
     wait_until(site.is_idle, 10)
     assert server.end(signal.SIGTERM, 20)

@@ -44,7 +44,7 @@ def test_a_daemon_that_closed_all_descriptors(forks: Forks) -> None:
     forks.check_every_record_once(processes=21)
 
 
-@pytest.mark.parametrize("state", ["idle", "at rest"])
+@pytest.mark.parametrize("state", ["idle", "paused"])
 def test_files_with_the_numbers_of_inherited_sockets_stay_open(forks: Forks, state: str) -> None:
     """What a child opens under the number of the parent's socket is not closed by forklog."""
     forks.run(f"""
@@ -64,7 +64,7 @@ def test_files_with_the_numbers_of_inherited_sockets_stay_open(forks: Forks, sta
         assert handler.flush()
         ours = sockets()
         assert ours  # the connection to the server is kept
-        if {state!r} == "at rest":  # as around a fork from Python 3.12 on
+        if {state!r} == "paused":  # as around a fork from Python 3.12 on
             handler._gate.product.before_fork()
             handler._gate.product.worker.thread.ended.wait(10)
         for _ in range(20):

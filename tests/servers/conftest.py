@@ -130,7 +130,7 @@ class Site:
         return wanted - {str(record_id(e)) for e in self.emulator.entries("", PROJECT)}
 
     def check_every_record_once(self, loads: int = 1) -> None:
-        """Check that all in the ledger arrived once, with the boot records of so many imports."""
+        """Check that all in the ledger arrived once, with those of so many imports."""
         try:
             wait_until(lambda: not self.pending(), 20)
         except AssertionError:

@@ -39,7 +39,7 @@ KINDS = {
 HUPS = 2
 FAKE = (
     "from forklog.testing import FakeTransport",
-    "cloud['transport'] = FakeTransport()",  # no request, in which the thread could not rest
+    "cloud['transport'] = FakeTransport()",  # no request, in which the thread could not end
 )
 
 
@@ -114,7 +114,7 @@ def _held(pid: int) -> Counter[str]:
 
 
 def test_no_fork_of_the_arbiter_is_warned_of(site: GunicornSite) -> None:
-    """Python 3.12+ warns of forks with threads about; ours rests at each, although it logs."""
+    """Python 3.12+ warns of forks with threads about; ours ends before each, although it logs."""
     site.start("--preload", config=_changed(site.folder, *FAKE))
     for turn in range(2, 2 + HUPS):
         os.kill(site.pid, signal.SIGHUP)

@@ -52,7 +52,7 @@ def test_celery(site: KilledSite) -> None:
     options = "--concurrency=1", "--without-gossip", "--without-mingle"
     site.run("-m", "celery", "-A", "killed_celery", "worker", *options)
     site.call(str(APPS / "killed_celery.py"))
-    site.wait_logged(2 * 4 + 7 * 20)  # the boot records of two programs
+    site.wait_logged(2 * 4 + 7 * 20)  # the imports of two programs
     site.check()
 
 

@@ -128,7 +128,7 @@ def test_a_container_that_starts_again(site: KilledSite) -> None:
 
 
 def test_a_master_killed_before_it_has_workers(site: KilledSite) -> None:
-    """The boot records that it held are delivered by the next start, once."""
+    """The entries that it held are delivered by the next start, once."""
     server = site.start_uwsgi("cheap = true\n", workers=0)
     site.wait_logged(4)
     assert not site.shown()
@@ -139,7 +139,7 @@ def test_a_master_killed_before_it_has_workers(site: KilledSite) -> None:
 
 
 def test_a_worker_killed_at_birth(site: KilledSite) -> None:
-    """The boot records that it had adopted are delivered by the worker in its place."""
+    """The entries that it had adopted are delivered by the worker in its place."""
     site.environ["KILLED_AT_BIRTH"] = "1"
     site.start_uwsgi(workers=1)
     wait_until(lambda: "killed by signal 9" in site.output(), PATIENCE, "the kill")

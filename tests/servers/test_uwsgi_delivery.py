@@ -22,7 +22,7 @@ FAR_AWAY = "60"
 
 @pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 def test_every_record_of_every_worker_arrives_once(site: Site, mode: Mode) -> None:
-    """Boot records come without any request, the last ones by the workers' exits at SIGTERM."""
+    """Held entries come without any request, the last ones by the workers' exits at SIGTERM."""
     site.environ["EXAMPLE_MAX_LATENCY"] = FAR_AWAY
     site.start_example(mode)
     site.check_every_record_once(mode.loads)

@@ -1,4 +1,4 @@
-"""How uWSGI replaces processes: each generation delivers, boot records come once an import."""
+"""How uWSGI replaces processes: each generation delivers, held entries come once an import."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_reload(site: Site, how: str) -> None:
 
 
 def test_chain_reload(site: Site) -> None:
-    """Workers of lazy-apps that are replaced one by one deliver, each with its own boot records."""
+    """Workers of lazy-apps that are replaced one by one deliver, each with what its import logs."""
     site.environ["EXAMPLE_MAX_LATENCY"] = FAR_AWAY
     touched = site.folder / "touched"
     touched.touch()

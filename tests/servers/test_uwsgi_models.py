@@ -36,7 +36,7 @@ UNHOOKED = {
 
 @pytest.mark.parametrize("name", HOOKED)
 def test_all_is_delivered_up_to_the_last_record(site: Site, name: str) -> None:
-    """Boot records come without a request, those pending at SIGTERM by the exit; each once."""
+    """Held entries come without a request, those pending at SIGTERM by the exit; each once."""
     if name == "osafterfork" and sys.version_info >= (3, 13):
         pytest.skip("uWSGI 2.0.30 itself aborts each worker there, without forklog as well")
     site.environ["EXAMPLE_MAX_LATENCY"] = FAR_AWAY

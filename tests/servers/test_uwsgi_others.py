@@ -19,7 +19,7 @@ MOUNTS = "master = true\nmanage-script-name = true\nmount = /=app:application\n"
 
 
 def test_mules_and_spoolers(site: Site) -> None:
-    """One process adopts the boot records; spoolers deliver while they live, mules by their exits.
+    """One process adopts the held entries; spoolers deliver while they live, mules by their exits.
 
     uWSGI ends spoolers by SIGKILL. Each of their jobs logs an ERROR, which is sent at once.
     """

@@ -170,7 +170,7 @@ class KilledSite:
         missing: set[str] = set()
 
         def has_arrived() -> bool:
-            """Read what was logged first: a slow worker may log its boot records meanwhile."""
+            """Read what was logged first: a slow worker may log at its import meanwhile."""
             missing.clear()
             missing.update(set(self.logged()) - self.shown().keys())
             return not missing

@@ -352,10 +352,10 @@ def test_an_outage_of_ten_minutes() -> None:
         if wire.now <= tick and tick >= next_attempt:
             if sender.send_once() is SendResult.LATER:
                 next_attempt = wire.now + sender.delay
-            overflow.tell()
+            overflow.report()
     while sender.send_once() is SendResult.SENT:
         pass
-    overflow.tell()
+    overflow.report()
 
     sent = [entry for _, batch in wire.batches for entry in batch]
     after = [(now, batch) for now, batch in wire.batches if now > _Outage.down[1]]

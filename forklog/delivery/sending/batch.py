@@ -19,7 +19,7 @@ class Batch:
     is_part: bool = False
     """Split off: one more refusal splits it again."""
     is_probe: bool = False
-    """Taken from the buffer while others were in hand, or a part of that."""
+    """Taken from the buffer while others were in flight, or a part of that."""
     is_aside: bool = False
     """An entry that was set aside, tried alone."""
     is_open: bool = False

@@ -46,11 +46,11 @@ class Pending:
         return self._wire.origin()
 
     def has_in_flight(self) -> bool:
-        """Tell whether a batch is in hand, to be sent (again) before anything new."""
+        """Tell whether a batch is in flight, to be sent (again) before anything new."""
         return bool(self._in_flight.batches)
 
     def is_pending(self) -> bool:
-        """Tell whether anything waits, is in hand or is set aside."""
+        """Tell whether anything waits, is in flight or is set aside."""
         store = self._buffer
         return store.has_waiting() or self.has_in_flight() or bool(store.count_aside())
 

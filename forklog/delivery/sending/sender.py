@@ -12,7 +12,7 @@ from random import SystemRandom
 
 from forklog.delivery.base import Reporter, Sink, Store
 from forklog.delivery.ledger import Ledger, Slip, slip_of
-from forklog.delivery.losses import Losses, PassNews
+from forklog.delivery.losses import Losses, PassReport
 from forklog.delivery.schedule import SendResult
 from forklog.delivery.sending.aside import Aside
 from forklog.delivery.sending.batch import Batch
@@ -75,23 +75,23 @@ class Sender(Pending):
             batch = self.ledger.lock.run(self._next_batch)
             if batch is None:
                 return SendResult.IDLE
-            told = PassNews()
+            seen = PassReport()
             seconds = timeout or self._options.answer_timeout
             verdict, error = self._wire.attempt(batch, seconds)
             # The flush thread lives on; others get what ends them once it is booked.
-            told.error = None if timeout is None else error
+            seen.error = None if timeout is None else error
             if verdict.kind is Kind.BLOCKED and not self._in_flight.is_suspect(batch):
                 self._wire.close()  # what a person repairs may be read at the next open
-            outcome = self.ledger.lock.run(self._settle, batch, verdict, told)
+            outcome = self.ledger.lock.run(self._settle, batch, verdict, seen)
         finally:
             if TURN in self._sending and self._sending[TURN] is token:
                 del self._sending[TURN]
                 if self._is_closed:
                     self.close()
         attempts = max(batch.attempts, self._in_flight.refusals)
-        self.losses.of_pass(attempts, verdict, told, self._buffer.count_aside())
-        if told.error is not None:
-            raise told.error
+        self.losses.of_pass(attempts, verdict, seen, self._buffer.count_aside())
+        if seen.error is not None:
+            raise seen.error
         return outcome
 
     def send_other(
@@ -137,8 +137,8 @@ class Sender(Pending):
         if number > 0 and (room > 0 or not batch.entries):
             self._buffer.take(batch.entries, number, max(1, room))
 
-    def _settle(self, batch: Batch, verdict: Verdict, told: PassNews) -> SendResult:
-        """Book the outcome; entries that are not settled stay in hand. Under the ledger's lock."""
+    def _settle(self, batch: Batch, verdict: Verdict, seen: PassReport) -> SendResult:
+        """Book the outcome; the entries not settled stay in flight. Under the ledger's lock."""
         in_flight = self._in_flight
         self.pacing.learn(batch, verdict)
         if not in_flight.batches or in_flight.batches[0] is not batch:
@@ -147,47 +147,47 @@ class Sender(Pending):
             return SendResult.SENT if verdict.kind is Kind.DELIVERED else SendResult.IDLE
         is_named = len(verdict.again) == len(batch.entries)
         if is_named or verdict.kind in (Kind.RETRY, Kind.BLOCKED):
-            return self._later(batch, verdict, told, is_named=is_named)
+            return self._later(batch, verdict, seen, is_named=is_named)
         if verdict.kind is Kind.HALVE and len(batch.entries) == 1:  # a foreign wire's mistake
             verdict = replace(verdict, kind=Kind.DELIVERED, refused={0: "refused"})
         if verdict.kind is Kind.HALVE:
             in_flight.halve()
             return SendResult.SENT
-        return self._book(batch, verdict, told)
+        return self._book(batch, verdict, seen)
 
     def _later(
-        self, batch: Batch, verdict: Verdict, told: PassNews, *, is_named: bool = False
+        self, batch: Batch, verdict: Verdict, seen: PassReport, *, is_named: bool = False
     ) -> SendResult:
         if batch.is_aside:
-            told.is_news = False
+            seen.is_of_wire = False
             self.aside.put_back(batch.entries)
             self._in_flight.drop_empty()
             return SendResult.IDLE
         if not verdict.is_of_content:
             self._in_flight.put_off()
         elif self._in_flight.refused(is_named=is_named):
-            self._set_first_aside(told)
+            self._set_first_aside(seen)
         is_suspect = self._in_flight.is_suspect(batch)
-        told.is_news = not is_suspect
+        seen.is_of_wire = not is_suspect
         self._put_off(verdict, 0 if is_suspect else batch.attempts)
         return SendResult.LATER
 
     def _put_off(self, verdict: Verdict, attempts: int) -> None:
         self.delay = self.pacing.delay(verdict, attempts, self._in_flight.refusals)
 
-    def _set_first_aside(self, told: PassNews) -> None:
+    def _set_first_aside(self, seen: PassReport) -> None:
         """Give entries back to the buffer, where they wait apart and an overflow finds them."""
-        told.has_aside = True
+        seen.has_aside = True
         self.aside.put(self._in_flight.batches[0].entries)
         self._in_flight.drop_empty()
 
-    def _book(self, batch: Batch, verdict: Verdict, told: PassNews) -> SendResult:
+    def _book(self, batch: Batch, verdict: Verdict, seen: PassReport) -> SendResult:
         again = [batch.entries[i] for i in sorted(verdict.again)]
         settled = len(batch.entries) - len(verdict.refused) - len(again)
         for reason in sorted(set(verdict.refused.values())):
             victims = [batch.entries[i] for i, why in verdict.refused.items() if why == reason]
-            told.losses.append((reason, victims))
-        dropped = {reason: len(victims) for reason, victims in told.losses}
+            seen.losses.append((reason, victims))
+        dropped = {reason: len(victims) for reason, victims in seen.losses}
         slip = Slip(delivered=settled, dropped=dropped)
         if verdict.is_diverted:
             slip = Slip(diverted={"stderr": settled}, dropped=dropped)
@@ -202,7 +202,7 @@ class Sender(Pending):
         if not verdict.is_of_content:
             self._in_flight.keep(again, slip)
         elif self._in_flight.passed_in_part(again, slip):
-            self._set_first_aside(told)
+            self._set_first_aside(seen)
         self._buffer.settle(size)
         self._put_off(verdict, batch.attempts)
         return SendResult.LATER

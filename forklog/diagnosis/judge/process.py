@@ -36,7 +36,7 @@ def _judge_uwsgi(process: Process) -> Iterator[Finding]:
         yield problem(
             "fork-hook-overwritten",
             "uwsgi.post_fork_hook was overwritten after forklog had set it (uwsgidecorators does "
-            "so): the boot records wait until a worker logs, and are lost if none does",
+            "so): the held entries wait until a worker logs, and are lost if none does",
             "import uwsgidecorators before logging is configured, or call the earlier hook from "
             "the later one",
         )

@@ -193,11 +193,11 @@ def _run_after_fork() -> None:
             callback()
 
 
-class _Flusher(Protocol):
+class _Inline(Protocol):
     def flush_request(self) -> None: ...
 
 
-def after_request(sender: _Flusher) -> None:
+def after_request(sender: _Inline) -> None:
     """Have ``sender.flush_request()`` called at the end of each request, where threads are off.
 
     uWSGI looks for this hook once, after the app was loaded: `prepare_requests` has put ours there.
@@ -211,7 +211,7 @@ def prepare_requests() -> None:
         chain_hook("after_req_hook", _run_after_request)
 
 
-_after_request: weakref.WeakSet[_Flusher] = weakref.WeakSet()
+_after_request: weakref.WeakSet[_Inline] = weakref.WeakSet()
 
 
 def _run_after_request() -> None:

@@ -191,8 +191,8 @@ def _answer_of(error: GoogleAPICallError, place: Place) -> Answer:
         return Answer(status, response.content, delay, place)
     name = getattr(error.grpc_status_code, "name", "")
     details = [found for found in map(_partial_of, error.details) if found]
-    told = {"code": status, "status": name, "message": error.message, "details": details}
-    return Answer(status, orjson.dumps({"error": told}), _delay_of(error), place)
+    shown = {"code": status, "status": name, "message": error.message, "details": details}
+    return Answer(status, orjson.dumps({"error": shown}), _delay_of(error), place)
 
 
 def _partial_of(detail: Any) -> dict[str, Any] | None:

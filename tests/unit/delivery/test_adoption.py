@@ -1,4 +1,4 @@
-"""Boot records: held, adopted once, or taken back."""
+"""Held entries: offered, adopted once, or taken back."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from forklog.process.handover import HandoverToken
 
 
 class _Process:
-    """A buffer with its boot, as each process has one."""
+    """A buffer with its held entries, as each process has one."""
 
     def __init__(self, heir_of: _Process | None = None) -> None:
         self.ids = InsertIds()
         self.buffer = Buffer(10_000, lambda: None)
-        self.boot: HeldEntries = HeldEntries(
-            self.buffer, heir_of.boot.inheritance() if heir_of else None, HandoverToken
+        self.held: HeldEntries = HeldEntries(
+            self.buffer, heir_of.held.inheritance() if heir_of else None, HandoverToken
         )
 
     def log(self, count: int) -> None:
@@ -27,68 +27,68 @@ def test_one_of_two_successors_adopts() -> None:
     """The first successor gets all held entries unchanged, the second none."""
     master = _Process()
     master.log(3)
-    master.boot.hold()
+    master.held.hold()
     first, second = _Process(master), _Process(master)
-    assert first.boot.adopt() == 3
+    assert first.held.adopt() == 3
     assert first.buffer.snapshot() == master.buffer.snapshot()
-    assert second.boot.adopt() == 0
-    assert first.boot.adopt() == 0, "once"
-    master.boot.stop_holding()
+    assert second.held.adopt() == 0
+    assert first.held.adopt() == 0, "once"
+    master.held.stop_holding()
 
 
 def test_a_successor_without_inheritance_adopts_nothing() -> None:
     """A process whose ancestor never held has nothing to adopt, and nothing to leave."""
     process = _Process(_Process())
-    assert process.boot.adopt() == 0
-    assert process.boot.inheritance() is None
+    assert process.held.adopt() == 0
+    assert process.held.inheritance() is None
 
 
 def test_a_successor_that_never_logged_passes_the_inheritance_on() -> None:
     """A grandchild may adopt what its parent left untouched."""
     master = _Process()
     master.log(2)
-    master.boot.hold()
-    assert _Process(_Process(master)).boot.adopt() == 2
-    master.boot.stop_holding()
+    master.held.hold()
+    assert _Process(_Process(master)).held.adopt() == 2
+    master.held.stop_holding()
 
 
 def test_what_is_held_later_is_for_others() -> None:
     """An successor that copied the buffer before more was held takes only what it has a copy of."""
     master = _Process()
     master.log(2)
-    master.boot.hold()
+    master.held.hold()
     early = _Process(master)
-    early.boot._inheritance = None
+    early.held._inheritance = None
     copy = Buffer(10_000, lambda: None)
     for rank, entry in master.buffer.snapshot():
         copy.offer(rank, entry)
-    inheritance = master.boot.inheritance()
+    inheritance = master.held.inheritance()
     assert inheritance is not None
-    early.boot._inheritance = inheritance._replace(buffer=copy)
+    early.held._inheritance = inheritance._replace(buffer=copy)
     master.log(3)
-    assert master.boot.has_unheld()
-    master.boot.hold()
-    assert not master.boot.has_unheld()
-    assert early.boot.adopt() == 2
-    assert _Process(master).boot.adopt() == 3
-    master.boot.stop_holding()
+    assert master.held.has_unheld()
+    master.held.hold()
+    assert not master.held.has_unheld()
+    assert early.held.adopt() == 2
+    assert _Process(master).held.adopt() == 3
+    master.held.stop_holding()
 
 
 def test_a_holder_that_stops_takes_back_what_is_left() -> None:
     """With no successor the entries are its own again; after an successor they are not."""
     alone = _Process()
     alone.log(3)
-    alone.boot.hold()
+    alone.held.hold()
     alone.log(1)
-    alone.boot.stop_holding()
+    alone.held.stop_holding()
     assert len(alone.buffer) == 4
 
     parent = _Process()
     parent.log(3)
-    parent.boot.hold()
-    assert _Process(parent).boot.adopt() == 3
+    parent.held.hold()
+    assert _Process(parent).held.adopt() == 3
     parent.log(1)
-    parent.boot.stop_holding()
+    parent.held.stop_holding()
     assert len(parent.buffer) == 1
-    parent.boot.stop_holding()
+    parent.held.stop_holding()
     assert len(parent.buffer) == 1

@@ -55,7 +55,7 @@ def test_a_step_can_be_taken_and_repeated(state: State, event: Event) -> None:
 
 def test_no_record_is_ignored() -> None:
     """Whatever the state, a record starts, holds, sends, or is written to the last resort."""
-    idle = {Action.NONE, Action.REST, Action.LOOK}
+    idle = {Action.NONE, Action.STAY_PAUSED, Action.LOOK}
     assert not [pair for pair in itertools.product(State, _RECORDS) if STEPS[pair].action in idle]
 
 

@@ -6,7 +6,7 @@ import itertools
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from forklog.delivery.losses import Losses, PassNews
+from forklog.delivery.losses import Losses, PassReport
 from forklog.delivery.sinks.on_drop import OnDrop
 from forklog.stderr.reporter import StderrReporter
 from forklog.transports.base import Kind, Quota, Verdict
@@ -24,7 +24,7 @@ def _refused_by(name: str) -> Verdict:
     return Verdict(Kind.RETRY, f"{name} are used up", quota=Quota(name))
 
 
-def _news(on_drop: Callable[[list[bytes], str], object] | None = None) -> tuple[Losses, list[str]]:
+def _made(on_drop: Callable[[list[bytes], str], object] | None = None) -> tuple[Losses, list[str]]:
     lines: list[str] = []
     report = StderrReporter(lambda line: lines.append(line[:-1]))
     return Losses(report, OnDrop(on_drop, report)), lines
@@ -37,71 +37,71 @@ def _reported(lines: list[str]) -> list[str]:
     return [line.partition(": ")[2] for line in lines]
 
 
-def test_hiccups_are_no_news() -> None:
+def test_hiccups_are_not_reported() -> None:
     """Two failed attempts and the success after them are not worth a line."""
-    news, lines = _news()
+    losses, lines = _made()
     for attempts in (1, 2):
-        news.of_attempt(attempts, _LATER)
-        news.of_attempt(attempts, _PARTLY)
-    news.of_attempt(3, _STORED)
+        losses.of_attempt(attempts, _LATER)
+        losses.of_attempt(attempts, _PARTLY)
+    losses.of_attempt(3, _STORED)
     assert lines == []
 
 
 def test_trouble_that_lasts_is_reported_and_so_is_its_end() -> None:
     """The third failure of a batch is reported with its reason, and its end is reported once."""
-    news, lines = _news()
-    news.of_attempt(3, _LATER)
-    news.of_attempt(4, _LATER)
-    news.of_attempt(5, _STORED)
-    news.of_attempt(1, _STORED)
+    losses, lines = _made()
+    losses.of_attempt(3, _LATER)
+    losses.of_attempt(4, _LATER)
+    losses.of_attempt(5, _STORED)
+    losses.of_attempt(1, _STORED)
     assert _reported(lines) == ["cannot deliver logs yet, retrying: 503", "delivers logs again"]
 
 
-def test_a_quota_is_named_once_and_its_refusals_are_no_news() -> None:
+def test_a_quota_is_named_once_and_its_refusals_are_no_made() -> None:
     """Each quota has its line at its first refusal; ten in a row of one batch are trouble."""
-    news, lines = _news()
+    losses, lines = _made()
     for name in ("requests", "requests", "bytes", "requests"):
-        news.of_pass(9, _refused_by(name), PassNews(), 0)
-        news.of_pass(9, _STORED, PassNews(), 0)
+        losses.of_pass(9, _refused_by(name), PassReport(), 0)
+        losses.of_pass(9, _STORED, PassReport(), 0)
     expected = [f"a quota delays the logs: {name} are used up" for name in ("requests", "bytes")]
     assert _reported(lines) == expected
-    news.of_pass(10, _refused_by("requests"), PassNews(), 0)
-    news.of_pass(11, _STORED, PassNews(), 0)
+    losses.of_pass(10, _refused_by("requests"), PassReport(), 0)
+    losses.of_pass(11, _STORED, PassReport(), 0)
     expected += ["cannot deliver logs yet, retrying: requests are used up", "delivers logs again"]
     assert _reported(lines) == expected
 
 
-def test_a_quota_is_named_whatever_else_is_news() -> None:
+def test_a_quota_is_named_whatever_else_is_made() -> None:
     """An entry that is tried alone may be the first that a quota refuses; few names are kept."""
-    news, lines = _news()
+    losses, lines = _made()
     for number in range(100):
-        news.of_pass(1, _refused_by(f"q{number}"), PassNews(is_news=False), 0)
+        losses.of_pass(1, _refused_by(f"q{number}"), PassReport(is_of_wire=False), 0)
     assert len(lines) == 8
 
 
 def test_a_part_that_is_never_stored_is_trouble() -> None:
     """A server that stores all but some entries, time after time, counts as one that fails."""
-    news, lines = _news()
-    news.of_attempt(3, _PARTLY)
+    losses, lines = _made()
+    losses.of_attempt(3, _PARTLY)
     assert _reported(lines) == ["cannot deliver logs yet, retrying: 503"]
-    news.of_attempt(4, Verdict(Kind.HALVE, "413"))
+    losses.of_attempt(4, Verdict(Kind.HALVE, "413"))
     assert len(lines) == 1, "nothing is stored yet"
 
 
 def test_what_a_person_must_fix_is_reported_at_once() -> None:
     """The first answer of that kind says what to do."""
-    news, lines = _news()
-    news.of_attempt(1, _BLOCKED)
-    news.of_attempt(2, _STORED)
+    losses, lines = _made()
+    losses.of_attempt(1, _BLOCKED)
+    losses.of_attempt(2, _STORED)
     assert _reported(lines) == ["cannot deliver logs: 403: grant a role", "delivers logs again"]
 
 
 def test_the_application_gets_what_was_dropped() -> None:
     """on_drop gets entries and reason; drops without entries are reported alone."""
     got: list[tuple[list[bytes], str]] = []
-    news, lines = _news(lambda entries, reason: got.append((entries, reason)))
-    news.of_drop("encode", 1)
-    news.of_drop("refused", 2, (b"a", b"b"), "400 INVALID_ARGUMENT")
+    losses, lines = _made(lambda entries, reason: got.append((entries, reason)))
+    losses.of_drop("encode", 1)
+    losses.of_drop("refused", 2, (b"a", b"b"), "400 INVALID_ARGUMENT")
     assert got == [([b"a", b"b"], "refused")]
     assert _reported(lines) == [
         "dropped 1 log entries (encode); correct the __str__ and the like of what is logged",
@@ -115,8 +115,8 @@ def test_a_callback_that_raises_is_named() -> None:
     def fail(_entries: list[bytes], _reason: str) -> None:
         raise ValueError("secret")
 
-    news, lines = _news(fail)
-    news.of_drop("refused", 1, (b"a",))
+    losses, lines = _made(fail)
+    losses.of_drop("refused", 1, (b"a",))
     (line,) = _reported(lines)[1:]
     assert line.startswith("on_drop raised ValueError and did not take 1 entries (refused); ")
     assert line.endswith("fail")

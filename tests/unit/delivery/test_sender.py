@@ -400,14 +400,14 @@ def test_a_failure_that_comes_after_giving_up_is_no_sign_of_a_server() -> None:
 
 
 def test_the_floor_is_the_oldest_unsettled_entry(bench: _Bench) -> None:
-    """Entries in hand and entries that wait hold the floor down; settled ones do not."""
+    """Entries in flight and entries that wait are unsettled; settled ones are not."""
     assert bench.sender.oldest_unsettled() == b"\xff"
     bench.log("a")
     key = bench.ids.key()
     assert bench.sender.oldest_unsettled() <= key
     _script(bench, Fail(503), Deliver())
     bench.run()
-    assert bench.sender.oldest_unsettled() <= key, "in hand"
+    assert bench.sender.oldest_unsettled() <= key, "in flight"
     bench.run()
     bench.log("b")
     assert bench.sender.oldest_unsettled() > key
@@ -653,7 +653,7 @@ def test_a_server_that_refuses_everything_is_not_hammered() -> None:
 
 
 def test_a_batch_takes_at_most_a_quarter_of_the_buffer() -> None:
-    """What is in hand, one entry aside, leaves three quarters of the buffer to shed from."""
+    """What is in flight, one entry aside, leaves three quarters of the buffer to shed from."""
     wire = _Counted(*[503] * 9)
     bench = _Bench(wire, max_buffer_bytes=2**20)
     bench.log(*["x" * 1000] * 900)

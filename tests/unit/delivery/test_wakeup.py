@@ -1,4 +1,4 @@
-"""The wakeup: rings are kept, and no ring blocks."""
+"""The wakeup: wake-ups are kept, and `set` never blocks."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import time
 from forklog.delivery.wakeup import Wakeup
 
 
-def test_a_ring_before_the_wait_is_not_lost() -> None:
-    """Who rings first and who waits first does not matter."""
+def test_a_wake_up_before_the_wait_is_not_lost() -> None:
+    """Who sets first and who waits first does not matter."""
     wakeup = Wakeup()
     wakeup.set()
     assert wakeup.wait(0)
 
 
-def test_many_rings_are_one() -> None:
-    """Rings without a waiter are kept as one."""
+def test_many_wake_ups_are_one() -> None:
+    """Wake-ups without a waiter are kept as one."""
     wakeup = Wakeup()
     for _ in range(5):
         wakeup.set()
@@ -26,7 +26,7 @@ def test_many_rings_are_one() -> None:
 
 
 def test_a_wait_ends_at_its_timeout() -> None:
-    """Without a ring the wait is over after its time, with False; a negative time is none."""
+    """Without a `set` the wait is over after its time, with False; a negative time is none."""
     wakeup = Wakeup()
     start = time.monotonic()
     assert not wakeup.wait(0.05)
@@ -34,8 +34,8 @@ def test_a_wait_ends_at_its_timeout() -> None:
     assert not wakeup.wait(-5)
 
 
-def test_a_ring_ends_a_wait_in_another_thread() -> None:
-    """A waiter without a timeout is woken by a ring."""
+def test_a_wake_up_ends_a_wait_in_another_thread() -> None:
+    """A waiter without a timeout is woken by a `set`."""
     wakeup, woken = Wakeup(), threading.Event()
 
     def sleep() -> None:
@@ -49,7 +49,7 @@ def test_a_ring_ends_a_wait_in_another_thread() -> None:
     thread.join()
 
 
-def test_a_signal_handler_may_ring_while_its_own_thread_waits() -> None:
+def test_a_signal_handler_may_wake_while_its_own_thread_waits() -> None:
     """The handler that interrupts a wait of the same thread can end it."""
     wakeup = Wakeup()
     before = signal.signal(signal.SIGALRM, lambda *_: wakeup.set())
@@ -60,8 +60,8 @@ def test_a_signal_handler_may_ring_while_its_own_thread_waits() -> None:
         signal.signal(signal.SIGALRM, before)
 
 
-def test_no_ring_is_lost_among_many() -> None:
-    """Two threads that ring each other in turn never get stuck."""
+def test_no_wake_up_is_lost_among_many() -> None:
+    """Two threads that wake each other in turn never get stuck."""
     here, there = Wakeup(), Wakeup()
 
     def answer() -> None:

@@ -109,15 +109,15 @@ def test_new_entries_wait_for_the_gap_and_a_flush_does_not(
     """
     bench = _Bench(forklog_transport, chance=0.0)
     forklog_transport.then(Fail(429, times=4))
-    mark = bench.log(ERROR)
-    bench.worker.flush_inline(mark, monotonic() + 20)
+    key = bench.log(ERROR)
+    bench.worker.flush_inline(key, monotonic() + 20)
     assert len(forklog_transport.sent) == 5
     assert bench.sender.pacing.gap() > 3
-    mark = bench.log(ERROR)
+    key = bench.log(ERROR)
     for is_wanted in (False, True):
         bench.worker.run_inline(is_wanted=is_wanted)
         assert len(forklog_transport.sent) == 5
-    bench.worker.flush_inline(mark, monotonic() + 20)
+    bench.worker.flush_inline(key, monotonic() + 20)
     assert len(forklog_transport.sent) == 6
 
 
@@ -179,26 +179,26 @@ def test_what_dead_processes_left_waits_for_the_gap_and_teaches_it() -> None:
 
 
 def test_flush_inline_settles_or_ends(bench: _Bench, forklog_transport: FakeTransport) -> None:
-    """It repeats passes until all below the mark is settled, or the deadline is reached."""
+    """It repeats passes until all below the key is settled, or the deadline is reached."""
     forklog_transport.then(Fail(503, times=2, retry_after=0.01))
-    mark = bench.log()
-    bench.worker.flush_inline(mark, monotonic() + 10)
-    assert bench.sender.oldest_unsettled() > mark
+    key = bench.log()
+    bench.worker.flush_inline(key, monotonic() + 10)
+    assert bench.sender.oldest_unsettled() > key
     forklog_transport.then(Hang(times=9))
-    mark = bench.log()
+    key = bench.log()
     start = time.monotonic()
-    bench.worker.flush_inline(mark, monotonic() + 0.3)
+    bench.worker.flush_inline(key, monotonic() + 0.3)
     assert 0.2 < time.monotonic() - start < 1.5
-    assert bench.sender.oldest_unsettled() <= mark
+    assert bench.sender.oldest_unsettled() <= key
 
 
 def test_flush_inline_asks_again_after_answer_timeout() -> None:
     """A server that does not answer once costs answer_timeout, however far the deadline is."""
     transport = FakeTransport(Hang())
     bench = _Bench(transport, answer_timeout=0.1, max_retry_delay=0.1)
-    mark = bench.log()
+    key = bench.log()
     start = time.monotonic()
-    bench.worker.flush_inline(mark, monotonic() + 60)
+    bench.worker.flush_inline(key, monotonic() + 60)
     assert time.monotonic() - start < 20
     assert [request.outcome for request in transport.sent] == ["hang", "deliver"]
     transport.close()
@@ -222,7 +222,7 @@ def test_a_thread_that_cannot_start_is_reported(bench: _Bench) -> None:
     assert bench.worker.thread_ident == NO_THREAD
 
 
-def test_a_resting_thread_ends_between_two_passes(
+def test_a_paused_thread_ends_between_two_passes(
     bench: _Bench, forklog_transport: FakeTransport
 ) -> None:
     """A pause has an idle thread end at once, and leaves entries where they are."""
@@ -242,8 +242,8 @@ def test_a_drop_is_noticed_once(bench: _Bench) -> None:
     small = _Bench(FakeTransport(), max_buffer_bytes=2**20)
     for _ in range(30):
         small.log(size=100_000)
-    small.worker.overflow.tell()
-    small.worker.overflow.tell()
+    small.worker.overflow.report()
+    small.worker.overflow.report()
     assert small.sender.ledger.dropped["buffer_full"] == 30 - len(small.buffer)
     assert bench.sender.ledger.dropped == {}
 
@@ -256,7 +256,7 @@ def test_a_drop_counted_before_its_entry_was_kept_is_passed_on_later() -> None:
     )
 
     def keep_late(entry: bytes) -> None:
-        small.worker.overflow.tell()
+        small.worker.overflow.report()
         small.worker.overflow.keep(entry)
 
     small.buffer = Buffer(2**20, small._woken, on_shed=keep_late)
@@ -264,7 +264,7 @@ def test_a_drop_counted_before_its_entry_was_kept_is_passed_on_later() -> None:
     small.log(size=600_000)
     small.log(size=600_000)
     assert (small.sender.ledger.dropped, got) == ({"buffer_full": 1}, [])
-    small.worker.overflow.tell()
+    small.worker.overflow.report()
     assert (small.sender.ledger.dropped, len(got)) == ({"buffer_full": 1}, 1)
 
 
@@ -274,12 +274,12 @@ def test_dropped_entries_are_kept_within_bounds() -> None:
     small = _Bench(
         FakeTransport(), max_buffer_bytes=2**20, on_drop=lambda entries, _why: got.extend(entries)
     )
-    sheds = small.worker.overflow
+    overflow = small.worker.overflow
     for _ in range(3):
         got.clear()
         for _ in range(50):
-            sheds.keep(b"x" * 100_000)
-        sheds.tell()
+            overflow.keep(b"x" * 100_000)
+        overflow.report()
         assert len(got) == 11, "each time anew"
 
 

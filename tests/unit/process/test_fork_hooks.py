@@ -130,7 +130,7 @@ assert handler.flush(10)
 
 
 def test_threads_of_several_handlers_rest_and_return() -> None:
-    """Each handler's thread is brought to rest, each delivers afterwards."""
+    """Each handler's thread is paused, each delivers afterwards."""
     check(
         """
 others = [forklog.CloudLoggingHandler(transport=transport, max_latency=60) for _ in range(4)]

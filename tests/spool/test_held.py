@@ -1,4 +1,4 @@
-"""Boot records of a process that forks its workers: in a spool, claimed once, whoever is killed."""
+"""Held entries of a process that forks its workers: in a spool, claimed once, whoever is killed."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def entry(ids):
 class Process:
     def __init__(self, parent=None, is_killed=False):
         self.ids, self.buffer = InsertIds(), Buffer(1 << 20)
-        inheritance = parent.boot.inheritance() if parent else None
+        inheritance = parent.held.inheritance() if parent else None
         given = inheritance, HandoverToken, Spooler(is_killed)
-        self.boot = HeldEntries(self.buffer, *given)
+        self.held = HeldEntries(self.buffer, *given)
         self.spooler = given[-1]
 
 def child(adopter, report):
     '''Have a child adopt; return how it ended.'''
     pid = os.fork()
     if pid == 0:
-        os._exit(100 + adopter().boot.adopt() if report else 1)
+        os._exit(100 + adopter().held.adopt() if report else 1)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 def files(end):
@@ -56,7 +56,7 @@ def files(end):
 master = Process()
 for _ in range(3):
     master.buffer.offer(2, entry(master.ids))
-master.boot.hold()
+master.held.hold()
 assert (len(files(".head")), len(files(".log"))) == (1, 1)
 """
 
@@ -70,9 +70,9 @@ assert child(dying, True) == -signal.SIGKILL
 assert child(lambda: Process(master), True) == 103
 assert child(lambda: Process(master), True) == 100
 master.buffer.offer(2, entry(master.ids))
-master.boot.hold()
+master.held.hold()
 assert child(lambda: Process(master), True) == 101
-master.boot.stop_holding()
+master.held.stop_holding()
 assert len(master.buffer) == 0
 assert os.listdir({folder!r}) == []
 """
@@ -83,7 +83,7 @@ def test_a_master_that_ends_takes_back_what_a_killed_worker_had_claimed(tmp_path
     """What no living process has is the master's own again, and its files go."""
     body = """
 assert child(lambda: Process(master, is_killed=True), True) == -signal.SIGKILL
-master.boot.stop_holding()
+master.held.stop_holding()
 assert len(master.buffer) == 3
 assert os.listdir({folder!r}) == []
 """
@@ -97,7 +97,7 @@ pids = []
 for number in range(6):
     pid = os.fork()
     if pid == 0:
-        os._exit(100 + Process(master).boot.adopt())
+        os._exit(100 + Process(master).held.adopt())
     pids.append(pid)
 statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
 assert sorted(statuses) == [100] * 5 + [103], statuses
