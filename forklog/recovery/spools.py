@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from forklog.errors import OptionError
 from forklog.insert_id import KEY_BYTES
-from forklog.option_checks import check_endpoint
 from forklog.options import Options
+from forklog.recovery.notes import BROKEN, notes_of, span
 from forklog.recovery.outcome import Outcome, counted
 from forklog.recovery.send import Sending
 from forklog.spool.adopter import envelope_of, settled_by
 from forklog.spool.files import BAD
 from forklog.spool.folder import Folder
-from forklog.spool.format import LEFT_IMAGE, Fits, Head
-from forklog.spool.left.tidy import age_of
+from forklog.spool.format import LEFT_IMAGE, Fits
 from forklog.spool.orphan import Orphan
-from forklog.spool.scan import Found, scan
+from forklog.spool.scan import scan
 from forklog.transports.base import Kind
 from forklog.transports.google.access import endpoint_of, known_project
 
 _NO_IMAGE = "no image"  # this process owns no spool
 _MOST_CLAIMED = 16  # orphans at a time: each holds a descriptor, and another call may take the rest
-_BROKEN = "broken, or not this user's alone"
 
 
 def recover_spools(folder: Folder, options: Options, sending: Sending, outcome: Outcome) -> None:
@@ -59,51 +56,6 @@ def recover_spools(folder: Folder, options: Options, sending: Sending, outcome: 
         outcome.note(f"not all of it can be read: {found.error.strerror}")
 
 
-def notes_of(folder: Folder, found: Found, project: str | None, endpoint: str) -> dict[str, str]:
-    """Return what is to be read of each file that stays, by its name.
-
-    Args:
-        folder: where they are.
-        found: by a look at it.
-        project: of what the reader would send.
-        endpoint: where to.
-    """
-    notes = {name: _whose(found.heads.get(name), project, endpoint) for name in found.foreign}
-    notes |= dict.fromkeys(found.refused, _BROKEN)
-    notes |= dict.fromkeys(
-        found.aside, "broken, set aside, read by no process, removed after a week"
-    )
-    notes |= dict.fromkeys(found.headless, "a segment whose head is gone; no process sends it")
-    notes = {name: f"{_span(age_of(folder, name))} old, {text}" for name, text in notes.items()}
-    return notes | dict.fromkeys(found.adopted, "another process sends it now")
-
-
-def _span(seconds: float) -> str:
-    """Return a number of seconds in the largest unit of which it has two."""
-    for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * unit:
-            return f"{seconds // unit:.0f} {name}"
-    return f"{seconds:.0f} s"
-
-
-def _whose(head: Head | None, project: str | None, endpoint: str) -> str:
-    """Return whose a spool is that these options may not send, and the options that may."""
-    if head is None:
-        return "of another format; the forklog that has written it can send it"
-    try:
-        check_endpoint(head.endpoint)
-    except OptionError:  # another process's content, which may be anything
-        return "of an endpoint that is none"
-    place = head.endpoint or "no endpoint, as a wire of the application's has"
-    given = []
-    if head.project not in (None, project) and project is not None:
-        given.append(f"--project {head.project}")
-    if head.endpoint not in (None, endpoint):
-        given.append(f"--endpoint {head.endpoint}")
-    text = f"of {f'project {head.project}' if head.project else 'an unknown project'} at {place}"
-    return f"{text}; give {' '.join(given)}" if given else text
-
-
 def _recover(orphan: Orphan, sending: Sending, outcome: Outcome, *, is_named: bool) -> None:
     """Send an orphan, or count it; let go of it unless an exception strikes."""
     if not is_named and orphan.head.project is None:
@@ -115,7 +67,7 @@ def _recover(orphan: Orphan, sending: Sending, outcome: Outcome, *, is_named: bo
     else:
         _send_all(orphan, sending, outcome)
     for name in orphan.refused:
-        outcome.note(f"{name}: {_BROKEN}")
+        outcome.note(f"{name}: {BROKEN}")
 
 
 def _count(orphan: Orphan, outcome: Outcome, what: str) -> None:
@@ -126,7 +78,7 @@ def _count(orphan: Orphan, outcome: Outcome, what: str) -> None:
         how = "left at its end" if orphan.name.image == LEFT_IMAGE else "killed"
         outcome.note(
             f"{orphan.name}: {counted(number)} of process {orphan.head.pid} ({how},"
-            f" {_span(orphan.age)} ago) {what}"
+            f" {span(orphan.age)} ago) {what}"
         )
     orphan.close()
 

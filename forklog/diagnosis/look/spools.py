@@ -9,7 +9,7 @@ from functools import partial
 from forklog.diagnosis.bounded import gather
 from forklog.diagnosis.facts import Spool
 from forklog.options import Options
-from forklog.recovery.spools import notes_of
+from forklog.recovery.notes import notes_of
 from forklog.spool.folder import Folder, UnfitError, path_of
 from forklog.spool.format import Fits
 from forklog.spool.owner import image
