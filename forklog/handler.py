@@ -226,7 +226,7 @@ class CloudLoggingHandler(StockSurface):
             pipeline.offer(rank, entry)
 
     def _drop(self, record: logging.LogRecord, pipeline: Pipeline, error: Exception) -> None:
-        pipeline.buffer.unencoded += 1  # the flush thread books and reports it
+        pipeline.buffer.unencoded += 1  # as in `handle`; the flush thread books and reports it
         with contextlib.suppress(RecursionError, MemoryError):
             is_flush_thread = pipeline.worker.is_own_thread()
             self._call_handle_error(record, error, is_flush_thread=is_flush_thread)

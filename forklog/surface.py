@@ -58,6 +58,10 @@ class StockSurface(OverridableHandler):
         self._resource = resource
         self._transport: Any = None
 
+    def _learn(self, project: str) -> None:
+        """Know the project, which a connection has found out."""
+        self.project_id = project
+
     def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]
         """Wait until every record logged before this call is delivered, diverted or dropped.
 

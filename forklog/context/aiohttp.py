@@ -29,20 +29,21 @@ async def aiohttp_middleware(request: Any, handler: _Handler) -> Any:
     try:
         response = await handler(request)
     except BaseException as error:
-        begun.is_begun = _has_sent(request)
+        begun.note_begun(is_begun=_has_sent(request))
         if not hasattr(error, "__http_exception__"):
             # Not imported here: an application without aiohttp has no use for it.
             is_late = isinstance(error, sys.modules["asyncio"].TimeoutError)
             begun.fail(error, _TIMED_OUT if is_late else FAILED)
         elif not begun.is_begun:  # an answer that is raised, as aiohttp allows
-            begun.status = getattr(error, "status", 0)
+            begun.note_status(getattr(error, "status", 0))
         raise
     else:
-        begun.status = getattr(response, "status", FAILED)  # aiohttp's answer to what is none
-        begun.size = getattr(response, "content_length", None)
+        begun.note_status(getattr(response, "status", FAILED))  # aiohttp's answer to what is none
+        begun.note_size(getattr(response, "content_length", None))
         return response
     finally:
-        begun.has_entry = begun.status != _UPGRADED
+        if begun.status == _UPGRADED:
+            begun.leave_out()
         begun.finish(is_kept=True)
 
 
@@ -55,7 +56,7 @@ def _note_status(request: Any, begun: Request) -> None:
 
     async def write_headers(status_line: str, headers: Any) -> None:
         with contextlib.suppress(Exception):
-            begun.status = int(status_line.split(" ", 2)[1])
+            begun.note_status(int(status_line.split(" ", 2)[1]))
             del writer.write_headers  # its own again, and no circle is left
         await writer.write_headers(status_line, headers)
 

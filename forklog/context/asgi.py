@@ -45,8 +45,8 @@ class ASGIMiddleware:
             await self.app(scope, receive, send)
             return
         request = _request_of(scope, forwarded=self.forwarded)
-        request.has_entry = scope["type"] == "http"
-
+        if scope["type"] != "http":
+            request.leave_out()
         is_gone = False
 
         async def receive_noted() -> Any:
@@ -67,7 +67,7 @@ class ASGIMiddleware:
             request.finish(is_kept=True)
             raise
         if not request.status and not is_gone:
-            request.status = FAILED  # the server says so where an application answers nothing
+            request.note_status(FAILED)  # the server says so where an application answers nothing
         request.finish()
 
 
@@ -123,9 +123,10 @@ def _note(request: Request, message: _Message) -> None:
     """Take note of what was sent; what an application gives may be anything."""
     with contextlib.suppress(Exception):
         if message["type"] == "http.response.start":
-            request.status, request.is_begun = int(message["status"]), True
+            request.note_status(int(message["status"]))
+            request.note_begun()
             named = (item for name, item in message.get("headers", ()) if name.lower() == _LENGTH)
-            request.size = size_of(next(named, None))
+            request.note_size(size_of(next(named, None)))
         elif message["type"] == "http.response.body" and not message.get("more_body"):
             request.mark_sent()
 

@@ -79,13 +79,13 @@ class DjangoMiddleware:
 
 
 def _ending(response: Any, request: Request, django_request: Any) -> Any:
-    request.status = response.status_code
+    request.note_status(response.status_code)
     if not response.streaming:
-        request.size = len(response.content)
+        request.note_size(len(response.content))
     elif getattr(response, "file_to_stream", None) is None:  # else the server may send the file
         # These send the status before they ask for the first part.
         is_asgi = hasattr(django_request, "scope")
-        request.is_begun = is_asgi or keeps_status(django_request.META)
+        request.note_begun(is_begun=is_asgi or keeps_status(django_request.META))
         note = _noted_async if response.is_async else _noted if is_asgi else noted
         response.streaming_content = note(response.streaming_content, request)
     return end_at_close(response, request)

@@ -67,6 +67,22 @@ class Request:
         self.size: int | None = None
         self.scope = begin(context, is_request=True)
 
+    def note_status(self, status: int) -> None:
+        """Take note of the status of the answer."""
+        self.status = status
+
+    def note_size(self, size: int | None) -> None:
+        """Take note of the bytes of the answer's body, None where they are not known."""
+        self.size = size
+
+    def note_begun(self, *, is_begun: bool = True) -> None:
+        """Take note that the server has sent the status; once it has, it has."""
+        self.is_begun = self.is_begun or is_begun
+
+    def leave_out(self) -> None:
+        """Have no entry of the request itself."""
+        self.has_entry = False
+
     def mark_sent(self) -> None:
         """Take the time: the answer is complete."""
         if self._latency < 0:
@@ -96,9 +112,7 @@ class Request:
             self.mark_sent()
             if self.has_entry:
                 self._write()
-            self.scope.is_over = True
-            if not is_kept:
-                end(self.scope)
+            end(self.scope, is_kept=is_kept)
 
     def _write(self) -> None:
         logs = ACCESS_LOGS.all()

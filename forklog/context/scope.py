@@ -45,13 +45,13 @@ def begin(context: LogContext, *, is_request: bool = False) -> Scope:
     return scope
 
 
-def end(scope: Scope) -> None:
-    """End a scope; where it is the current one, what was before is current again.
+def end(scope: Scope, *, is_kept: bool = False) -> None:
+    """End a scope; where it is the current one, what was before is current again, unless kept.
 
     Tasks and threads that it has started keep it.
     """
     scope.is_over = True
-    current = CURRENT.get()
+    current = None if is_kept else CURRENT.get()
     if current is not None and current.whole() is scope:
         CURRENT.set(scope.outer)
 

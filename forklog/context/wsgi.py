@@ -47,7 +47,7 @@ class WSGIMiddleware:
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             write = start_response(status, headers, *rest)  # raises where a status was sent before
             note_status(request, status, headers)
-            request.is_begun = request.is_begun or keeps_status(environ)
+            request.note_begun(is_begun=keeps_status(environ))
             return partial(_write, request, write) if callable(write) else write
 
         try:
@@ -67,7 +67,7 @@ def keeps_status(environ: dict[str, Any]) -> bool:
 def _write(request: Request, write: Callable[[bytes], object], data: bytes) -> object:
     """Call what the server's ``start_response`` has returned: the first bytes bring the status."""
     if data:
-        request.is_begun = True
+        request.note_begun()
     return write(data)
 
 
@@ -100,9 +100,9 @@ def is_known(environ: dict[str, Any]) -> bool:
 def note_status(request: Request, status: str, headers: Iterable[tuple[str, str]]) -> None:
     """Take note of a status line and its headers; what an application gives may be anything."""
     with contextlib.suppress(Exception):
-        request.status = int(status[:3])
+        request.note_status(int(status[:3]))
         sizes = (size_of(item) for name, item in headers if name.lower() == "content-length")
-        request.size = next(sizes, None)
+        request.note_size(next(sizes, None))
 
 
 def _url_of(environ: dict[str, Any]) -> str | None:
@@ -166,7 +166,7 @@ def noted(body: Iterable[bytes], request: Request) -> Iterator[bytes]:
 def _watched(body: Iterable[bytes], request: Request) -> Iterator[bytes]:
     parts = iter(body)
     for part in parts:
-        request.is_begun = request.is_begun or bool(part)
+        request.note_begun(is_begun=bool(part))
         yield part
         if request.is_begun:
             break

@@ -7,7 +7,7 @@ Gathers the fields as JSON, remembers which of them had to be repaired, and says
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -17,7 +17,7 @@ from forklog.encoding.labels import labels_of
 from forklog.encoding.repair import flag_of, http_request_of, span_id_of, trace_of
 from forklog.encoding.timestamps import timestamp_of
 from forklog.insert_id import InsertIds
-from forklog.limits import MAX_LABELS, REQUEST_LOG_SUFFIX, estimate
+from forklog.limits import MAX_LABELS, MAX_LABELS_BYTES, REQUEST_LOG_SUFFIX, estimate
 from forklog.severity import SEVERITIES, rank_of_status
 
 REPAIRED_LABEL = "forklog_repaired"
@@ -51,6 +51,15 @@ class EntryBuilder:
         if is_changed:
             self.repaired.add(name)
         return value
+
+    def put_first(self, name: str, value: bytes) -> None:
+        """Add a field, as JSON, before all others."""
+        self.fields = {name: value, **self.fields}
+
+    def label(self, given: Iterable[object], room: int = MAX_LABELS_BYTES) -> bool:
+        """Set the labels, of several sources; tell whether some had to be changed."""
+        self.labels, is_changed = labels_of(given, self._shared, room)
+        return is_changed
 
     def size(self) -> int:
         """Return at least what the fields take inside Cloud Logging, the mark included."""
@@ -99,7 +108,7 @@ def request_entry(
     builder.put("trace", trace, trace_of)
     builder.put("spanId", done.context.span_id, span_id_of)
     builder.put("traceSampled", done.context.sampled, flag_of)
-    builder.labels, _ = labels_of((labels, done.context.labels), shared)
+    builder.label((labels, done.context.labels))
     return rank, builder
 
 

@@ -112,7 +112,7 @@ class LenientEncoder:
         trace, own = self.full_trace(done.context.trace), self._additions.own_labels()
         rank, builder = request_entry(done, trace, own, self._shared, has_query=query)
         log = log_of_requests(self._project(), self._additions.log_name)
-        builder.fields = {"logName": to_json(log), **builder.fields}
+        builder.put_first("logName", to_json(log))
         return rank, builder.finish(ids, b"")
 
     def _finished(
@@ -173,8 +173,7 @@ class LenientEncoder:
         filtered = self._filtered(attribute_of(record, "_labels"))
         own = self._additions.own_labels()
         given = (traced, named, own, of_task, filtered, attribute_of(record, "labels"))
-        builder.labels, changed = labels_of(given, self._shared, self._labels_room)
-        if changed:
+        if builder.label(given, self._labels_room):
             builder.repaired.add("labels")
 
     def _filtered(self, labels: Any) -> Any:
@@ -240,7 +239,8 @@ def drop_notice(
     """
     rank = rank_of_level(logging.WARNING)
     builder = EntryBuilder(time.time(), rank, frozenset())
-    builder.labels = {"python_logger": "forklog"} if names_logger(shared) else {}
+    if names_logger(shared):
+        builder.label(({"python_logger": "forklog"},))
     payload = {"message": f"forklog dropped {number} entries ({reason})", "dropped": number,
                "reason": reason}  # fmt: skip
     return rank, builder.finish(ids, b',"jsonPayload":%b' % to_json(payload))

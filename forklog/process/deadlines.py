@@ -73,6 +73,14 @@ class ExitDeadline(SharedDeadline):
     def _is_new(self, now: float) -> bool:
         return self._began < 0 or (not self.is_ending and super()._is_new(now))
 
+    def note_ending(self) -> None:
+        """Take note that the process does not live on for long."""
+        self.is_ending = True
+
+    def note_over(self) -> None:
+        """Take note that no further hook of ours will run."""
+        self.is_over = True
+
     def cut(self) -> None:
         """Be over now, as the user asked to end at once."""
         self._is_cut = True

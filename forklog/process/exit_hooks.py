@@ -20,7 +20,7 @@ from typing import TypeVar
 from forklog.clock import monotonic
 from forklog.errors import is_of_forklog
 from forklog.process import server_hooks, thread_end
-from forklog.process.base import Member, pid, register_at_fork
+from forklog.process.base import Member, register_at_fork
 from forklog.process.deadlines import exit_deadline, shutdown_deadline
 from forklog.process.members import Members
 from forklog.process.servers import uwsgi
@@ -42,7 +42,7 @@ def _leave() -> None:
 
 def _leave_last() -> None:
     """Do so in the last of our hooks: what is logged from now on is sent by the logging thread."""
-    exit_deadline().is_over = True
+    exit_deadline().note_over()
     _leave()
     for leaver in _members():
         with contextlib.suppress(Exception):
@@ -77,7 +77,7 @@ def _leave_forking_thread() -> None:
 
     If other threads live, the process lives as long as they do; our threads end when idle then.
     """
-    _forker.pid = pid()
+    _forker.note()
     if thread_end.are_others_alive():
         for leaver in _members():
             leaver.stop_when_idle()
@@ -89,7 +89,7 @@ def _leave_forking_thread() -> None:
 
 def _leave_forsaken() -> None:
     """Do so in the flush thread, where none but ours are left in such a child."""
-    exit_deadline().is_ending = True
+    exit_deadline().note_ending()
     for leaver in _members():
         if leaver.begin_exit():
             with exit_deadline().wait(leaver.shutdown_timeout) as deadline:
@@ -128,7 +128,7 @@ def flush_at_exit(leavers: Sequence[Member]) -> None:
 def _flush(leavers: Sequence[Member], settled: set[Member]) -> None:
     if not leavers:
         return
-    exit_deadline().is_ending = True
+    exit_deadline().note_ending()
     with exit_deadline().wait(max(leaver.shutdown_timeout for leaver in leavers)) as deadline:
         leavers = [leaver for leaver in leavers if _alone(leaver.begin_exit, otherwise=True)]
         try:
@@ -220,7 +220,8 @@ def register(leaver: Member) -> None:
     main = threading.main_thread()
     if threading.current_thread() is main and not main.is_alive():
         # Exit callbacks run already; a new one would not. `logging.shutdown` is still to come.
-        exit_deadline().is_ending = exit_deadline().is_over = True
+        exit_deadline().note_ending()
+        exit_deadline().note_over()
     last = _AtExit()
     _at_exit[:] = [weakref.ref(last)]
     atexit.register(last)

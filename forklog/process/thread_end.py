@@ -24,6 +24,10 @@ class Ended:
         """Know of none."""
         self.pid = -1
 
+    def note(self) -> None:
+        """Take note that it has ended, in the process that calls."""
+        self.pid = pid()
+
     def __bool__(self) -> bool:
         """Tell whether it has, in this very process."""
         return self.pid == pid()

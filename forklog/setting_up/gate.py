@@ -47,7 +47,7 @@ class Copies:
     def learn(self, project: str) -> None:
         """Have each know the project."""
         for handler in self.all():
-            handler.project_id = project
+            handler._learn(project)  # noqa: SLF001 - our own
 
     def encoder(self) -> Encoder | None:
         """Return that of one of them, for what does not depend on which."""
