@@ -5,7 +5,7 @@ MINUTES  ?= 3
 VERSIONS ?= 3.10 3.11 3.12 3.13 3.14 3.15
 SKIP     ?=
 PYTEST   ?=
-LANES    ?= 6
+LANES    ?= 8
 BIN      := $(VENV)/bin
 PIP       = $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 

@@ -53,6 +53,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=rank)
 
 
+def pytest_collection_finish() -> None:
+    """Have each later collection of garbage leave out what pytest made of the tests.
+
+    That is a million objects; a fourth of the CPU time of the tests in one process went there.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def running_emulator() -> Iterator[Emulator]:
     """One emulator process for the whole run."""
