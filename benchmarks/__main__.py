@@ -38,7 +38,7 @@ def main() -> None:
     print("\n" + plain(heads, [_cells(r) for one in results.values() for r in one.lines]))
     print(f"\nnoise: {report['text']}\n{report['seconds']:.0f} s in all")
     is_full = not options.only and not options.quick
-    path = save(results, report, is_full=is_full)
+    path = save(results, report, is_full=is_full, is_quick=options.quick)
     if is_full or options.write:
         write_docs(results, report)
     print(f"samples: {path}")

@@ -30,13 +30,16 @@ _README = ROOT / "README.md"
 _PART = re.compile(r"(<!-- measured -->\n).*(<!-- /measured -->)", re.DOTALL)
 
 
-def save(results: dict[str, Result], noise: dict[str, Any], *, is_full: bool) -> Path:
-    """Write the JSON file and return where it is."""
+def save(
+    results: dict[str, Result], noise: dict[str, Any], *, is_full: bool, is_quick: bool
+) -> Path:
+    """Write the JSON file and return where it is; draw the fleet unless a part of it was run."""
     path = _RESULTS / ("full.json" if is_full else "last.json")
     path.parent.mkdir(exist_ok=True)
     if is_full and path.exists():
         path.replace(_BEFORE)
-    draw_fleet(results, _PAGE.parent / "img" / "fleet.svg")  # of docs/quotas.md, by any run
+    if not is_quick:  # a quick run has no large fleet
+        draw_fleet(results, _PAGE.parent / "img" / "fleet.svg")  # of docs/quotas.md
     content = {
         "machine": machine(),
         "noise": noise,

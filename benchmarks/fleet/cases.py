@@ -10,6 +10,7 @@ from typing import NamedTuple
 from benchmarks.fleet.peers import Collector, Exporter, FluentBit, Stock
 from benchmarks.fleet.quota import Quota
 from benchmarks.fleet.rules import Backoff, Gap, GapStorm, Maker, Storm
+from benchmarks.fleet.siblings import Groups, Half, OneGap, Whole
 from benchmarks.fleet.simulate import Fleet, Outcome, Part, simulate, simulate_parts
 
 __all__ = ["CASES", "SENDERS", "SIZES", "Case", "outcomes_of"]
@@ -37,7 +38,13 @@ _ALL = (100, 300, 1_000, 3_000, 10_000)  # so many processes are simulated with 
 SIZES = (*_ALL, 50_000)
 _OURS = {name: SENDERS[name] for name in ("backoff", "gap")}
 _STORMS = {"backoff": Storm, "gap": GapStorm}
-# A tenth of the fleet under a tenth of the quota: the shares and ages are the same.
+_SIBLINGS: Mapping[str, Maker] = {
+    "gap": Gap,
+    "siblings: half the gap": Groups(Half),
+    "siblings: the whole gap": Groups(Whole),
+    "siblings: one gap": Groups(OneGap),
+}
+# A tenth of the fleet under a tenth of the quota; "10,000 x 10/s, whole" shows what that changes.
 _TENTH = partial(Quota, requests=200.0)
 _COUNTING = partial(Quota, requests=200.0, counts_refusals=True)
 _BYTES = partial(Quota, requests=math.inf, bytes=5e6)  # a region's 300 MB a minute
@@ -49,6 +56,7 @@ CASES: Mapping[str, Case] = {
         for n in _ALL
     },
     "50,000 x 10/s": Case(Fleet(processes=5_000, rate=10, quota=_TENTH), _OURS),
+    "10,000 x 10/s, whole": Case(Fleet(processes=10_000, rate=10), {"gap": Gap}),
     "10,000 x 1/s": Case(Fleet(processes=1_000, rate=1, quota=_TENTH), _OURS),
     "10,000 x 100/s": Case(Fleet(processes=1_000, rate=100, quota=_TENTH), _OURS),
     "10,000 x 10/s, ten minutes": Case(
@@ -62,7 +70,13 @@ CASES: Mapping[str, Case] = {
         Fleet(processes=30, rate=10, seconds=900, outage=_OUTAGE, quota=_TENTH), SENDERS
     ),
     "10,000 x 10/s, all started within 10 ms": Case(
-        Fleet(processes=1_000, rate=10, spread=0.001, quota=_TENTH), _OURS
+        Fleet(processes=1_000, rate=10, spread=0.01, quota=_TENTH), _OURS
+    ),
+    "10,000 x 10/s, groups of eight": Case(
+        Fleet(processes=1_000, rate=10, quota=_TENTH), _SIBLINGS
+    ),
+    "10,000 x 10/s, groups of eight, outage of ten minutes": Case(
+        Fleet(processes=1_000, rate=10, seconds=900, outage=_OUTAGE, quota=_TENTH), _SIBLINGS
     ),
     "1,000 x 10/s, refusals count": Case(Fleet(processes=100, rate=10, quota=_COUNTING), SENDERS),
     "10,000 x 10/s, refusals count": Case(Fleet(processes=1_000, rate=10, quota=_COUNTING), _OURS),

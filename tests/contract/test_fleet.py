@@ -5,13 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import partial
+from random import Random
 
 import pytest
 
 from benchmarks.fleet.cases import CASES, SENDERS, outcomes_of
 from benchmarks.fleet.quota import Answer, Quota
 from benchmarks.fleet.rules import Gap
+from benchmarks.fleet.siblings import Groups, Half, OneGap, Sibling, Whole
 from benchmarks.fleet.simulate import Fleet, Outcome, Part, simulate, simulate_parts
+
+
+def _half() -> float:
+    return 0.5
 
 
 def _outcome(sender: str, requests: float, seconds: float = 40.0) -> Outcome:
@@ -177,6 +183,29 @@ def test_a_sender_that_does_not_wait_takes_the_quota_from_those_that_do() -> Non
     assert stock.lost > 0.3 * stock.accepted
     alone = simulate(replace(fleet, processes=30), Gap)
     assert ours.age(0.99) > alone.age(0.99)
+
+
+@pytest.mark.parametrize(("kind", "other"), [(Half, 0.5), (Whole, 1.0), (OneGap, 1.0)])
+def test_siblings_learn_from_a_refusal(kind: type[Sibling], other: float) -> None:
+    """Eight processes in a row are siblings; a refusal of one slows them, and no one else."""
+    make = Groups(kind)
+    senders = [make(_half) for _ in range(9)]
+    senders[0].refused(1, 400, Answer.OVER_REQUESTS)
+    senders[0].refused(2, 400, Answer.OVER_REQUESTS)
+    own = senders[0].pace.gap
+    assert own == 1.0
+    assert [one.pace.gap for one in senders[1:8]] == [other * own] * 7
+    assert senders[8].pace.gap == 0.0
+    senders[1].refused(1, 400, Answer.DOWN)
+    assert senders[2].pace.gap == other * own
+
+
+def test_another_run_has_other_groups() -> None:
+    """A fleet of no multiple of eight leaves no sibling to the next run."""
+    make = Groups(Whole)
+    first, second = make(Random(1).random), make(Random(1).random)  # noqa: S311 - a seeded run
+    first.refused(1, 400, Answer.OVER_REQUESTS)
+    assert second.pace.gap == 0.0
 
 
 def test_each_case_names_a_fleet_and_its_senders() -> None:

@@ -34,7 +34,8 @@ class Pace:
         """Return the pace after an answer of 429.
 
         Args:
-            batch_bytes: size of the largest batch so far, where the answer names a quota of bytes.
+            batch_bytes: size of the request that was refused, where the answer names a quota of
+                bytes: the next ones hold half of it at most, or `LEAST_BATCH_BYTES`.
         """
         growth = 2.0 if self.gap < _LONG else 1.5
         gap = min(_LONGEST, growth * max(self.gap, _FIRST))
