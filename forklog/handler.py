@@ -25,7 +25,7 @@ from forklog.process.servers import uwsgi
 from forklog.setting_up.gate import Copies, gate_of
 from forklog.setting_up.request_log import RequestLog, additions_of
 from forklog.surface import StockSurface
-from forklog.transports.base import Transport
+from forklog.transports.base import OptionsTransport, Transport
 from forklog.transports.http import HttpTransport
 
 
@@ -104,9 +104,9 @@ class CloudLoggingHandler(StockSurface):
         self._surface(client, self._options, labels, resource)
         # The pipeline must not keep the handler alive, or a dropped handler would never end.
         self._copies = Copies(self)
-        wire = given_wire or HttpTransport(self._options, self._copies.learn)
-        bind = getattr(wire, "with_options", None)
-        wire = bind(self._options, self._copies.learn) if bind else wire
+        wire: Transport = given_wire or HttpTransport(self._options, self._copies.learn)
+        if isinstance(wire, OptionsTransport):
+            wire = wire.with_options(self._options, self._copies.learn)
         self._encoder = self._new_encoder(lambda: self.project_id)
         self._gate = gate_of(self._options, wire, self._copies)
         self._requests = RequestLog(self._options, self._gate, self._copies)
@@ -150,6 +150,7 @@ class CloudLoggingHandler(StockSurface):
             if passed is not True and isinstance(passed, logging.LogRecord):
                 record = passed
         pipeline = self._gate.product
+        # `_encode` is `Encoder.encode`, as a rule; `pipeline.offer` below is `Buffer.offer`.
         # Read and then called: to call an attribute of an instance in one step is slower.
         encode = self._encode
         made: str | Exception | None = None

@@ -32,7 +32,7 @@ class Worker(Passes):
         on_end: Callable[[Ended], object],
         on_failure: Callable[[], object],
     ) -> None:
-        """Start the flush thread, from any context; see `WorkerThread.start`.
+        """Start the flush thread, from any context, without waiting for it.
 
         Args:
             name: the thread's name.

@@ -86,7 +86,8 @@ class Encoder:
     ) -> tuple[int, bytes] | None:
         """Return rank and entry of a well-formed record; None or an exception for any other.
 
-        ``opening`` is that of the pipeline's `InsertIds`.
+        The rank is that of the severity, 0 to 8. ``opening`` makes the beginning of the entry, with
+        the next insertId of the pipeline. The tail is its end: in a scope, trace and request.
         """
         # All attributes before the dict: asking for it makes it, and then they are dearer.
         message, args, created = record.msg, record.args, record.created

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from forklog.errors import ForklogError
+
+if TYPE_CHECKING:
+    from forklog.options import Options
 
 __all__ = [
     "Connection",
@@ -151,6 +154,15 @@ class Transport(Protocol):
         Raises:
             WireError: not possible now; it is tried again later.
         """
+        ...
+
+
+@runtime_checkable
+class OptionsTransport(Transport, Protocol):
+    """A wire of forklog's that takes what the handler's options say; a handler asks it once."""
+
+    def with_options(self, options: Options, on_project: Callable[[str], object]) -> Transport:
+        """Return the transport for a handler; it calls ``on_project`` where it finds a project."""
         ...
 
 

@@ -27,10 +27,13 @@ def _rows(heading: str) -> list[list[str]]:
 
 
 def _steps() -> list[tuple[str, str]]:
-    rows = _rows("Follow one record")
-    return [
-        (row[0].strip("`"), function) for row in rows for function in re.findall(r"`(\w+)`", row[1])
-    ]
+    """Return the calls in order; what a row does at its end comes after all other rows."""
+    first, last = [], []
+    for row in _rows("Follow one record"):
+        begin, _, end = row[1].partition("; at its end ")
+        first += [(row[0].strip("`"), function) for function in re.findall(r"`(\w+)`", begin)]
+        last += [(row[0].strip("`"), function) for function in re.findall(r"`(\w+)`", end)]
+    return [*first, *last]
 
 
 def test_one_record_takes_the_path_of_the_page(emulator: Emulator) -> None:
@@ -67,10 +70,9 @@ def test_one_record_takes_the_path_of_the_page(emulator: Emulator) -> None:
 
 
 def test_the_path_has_ten_files() -> None:
-    """A reader opens ten files, and the same file twice at most."""
+    """A reader opens ten files at most, each once."""
     files = [row[0] for row in _rows("Follow one record")]
-    assert len(set(files)) == 10
-    assert len(files) == 11
+    assert len(set(files)) == len(files) <= 10
 
 
 def test_the_map_names_every_folder() -> None:

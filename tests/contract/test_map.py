@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -17,6 +18,15 @@ def test_the_page_shows_the_map_of_today() -> None:
     """The committed picture equals what the script draws from the code."""
     page = draw_map.PAGE.read_text(encoding="utf-8")
     assert page == draw_map.with_map(page), "run: python tests/support/draw_map.py"
+
+
+def test_the_table_of_rooms_has_every_folder() -> None:
+    """Below the picture each folder of the package stands in one row, and no other does."""
+    page = draw_map.PAGE.read_text(encoding="utf-8")
+    table = page.partition("\n| room | takes | gives |\n")[2].partition("\n\n")[0]
+    named = re.findall(r"`(\w+)/`", "".join(row.split("|")[1] for row in table.splitlines()))
+    paths = draw_map.PACKAGE.iterdir()
+    assert sorted(named) == sorted(path.name for path in paths if any(path.glob("*.py")))
 
 
 def test_the_script_runs_by_itself() -> None:
