@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["HEADS", "cells", "run"]
 
 TITLE = "Fleet: processes that share a quota of 2,000 requests a second, simulated"
-HEADS = ["fleet", "sender", "delivered", "lost", "age p50, s", "age p99, s", "refused"]
+HEADS = [
+    *("fleet", "sender", "delivered", "lost", "age p50, s", "age p99, s", "refused"),
+    "last after the outage, s",
+]
 _QUICK = 3_000  # processes at most in a quick run
 _P99, _REFUSED, _LATE = 30.0, 0.10, 60.0
 _BIG, _OUTAGE = "10,000 x 10/s, ten minutes", "10,000 x 10/s, outage of ten minutes"
@@ -35,6 +38,7 @@ def cells(case: str, sender: str, outcome: Outcome) -> list[str]:
         f"{outcome.age(0.5):.2f}",
         f"{outcome.age(0.99):.1f}",
         f"{outcome.refused / outcome.requests:.1%}",
+        f"{outcome.last_of_outage:.0f}" if outcome.last_of_outage else "-",
     ]
 
 
