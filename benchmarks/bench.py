@@ -16,8 +16,6 @@ from benchmarks.sink.client import SinkClient
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["ROOT", "Bench", "Samples", "Worker"]
-
 ROOT = Path(__file__).resolve().parents[1]
 Samples = dict[str, list[dict[str, Any]]]
 """Of each subject, the answers of all rounds."""

@@ -26,8 +26,6 @@ from benchmarks.bench import ROOT, environment
 from benchmarks.subjects import LABELS, Subject, make
 from benchmarks.table import plain
 
-__all__ = ["LIMITS"]
-
 
 @dataclass(frozen=True, slots=True)
 class Limit:

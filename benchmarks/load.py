@@ -10,8 +10,6 @@ import threading
 import time
 from urllib.parse import urlsplit
 
-__all__ = ["driver", "requests_per_second"]
-
 _RATE = re.compile(r"Requests/sec:\s*([\d.]+)")
 
 

@@ -10,8 +10,6 @@ from typing import Any
 
 from benchmarks.ratio import figure
 
-__all__ = ["Noise", "machine"]
-
 _SPINS = 20_000
 
 

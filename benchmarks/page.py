@@ -15,8 +15,6 @@ from benchmarks.plot import draw_fleet, draw_peers, draw_scaling
 from benchmarks.result import Result
 from benchmarks.table import markdown
 
-__all__ = ["save", "write_docs"]
-
 _PAGE = ROOT / "docs" / "performance.md"
 _PICTURES = {"peers.svg": draw_peers, "scaling.svg": draw_scaling}
 _ALT = {

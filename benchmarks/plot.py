@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from benchmarks.result import Result
 
-__all__ = ["draw_fleet", "draw_peers", "draw_scaling"]
-
 _INK = "#010203"  # stands for the reader's text colour until the file is written
 _OURS, _THEIRS, _FLOOR, _AGENT = "#2f81f7", "#8b949e", "#57ab5a", "#c69026"
 _STYLE = (

@@ -6,8 +6,6 @@ import os
 import re
 from pathlib import Path
 
-__all__ = ["cpu_seconds", "pss_kib"]
-
 _PSS = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)
 _TICKS = os.sysconf("SC_CLK_TCK")
 

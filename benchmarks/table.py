@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["markdown", "plain"]
-
 
 def plain(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Align columns with spaces."""

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import logging
 
-__all__ = ["EXTRA", "FIELDS", "LABELS", "MARK", "MESSAGE", "fail"]
-
 MESSAGE = "user %s did %d things in %.3f s"
 MARK = b" things in "  # once in every record, on every wire; in no stack trace
 FIELDS = {"order": 4711, "cart": "full", "total": 41.5, "express": True}

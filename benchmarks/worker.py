@@ -18,8 +18,6 @@ from benchmarks.sink.client import Door, SinkClient
 from benchmarks.subjects import make
 from benchmarks.subjects.subject import Subject
 
-__all__ = ["Room"]
-
 
 class Room:
     """What a measurement finds: the subject and its door to the sink."""

@@ -13,8 +13,6 @@ from benchmarks.fleet.rules import Backoff, Gap, GapStorm, Maker, Storm
 from benchmarks.fleet.siblings import Groups, Half, OneGap, Whole
 from benchmarks.fleet.simulate import Fleet, Outcome, Part, simulate, simulate_parts
 
-__all__ = ["CASES", "SENDERS", "SIZES", "Case", "outcomes_of"]
-
 
 class Case(NamedTuple):
     """A fleet and the senders that are tried in it."""

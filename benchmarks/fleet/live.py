@@ -28,8 +28,6 @@ from benchmarks.rows.arrival import age
 from forklog import CloudLoggingHandler
 from forklog.emulator import Emulator
 
-__all__ = ["ROUND_TRIP", "Shares", "Trial", "measure", "request_sizes", "simulated"]
-
 ROUND_TRIP = 0.005  # seconds, to the emulator and back
 _SPREAD = 1.0  # seconds over which the processes begin
 _SIZES = (300, 150)  # bytes, for a quota of requests, which does not count them

@@ -6,8 +6,6 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 
-__all__ = ["Outcome"]
-
 _STEPS = 100  # of the histogram: so many to a factor of e, one percent each
 
 

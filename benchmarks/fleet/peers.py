@@ -9,8 +9,6 @@ from __future__ import annotations
 from benchmarks.fleet.quota import Answer
 from benchmarks.fleet.rules import Backoff
 
-__all__ = ["Collector", "Exporter", "FluentBit", "Stock"]
-
 
 def _client_delay(random: float, attempts: int) -> float:
     """Return the delay of Google's client libraries: 0.1 s at most, then 1.3 times as much."""

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from benchmarks.fleet.outcome import Outcome
     from benchmarks.fleet.rules import Rules
 
-__all__ = ["Aside", "Process", "Span"]
-
 _BUFFER_BYTES = 32 * 1024 * 1024
 _MANY = 30.0  # records: above, a normal distribution stands for Poisson's
 

@@ -6,8 +6,6 @@ import enum
 import math
 from dataclasses import dataclass, field
 
-__all__ = ["Answer", "Bucket", "Quota"]
-
 
 class Answer(enum.Enum):
     """What the server answers to a request."""

@@ -15,8 +15,6 @@ from forklog.delivery.sending.backoff import delay_after
 from forklog.delivery.sending.gap import Pace
 from forklog.transports import http_verdict
 
-__all__ = ["Backoff", "Gap", "GapStorm", "Maker", "Rules", "Storm"]
-
 _MAX_RETRY_DELAY, _MIB = 30.0, 1024 * 1024
 _BODY = json.dumps({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "Quota"}})
 _QUOTA = http_verdict.judge(http_verdict.Answer(429, _BODY.encode()), 10)

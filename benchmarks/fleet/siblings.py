@@ -12,8 +12,6 @@ from benchmarks.fleet.rules import Gap
 if TYPE_CHECKING:
     from forklog.delivery.sending.gap import Pace
 
-__all__ = ["Groups", "Half", "OneGap", "Sibling", "Whole"]
-
 _SIZE = 8  # processes of one master
 _Random = Callable[[], float]
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from benchmarks.fleet.rules import Maker
 
-__all__ = ["Fleet", "Outcome", "Part", "simulate", "simulate_parts"]
-
 _FULL_BYTES = 1024 * 1024  # worth a request of its own
 
 

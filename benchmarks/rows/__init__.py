@@ -1,7 +1,5 @@
 """The rows of the table, in their order. A row has `run` (the runner's side) and measurements."""
 
-__all__ = ["ROWS"]
-
 ROWS = (
     "caller",
     "request",

@@ -25,8 +25,6 @@ from forklog.options import Options
 if TYPE_CHECKING:
     from benchmarks.bench import Bench
 
-__all__ = ["age", "measure", "run"]
-
 TITLE = "Arrival: from the log call to the server's receipt, max_latency 0.2 s"
 _HEADS = [
     *("level", "bursts/s", "records each"),

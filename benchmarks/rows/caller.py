@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from benchmarks.bench import Bench, Samples
     from benchmarks.worker import Room
 
-__all__ = ["measure", "run"]
-
 TITLE = "Caller: one thread, pipeline live"
 _THEIRS = tuple(name for name in SUBJECTS if name != "bare")  # which delivers plain records only
 _VARIANTS = {

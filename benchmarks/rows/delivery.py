@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from benchmarks.bench import Bench
     from benchmarks.worker import Room
 
-__all__ = ["measure", "run"]
-
 TITLE = "Delivery: CPU of the whole process, and records a second, one process at full speed"
 _CALLS = {
     "nothing": 20_000,

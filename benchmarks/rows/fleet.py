@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from benchmarks.bench import Bench
     from benchmarks.fleet.outcome import Outcome
 
-__all__ = ["HEADS", "cells", "run"]
-
 TITLE = "Fleet: processes that share a quota of 2,000 requests a second, simulated"
 HEADS = [
     *("fleet", "sender", "delivered", "lost", "age p50, s", "age p99, s", "refused"),

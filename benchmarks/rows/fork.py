@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from benchmarks.bench import Bench
     from benchmarks.worker import Room
 
-__all__ = ["measure", "run"]
-
 TITLE = "Fork: os.fork() in the parent, and the first record of the child, µs"
 _STATES = ("imported", "control", "live", "sending")
 _PAGES = 256

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from benchmarks.bench import Bench
     from benchmarks.worker import Room
 
-__all__ = ["measure", "run"]
-
 TITLE = "Idle: what the subject's threads do in ten seconds without a record"
 _SUBJECTS = ("queue", "stock-grpc", "stock-http", "otel", "loguru", "logstash", "forklog")
 _SWITCHES = re.compile(r"voluntary_ctxt_switches:\s*(\d+)")

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from benchmarks.bench import Bench
     from benchmarks.worker import Room
 
-__all__ = ["measure", "run"]
-
 TITLE = "Latency: 100 ms for each answer of the server"
 _CALLS = {"stock-grpc": 120, "otel": 5_000, "forklog": 100_000}
 _OPTIONS = {name: {"block_timeout": 30.0} if name == "forklog" else {} for name in _CALLS}

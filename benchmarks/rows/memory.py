@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from benchmarks.bench import Bench
     from benchmarks.worker import Room
 
-__all__ = ["measure", "run"]
-
 TITLE = "Memory: bytes of a queued record, while the server does not answer"
 _CALLS = {"stock-grpc": 30_000, "stock-http": 30_000, "otel": 30_000, "forklog": 150_000}
 _SIZES = (100, 1_000)

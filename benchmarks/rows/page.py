@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from benchmarks.bench import Bench
 
-__all__ = ["run"]
-
 TITLE = "Page of the emulator: 100,000 entries, and 100 a second more"
 _ENTRIES = 100_000
 _MOST_MS = 200

@@ -19,8 +19,6 @@ from forklog.demo.server import Server
 if TYPE_CHECKING:
     from benchmarks.bench import Bench
 
-__all__ = ["run"]
-
 TITLE = "Prefork against lazy-apps: Django under uWSGI, four workers"
 _WORKERS = 4
 _APPS = {"hello": "hello world", "shop": "larger app"}

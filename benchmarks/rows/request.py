@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from benchmarks.bench import Bench
     from benchmarks.worker import Room
 
-__all__ = ["measure", "run"]
-
 TITLE = "Request: records of one web request, behind WSGIMiddleware"
 _WARM = 50
 _KINDS = ("plain", "request")

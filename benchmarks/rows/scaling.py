@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from benchmarks.bench import Bench
     from benchmarks.worker import Room
 
-__all__ = ["CURVES", "batch", "depth", "run", "size", "threads", "workers"]
-
 TITLE = "Scaling: forklog's cost a record, µs"
 CURVES = {
     "depth": ("entries that wait already", (2_000, 20_000, 200_000)),

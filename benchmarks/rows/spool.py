@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from benchmarks.bench import Bench, Samples
     from benchmarks.worker import Room
 
-__all__ = ["flush", "run"]
-
 TITLE = "Spool: in shared memory, beside the same handler without one"
 _BOTH = ("forklog", "spooled")
 _SHARED = "/dev/shm"  # noqa: S108 - where the option `auto` puts it

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from benchmarks.bench import Bench
     from benchmarks.worker import Room
 
-__all__ = ["alone", "be_neighbours", "first", "held_bytes", "log_between_marks", "look", "run"]
-
 TITLE = "Spool: its files"
 _SHARED = "/dev/shm"  # noqa: S108 - where the option `auto` puts it
 _FIRSTS = {

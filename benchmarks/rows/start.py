@@ -14,8 +14,6 @@ from benchmarks.result import Line, Result
 if TYPE_CHECKING:
     from benchmarks.bench import Bench
 
-__all__ = ["run"]
-
 TITLE = "Start: import and build a handler, in a fresh interpreter that has `logging` loaded"
 _FRAME = """
 import json, logging, os, resource, sys, time

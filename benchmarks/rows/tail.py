@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from benchmarks.bench import Bench
     from benchmarks.worker import Room
 
-__all__ = ["measure", "run"]
-
 TITLE = "Tail: one call in a storm, µs"
 _SUBJECTS = ("nothing", "queue", "stock-grpc", "stock-http", "otel", "logstash", "forklog")
 _PEERS = ("stock-grpc", "stock-http", "otel", "logstash")

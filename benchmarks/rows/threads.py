@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from benchmarks.bench import Bench
     from benchmarks.worker import Room
 
-__all__ = ["log_in_threads", "measure", "run"]
-
 TITLE = "Threads: eight of them, one process"
 _CALLS = 8000
 _DELIVERING = ("stock-grpc", "stock-http", "otel", "loguru", "logstash")

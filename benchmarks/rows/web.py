@@ -19,8 +19,6 @@ from forklog.demo.server import Server
 if TYPE_CHECKING:
     from benchmarks.bench import Bench
 
-__all__ = ["run"]
-
 TITLE = "uWSGI: ten records a request, two workers"
 _SUBJECTS = {
     "nothing": "prefork",

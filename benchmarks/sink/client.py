@@ -6,8 +6,6 @@ import json
 import socket
 from typing import Any
 
-__all__ = ["Door", "SinkClient"]
-
 
 class SinkClient:
     """Give orders to the sink; one order at a time."""

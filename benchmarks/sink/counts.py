@@ -7,8 +7,6 @@ import contextlib
 import time
 from typing import Any
 
-__all__ = ["Counts"]
-
 
 class Counts:
     """Requests, records and bytes of one port, and whoever waits for a number of records."""

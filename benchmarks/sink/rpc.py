@@ -11,8 +11,6 @@ import grpc.aio
 from benchmarks.sink.counts import Counts
 from benchmarks.work import MARK
 
-__all__ = ["start_rpc"]
-
 _SERVICE = "google.logging.v2.LoggingServiceV2"
 
 

@@ -8,8 +8,6 @@ import re
 from benchmarks.sink.counts import Counts
 from benchmarks.work import MARK
 
-__all__ = ["HttpProtocol", "TcpProtocol"]
-
 _CHUNK_BYTES = 256 * 1024
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _JSON_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"

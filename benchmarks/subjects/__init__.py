@@ -7,8 +7,6 @@ from typing import Any
 
 from benchmarks.subjects.subject import Subject
 
-__all__ = ["LABELS", "SUBJECTS", "make"]
-
 _CLASSES = {
     "nothing": ("nothing", "Nothing", "does nothing"),
     "null": ("nothing", "Null", "logging.NullHandler"),

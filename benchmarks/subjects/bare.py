@@ -11,8 +11,6 @@ import orjson
 
 from benchmarks.subjects.subject import Subject
 
-__all__ = ["Bare"]
-
 _SECONDS = 0.5
 _MOST = 4000
 _HEAD = b"POST / HTTP/1.1\r\nHost: sink\r\nContent-Length: %d\r\n\r\n"

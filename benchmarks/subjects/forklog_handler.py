@@ -12,8 +12,6 @@ from benchmarks.subjects.subject import Subject
 if TYPE_CHECKING:
     import logging
 
-__all__ = ["Forklog", "Spooled"]
-
 
 class Forklog(Subject):
     """The handler with its defaults."""

@@ -13,8 +13,6 @@ from benchmarks.subjects.subject import Subject
 if TYPE_CHECKING:
     import logging
 
-__all__ = ["Logstash"]
-
 
 class Logstash(Subject):
     """The handler without a database file, set to be as prompt as forklog and to keep up."""

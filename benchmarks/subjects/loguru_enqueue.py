@@ -13,8 +13,6 @@ from benchmarks.subjects.subject import Subject
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Loguru"]
-
 _MESSAGE = "user {} did {} things in {:.3f} s"
 
 

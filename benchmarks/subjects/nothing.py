@@ -6,8 +6,6 @@ import logging
 
 from benchmarks.subjects.subject import Subject
 
-__all__ = ["Nothing", "Null"]
-
 
 class _NothingHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:

@@ -24,8 +24,6 @@ from forklog.context.base import NOTHING
 from forklog.encoding.encoder import _PLAIN_FIELDS
 from forklog.insert_id import _DIGITS, _TRIPLES, InsertIds
 
-__all__ = ["OneFunction"]
-
 _MAY_BE_ODD = tuple(byte in b"{N" for byte in range(256))  # '{...}' and 'None', by their JSON
 
 

@@ -12,8 +12,6 @@ from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from benchmarks import work
 from benchmarks.subjects.subject import Subject
 
-__all__ = ["OpenTelemetry"]
-
 _QUEUE = 2**20  # its default of 2,048 drops most of a burst
 
 

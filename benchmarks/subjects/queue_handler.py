@@ -9,8 +9,6 @@ import queue
 from benchmarks.subjects.nothing import _NothingHandler
 from benchmarks.subjects.subject import Subject
 
-__all__ = ["Queue"]
-
 
 class Queue(Subject):
     """QueueHandler and QueueListener; the listener's handler does nothing, its best case."""

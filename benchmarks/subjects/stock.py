@@ -17,8 +17,6 @@ from google.cloud.logging_v2.services.logging_service_v2.transports import (
 from benchmarks import work
 from benchmarks.subjects.subject import Subject
 
-__all__ = ["StockGrpc", "StockHttp"]
-
 
 class _Stock(Subject):
     extra = work.EXTRA

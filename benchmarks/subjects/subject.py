@@ -11,8 +11,6 @@ from benchmarks import work
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Subject"]
-
 _TRACE_ID, _SPAN_ID = 0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331
 
 

@@ -1,5 +1,3 @@
 """The wire of each subject that a server is started with, known without importing the subject."""
 
-__all__ = ["WIRES"]
-
 WIRES = {"stock-grpc": "grpc", "stock-http": "http", "bare": "http", "forklog": "http"}

@@ -15,6 +15,7 @@ from helpers import check_python
 import forklog
 
 _PACKAGE = Path(forklog.__file__).parent
+_ROOT = _PACKAGE.parent
 _ROOMS = {"encoding", "context", "delivery", "process", "spool", "transports"}
 _TOOLS = {"emulator", "demo", "diagnosis", "recovery", "tail", "terminal", "testing"}
 _FACE = {"__init__", "__main__", "cli", "handler", "contract", "surface", "compat", "structured"}
@@ -234,15 +235,16 @@ def test_the_public_names_are_these() -> None:
 
 
 def test_only_public_packages_list_their_names() -> None:
-    """``__all__`` stands where users import from, and nowhere else."""
+    """``__all__`` stands where users import from, and nowhere else, tools and tests included."""
     public = {"__init__", "testing/__init__", "middleware/__init__", "transports/base"}
     public |= {"transports/google/__init__", "diagnosis/__init__", "emulator/__init__"}
     listing = {
-        path.relative_to(_PACKAGE).with_suffix("").as_posix()
-        for path in _PACKAGE.rglob("*.py")
+        path.relative_to(_ROOT).with_suffix("").as_posix()
+        for folder in (_PACKAGE, *(_ROOT / name for name in ("benchmarks", "examples", "tests")))
+        for path in folder.rglob("*.py")
         if re.search(r"^__all__\b", path.read_text(), re.MULTILINE)
     }
-    assert listing == public
+    assert listing == {f"forklog/{name}" for name in public}
 
 
 def test_no_module_is_a_numbered_step() -> None:

@@ -9,12 +9,12 @@ import sys
 import time
 from typing import Any
 
-from app import app, work
+from app import app as example
+from app import work
 from billiard.process import current_process
 from celery.signals import worker_process_shutdown
 
-__all__ = ["app"]
-
+app = example
 HELD = 0.5
 
 

@@ -25,13 +25,15 @@ def forked() -> None:
 def left() -> None:
     """Be an atexit hook, which logs."""
     note("left")
-    log_records(1, "leaving")
+    app.log_records(1, "leaving")
 
 
 if os.environ["HOOKS"] == "before":
     uwsgi.post_fork_hook, uwsgi.atexit = forked, left
 
-from app import application, log_records  # noqa: E402 - the order is the point
+import app  # noqa: E402 - the order is the point
+
+application = app.application
 
 if os.environ["HOOKS"] == "before":
     import uwsgidecorators
@@ -39,5 +41,3 @@ if os.environ["HOOKS"] == "before":
     uwsgidecorators.postfork(lambda: note("decorated"))
 else:
     uwsgi.post_fork_hook, uwsgi.atexit = forked, left
-
-__all__ = ["application"]

@@ -6,6 +6,6 @@ import uwsgi
 
 uwsgi.has_threads = 0
 
-from app import application  # noqa: E402 - the order is the point
+import app  # noqa: E402 - the order is the point
 
-__all__ = ["application"]
+application = app.application
