@@ -25,7 +25,7 @@ class _BareHandler(logging.Handler):
 
     def __init__(self, port: int) -> None:
         super().__init__()
-        self.bell = threading.Event()
+        self.wakeup = threading.Event()
         self._port = port
         self._queue: collections.deque[bytes] = collections.deque()
         self._append = self._queue.append
@@ -50,8 +50,8 @@ class _BareHandler(logging.Handler):
         wire = socket.create_connection(("127.0.0.1", self._port))
         take = self._queue.popleft
         while True:
-            self.bell.wait(_SECONDS)
-            self.bell.clear()
+            self.wakeup.wait(_SECONDS)
+            self.wakeup.clear()
             while self._queue:
                 entries = [take() for _ in range(min(len(self._queue), _MOST))]
                 body = b",".join(entries)
@@ -71,4 +71,4 @@ class Bare(Subject):
 
     def hurry(self) -> None:
         """Have the thread look now."""
-        self._handler.bell.set()
+        self._handler.wakeup.set()

@@ -42,7 +42,7 @@ def _handle_of(  # noqa: C901 - one function is the point
     handler: forklog.CloudLoggingHandler,
 ) -> Callable[[logging.LogRecord], Any]:
     """Return the function; one process and one pipeline are all it is for."""
-    gate, encoder, whole_road = handler._gate, handler._encoder, handler.handle  # noqa: SLF001
+    gate, encoder, whole_path = handler._gate, handler._encoder, handler.handle  # noqa: SLF001
     sites, context, room = encoder._sites, encoder._context, encoder._max_bytes  # noqa: SLF001
     pipeline = gate.product
     opening, buffer, mark = _openings(pipeline.insert_ids), pipeline.buffer, pipeline.mark
@@ -52,10 +52,10 @@ def _handle_of(  # noqa: C901 - one function is the point
 
     def handle(record: logging.LogRecord) -> Any:  # noqa: C901, PLR0911
         if handler.filters or handler.formatter is not None or not mark[0]:
-            return whole_road(record)
+            return whole_path(record)
         message, args, created = record.msg, record.args, record.created
         if type(record) is not plain_record or type(message) is not str:
-            return whole_road(record)
+            return whole_path(record)
         try:
             rank, fragment, name, function, level = known[record.pathname][record.lineno]
         except KeyError:
@@ -65,19 +65,19 @@ def _handle_of(  # noqa: C901 - one function is the point
         else:
             is_other = function is not record.funcName or name is not record.name
             if is_other or level != record.levelno:
-                return whole_road(record)
+                return whole_path(record)
         if record.exc_info or record.exc_text or record.stack_info:
-            return whole_road(record)
+            return whole_path(record)
         if len(record.__dict__) != fields:
-            return whole_road(record)
+            return whole_path(record)
         if (context.has_sources or len(modules) != context.modules_seen) and (
             context.current() is not NOTHING
         ):
-            return whole_road(record)
+            return whole_path(record)
         message = message % args if args else message
         text = dumps(message)
         if odd[text[1]] or len(text) > room:
-            return whole_road(record)
+            return whole_path(record)
         second, stamp = encoder._second  # noqa: SLF001
         rest = created - second
         fraction = dumps(rest)[1:11]

@@ -132,7 +132,7 @@ class Orphan:
         self.settle(1)
         return True
 
-    def rest(self) -> None:
+    def release(self) -> None:
         """Hold no entry in memory and no segment open, until `batch` is called again."""
         self._close_segment()
 

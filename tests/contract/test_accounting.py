@@ -179,10 +179,10 @@ class Accounts(RuleBasedStateMachine):
             os._exit(DONE)
         os.close(writing)
         with open(reading, "rb") as pipe:  # noqa: PTH123 - a descriptor
-            told = pipe.read()
+            reported = pipe.read()
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         assert status == DONE, f"the child ended by {status}; its stack is on stderr"
-        life = json.loads(told)
+        life = json.loads(reported)
         assert "wrong" not in life, life["wrong"]
         self.children.append(life)
 
@@ -235,13 +235,13 @@ def _check(
 
     # Exactly once: an insertId stands for one entry, byte for byte, and a name for one insertId.
     assert len({_first(_INSERT_ID, line) for line in seen}) == len(seen)
-    told = {_first(_NAME, line) for line in handed if line not in notices}
+    reported = {_first(_NAME, line) for line in handed if line not in notices}
     doubtful = {
         _first(_NAME, line) for r in mine if r.outcome == "disconnect" for line in r.lines
     }  # stored, but the answer was lost; what becomes of the repetition is another matter
-    assert not told & set(names) - doubtful
+    assert not reported & set(names) - doubtful
     # Nothing silent: what is neither stored nor handed over is counted (on_drop has its bound).
-    missing = set(logged) - set(names) - told
+    missing = set(logged) - set(names) - reported
     uncounted = dropped - len(set(handed)) - len(missing)
     assert uncounted in (0, accepted - len(logged) - len(notices)), (missing, pipelines)
     # In order: what the main thread logged, as each entry is sent first. Later attempts may change

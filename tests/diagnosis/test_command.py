@@ -184,8 +184,8 @@ def test_a_configuration_that_cannot_be_one_is_refused(tmp_path: Path, line: str
     (tmp_path / "c.py").write_text(f"handlers = {{}}\n{line}\nLOGGING = {{'handlers': handlers}}\n")
     done = doctor(tmp_path, "--config", "c.py")
     assert (done.returncode, done.stdout) == (2, "")
-    [told] = done.stderr.splitlines()
-    assert WRONG[line] in told
+    [line_shown] = done.stderr.splitlines()
+    assert WRONG[line] in line_shown
 
 
 def test_a_configuration_with_a_wrong_target_is_a_problem(tmp_path: Path) -> None:

@@ -38,12 +38,12 @@ class _Foreign(Metadata):
 
     def __init__(self) -> None:
         super().__init__()
-        told, self.tell = self.tell, self._foreign
-        self._told = told
+        own_tell, self.tell = self.tell, self._foreign
+        self._own_tell = own_tell
 
     def _foreign(self, connection: socket.socket, head: str) -> None:
         if "/token" in head.split()[1] or head.startswith("GET / "):
-            self._told(connection, head)
+            self._own_tell(connection, head)
             return
         is_mail = "/email" in head
         value = f"{'x@y.gserviceaccount.com' if is_mail else 'my-value'}{_FOREIGN}".encode()

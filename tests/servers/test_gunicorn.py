@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from gunicorn_site import EXAMPLES, PATIENCE, GunicornSite, boot_records
+from gunicorn_site import EXAMPLES, PATIENCE, GunicornSite, import_records
 from helpers import wait_until
 
 from forklog.demo.processes import is_running
@@ -66,7 +66,7 @@ def test_every_record_arrives_once(site: GunicornSite, kind: str, *, is_preloade
     site.ask()
     site.end(signal.SIGTERM)
     arrived = site.check()
-    assert boot_records(arrived) == BOOT * (1 if is_preloaded else 2 * WORKERS)
+    assert import_records(arrived) == BOOT * (1 if is_preloaded else 2 * WORKERS)
     texts = [text for logger, text in arrived.elements() if logger == "gunicorn.error"]
     assert len([text for text in texts if text.startswith("Booting worker")]) == 2 * WORKERS
     for once in ("Starting gunicorn", "Handling signal: term", "Shutting down: Master"):
@@ -82,7 +82,7 @@ def test_an_application_that_configures_logging_itself(
     site.start(*["--preload"][: int(is_preloaded)], example="uwsgi", config=config)
     site.ask_until(lambda pids: len(pids) == WORKERS)
     site.end(signal.SIGTERM)
-    assert boot_records(site.check()) == 4 * (1 if is_preloaded else WORKERS)
+    assert import_records(site.check()) == 4 * (1 if is_preloaded else WORKERS)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_max_requests(site: GunicornSite, kind: str) -> None:
     site.start("-k", kind, *options, "--preload", "--max-requests=5", app=app)
     site.ask_until(lambda pids: len(pids) >= 3 * WORKERS)
     site.end(signal.SIGTERM)
-    assert boot_records(site.check()) == BOOT
+    assert import_records(site.check()) == BOOT
 
 
 def test_an_upgrade(site: GunicornSite) -> None:
@@ -154,7 +154,7 @@ def test_an_upgrade(site: GunicornSite) -> None:
     wait_until(lambda: "Master has been promoted" in site.output(), PATIENCE, site.output())
     assert site.ask() not in old
     site.end(signal.SIGTERM, second)
-    assert boot_records(site.check()) == 2 * BOOT
+    assert import_records(site.check()) == 2 * BOOT
 
 
 def test_killed_workers_are_replaced(site: GunicornSite) -> None:
@@ -167,7 +167,7 @@ def test_killed_workers_are_replaced(site: GunicornSite) -> None:
     os.kill(victim, signal.SIGKILL)
     wait_until(lambda: len(site.workers()) == 3, PATIENCE, "a new worker")
     site.ask()
-    assert boot_records(site.check()) == BOOT
+    assert import_records(site.check()) == BOOT
 
 
 def test_a_dead_server_holds_up_no_end(site: GunicornSite) -> None:

@@ -205,6 +205,6 @@ def _name(entry: dict[str, Any]) -> tuple[str, str]:
     return logger, str(entry.get("textPayload")).partition("\n")[0]
 
 
-def boot_records(arrived: Counter[tuple[str, str]]) -> int:
+def import_records(arrived: Counter[tuple[str, str]]) -> int:
     """Count the records that the application logged while it was imported."""
     return sum(name.startswith("boot-") for logger, name in arrived if logger == "shop")

@@ -106,7 +106,7 @@ def test_a_failure_may_last_for_a_time(forklog_transport: FakeTransport) -> None
     wait_until(lambda: connection.send([_A], 1).kind is Kind.DELIVERED)
 
 
-def test_what_a_refusal_says_is_what_the_flusher_reads() -> None:
+def test_what_a_refusal_says_is_what_the_sender_reads() -> None:
     """The entry named by `Refuse` is dropped, its neighbours are delivered."""
     transport = FakeTransport(Refuse(1))
     handler = forklog.CloudLoggingHandler(transport=transport, max_latency=0.2)

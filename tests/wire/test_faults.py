@@ -132,8 +132,8 @@ def test_down_for_longer_than_the_buffer_lasts(
     assert stats.dropped["buffer_full"] > 2000
     entries = emulator.entries()
     assert sum(entry.get("severity") == "ERROR" for entry in entries) == errors
-    told = sum(e["jsonPayload"]["dropped"] for e in entries if "jsonPayload" in e)
-    assert told == stats.dropped["buffer_full"]
+    reported = sum(e["jsonPayload"]["dropped"] for e in entries if "jsonPayload" in e)
+    assert reported == stats.dropped["buffer_full"]
 
 
 def test_slow(trouble: Callable[..., _Trouble], emulator: Emulator) -> None:
@@ -320,8 +320,10 @@ def test_a_quota_is_named_on_stderr_once(
     handler.close()
     (line,) = capfd.readouterr().err.splitlines()
     assert ": a quota delays the logs: 429 RESOURCE_EXHAUSTED: Quota exceeded" in line
-    told = "the project's quota 'Write requests per minute' is used up; fewer requests are sent, "
-    assert told in line
+    reported = (
+        "the project's quota 'Write requests per minute' is used up; fewer requests are sent, "
+    )
+    assert reported in line
     assert line.endswith("raise it at https://console.cloud.google.com/iam-admin/quotas?project=p")
 
 

@@ -11,11 +11,11 @@ from forklog.process.handover import HandoverToken
 class _Process:
     """A buffer with its held entries, as each process has one."""
 
-    def __init__(self, heir_of: _Process | None = None) -> None:
+    def __init__(self, ancestor: _Process | None = None) -> None:
         self.ids = InsertIds()
         self.buffer = Buffer(10_000, lambda: None)
         self.held: HeldEntries = HeldEntries(
-            self.buffer, heir_of.held.inheritance() if heir_of else None, HandoverToken
+            self.buffer, ancestor.held.inheritance() if ancestor else None, HandoverToken
         )
 
     def log(self, count: int) -> None:

@@ -17,35 +17,35 @@ if TYPE_CHECKING:
     import pytest
 
 
-def _spare() -> tuple[Prebuilt[object], list[object]]:
+def _prebuilt() -> tuple[Prebuilt[object], list[object]]:
     built: list[object] = []
 
     def build() -> object:
         built.append(object())
         return built[-1]
 
-    spare = Prebuilt(build)
-    spare.renew()
-    return spare, built
+    prebuilt = Prebuilt(build)
+    prebuilt.renew()
+    return prebuilt, built
 
 
 def test_a_set_is_taken_once() -> None:
     """What was built ahead is taken by one; who comes next waits for his own."""
-    spare, built = _spare()
+    prebuilt, built = _prebuilt()
     assert len(built) == 1
-    assert spare.take() is built[0]
-    assert spare.take() is built[1]
-    spare.renew()
-    spare.renew()
+    assert prebuilt.take() is built[0]
+    assert prebuilt.take() is built[1]
+    prebuilt.renew()
+    prebuilt.renew()
     assert len(built) == 3
-    assert spare.take() is built[2]
+    assert prebuilt.take() is built[2]
 
 
 def test_locks_of_another_kind_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """A set that was built before gevent patched the locks is no use afterwards."""
-    spare, built = _spare()
+    prebuilt, built = _prebuilt()
     monkeypatch.setattr(threading, "Lock", threading.RLock)
-    assert spare.take() is built[1]
+    assert prebuilt.take() is built[1]
 
 
 def test_a_first_record_takes_the_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:

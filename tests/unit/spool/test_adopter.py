@@ -361,8 +361,8 @@ def test_a_head_is_checked_as_options_are(folder: Folder, change: dict[str, obje
     _work(adopter, server, 4)
     assert server.got == [b"2"]
     path = folder.path
-    told = f"1 broken in the spool {path} stay there; see: forklog recover --dry-run {path}"
-    assert lines == [told]
+    reported = f"1 broken in the spool {path} stay there; see: forklog recover --dry-run {path}"
+    assert lines == [reported]
     assert sorted(folder.names()) == sorted([name, segment_name(f"{1:019x}", 0)])
 
 

@@ -202,11 +202,11 @@ def test_partial_errors_that_pass_are_sent_again(code: int) -> None:
     assert verdict.refused == {0: "refused"}
 
 
-@pytest.mark.parametrize(("told", "delay"), [(7.0, 7.0), (0.0, None), (None, None)])
-def test_entries_sent_again_wait_for_retry_after(told: float | None, delay: float | None) -> None:
+@pytest.mark.parametrize(("asked", "delay"), [(7.0, 7.0), (0.0, None), (None, None)])
+def test_entries_sent_again_wait_for_retry_after(asked: float | None, delay: float | None) -> None:
     """Retry-After holds for a part of a request as for a whole one."""
     answer = _partial(503, {"0": {"code": 14}})
-    answer = Answer(answer.status, answer.body, told)
+    answer = Answer(answer.status, answer.body, asked)
     assert judge(answer, 2).delay == delay
 
 
