@@ -15,7 +15,7 @@ from forklog.clock import monotonic
 from forklog.errors import is_of_forklog
 from forklog.spool.folder import Folder
 from forklog.spool.format import Fits, Head
-from forklog.spool.left.adoption import FIRST_RETRY, LONGEST_RETRY, Adoption, doubled
+from forklog.spool.left.adoption import FIRST_RETRY, LONGEST_RETRY, Adoption, Sums, doubled
 from forklog.spool.scan import scan
 from forklog.transports.base import OTHER_PROJECT, Envelope, Kind, Verdict
 
@@ -39,6 +39,7 @@ class Adopter:
         fits: which of them are the adopter's kind.
         max_entries, max_bytes: bounds of a request.
         say: reports a line: a topic and a text.
+        sums: what became of entries; an adopter before this one may have begun them.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a spool gives
@@ -49,6 +50,7 @@ class Adopter:
         max_entries: int,
         max_bytes: int,
         say: Callable[[str, str], object],
+        sums: Sums,
     ) -> None:
         """Look at nothing yet; the first look is due at once."""
         self._folder, self._fits, self._say = folder, fits, say
@@ -61,12 +63,7 @@ class Adopter:
         self._scan_at: float | None = 0.0
         self._retry_at, self._failures = 0.0, 0
         self._has_left_some = False
-        self.recovered = 0
-        """Entries of dead processes that were delivered."""
-        self.refused = 0
-        """Entries of dead processes that the server will never take."""
-        self.torn = 0
-        """Pieces of entries that a kill has cut off."""
+        self.sums = sums
 
     def learn(self, project: str) -> None:
         """Adopt what is of this project alone, which was found by the connection."""
@@ -180,8 +177,7 @@ class Adopter:
         self._failures = 0
         adoption.passed()
         orphan.settle(settled)
-        self.recovered += settled - refused
-        self.refused += refused
+        self.sums.add(recovered=settled - refused, refused=refused)
         if not orphan.batch(1, 1):  # now: after the last pass of a process there is no other
             self._finish(adoption)
         return settled - refused
@@ -207,7 +203,7 @@ class Adopter:
 
     def _finish(self, adoption: Adoption) -> None:
         orphan = adoption.orphan
-        self.torn += orphan.torn
+        self.sums.add(torn=orphan.torn)
         if orphan.is_empty() and not orphan.refused:
             self._adoptions.remove(adoption)
             orphan.remove()

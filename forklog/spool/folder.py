@@ -52,6 +52,10 @@ def path_of(option: str) -> str:
     return f"{_SHARED_MEMORY}/forklog-{os.geteuid()}"
 
 
+class FullError(OSError):
+    """The folder has no room just now, by a bound of ours."""
+
+
 class Folder:
     """An open, checked folder; for one process.
 

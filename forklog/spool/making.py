@@ -13,6 +13,7 @@ from forklog.process.base import pid
 from forklog.spool.adopter import Adopter
 from forklog.spool.folder import Folder, UnfitError, look_ahead, path_of
 from forklog.spool.format import Fits, Head
+from forklog.spool.left.adoption import Sums
 from forklog.spool.owner import Owner, boot_id, clean, image
 from forklog.spool.scan import scan
 from forklog.transports.base import Origin
@@ -82,14 +83,16 @@ class Making:
         path = path_of(str(self._options.spool))
         return Folder(path, self._options.spool_max_folder_bytes, is_made=is_made)
 
-    def adopter(self, owner: Owner, report: Reporter, origin: Origin | None = None) -> Adopter:
+    def adopter(
+        self, owner: Owner, report: Reporter, sums: Sums, origin: Origin | None = None
+    ) -> Adopter:
         """Make what adopts the entries of dead processes from the owner's folder."""
         options = self._options
         fits = Fits(*self._identity())
         if origin is not None:
             fits.learn(origin.project)
         sizes = options.max_batch_entries, options.max_batch_bytes
-        return Adopter(owner.folder, owner.image, fits, *sizes, report.say)
+        return Adopter(owner.folder, owner.image, fits, *sizes, report.say, sums)
 
     def has_orphans(self) -> bool:
         """Look whether there is anything to adopt; makes nothing."""

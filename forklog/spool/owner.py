@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from forklog.clock import monotonic, realtime_ns
 from forklog.process.base import Mark, home
 from forklog.spool.files import Token, claim_new, identity_of, lock, release
-from forklog.spool.folder import CLOEXEC, NOFOLLOW, Folder
+from forklog.spool.folder import CLOEXEC, NOFOLLOW, Folder, FullError
 from forklog.spool.format import (
     LEFT_IMAGE,
     SEGMENT_BYTES,
@@ -147,14 +147,15 @@ class Owner:
         """See that a further segment may be made; the files of all processes count.
 
         Raises:
-            OSError: the folder's bound, or what must stay free, forbids it; or none can be read.
+            FullError: the folder's bound, or what must stay free, forbids it.
+            OSError: none can be read.
         """
         is_old = monotonic() - self._measured_at >= _MEASURE_SECONDS
         if is_old and not (is_first and self.folder.has_few(SEGMENT_BYTES[-1])):
             self.folder.names()
             self._measured_at = monotonic()
         if not self.folder.has_room(size, is_first=is_first):
-            raise OSError("the folder's bound, or what must stay free, is reached")
+            raise FullError("the folder's bound, or what must stay free, is reached")
 
     def new_segment(self, size: int) -> Segment:
         """Make a segment; OSError where it cannot be."""

@@ -16,8 +16,9 @@ from forklog.delivery.base import Reporter, SendOther
 from forklog.errors import OptionError
 from forklog.options import Options
 from forklog.severity import rank_of_threshold
-from forklog.spool.folder import UnfitError
+from forklog.spool.folder import FullError, UnfitError
 from forklog.spool.held import Held
+from forklog.spool.left.adoption import Sums
 from forklog.spool.owner import new_prefix
 from forklog.spool.store import Spool
 from forklog.spool.taking import Lanes
@@ -65,17 +66,16 @@ class ProcessSpool:
         self.held = Held(lambda: self._make.owner(new_prefix()), options.spool_max_bytes, report)
         self._prefix, self._may_open = prefix, may_open
         self._opening: dict[int, tuple[int]] = {}  # a turn, by whose thread
-        self._why_off = "no record yet"
-        self._is_tried = self._is_opened = False
+        self._why_off, self._is_tried, self._is_opened = "no record yet", False, False
         self._owner: Owner | None = None
         self._adopter: Adopter | None = None
+        self._sums = Sums()
         self._replaced: list[Adopter] = []  # to be closed
         self._adopting = Turn()  # of whoever reads or closes files of orphans
         self._checking = Turn()  # of whoever looks after head and segments
         self._folders: list[Folder] = []  # to be closed once no adopter uses them
         self._origin: Origin | None = None
-        self._checked_at = 0.0
-        self._reported = 0
+        self._checked_at, self._reported = 0.0, 0
 
     def open(self) -> bool:
         """Spool from now on, or report why not; once. Returns whether entries are spooled.
@@ -107,10 +107,12 @@ class ProcessSpool:
     def _open(self) -> None:
         try:
             is_again, self._is_tried = self._is_tried, True
-            owner = self._make.owner(self._prefix(), is_again=is_again)
-            self._adopter = self._make.adopter(owner, self._report)
-            self._owner = owner
+            owner = self._owner = self._make.owner(self._prefix(), is_again=is_again)
+            self._adopter = self._make.adopter(owner, self._report, self._sums)
             self.store.open(owner)
+        except FullError as error:  # what dead processes left, maybe: it is adopted all the same
+            text = f"the spool has no room yet, memory takes entries: {error}"
+            self._report.say("spool", f"{text} (check the folder of the option spool)")
         except (UnfitError, OSError, OptionError) as error:
             self._owner = self._adopter = None
             self._turn_off(error)
@@ -181,7 +183,7 @@ class ProcessSpool:
             return
         self._owner = owner
         before.leave()
-        adopter = self._make.adopter(owner, self._report, self._origin)
+        adopter = self._make.adopter(owner, self._report, self._sums, self._origin)
         if self._adopter is not None:
             self._replaced.append(self._adopter)
         self._adopter = adopter
@@ -194,9 +196,9 @@ class ProcessSpool:
             adopter = self._adopter
             if adopter is None or self._adopting.setdefault(TURN, token) is not token:
                 return {}
-            before = adopter.refused
+            before = self._sums.refused
             delivered = adopter.pass_once(send)
-            refused = adopter.refused - before
+            refused = self._sums.refused - before
             return {"delivered": delivered, "refused": refused} if delivered or refused else {}
         finally:
             if TURN in self._adopting and self._adopting[TURN] is token:
@@ -237,13 +239,12 @@ class ProcessSpool:
 
     def numbers(self) -> Mapping[str, Any]:
         """Return the fields of `Stats` that are the spool's."""
-        store, adopter = self.store, self._adopter
-        owner = self._owner or self.held.owner
+        store, sums, owner = self.store, self._sums, self._owner or self.held.owner
         return {
             "spool": owner.folder.path if owner is not None else f"off: {self._why_off}",
             "spooled_bytes": store.spooled_bytes,
             "unspooled": store.unspooled,
             "inline_segments": store.inline_segments,
-            "recovered": adopter.recovered if adopter is not None else 0,
-            "torn": adopter.torn if adopter is not None else 0,
+            "recovered": sums.recovered,
+            "torn": sums.torn,
         }

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from forklog.process.base import keep_in_children, new_mark, register_at_fork
 from forklog.severity import NEVER
+from forklog.spool.folder import FullError
 from forklog.spool.owner import Owner
 from forklog.spool.segments import Segments
 from forklog.spool.taking import Lanes, Taking
@@ -60,11 +61,16 @@ class Spool(Taking):
         """Have entries spooled from now on.
 
         Raises:
+            FullError: entries are spooled once there is room; the lanes take them until then.
             OSError: the first segment cannot be made; the owner is discarded.
         """
         segments = Segments(owner, self._max_bytes, self._maps)
         try:
             first = segments.new(is_first=True)
+        except FullError:
+            self._segments = segments
+            self._mark[0] = 1
+            raise
         except OSError:
             owner.discard()
             raise

@@ -189,6 +189,29 @@ spool.leave()
     )
 
 
+def test_counters_go_on_where_files_are_lost(folder: Path) -> None:
+    """Whoever tidies the folder makes no counter go back."""
+    stderr = _check(
+        folder,
+        """
+for number in range(3):
+    killed(lambda: log_with(FakeTransport(Fail()), shutdown_timeout=0.1)[0].info("left"))
+transport = FakeTransport()
+logger, handler = log_with(transport)
+logger.info("own")
+wait(lambda: handler.stats().recovered == 3, "what dead processes left")
+for name in os.listdir(FOLDER):
+    os.unlink(os.path.join(FOLDER, name))
+def is_begun_anew():
+    logger.info("own")
+    return heads()
+wait(is_begun_anew, "new files")
+assert handler.stats().recovered == 3, handler.stats()
+""",
+    )
+    assert "begins new ones" in stderr
+
+
 def test_more_orphans_than_descriptors(folder: Path) -> None:
     """After a bad night: each orphan that waits has a descriptor, so a bounded number waits.
 

@@ -124,6 +124,34 @@ def test_an_entry_beyond_the_bound_costs_no_look_at_the_folder(folder: Path) -> 
     )
 
 
+def test_a_folder_that_dead_processes_have_filled_is_emptied(folder: Path) -> None:
+    """The next process has no room for its own entries yet, sends theirs, and then has it."""
+    body = f"""
+        options = {_FULL!r}
+        def fill():
+            log, _ = log_with(Down(), **options)
+            for number in range(2000):
+                log.info("%d %s", number, "x" * 1000)
+        killed(fill)
+        transport = FakeTransport()
+        log, handler = log_with(transport, **options)
+        log.info("first")
+        assert handler.stats().unspooled == 1, handler.stats()
+        def has_room():
+            log.info("more")
+            return handler.stats().spooled_bytes > 0
+        wait(has_room, "room")
+        wait(lambda: len(heads()) == 1, "the dead process's files")
+        assert handler.flush(30)
+        stats = handler.stats()
+        assert stats.recovered > 700 and stats.accepted == stats.delivered, stats
+        handler.close()
+        assert not files()
+        """
+    stderr = _check(folder, body)
+    assert stderr.count("the spool has no room yet, memory takes entries") == 1, stderr
+
+
 def test_a_full_folder_takes_no_more_in_an_outage(folder: Path) -> None:
     """What other processes have there counts, although no scan has measured it."""
     _check(
@@ -132,11 +160,14 @@ def test_a_full_folder_takes_no_more_in_an_outage(folder: Path) -> None:
         os.makedirs(FOLDER, 0o700)
         with open(FOLDER + "/other", "wb") as other:
             other.write(bytes(3 << 20))
-        log, handler = log_with(Down(), spool_max_folder_bytes=1 << 20, shutdown_timeout=0.1)
+        options = {"shutdown_timeout": 0.1, "last_resort": "none"}
+        log, handler = log_with(Down(), spool_max_folder_bytes=1 << 20, **options)
         for number in range(500):
             log.info("%d %s", number, "x" * 300)
+        assert files() == [*heads(), "other"] and len(heads()) == 1, files()
+        assert handler.stats().unspooled == 500, handler.stats()
+        handler.close()
         assert files() == ["other"], files()
-        assert handler.stats().spool.startswith("off: "), handler.stats()
         os.unlink(FOLDER + "/other")
 
         log, handler = log_with(Down(), spool_max_folder_bytes=1 << 20, shutdown_timeout=0.1)

@@ -15,6 +15,24 @@ FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0
 _PATIENCE = 3  # refusals before a batch is split
 
 
+@dataclass(slots=True)
+class Sums:
+    """What became of entries of dead processes; for one thread at a time, but to be read."""
+
+    recovered: int = 0
+    """They were delivered."""
+    refused: int = 0
+    """The server will never take them."""
+    torn: int = 0
+    """Pieces of entries that a kill has cut off."""
+
+    def add(self, *, recovered: int = 0, refused: int = 0, torn: int = 0) -> None:
+        """Add to each."""
+        self.recovered += recovered
+        self.refused += refused
+        self.torn += torn
+
+
 @dataclass(slots=True, eq=False)
 class Adoption:
     """An orphan, and how its entries fare with the server."""

@@ -20,6 +20,7 @@ from forklog.spool.adopter import Adopter
 from forklog.spool.files import Token, claim, release
 from forklog.spool.folder import Folder
 from forklog.spool.format import SEGMENT_BYTES, Head, new_name, segment_header, segment_name
+from forklog.spool.left.adoption import Sums
 from forklog.spool.owner import Owner, image
 from forklog.spool.scan import scan
 from forklog.transports.base import OTHER_PROJECT, Envelope, Kind, Verdict
@@ -60,7 +61,7 @@ class _Server:
 
 def _adopter(folder: Folder, lines: list[str] | None = None) -> Adopter:
     said = [] if lines is None else lines
-    return Adopter(folder, image(), FITS, 100, 2**20, lambda _, text: said.append(text))
+    return Adopter(folder, image(), FITS, 100, 2**20, lambda _, text: said.append(text), Sums())
 
 
 def _let_pass(adopter: Adopter, seconds: float) -> None:
@@ -143,7 +144,7 @@ def test_what_is_moved_goes_into_one_segment(folder: Folder) -> None:
     server.bad = b""
     _work(adopter, server, 30)
     assert server.got.count(b"bad") == 18
-    assert adopter.torn == 1
+    assert adopter.sums.torn == 1
     assert folder.names() == []
 
 
@@ -209,7 +210,7 @@ def test_two_adopters_of_a_process_share_nothing(folder: Folder) -> None:
 
     one.pass_once(send)
     assert (server.got, late.got) == ([b"1", b"2", b"3"], [])
-    assert (one.recovered, other.recovered) == (3, 0)
+    assert (one.sums.recovered, other.sums.recovered) == (3, 0)
     assert folder.names() == []
 
 
@@ -221,7 +222,7 @@ def test_what_one_adopter_lets_go_another_takes(folder: Folder) -> None:
     _work(one, server, 1)
     one.close()
     _work(other, _Server(), 1)
-    assert other.recovered == 1
+    assert other.sums.recovered == 1
 
 
 def test_a_claim_ends_with_who_has_it() -> None:
@@ -518,7 +519,7 @@ def test_a_batch_that_is_too_large_is_halved_at_once(folder: Folder) -> None:
     adopter, server = _adopter(folder), _Server(b"bad", Verdict(Kind.HALVE, answer="400"))
     _work(adopter, server, 30)
     assert server.got == texts
-    assert (adopter.recovered, adopter.refused) == (20, 1)
+    assert (adopter.sums.recovered, adopter.sums.refused) == (20, 1)
     assert folder.names() == []
 
 
@@ -609,7 +610,7 @@ def test_in_an_outage_no_orphan_is_held_in_memory(folder: Folder) -> None:
     assert [adoption.orphan._pieces for adoption in adopter._adoptions] == [[]] * 3
     server.bad = b""
     _work(adopter, server, 8)
-    assert (len(server.got), adopter.torn) == (6, 3)
+    assert (len(server.got), adopter.sums.torn) == (6, 3)
     assert folder.names() == []
 
 
