@@ -32,6 +32,7 @@ Notice = Callable[[InsertIds, int, str], tuple[int, bytes]]
 NO_THREAD = -1
 _LINGER_BYTES = 1024 * 1024  # a batch of this size is worth a request of its own
 _URGENT_SECONDS = 0.02  # between takes, so that a burst of errors is no request for each
+_OWN_PASSES = 8  # in a row, while a quota refuses and dead processes have left something
 _LAST_ADOPT_SECONDS = 1.0  # of an exit, for what dead processes left
 _FIRST_SHORT_WAIT, _LONGEST_SHORT_WAIT = 0.05, 0.8  # between attempts while the process leaves
 
@@ -52,21 +53,16 @@ class Passes:
     ) -> None:
         """Start nothing; ``notice`` makes the entry by which the log itself reports drops."""
         self.wakeup = Wakeup()
-        self.thread = host.new_thread()
-        self.thread_ident = NO_THREAD
+        self.thread, self.thread_ident = host.new_thread(), NO_THREAD
         self.orders = Orders()
         self.flush_rank = rank_of_threshold(options.flush_level)
         quarter = options.max_buffer_bytes // 4
         self.trigger_bytes = min(_LINGER_BYTES, options.max_batch_bytes, quarter)
         self.overflow = Overflow(options.max_buffer_bytes, buffer, sender.ledger, sender.losses)
-        self._options = options
-        self._buffer = buffer
-        self._sender = sender
-        self._ids = ids
-        self._report = report
-        self._notice = notice
-        self._host = host
-        self._spooler = spooler
+        self._options, self._buffer, self._sender = options, buffer, sender
+        self._ids, self._report, self._notice = ids, report, notice
+        self._host, self._spooler = host, spooler
+        self._own_passes = 0  # since entries of dead processes were sent
         self._settled = Wakeups()  # set after each pass
         self._flush_until = b""  # a flush waits for all entries below this key
         self._retry_at = self._last_take = self._sent_at = self._gap_until = 0.0
@@ -193,8 +189,12 @@ class Passes:
             return
         if has_sent:
             spooler.after_pass(self._sender.origin())
-        if not self.orders.is_draining and self._adopter_seconds(monotonic()) == 0:
+        self._own_passes += has_sent  # one that always has own entries adopts within the gap
+        is_late = self._own_passes >= _OWN_PASSES and spooler.seconds() == 0
+        if not self.orders.is_draining and (is_late or self._adopter_seconds(monotonic()) == 0):
+            self._own_passes = 0
             self._adopt_one(spooler, self._options.answer_timeout)
+            self._gap_until += self._sender.pacing.seconds_to_next() if is_late else 0.0
 
     def _adopt_one(self, spooler: Spooler, timeout: float) -> bool:
         began, requests = monotonic(), self._sender.ledger.requests

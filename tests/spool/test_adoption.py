@@ -212,6 +212,31 @@ assert handler.stats().recovered == 3, handler.stats()
     assert "begins new ones" in stderr
 
 
+def test_a_process_that_always_logs_adopts_within_the_gap(folder: Path) -> None:
+    """A quota has refused one request: for long there is a gap, and own entries wait at its end."""
+    _check(
+        folder,
+        """
+from forklog.transports.base import Kind, Quota, Verdict
+killed(lambda: log_with(FakeTransport(Fail()), shutdown_timeout=0.1)[0].info("left"))
+refusals = [Verdict(Kind.RETRY, "429", quota=Quota())]
+class Refusing(FakeTransport):
+    def open(self):
+        connection = super().open()
+        send = connection.send
+        connection.send = lambda *given: refusals.pop() if refusals else send(*given)
+        return connection
+transport = Refusing()
+logger, handler = log_with(transport)
+def is_adopted():
+    logger.info("own")
+    return handler.stats().recovered
+wait(is_adopted, "what the dead process left")
+assert handler.stats().request_gap > 0 and not refusals, handler.stats()
+""",
+    )
+
+
 def test_more_orphans_than_descriptors(folder: Path) -> None:
     """After a bad night: each orphan that waits has a descriptor, so a bounded number waits.
 
