@@ -142,7 +142,7 @@ class Adopter:
 
     def _due(self, now: float) -> Adoption | None:
         """Return the next whose turn it is, which is the first by then."""
-        for _ in self._adoptions if self._retry_at <= now else ():
+        for _ in range(len(self._adoptions)) if self._retry_at <= now else ():
             if self._adoptions[0].retry_at <= now:
                 return self._adoptions[0]
             self._adoptions.rotate(-1)

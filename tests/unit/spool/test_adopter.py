@@ -126,6 +126,21 @@ def test_a_refused_entry_holds_up_no_other(folder: Folder, refusal: Verdict, bad
     assert max(server.sizes) <= 100
 
 
+def test_an_orphan_that_waits_is_passed_over(folder: Folder) -> None:
+    """The next one has its turn in the same pass, and nothing is reported."""
+    for number in range(3):
+        _orphan(folder, number, b"%d" % number)
+    lines: list[str] = []
+    adopter, server = _adopter(folder, lines), _Server(b"0", Verdict(Kind.RETRY))
+    adopter.pass_once(server)
+    for waiting in list(adopter._adoptions)[:2]:
+        waiting.retry_at = time.monotonic() + 60
+    adopter._retry_at = 0.0
+    adopter._adoptions[2].retry_at = 0.0
+    adopter.pass_once(server)
+    assert (len(server.sizes), lines) == (2, []), (server.sizes, lines)
+
+
 def test_what_is_moved_goes_into_one_segment(folder: Folder) -> None:
     """However many are refused, there is one file more; an unfinished line stays apart."""
     large = b"x" * 100_000
