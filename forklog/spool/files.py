@@ -180,9 +180,13 @@ def _append(folder: Folder, name: str, entry: bytes) -> bool:
         return False
     try:
         content = os.pread(file, SEGMENT_BYTES[-1], 0)
-        header, end = read_header(content), content.find(b"\0", HEADER_BYTES)
+        header = read_header(content)
+        if header is None or len(content) != header.size:
+            return False
+        # Behind all: a page that a disk has lost leaves NULs between entries.
+        end = max(header.mark, len(content.rstrip(b"\0")))
         line = b"\n%b\n" % entry  # on a line of its own, where a kill has cut off the last one
-        if header is None or len(content) != header.size or not 0 < end <= header.size - len(line):
+        if end > header.size - len(line):
             return False
         return os.pwrite(file, line, end) == len(line)
     finally:

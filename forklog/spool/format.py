@@ -186,6 +186,18 @@ def mark_bytes(position: int) -> tuple[bytes, int]:
     return struct.pack("=Q", position), _MARK_AT
 
 
+def repairs_of_header(position: int, length: int) -> tuple[tuple[bytes, int], tuple[bytes, int]]:
+    """Return what an adopter writes in place of a lost header, and where: in this order.
+
+    Args:
+        position: its mark.
+        length: of the file, at most that of the largest segment.
+    """
+    size = min(size for size in (*SEGMENT_BYTES, LARGE_BYTES) if size >= length)
+    header = _HEADER.pack(MAGIC, position, 0, size)
+    return (header[_MARK_AT:], _MARK_AT), (MAGIC, 0)  # without its magic it is read as lost again
+
+
 class Piece(NamedTuple):
     """An entry of a dead segment."""
 

@@ -1,6 +1,8 @@
 """A spool that a dead process left, and that this process has claimed by its lock.
 
-Its files are read, never mapped: whoever cuts one short kills no reader.
+Its files are read, never mapped: whoever cuts one short kills no reader. Where the header of a
+segment is lost, and with it the mark, all whole entries are sent: what was sent before is shown
+once. The first mark that is moved makes a header anew.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from forklog.spool.format import (
     mark_bytes,
     prefix_of_segment,
     read_header,
+    repairs_of_header,
 )
 
 
@@ -44,21 +47,17 @@ class Orphan:
         file: the head's descriptor, which holds the lock.
         head: its content.
         token: by which this process has claimed it; given back by `close`.
-        is_read_only: whether a broken segment keeps its name.
     """
 
-    def __init__(  # noqa: PLR0913 - what a look at the folder knows of it
+    def __init__(
         self,
         folder: Folder,
         name: HeadName,
         file: int,
         head: Head,
         token: Token | None = None,
-        *,
-        is_read_only: bool = False,
     ) -> None:
         """Hold the lock by its descriptor; read nothing yet."""
-        self._is_read_only = is_read_only
         self.folder, self.name, self.head, self.token = folder, name, head, token
         self._file = file
         found = os.fstat(file)
@@ -68,9 +67,11 @@ class Orphan:
         self._open: tuple[int, Identity] | None = None
         self._pieces: list[Piece] = []
         self._read_before: set[str] = set()
+        self._lost_bytes = 0  # of the open segment, if its header is lost; else 0
         self.torn = 0
         """Pieces that were being written when the process died."""
         self.refused: list[str] = []
+        """Files that cannot be opened, or are broken; what is whole in these is sent."""
         self.error: OSError | None = None
         """Why a segment could not be read."""
 
@@ -114,12 +115,17 @@ class Orphan:
         """Move the mark behind the first entries of a batch: they are delivered, or counted."""
         if not number or self._open is None or not self.is_intact():
             return
-        content, at = mark_bytes(self._pieces[number - 1].end)
         with contextlib.suppress(OSError):  # then they are sent once more, and shown once
-            os.pwrite(self._open[0], content, at)
+            self._move_mark(self._open[0], self._pieces[number - 1].end)
         del self._pieces[:number]
         if not self._pieces:
             self._drop_segment()
+
+    def _move_mark(self, file: int, end: int) -> None:
+        lost = self._lost_bytes
+        for content, at in repairs_of_header(end, lost) if lost else (mark_bytes(end),):
+            os.pwrite(file, content, at)
+        self._lost_bytes = 0
 
     def postpone(self) -> bool:
         """Move the first entry of the batch behind all others; tell whether that was possible."""
@@ -147,44 +153,54 @@ class Orphan:
         self._close_segment()
         file = opened(self.folder, name, SEGMENT_BYTES[-1])
         if file is None:
-            self.refused.append(name)
+            self._refuse(name)
             return
         self._open = file, identity_of(os.fstat(file))
         try:
             self._parse(name, file)
         except OSError as error:  # of the disk
             self._close_segment()
-            self.refused.append(name)
+            self._refuse(name)
             self.error = error
 
     def _parse(self, name: str, file: int) -> None:
         first = os.pread(file, HEADER_BYTES, 0)
         header = read_header(first)
+        start = HEADER_BYTES if header is None else header.mark
+        end = SEGMENT_BYTES[-1] if header is None else header.size
+        content = os.pread(file, end - start, start)
+        self._pieces, torn = entries_of(content, start)
         if header is None:
-            if first[: len(MAGIC)].strip(b"\0"):  # else its process was killed while it made it
-                if not self._is_read_only:
-                    set_aside(self.folder, name)
-                self.refused.append(name)
-            return
-        content = os.pread(file, header.size - header.mark, header.mark)
-        self._pieces, torn = entries_of(content, header.mark)
+            self._lost_bytes = HEADER_BYTES + len(content)
+            # Nothing but NUL in both: its process was killed while it made it.
+            if first[: len(MAGIC)].strip(b"\0") or torn:
+                self._refuse(name)
+            torn = torn if self._pieces else 0  # else it may be any file
         self.torn += 0 if name in self._read_before else torn
         self._read_before.add(name)
 
+    def _refuse(self, name: str) -> None:
+        if name not in self.refused:
+            self.refused.append(name)
+
     def _close_segment(self) -> None:
-        self._pieces = []
+        self._pieces, self._lost_bytes = [], 0
         if self._open is not None:
             close_own(*self._open)
             self._open = None
 
     def _drop_segment(self) -> None:
-        """Remove the first segment: nothing is left in it, or it is none."""
+        """Remove the first segment, of which nothing is left; or set it aside, if it is broken."""
         name = self._segments.pop(0)
         was_read = self._open is not None
         self._close_segment()
-        if was_read:
-            with contextlib.suppress(OSError):
-                os.unlink(name, dir_fd=self.folder.descriptor)
+        if not was_read:
+            return
+        if name in self.refused:
+            set_aside(self.folder, name)
+            return
+        with contextlib.suppress(OSError):
+            os.unlink(name, dir_fd=self.folder.descriptor)
 
     def is_empty(self) -> bool:
         """Tell whether nothing is left, after `batch` returned nothing."""

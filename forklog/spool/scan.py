@@ -82,7 +82,7 @@ def scan(  # noqa: PLR0913 - one call for all who look
             claimed. No inodes: a file system gives one that was freed to the next file.
         fits: tells whether a head is of the adopter's project and endpoint; None for any.
         most: orphans to claim; None for all. Where there are more, the look ends early.
-        is_read_only: whether no file may be renamed or removed, now or by an orphan's reader.
+        is_read_only: whether no file may be renamed or removed; its orphans then give `entries`.
 
     Raises:
         OSError: the folder cannot be read.
@@ -184,9 +184,7 @@ class _Look:
                 return
             head = self._read(text, file)
             if head is not None:
-                read_only = self.is_read_only
-                orphan = Orphan(self.folder, name, file, head, token, is_read_only=read_only)
-                found.orphans.append(orphan)
+                found.orphans.append(Orphan(self.folder, name, file, head, token))
                 is_claimed = True
         finally:
             if not is_claimed:

@@ -231,15 +231,20 @@ def test_a_segment_without_a_header(folder: Folder, content: bytes, is_bad: bool
 
 
 def test_a_mark_beyond_the_end_is_no_header(folder: Folder) -> None:
-    """A segment whose mark lies outside of it is broken."""
+    """It is one that is lost: what is whole behind it is sent, and the segment set aside."""
     _put_orphan(folder, range(2))
     path = Path(folder.path, segment_name(_PREFIX, 0))
     content = bytearray(path.read_bytes())
     content[8:16] = (2**60).to_bytes(8, sys.byteorder)
     path.write_bytes(content)
     ((orphan,), _, _) = _look(folder)
+    orphan.settle(len(orphan.batch(1, 10_000)))
+    orphan.release()
+    assert len(orphan.batch(100, 10_000)) == 1
+    orphan.settle(1)
     assert orphan.batch(100, 10_000) == []
-    assert orphan.refused
+    assert orphan.refused == [path.name]
+    assert sorted(folder.names()) == [_head(), f"{path.name}.bad"]
     orphan.close()
 
 
@@ -307,6 +312,30 @@ def test_a_link_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "spool").symlink_to(tmp_path / "real")
     with pytest.raises(UnfitError, match="cannot be opened"):
         Folder(str(tmp_path / "spool"), 2**30)
+
+
+@pytest.mark.parametrize("behind", ["", "/", "//", "/.", "/./"])
+def test_a_link_with_a_slash_behind_it_is_refused(tmp_path: Path, behind: str) -> None:
+    """The kernel would follow it then; the folder itself may be given in these ways."""
+    real = tmp_path / "real"
+    real.mkdir(mode=0o700)
+    (tmp_path / "spool").symlink_to(real)
+    with pytest.raises(UnfitError, match="cannot be opened"):
+        Folder(path_of(f"{tmp_path}/spool{behind}"), 2**30)
+    folder = Folder(path_of(f"{real}{behind}"), 2**30)
+    folder.close()
+    assert folder.path == str(real)
+
+
+def test_two_dots_mean_what_they_mean_to_the_kernel(tmp_path: Path) -> None:
+    """Behind a link they are the folder above its target, not above the link."""
+    (tmp_path / "other" / "inner").mkdir(parents=True)
+    (tmp_path / "other" / "spool").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "other" / "inner")
+    folder = Folder(path_of(f"{tmp_path}/link/../spool"), 2**30, is_made=False)
+    found, meant = os.fstat(folder.descriptor), (tmp_path / "other" / "spool").stat()
+    folder.close()
+    assert os.path.samestat(found, meant)
 
 
 def test_the_folder_of_another_user_is_refused(tmp_path: Path) -> None:
