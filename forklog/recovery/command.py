@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import signal
 import sys
 import threading
@@ -116,7 +115,7 @@ def _recover(args: argparse.Namespace, outcome: Outcome) -> None:
     if args.log is not None:
         given["log_name"] = args.log
     options = Options(**given)
-    path = path_of(args.path) if args.path == AUTO else os.path.abspath(args.path)  # noqa: PTH100 - links are not followed
+    path = path_of(args.path) if args.path == AUTO else str(Path(args.path).absolute())
     outcome.path = path
     sending = Sending(options, is_dry_run=args.dry_run)
     try:

@@ -12,6 +12,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterable
+from pathlib import PurePath
 
 AUTO = "auto"
 # Not on Windows, where there is no spool.
@@ -34,7 +35,10 @@ class UnfitError(Exception):
 
 
 def path_of(option: str) -> str:
-    """Return the folder that an option means.
+    """Return the folder that an option means, as a path whose last step is its name.
+
+    With a slash or a dot behind the name the kernel would follow a link of that name. A ``..``
+    stays: what it means depends on links before it.
 
     Raises:
         UnfitError: there is none on this system.
@@ -46,7 +50,7 @@ def path_of(option: str) -> str:
     if not os.path.isdir(_PROC):  # noqa: PTH112 - no object needed
         raise UnfitError("a spool needs /proc, which is not mounted here")
     if option != AUTO:
-        return option
+        return str(PurePath(option))
     if not os.path.isdir(_SHARED_MEMORY):  # noqa: PTH112 - no object needed
         raise UnfitError(f"there is no {_SHARED_MEMORY}; give the path of a folder")
     return f"{_SHARED_MEMORY}/forklog-{os.geteuid()}"

@@ -161,6 +161,21 @@ def test_what_another_recovery_sends_is_no_living_process(tmp_path: Path) -> Non
     assert len(list(folder.iterdir())) == 2
 
 
+@pytest.mark.parametrize("behind", ["", "/", "/."])
+def test_a_link_to_a_spool_is_no_spool(tmp_path: Path, behind: str) -> None:
+    """Also with a slash behind it, where the kernel would follow it: nothing is sent."""
+    _orphan(tmp_path / "spool", 1, _REFUSED_PORT)
+    (tmp_path / "link").symlink_to(tmp_path / "spool")
+    call = _call(Path(), _REFUSED_PORT, "--dry-run")
+    call[call.index(".")] = f"{tmp_path}/link{behind}"
+    done = subprocess.run(
+        call, env=_environ(), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2, done.stdout
+    assert "cannot be opened" in done.stderr
+    assert done.stdout == ""
+
+
 def test_a_living_process_is_counted(tmp_path: Path) -> None:
     """Its lock covers all of the head; nothing is left to do."""
     body = f"""
