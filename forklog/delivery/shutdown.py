@@ -191,8 +191,10 @@ class Leaving(Staged):
             self.worker.adopt_last(deadline)
         return is_settled
 
-    def end_exit(self, *, is_settled: bool) -> None:
-        """Give up what is not settled."""
+    def end_exit(self, *, is_settled: bool, is_end: bool = True) -> None:
+        """Give up what is not settled; linger again if the process may go on."""
+        if not is_end:
+            self.worker.drain_no_more()
         with self.sender.on_drop.at_end(self.shutdown_timeout):
             if not is_settled:
                 self.sender.give_up("shutdown")

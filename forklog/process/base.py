@@ -136,8 +136,8 @@ class Member(Protocol):
     def await_exit(self, deadline: float) -> bool:
         """Wait until everything is settled; tell whether it is."""
 
-    def end_exit(self, *, is_settled: bool) -> None:
-        """Give up what is not settled."""
+    def end_exit(self, *, is_settled: bool, is_end: bool = True) -> None:
+        """Give up what is not settled; go on as before if it is no end."""
 
     def retire(self) -> bool:
         """Have the logging threads send from now on; tell whether the thread ends."""

@@ -1,4 +1,4 @@
-"""Deadlines that several waits share, for `exits`: of a process's end, of one logging.shutdown.
+"""Deadlines that several waits share, for `exits`: of a process's end, of one loop of logging.
 
 A shared deadline begins with the first wait. Once it is over, later waits have a short time left in
 all, so that neither many handlers nor late records can hold up what waits for them.
@@ -19,7 +19,8 @@ from forklog.process.base import pid, register_at_fork
 _LATE_SECONDS = 0.25  # for one wait after the deadline
 _LATE_SECONDS_IN_ALL = 0.5
 _SAME_CALL_SECONDS = 1.0  # waits that follow each other so closely belong together
-_DEEPEST = 16  # frames between logging.shutdown and here, with those of subclasses
+_DEEPEST = 16  # frames between such a loop and here, with those of subclasses
+_LOOPS = (logging.shutdown.__code__, logging.basicConfig.__code__)
 
 
 class SharedDeadline:
@@ -74,7 +75,9 @@ class ExitDeadline(SharedDeadline):
         return self._began < 0 or (not self.is_ending and super()._is_new(now))
 
     def note_ending(self) -> None:
-        """Take note that the process does not live on for long."""
+        """Take note that the process ends; after an earlier hook it may have lived on."""
+        if not self.is_ending and self._is_new(monotonic()):
+            self._began = -1.0
         self.is_ending = True
 
     def note_over(self) -> None:
@@ -84,6 +87,10 @@ class ExitDeadline(SharedDeadline):
     def cut(self) -> None:
         """Be over now, as the user asked to end at once."""
         self._is_cut = True
+
+    def go_on(self) -> None:
+        """Take note that the process may live on after a hook."""
+        self._is_cut = False
 
 
 _of_process = [ExitDeadline()]
@@ -107,13 +114,14 @@ _of_call: dict[tuple[int, int], SharedDeadline] = {}
 
 
 def shutdown_deadline() -> SharedDeadline:
-    """Return the deadline of the `logging.shutdown` that calls, a fresh one if none does.
+    """Return the deadline of the loop of logging that calls, a fresh one if none does.
 
-    It flushes and closes handlers in turn, at the exit and where `dictConfig` replaces them.
+    `logging.shutdown` flushes and closes handlers in turn, at the exit and where `dictConfig` or
+    `fileConfig` replaces them; ``basicConfig(force=True)`` closes those of the root logger.
     """
     frame: FrameType | None = sys._getframe()  # noqa: SLF001 - nothing else tells who calls
     for _ in range(_DEEPEST):
-        if frame is None or frame.f_code is logging.shutdown.__code__:
+        if frame is None or frame.f_code in _LOOPS:
             break
         frame = frame.f_back
     else:

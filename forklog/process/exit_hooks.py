@@ -30,7 +30,6 @@ T = TypeVar("T")
 _PAUSE = 0.3  # less than which is no time for an attempt
 _TRIES = 3  # a signal handler may raise between two lines that protect against it
 
-
 _live: Members[Member] = Members()
 _is_hooked = [False]  # a forked child inherits the hooks together with this mark
 
@@ -38,6 +37,11 @@ _is_hooked = [False]  # a forked child inherits the hooks together with this mar
 def _leave() -> None:
     """Let every pipeline of this process flush; inherited ones know that they are not."""
     flush_at_exit(_members())
+
+
+def _leave_for_now() -> None:
+    """Do so where the process may end without a further hook, or live on."""
+    flush_at_exit(_members(), is_end=exit_deadline().is_ending)
 
 
 def _leave_last() -> None:
@@ -110,25 +114,28 @@ def _do_others_live() -> bool:
     return any(t is not own and not t.daemon and t.is_alive() for t in threading.enumerate())
 
 
-def flush_at_exit(leavers: Sequence[Member]) -> None:
+def flush_at_exit(leavers: Sequence[Member], *, is_end: bool = True) -> None:
     """Have pipelines deliver what is pending within the deadline of the exit. Never raises.
 
     What cannot be delivered goes to the last resort, at once if a signal handler raises, as at
-    Ctrl-C: the user does not want to wait. The exception ends here, since the process ends anyway.
+    Ctrl-C: the user does not want to wait. The exception ends here. If not ``is_end``, all goes on.
     """
     settled: set[Member] = set()
     for _ in range(_TRIES):
         try:
-            _flush(leavers, settled)
+            _flush(leavers, settled, is_end=is_end)
             break
         except BaseException:  # noqa: BLE001 - the process ends; the next try gives up
             exit_deadline().cut()
+    if not is_end:
+        exit_deadline().go_on()
 
 
-def _flush(leavers: Sequence[Member], settled: set[Member]) -> None:
+def _flush(leavers: Sequence[Member], settled: set[Member], *, is_end: bool) -> None:
     if not leavers:
         return
-    exit_deadline().note_ending()
+    if is_end:
+        exit_deadline().note_ending()
     with exit_deadline().wait(max(leaver.shutdown_timeout for leaver in leavers)) as deadline:
         leavers = [leaver for leaver in leavers if _alone(leaver.begin_exit, otherwise=True)]
         try:
@@ -138,7 +145,7 @@ def _flush(leavers: Sequence[Member], settled: set[Member]) -> None:
         with HeldBack():
             for leaver in leavers:
                 with contextlib.suppress(Exception):  # the interpreter is coming down
-                    leaver.end_exit(is_settled=leaver in settled)
+                    leaver.end_exit(is_settled=leaver in settled, is_end=is_end)
 
 
 def _await(leavers: Sequence[Member], settled: set[Member], deadline: float) -> None:
@@ -198,7 +205,7 @@ def _members() -> list[Member]:
 def renew() -> None:
     """Put our hooks back where an application has set its own since. Never blocks."""
     uwsgi.chain_hook("atexit", _leave, again=True)
-    uwsgi.before_reload_on_exception(_leave)
+    uwsgi.before_reload_on_exception(_leave_for_now)
     if _forker and not thread_end.are_others_alive():
         _leave_forsaken()
 
@@ -214,7 +221,7 @@ def register(leaver: Member) -> None:
     if _forker:
         leaver.stop_when_idle()
     renew()
-    server_hooks.connect(_leave)
+    server_hooks.connect(_leave, _leave_for_now)
     if _is_hooked[0] and _at_exit[-1]() is not None:
         return
     main = threading.main_thread()
@@ -229,15 +236,14 @@ def register(leaver: Member) -> None:
         return
     # Children of multiprocessing skip atexit, but they end the threading module. It is CPython's
     # own hook for concurrent.futures, present since 3.9.
-    hook = getattr(threading, "_register_atexit", None)
-    if hook is not None:
+    if hook := getattr(threading, "_register_atexit", None):
         with contextlib.suppress(RuntimeError):  # shutting down already
             hook(_leave_threads)
     _is_hooked[0] = True  # last: an exception on the way has the next record do it again
 
 
 def _after_fork() -> None:
-    server_hooks.connect_forked(_leave)
+    server_hooks.connect_forked(_leave, _leave_for_now)
     thread_end.watch(_leave_forking_thread)
 
 

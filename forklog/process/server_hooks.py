@@ -33,6 +33,10 @@ class Server(Protocol):
     def ENDS_WITHOUT_HOOK(self) -> tuple[str, ...]:  # noqa: N802
         """Ends at which neither the server nor Python runs anything of ours."""
 
+    @property
+    def MAY_GO_ON(self) -> bool:  # noqa: N802
+        """Whether the process may live on after the hook."""
+
     def connect(self, module: Any, flush: Callable[[], object]) -> None:
         """Have ``flush()`` called where the server is about to end this process."""
 
@@ -46,16 +50,23 @@ SERVERS: dict[str, Server] = {
 _connected: set[str] = set()  # inherited by a forked child, as the connections are
 
 
-def connect(flush: Callable[[], object]) -> None:
+_Flush = Callable[[], object]
+
+
+def connect(flush: _Flush, flush_for_now: _Flush) -> None:
     """Have ``flush()`` called where one of the servers is about to end this process. Never raises.
 
     Calling it again connects only what was loaded meanwhile.
+
+    Args:
+        flush: called where the process ends.
+        flush_for_now: called where it may live on.
     """
     for server in SERVERS.values():
-        _connect(server, flush)
+        _connect(server, flush_for_now if server.MAY_GO_ON else flush)
 
 
-def connect_forked(flush: Callable[[], object]) -> None:
+def connect_forked(flush: _Flush, flush_for_now: _Flush) -> None:
     """Do so in a child, at the fork, for servers whose child may log first when it is too late.
 
     The others can wait for the first record: celery's signal takes a lock to be connected, which
@@ -63,7 +74,7 @@ def connect_forked(flush: Callable[[], object]) -> None:
     """
     for server in SERVERS.values():
         if server.CONNECTS_AT_FORK:
-            _connect(server, flush)
+            _connect(server, flush_for_now if server.MAY_GO_ON else flush)
 
 
 def connected() -> set[str]:
@@ -71,7 +82,7 @@ def connected() -> set[str]:
     return {server.HOOK for server in SERVERS.values() if server.MODULE in _connected}
 
 
-def _connect(server: Server, flush: Callable[[], object]) -> None:
+def _connect(server: Server, flush: _Flush) -> None:
     module = sys.modules.get(server.MODULE)
     if module is not None and server.MODULE not in _connected:
         with contextlib.suppress(Exception):  # half imported, or unlike the versions known

@@ -82,8 +82,12 @@ def test_the_last_records_arrive(
     assert [record_id(entry) for entry in emulator.entries()] == logged
 
 
-def test_a_program_that_goes_on_after_ctrl_c() -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_program_that_goes_on_after_ctrl_c(name: str) -> None:
     """`uvicorn.run` returns after SIGINT and the program logs on: batches as before, no drop.
+
+    So it does after SIGTERM, which uvicorn raises again for the handler that the program has set.
+    The deadline of the end begins later, once the program ends.
 
     Closes the class: a hook that fires while the process lives on is taken for its end.
     """
@@ -93,8 +97,12 @@ def test_a_program_that_goes_on_after_ctrl_c() -> None:
         atexit.register(lambda: print(len(transport.sent), len(transport.entries)))
         import uvicorn
         import forklog
+        from forklog.clock import monotonic
+        from forklog.process.deadlines import exit_deadline
         from forklog.testing import FakeTransport
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, lambda *_: noted.append(1))
+        noted = []
         transport = FakeTransport()
         log = logging.getLogger("on")
         log.addHandler(forklog.CloudLoggingHandler(transport=transport, max_latency=0.3))
@@ -104,7 +112,7 @@ def test_a_program_that_goes_on_after_ctrl_c() -> None:
             await receive()
             log.info("startup")
             await send({"type": "lifespan.startup.complete"})
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.NAME)
             await receive()
             await send({"type": "lifespan.shutdown.complete"})
 
@@ -112,7 +120,13 @@ def test_a_program_that_goes_on_after_ctrl_c() -> None:
         for n in range(100):
             log.info("n%d", n)
             time.sleep(0.01)
-        """,
+        deadline = exit_deadline()
+        assert not deadline.is_ending
+        assert bool(noted) == (signal.NAME is signal.SIGTERM)
+        deadline.note_ending()
+        with deadline.wait(1.0) as until:
+            assert until > monotonic() + 0.9
+        """.replace("NAME", name),
         40,
     )
     assert done.returncode == DONE, done.stderr

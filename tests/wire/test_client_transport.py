@@ -118,6 +118,39 @@ def test_its_exceptions_over_http_are_verdicts(
     assert len(found) == delivered
 
 
+def test_over_http_a_json_object_alone_confirms() -> None:
+    """Another success, such as a proxy's 204 or a list, has the batch sent again."""
+    body = """
+import http.server, threading
+answers, taken = [(204, b""), (200, b"[]"), (202, b""), (200, b"{}")], []
+class Proxy(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        taken.append(self.rfile.read(int(self.headers["Content-Length"])))
+        status, answer = answers[len(taken) - 1]
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+    def log_message(self, *_given):
+        pass
+server = http.server.HTTPServer(("127.0.0.1", 0), Proxy)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+os.environ["URL"] = f"http://127.0.0.1:{server.server_port}"
+"""
+    body += (
+        _HTTP
+        + """
+log.info("once")
+assert handler.flush(30), handler.stats()
+assert len(taken) == 4, taken
+assert (handler.stats().delivered, handler.stats().retries) == (1, 3), handler.stats()
+handler.close()
+"""
+    )
+    check_python("import os" + body, 60, is_covered=False)
+
+
 @contextlib.contextmanager
 def _server(folder: Path, script: list[Any], *tls: Path) -> Iterator[tuple[str, Path]]:
     """Run a server that speaks gRPC; give its address, and the file with what it takes."""

@@ -99,8 +99,9 @@ class OnDrop:
         if self._callback is None or not given:
             return _NONE
         most, began = self._seconds_at_end, monotonic()
-        if most is not None and _end.spent(began) >= most:
-            text = f"on_drop took {_end.spent(began):.1f} s of this end and is not called any more"
+        spent = _end.spent(began)
+        if most is not None and spent >= most and spent > 0:  # one call, where the option is zero
+            text = f"on_drop took {spent:.1f} s of this end and is not called any more"
             text = f"{text}; what is dropped now is counted alone, have it return sooner"
             self._report.say("on_drop", text)
             return _NONE

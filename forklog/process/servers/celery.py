@@ -8,6 +8,7 @@ from typing import Any
 MODULE = "celery.signals"
 HOOK = "celery's worker_process_shutdown"
 CONNECTS_AT_FORK = False
+MAY_GO_ON = False
 ENDS_WITHOUT_HOOK = ("a hard time limit",)
 
 

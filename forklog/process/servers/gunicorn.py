@@ -10,6 +10,7 @@ from forklog.process.servers.wrapping import then_flush
 MODULE = "gunicorn.dirty.worker"
 HOOK = "the end of gunicorn's dirty worker"
 CONNECTS_AT_FORK = False
+MAY_GO_ON = False
 ENDS_WITHOUT_HOOK = ("a worker killed for its timeout",)
 
 

@@ -10,6 +10,7 @@ from forklog.process.servers.wrapping import then_flush
 MODULE = "rq.worker"
 HOOK = "the end of RQ's job"
 CONNECTS_AT_FORK = True  # a horse may log first inside what has to be wrapped
+MAY_GO_ON = False
 ENDS_WITHOUT_HOOK = ("a horse that is killed for its time",)
 
 

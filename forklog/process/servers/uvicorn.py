@@ -10,6 +10,7 @@ from typing import Any
 MODULE = "uvicorn.server"
 HOOK = "the end of uvicorn's shutdown"
 CONNECTS_AT_FORK = False
+MAY_GO_ON = True  # by a handler of its own for the signal that uvicorn raises again
 ENDS_WITHOUT_HOOK = ("SIGQUIT",)
 
 

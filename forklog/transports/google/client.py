@@ -18,7 +18,11 @@ import orjson
 import requests
 import urllib3.exceptions
 from google.api_core.exceptions import GoogleAPICallError
-from google.cloud.logging_v2.types import WriteLogEntriesPartialErrors, WriteLogEntriesRequest
+from google.cloud.logging_v2.types import (
+    WriteLogEntriesPartialErrors,
+    WriteLogEntriesRequest,
+    WriteLogEntriesResponse,
+)
 from google.protobuf import json_format
 
 from forklog.errors import Hidden, OptionError
@@ -32,7 +36,11 @@ from forklog.transports.http_verdict import Answer, Place, judge
 from forklog.transports.retry_after import retry_after
 
 _PARTIAL = "type.googleapis.com/google.logging.v2.WriteLogEntriesPartialErrors"
-_Write = Callable[[dict[str, Any], float], object]
+_Write = Callable[[dict[str, Any], float], bool]
+_UNCONFIRMED = (
+    "the answer to the client of google-cloud-logging is not as Cloud Logging's: a captive portal "
+    "or a proxy may have answered; check the network and the client's endpoint"
+)
 _WIRE_ERRORS = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
@@ -130,7 +138,7 @@ class _ClientConnection:
             "entries": [self._parsed(entry) for entry in entries],
         }
         try:
-            self._write(body, timeout)
+            is_confirmed = self._write(body, timeout)
         except GoogleAPICallError as error:
             answer = _answer_of(error, Place(project=self._project, endpoint="the client"))
             return judge(answer, len(entries))
@@ -140,7 +148,7 @@ class _ClientConnection:
             return Verdict(Kind.DELIVERED, "the entry is no LogEntry", refused={0: "refused"})
         except _WIRE_ERRORS as error:
             raise _wire_error(error) from error
-        return Verdict(Kind.DELIVERED)
+        return Verdict(Kind.DELIVERED) if is_confirmed else Verdict(Kind.RETRY, _UNCONFIRMED)
 
     def _parsed(self, entry: bytes) -> Any:
         """Return an entry as a mapping, with the project in its log's name if it has one."""
@@ -158,7 +166,10 @@ class _ClientConnection:
 
 
 def _writer_of(client: Any) -> _Write:
-    """Return what sends a body of entries:write by the client, within seconds, without retries."""
+    """Return what sends a body of entries:write by the client, within seconds, without retries.
+
+    It tells whether the answer is that of the API.
+    """
     api = getattr(client, "logging_api", client)
     gapic = getattr(api, "_gapic_api", api)
     if inspect.iscoroutinefunction(getattr(gapic, "write_log_entries", None)):
@@ -170,14 +181,19 @@ def _writer_of(client: Any) -> _Write:
             name = type(client).__name__
             text = f"the factory returned {name}, which is no client of Google's; correct it"
             raise WireError(text, is_blocked=True)
-        return lambda body, timeout: api.api_request(
-            method="POST", path="/entries:write", data=body, timeout=timeout
-        )
 
-    def write(body: dict[str, Any], timeout: float) -> object:
+        def write_http(body: dict[str, Any], timeout: float) -> bool:
+            path = "/entries:write"
+            answer = api.api_request(method="POST", path=path, data=body, timeout=timeout)
+            return isinstance(answer, dict)  # that of a 204 is empty bytes
+
+        return write_http
+
+    def write(body: dict[str, Any], timeout: float) -> bool:
         request = WriteLogEntriesRequest()
         json_format.ParseDict(body, WriteLogEntriesRequest.pb(request))
-        return gapic.write_log_entries(request=request, timeout=timeout, retry=None)
+        answer = gapic.write_log_entries(request=request, timeout=timeout, retry=None)
+        return isinstance(answer, WriteLogEntriesResponse)
 
     return write
 

@@ -88,9 +88,9 @@ atexit.register(lambda: [logging.getLogger("many").info("late") for _ in range(1
     assert _texts(lost) == ["first"] * 5 + ["late"] * 500
 
 
-@pytest.mark.parametrize("call", ["configure", "logging.shutdown"])
+@pytest.mark.parametrize("call", ["configure", "logging.shutdown", "basic"])
 def test_handlers_that_are_closed_together_take_one_timeout(tmp_path: Path, call: str) -> None:
-    """A new configuration, and `logging.shutdown`, close five handlers within one deadline.
+    """Whatever of `logging` closes five handlers does so within one deadline.
 
     Closes the class: each handler is flushed and closed in turn, with a deadline of its own.
     """
@@ -98,6 +98,9 @@ def test_handlers_that_are_closed_together_take_one_timeout(tmp_path: Path, call
     body = """
 import logging.config
 configure = lambda: logging.config.dictConfig({"version": 1})
+def basic():
+    logging.root.handlers[:] = log.handlers
+    logging.basicConfig(force=True)
 log.info("before")
 start = time.monotonic()
 CALL()
@@ -195,3 +198,28 @@ def test_five_handlers_whose_on_drop_is_slow(end: str, seconds: float, calls: in
     body += _AT_EXIT if end == "exit" else _CONFIGURE
     done = check_python(before + body, 60)
     assert done.stdout == "checked\n"
+
+
+def test_on_drop_gets_what_is_dropped_where_an_end_may_take_no_time() -> None:
+    """With a shutdown_timeout of zero the callback is called once, a slow one no second time."""
+    check_python(
+        """
+        import forklog, logging, time
+        from forklog.testing import FakeTransport, Fail
+        given, log = [], logging.getLogger("no time")
+        def on_drop(entries, reason):
+            given.append((len(entries), reason))
+            time.sleep(0.01)
+        for n in range(2):
+            handler = forklog.CloudLoggingHandler(
+                transport=FakeTransport(Fail(503, times=99)), last_resort="none", max_latency=60,
+                shutdown_timeout=0, on_drop=on_drop)
+            log.addHandler(handler)
+            log.warning("lost")
+            handler.close()
+            log.removeHandler(handler)
+            assert handler.stats().dropped == {"shutdown": 1}
+        assert given == [(1, "shutdown")], given
+        """,
+        60,
+    )
