@@ -70,6 +70,9 @@ class Store(Protocol):
     def count_aside(self) -> int:
         """Return the number of entries that were put aside."""
 
+    def aside_bytes(self) -> int:
+        """Return the wire bytes of the entries that were put aside."""
+
     def oldest_aside(self) -> bytes:
         """Return the oldest entry that was put aside, or bytes above every entry."""
 

@@ -9,11 +9,12 @@ grows, so comparing bytes merges the lanes back into the order of the log calls.
 from __future__ import annotations
 
 import contextlib
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable
-from itertools import accumulate, chain, count, repeat, starmap
+from collections.abc import Callable, Iterable
+from itertools import chain, count, starmap
 
+from forklog.delivery.sending.lanes import copied, first, fitting, move
 from forklog.insert_id import AFTER_ALL, number_of
 from forklog.severity import NEVER, RANKS
 
@@ -102,12 +103,15 @@ class Buffer:
 
     def arm(self, wake_rank: int, alarm_bytes: int | None = None) -> None:
         """Ask for a wake-up at an entry of this rank, or beyond this many bytes."""
-        self.alarm_bytes = self.max_bytes if alarm_bytes is None else alarm_bytes
+        # What was put aside is no part of the next batch.
+        alarm_bytes = self.max_bytes if alarm_bytes is None else alarm_bytes + self.aside_bytes()
+        self.alarm_bytes = min(self.max_bytes, alarm_bytes)
         self.wake_rank = wake_rank
 
     def _alarm(self) -> None:
         if self.bytes > self.max_bytes:
             if self._on_full is not None:
+                self.on_wake()  # first: it waits for a thread that makes room
                 self._on_full()
             while self.bytes > self.max_bytes and self._shed_one():
                 pass
@@ -119,8 +123,8 @@ class Buffer:
                 self.alarm_bytes = alarm_bytes
                 raise
 
-    def _shed_one(self) -> bool:
-        for lane in self._shed_order:
+    def _shed_one(self, lanes: Iterable[deque[bytes]] = ()) -> bool:
+        for lane in lanes or self._shed_order:
             try:
                 entry, _ = next(zip(starmap(lane.popleft, _ONCE), self._shed, strict=False))
             except IndexError:
@@ -156,10 +160,10 @@ class Buffer:
         Moves at least one entry if there is any, whatever its size. An overflow meanwhile may have
         newer ones moved, and so a few more bytes.
         """
-        runs = [_first(lane, max_entries) for lane in self._lanes]
+        runs = [first(lane, max_entries) for lane in self._lanes]
         entries = sorted(chain.from_iterable(runs))
-        fitting = _fitting(entries, max_entries, max_bytes)
-        limit = entries[fitting] if fitting < len(entries) else AFTER_ALL
+        number = fitting(entries, max_entries, max_bytes)
+        limit = entries[number] if number < len(entries) else AFTER_ALL
         for lane, run in zip(self._lanes, runs, strict=True):
             if run:
                 move(lane, into, bisect_left(run, limit))
@@ -172,14 +176,25 @@ class Buffer:
             self.count_taken(-self.bytes)
 
     def put_aside(self, rank: int, entries: list[bytes]) -> None:
-        """Move the first of some entries that were taken here, where none but an overflow looks."""
+        """Move the first of some entries that were taken here, where none but an overflow looks.
+
+        Beyond a quarter of the buffer, the least severe that were put aside are shed.
+        """
         self._aside[rank].extend(starmap(entries.pop, _FIRST))
+        while self.aside_bytes() > self.max_bytes // 4 and self.count_aside() > 1:
+            if not self._shed_one(self._aside):
+                return
+
+    def aside_bytes(self) -> int:
+        """Return the wire bytes of the entries that were put aside."""
+        return sum(len(entry) for lane in self._aside for entry in copied(lane))
 
     def take_aside(self, into: list[bytes], rank: int = 0) -> None:
         """Move one entry that was put aside to a list, of this rank or the next that has one."""
+        number = len(into)
         for lane in self._aside[rank:] + self._aside[:rank]:
             move(lane, into, 1)
-            if into:
+            if len(into) > number:
                 return
 
     def count_aside(self) -> int:
@@ -188,7 +203,7 @@ class Buffer:
 
     def oldest_aside(self) -> bytes:
         """Return the oldest entry that was put aside, or bytes above every entry."""
-        return min((entry for lane in self._aside for entry in list(lane)), default=AFTER_ALL)
+        return min((entry for lane in self._aside for entry in copied(lane)), default=AFTER_ALL)
 
     def is_urgent(self, rank: int) -> bool:
         """Tell whether an entry of this rank or a higher one waits."""
@@ -228,20 +243,4 @@ class Buffer:
 
     def snapshot(self) -> list[tuple[int, bytes]]:
         """Return copies of all (rank, entry), without removing any."""
-        return [(rank, entry) for rank, lane in enumerate(self._lanes) for entry in list(lane)]
-
-
-def _first(lane: deque[bytes], most: int) -> list[bytes]:
-    """Return the first entries in order, from a copy: other threads may append meanwhile."""
-    return sorted(list(lane)[:most])
-
-
-def move(lane: deque[bytes], into: list[bytes] | deque[bytes], most: int) -> None:
-    """Move the first entries of a lane in one step, with no line of Python for each."""
-    with contextlib.suppress(IndexError):  # an overflow emptied it meanwhile; `into` has the others
-        into.extend(starmap(lane.popleft, repeat((), most)))
-
-
-def _fitting(entries: list[bytes], max_entries: int, max_bytes: int) -> int:
-    """Return how many of the entries go into a batch: at least one."""
-    return max(1, bisect_right(list(accumulate(map(len, entries[:max_entries]))), max_bytes))
+        return [(rank, entry) for rank, lane in enumerate(self._lanes) for entry in copied(lane)]

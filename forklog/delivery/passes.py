@@ -74,8 +74,7 @@ class Passes:
     def _look(self) -> Look:
         now, buffer, orders = monotonic(), self._buffer, self.orders
         aside = self._sender.aside.seconds()
-        has_waiting = buffer.has_waiting() or aside == 0
-        if not has_waiting:
+        if not (has_waiting := buffer.has_waiting() or aside == 0):
             self._waiting_since = None
         elif self._waiting_since is None:
             self._waiting_since = now
@@ -89,7 +88,8 @@ class Passes:
             is_retry_short=self._is_retry_short,
             has_in_flight=self._sender.has_in_flight(),
             has_waiting=has_waiting,
-            aside_seconds=aside,
+            aside_seconds=aside if aside is None else max(aside, self._gap_until - now),
+            is_aside_next=self._sender.aside.is_next(),
             adopt_seconds=None if orders.is_draining else self._adopter_seconds(now),
             since=since,
             sent_at=self._sent_at,
@@ -98,7 +98,7 @@ class Passes:
             is_urgent=buffer.is_urgent(self.flush_rank),
             urgent_until=self._last_take + _URGENT_SECONDS,
             gap_until=self._gap_until,
-            is_full=buffer.bytes > self.trigger_bytes,
+            is_full=buffer.bytes - buffer.aside_bytes() > self.trigger_bytes,
             is_flushing=self._is_flushing(),
             flush_rank=self.flush_rank,
             trigger_bytes=self.trigger_bytes,
@@ -159,7 +159,7 @@ class Passes:
         outcome = SendResult.LATER  # where it raises, too, so that no loop is busy
         began, requests = monotonic(), self._sender.ledger.requests
         try:
-            outcome = self._sender.send_once(timeout)
+            outcome = self._sender.send_once(timeout, is_hurried=self.orders.is_draining)
         finally:
             if outcome is SendResult.LATER:
                 self._put_off(self._sender.delay)

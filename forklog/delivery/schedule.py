@@ -40,6 +40,8 @@ class Look:
     """Entries wait in the buffer, or one that was set aside is due."""
     aside_seconds: float | None = None
     """Until an entry that was set aside is due."""
+    is_aside_next: bool = False
+    """Such an entry is due, and goes before what waits."""
     adopt_seconds: float | None = None
     """Until what dead processes left is to be looked for, or sent; None while draining."""
     since: float = 0.0
@@ -133,6 +135,6 @@ def _linger(look: Look) -> Send | Wait:
     until, wake_rank = look.since + linger_seconds(look), look.flush_rank
     if look.is_urgent:
         until, wake_rank = min(until, look.urgent_until), NEVER
-    if look.is_full or look.is_wanted or until <= look.now:
+    if look.is_full or look.is_wanted or look.is_aside_next or until <= look.now:
         return SEND
     return Wait(until - look.now, wake_rank, look.trigger_bytes)

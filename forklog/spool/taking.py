@@ -126,6 +126,10 @@ class OverLanes:
         """Return the number of entries that were put aside."""
         return self._lanes.count_aside()
 
+    def aside_bytes(self) -> int:
+        """Return the wire bytes of the entries that were put aside."""
+        return self._lanes.aside_bytes()
+
     def oldest_aside(self) -> bytes:
         """Return the oldest entry that was put aside."""
         return self._lanes.oldest_aside()

@@ -9,9 +9,11 @@ append to it, so a batch is taken entry by entry. No thread waits for another on
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
-from forklog.delivery.buffer import Buffer, move
+from forklog.delivery.buffer import Buffer
+from forklog.delivery.sending.lanes import move
 from forklog.insert_id import AFTER_ALL
 from forklog.severity import NEVER
 from forklog.turn import TURN, Turn
@@ -84,19 +86,11 @@ class UnlockedBuffer(Buffer):
             move(self._lanes[rank], into, 1)
         into.sort()
 
-    def oldest_aside(self) -> bytes:
-        """Return the oldest entry that was put aside, or bytes above every entry."""
-        return min((entry for lane in self._aside for entry in _copy(lane)), default=AFTER_ALL)
-
-    def snapshot(self) -> list[tuple[int, bytes]]:
-        """Return copies of all (rank, entry), without removing any."""
-        return [(rank, entry) for rank, lane in enumerate(self._lanes) for entry in _copy(lane)]
-
-    def _shed_one(self) -> bool:
+    def _shed_one(self, lanes: Iterable[deque[bytes]] = ()) -> bool:
         """Shed the next one, unless another thread sheds: that one looks at the sum again."""
         turn, token = self._shedding, object()
         try:
-            return turn.setdefault(TURN, token) is token and super()._shed_one()
+            return turn.setdefault(TURN, token) is token and super()._shed_one(lanes)
         finally:
             if TURN in turn and turn[TURN] is token:
                 del turn[TURN]
@@ -107,12 +101,3 @@ def _head(lane: deque[bytes]) -> bytes:
         return lane[0]
     except IndexError:
         return AFTER_ALL
-
-
-def _copy(lane: deque[bytes]) -> list[bytes]:
-    """Return a copy, made again where another thread has changed the lane meanwhile."""
-    while True:
-        try:
-            return list(lane)
-        except RuntimeError:  # noqa: PERF203 - "deque mutated during iteration"
-            continue

@@ -1,7 +1,8 @@
 """What is set aside: entries that the server refuses while it takes others.
 
 They stay pending, in lanes of the buffer of their own, where an overflow finds them by their
-severity. One at a time is tried again, alone, ever more rarely while all are refused.
+severity. One at a time is tried again, alone, ever more rarely while all are refused. Once one is
+delivered, the next try has two of them, then four and so on.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ class Aside:
         self._now = now
         self._refusals = 0
         self._due = 0.0
-        self._sending = 0
+        self._rank = 0
+        self._most = 1  # entries of the next try
+        self._is_turn = False
 
     def put(self, entries: list[bytes]) -> None:
         """Move all entries of a list here; none is tried before a delay."""
@@ -45,19 +48,45 @@ class Aside:
         self._due = self._now() + share * 2 ** min(self._refusals, _MOST_DOUBLINGS)
 
     def put_back(self, entries: list[bytes]) -> None:
-        """Do so with what was tried and refused; the next one is tried after a longer delay."""
-        self._refusals += 1
-        self.put(entries)
+        """Do so with what was tried and refused; the next one is tried after a longer delay.
 
-    def passed(self) -> None:
-        """Take note that one was settled: the next one may be tried at once."""
+        Where several were tried, each may be another case: the next one is tried at once, alone.
+        """
+        is_alone = len(entries) == 1
+        self._refusals += is_alone
+        self._most = 1
+        self.put(entries)
+        if not is_alone:
+            self._due = 0.0
+
+    def passed(self, *, is_delivered: bool) -> None:
+        """Take note that what was tried is settled: the next try may be made at once."""
+        self._most = 2 * self._most if is_delivered else 1
         self._refusals = 0
         self._due = 0.0
 
-    def take(self, into: list[bytes]) -> None:
-        """Move the entry to try now to a list."""
-        self._sending = (self._sending + 1) % RANKS
-        self._buffer.take_aside(into, self._sending)
+    def give_turn(self) -> None:
+        """Take note that new entries were delivered: what is set aside may go before others."""
+        self._is_turn = True
+
+    def is_next(self) -> bool:
+        """Tell whether what is set aside is to be tried now: new entries wait for one such try."""
+        return self.seconds() == 0 and (self._is_turn or not self._buffer.has_waiting())
+
+    def is_passing(self) -> bool:
+        """Tell whether the last try was delivered."""
+        return self._most > 1
+
+    def take(self, into: list[bytes], max_entries: int, max_bytes: int) -> None:
+        """Move what is to be tried now to a list: one entry, or more within these bounds."""
+        self._is_turn = False
+        for number in range(min(self._most, max_entries)):
+            self._rank = (self._rank + 1) % RANKS
+            self._buffer.take_aside(into, self._rank)
+            size = sum(map(len, into))
+            if len(into) == number or size + size // len(into) > max_bytes:
+                break
+        into.sort()
 
     def seconds(self) -> float | None:
         """Return the seconds until an entry is to be tried, None if there is none."""

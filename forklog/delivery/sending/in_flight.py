@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from forklog.delivery.ledger import NOTHING, Ledger, Slip
 from forklog.delivery.sending.batch import Batch
 
-_FEW = 64  # entries that may all be culprits, with none between them that passes
 PATIENCE = 3  # refusals of the same bytes before they are split, or set aside
 
 
@@ -32,7 +31,7 @@ class InFlight:
         """Hold nothing; the bounds are those of a request."""
         self._ledger = ledger
         self.passes = 0
-        """Requests of which something was delivered."""
+        """Requests of which something was delivered or diverted."""
         self.refusals = 0
         """Refusals in a row since the last of them."""
         self._max_entries = max_entries
@@ -75,15 +74,18 @@ class InFlight:
     def wants_other(self) -> bool:
         """Tell whether entries that were never refused are to go next; one such batch at a time.
 
-        Where only a few entries are in flight, each alone and each refused often enough, all of
-        them may be culprits, the probe too; in an outage no more than these few are taken.
+        All in flight may be culprits, the probe too. So one more entry is taken, alone, each time
+        that a few requests more were refused in a row.
         """
         has_probe = any(batch.is_probe for batch in self.batches)
-        return self._wants_other and not (has_probe and not self._are_few())
+        return self._wants_other and not (has_probe and self.refusals % PATIENCE)
 
-    def _are_few(self) -> bool:
-        are_alone = all(len(b.entries) == 1 and b.refusals >= PATIENCE for b in self.batches)
-        return are_alone and len(self.batches) <= _FEW
+    def is_unsure(self) -> bool:
+        """Tell whether so many requests were refused in a row that the wire may be at fault.
+
+        The next probe is of one entry then, which is less likely to hold another culprit.
+        """
+        return self.refusals >= PATIENCE
 
     def first(self) -> Batch:
         """Return the batch to send next; parts are joined while requests pass."""
@@ -95,9 +97,15 @@ class InFlight:
         """Tell whether others were delivered since the batch was refused first."""
         return batch.since is not None and self.passes > batch.since
 
-    def passed(self, slip: Slip = NOTHING) -> None:
-        """Take note that the first batch is settled; remove it and book it."""
-        self._take_note()
+    def passed(self, slip: Slip = NOTHING, *, is_taken: bool = True) -> None:
+        """Take note that the first batch is settled; remove it and book it.
+
+        Args:
+            slip: what became of it.
+            is_taken: something of it was delivered, which is what tells a fault of the wire.
+        """
+        if is_taken:
+            self._take_note()
         self._replace(self._rest(), slip)
 
     def passed_in_part(self, again: list[bytes], slip: Slip = NOTHING) -> bool:

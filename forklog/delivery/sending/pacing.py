@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from forklog.clock import monotonic
 from forklog.delivery.sending.backoff import delay_after
 from forklog.delivery.sending.gap import Pace
 from forklog.transports.base import Kind, Verdict
@@ -13,12 +15,21 @@ if TYPE_CHECKING:
     from forklog.delivery.sending.batch import Batch
     from forklog.options import Options
 
+_JUST_SECONDS = 60.0
+
 
 class Pacing:
     """The pace of one sender. For whoever runs passes, one at a time."""
 
-    def __init__(self, options: Options, random: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        options: Options,
+        random: Callable[[], float],
+        now: Callable[[], float] = monotonic,
+    ) -> None:
         """Have learned nothing."""
+        self._now = now
+        self._delivered_at = -math.inf
         self._options = options
         self._random = random
         self._pace = Pace()
@@ -49,6 +60,14 @@ class Pacing:
         is_slow = verdict.kind is Kind.BLOCKED and attempts > 0
         ceiling, most = self._options.max_retry_delay, max(attempts, refusals)
         return delay_after(verdict, most, ceiling, self._random, is_slow=is_slow)
+
+    def delivered(self) -> None:
+        """Take note that the server has taken something of a batch."""
+        self._delivered_at = self._now()
+
+    def has_just_delivered(self) -> bool:
+        """Tell whether the server has taken something within the last minute."""
+        return self._now() < self._delivered_at + _JUST_SECONDS
 
     def seconds_to_next(self) -> float:
         """Return how long after the last request a batch of new entries may be sent."""

@@ -10,6 +10,7 @@ from forklog.turn import TURN, Turn
 if TYPE_CHECKING:
     from forklog.delivery.base import Store
     from forklog.delivery.ledger import Ledger
+    from forklog.delivery.sending.aside import Aside
     from forklog.delivery.sending.in_flight import InFlight
     from forklog.delivery.sending.wire import Wire
     from forklog.delivery.sinks.on_drop import OnDrop
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 class Pending:
     """What `Sender` inherits; it has the attributes. For any thread."""
 
+    aside: Aside
     ledger: Ledger
     on_drop: OnDrop
     _buffer: Store
@@ -34,12 +36,18 @@ class Pending:
         return min(self._oldest_to_send(), self._buffer.oldest_aside())
 
     def oldest_to_send(self) -> bytes:
-        """Return the same, without what is set aside: no flush waits for that."""
+        """Return the same, without what is set aside, unless the server takes that again.
+
+        No flush waits for what is still refused.
+        """
         return self.ledger.lock.run(self._oldest_to_send)
 
     def _oldest_to_send(self) -> bytes:
         leaving = chain.from_iterable(self.ledger.account.leaving)
-        return min(chain([self._buffer.oldest()], self._in_flight.oldest(), leaving))
+        store, aside = self._buffer, []
+        if self.aside.is_passing():
+            aside.append(store.oldest_aside())
+        return min(chain([store.oldest()], self._in_flight.oldest(), leaving, aside))
 
     def origin(self) -> Origin | None:
         """Return what the connection has found out about this process, None where it has not."""

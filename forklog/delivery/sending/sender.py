@@ -16,6 +16,7 @@ from forklog.delivery.losses import Losses, PassReport
 from forklog.delivery.schedule import SendResult
 from forklog.delivery.sending.aside import Aside
 from forklog.delivery.sending.batch import Batch
+from forklog.delivery.sending.choosing import Choosing
 from forklog.delivery.sending.in_flight import InFlight
 from forklog.delivery.sending.pacing import Pacing
 from forklog.delivery.sending.pending import Pending
@@ -28,7 +29,7 @@ from forklog.turn import TURN, Turn
 _RANDOM = SystemRandom().random  # the seeded generator is the same in all forked workers
 
 
-class Sender(Pending):
+class Sender(Choosing, Pending):
     """Move entries from one process's buffer to the wire. One pass at a time, in any thread."""
 
     def __init__(  # noqa: PLR0913 - what a pipeline gives
@@ -62,17 +63,18 @@ class Sender(Pending):
         self.delay = 0.0
         """After a pass that ended LATER: seconds until the next attempt."""
 
-    def send_once(self, timeout: float | None = None) -> SendResult:
+    def send_once(self, timeout: float | None = None, *, is_hurried: bool = False) -> SendResult:
         """Send one batch and settle it. Blocks for the wire, at most by the options' timeouts.
 
         Args:
             timeout: seconds to wait for the answer; the option answer_timeout if None.
+            is_hurried: what is set aside goes after all that waits.
         """
         token = object()
         try:
             if self._sending.setdefault(TURN, token) is not token:
                 return SendResult.BUSY
-            batch = self.ledger.lock.run(self._next_batch)
+            batch = self.ledger.lock.run(self._next_batch, is_hurried)
             if batch is None:
                 return SendResult.IDLE
             seen = PassReport()
@@ -118,25 +120,6 @@ class Sender(Pending):
         self.losses.of_quota(verdict)
         return verdict
 
-    def _next_batch(self) -> Batch | None:
-        """Return what to send next. Under the ledger's lock."""
-        in_flight = self._in_flight
-        in_flight.drop_empty()
-        if not in_flight.batches and self.aside.seconds() == 0:
-            self.aside.take(in_flight.begin(is_aside=True).entries)
-        if batch := in_flight.to_fill():
-            self._fill(batch)
-        in_flight.drop_empty()
-        return in_flight.first() if in_flight.batches else None
-
-    def _fill(self, batch: Batch) -> None:
-        """Move new entries to a batch, as far as a request holds them, one at least if empty."""
-        number = self._options.max_batch_entries - len(batch.entries)
-        left = self._share_bytes - self._in_flight.size()
-        room = min(self.pacing.max_batch_bytes() - batch.size, left)
-        if number > 0 and (room > 0 or not batch.entries):
-            self._buffer.take(batch.entries, number, max(1, room))
-
     def _settle(self, batch: Batch, verdict: Verdict, seen: PassReport) -> SendResult:
         """Book the outcome; the entries not settled stay in flight. Under the ledger's lock."""
         in_flight = self._in_flight
@@ -148,6 +131,8 @@ class Sender(Pending):
         is_named = len(verdict.again) == len(batch.entries)
         if is_named or verdict.kind in (Kind.RETRY, Kind.BLOCKED):
             return self._later(batch, verdict, seen, is_named=is_named)
+        if verdict.kind is Kind.HALVE and batch.is_aside and len(batch.entries) > 1:
+            return self._later(batch, verdict, seen)  # alone, each may be refused or delivered
         if verdict.kind is Kind.HALVE and len(batch.entries) == 1:  # a foreign wire's mistake
             verdict = replace(verdict, kind=Kind.DELIVERED, refused={0: "refused"})
         if verdict.kind is Kind.HALVE:
@@ -169,7 +154,8 @@ class Sender(Pending):
             self._set_first_aside(seen)
         is_suspect = self._in_flight.is_suspect(batch)
         seen.is_of_wire = not is_suspect
-        self._put_off(verdict, 0 if is_suspect else batch.attempts)
+        is_brief = is_suspect or self._may_be_content(verdict)
+        self._put_off(verdict, 0 if is_brief else batch.attempts)
         return SendResult.LATER
 
     def _put_off(self, verdict: Verdict, attempts: int) -> None:
@@ -191,11 +177,18 @@ class Sender(Pending):
         slip = Slip(delivered=settled, dropped=dropped)
         if verdict.is_diverted:
             slip = Slip(diverted={"stderr": settled}, dropped=dropped)
+        if settled:
+            self.pacing.delivered()
+        if batch.is_aside and again:
+            self._keep_aside(batch, again, slip)
+            return SendResult.SENT
         if batch.is_aside:
-            self.aside.passed()
+            self.aside.passed(is_delivered=settled > 0)
+        elif settled:
+            self.aside.give_turn()
         if not again:
             size = batch.size
-            self._in_flight.passed(slip)
+            self._in_flight.passed(slip, is_taken=settled > 0)
             self._buffer.settle(size, is_last=not self._in_flight.batches)
             return SendResult.SENT
         size = batch.size - sum(map(len, again))
@@ -206,6 +199,13 @@ class Sender(Pending):
         self._buffer.settle(size)
         self._put_off(verdict, batch.attempts)
         return SendResult.LATER
+
+    def _keep_aside(self, batch: Batch, again: list[bytes], slip: Slip) -> None:
+        size = batch.size - sum(map(len, again))
+        self._in_flight.keep(again, slip)
+        self.aside.put_back(self._in_flight.batches[0].entries)
+        self._in_flight.drop_empty()
+        self._buffer.settle(size)
 
     def give_up(self, reason: str) -> None:
         """Write everything that is not settled to the last resort, and book it. Blocks for that.

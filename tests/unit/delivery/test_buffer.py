@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forklog.delivery.buffer import Buffer, move
+from forklog.delivery.buffer import Buffer
 from forklog.delivery.free_threaded.buffer import UnlockedBuffer
+from forklog.delivery.sending.lanes import move
 from forklog.insert_id import InsertIds
 from forklog.severity import NEVER
 
@@ -320,3 +321,39 @@ def test_a_wake_up_that_raises_is_repeated() -> None:
     assert buffer.wake_rank == 0
     buffer.offer(INFO, _entry(ids))
     assert (buffer.wake_rank, len(buffer)) == (NEVER, 4)
+
+
+def test_what_is_put_aside_has_a_quarter_of_the_buffer() -> None:
+    """Beyond it the least severe are shed, oldest first, and what waits is not."""
+    shed: list[bytes] = []
+    buffer = Buffer(1000, on_shed=shed.append)
+    for number in range(9):
+        entries = [b"%03d" % number + b"x" * 47]
+        buffer.count_taken(50)
+        buffer.put_aside(5 if number % 2 else 2, entries)
+    buffer.offer(0, b"y" * 500)
+    assert [entry[:3] for entry in shed] == [b"000", b"002", b"004", b"006"]
+    assert (buffer.count_aside(), buffer.aside_bytes(), buffer.bytes) == (5, 250, 750)
+    assert (len(buffer), buffer.count_shed()) == (1, 4)
+
+
+def test_what_is_put_aside_rings_no_alarm() -> None:
+    """A batch's worth of bytes is of those that wait, or the alarm would ring at each entry."""
+    rung: list[int] = []
+    buffer = Buffer(1000, lambda: rung.append(1))
+    buffer.count_taken(200)
+    buffer.put_aside(5, [b"x" * 200])
+    buffer.arm(NEVER, 150)
+    buffer.offer(0, b"y" * 100)
+    assert not rung
+    buffer.offer(0, b"y" * 100)
+    assert rung == [1]
+
+
+def test_a_full_buffer_wakes_before_it_waits_for_room() -> None:
+    """Whoever makes room is woken first: an idle thread would not be by `on_full`."""
+    calls: list[str] = []
+    buffer = Buffer(100, lambda: calls.append("wake"), on_full=lambda: calls.append("wait"))
+    buffer.arm(NEVER)
+    buffer.offer(0, b"y" * 101)
+    assert calls[:2] == ["wake", "wait"]

@@ -653,13 +653,116 @@ def test_a_server_that_refuses_everything_is_not_hammered() -> None:
 
 
 def test_a_batch_takes_at_most_a_quarter_of_the_buffer() -> None:
-    """What is in flight, one entry aside, leaves three quarters of the buffer to shed from."""
+    """What is in flight, single entries aside that are tried in an outage, is a quarter of it."""
     wire = _Counted(*[503] * 9)
     bench = _Bench(wire, max_buffer_bytes=2**20)
     bench.log(*["x" * 1000] * 900)
-    for _ in range(9):
+    for number in range(9):
         bench.sender.send_once()
-        assert (
-            sum(map(len, (e for b in bench.sender._in_flight.batches for e in b.entries)))
-            <= 2**18 + 1100
-        )
+        in_flight = sum(len(e) for b in bench.sender._in_flight.batches for e in b.entries)
+        assert in_flight <= 2**18 + 1100 + 1100 * max(0, number - 2)
+
+
+def test_single_entries_that_are_tried_in_an_outage_are_bounded_too() -> None:
+    """However long a server refuses everything, most of the buffer is left to shed from."""
+    bench = _Bench(_Counted(*[503] * 3000), max_buffer_bytes=2**20)
+    bench.log(*["x" * 1000] * 900)
+    for _ in range(3000):
+        bench.sender.send_once()
+    in_flight = sum(len(e) for b in bench.sender._in_flight.batches for e in b.entries)
+    assert in_flight <= 2**18 + 2**17 + 1100
+    bench.check_accounts()
+
+
+def _with_many_aside(number: int) -> tuple[_Bench, _Firewall]:
+    """Return a bench with as many entries aside, and a firewall that lets them pass now."""
+    wire = _Firewall(403)
+    bench = _Bench(wire, max_retry_delay=0.001)
+    bench.log(*(f"poison {n}" for n in range(number)))
+    entries: list[bytes] = []
+    bench.buffer.take(entries, number, 10**7)
+    bench.sender.aside.put(entries)
+    wire.bad = None
+    return bench, wire
+
+
+@pytest.mark.parametrize("is_hurried", [False, True])
+def test_what_is_set_aside_holds_up_nothing_new_once_the_server_takes_it(
+    *, is_hurried: bool
+) -> None:
+    """After a repair new entries go within two requests, and all that was aside within ten.
+
+    Closes the class: what is tried again goes before what is new, one request for each entry.
+    """
+    bench, wire = _with_many_aside(100)
+    wait_until(lambda: bench.sender.aside.seconds() == 0)
+    before = wire.requests
+    bench.log("new")
+    while not any(b'"new"' in entry for entry in wire.stored):
+        bench.sender.send_once(is_hurried=is_hurried)
+    assert wire.requests - before <= (1 if is_hurried else 2)
+    while bench.sender.oldest_unsettled() < bench.ids.key():
+        bench.sender.send_once()
+        if wire.requests % 2:
+            bench.log("new")
+    assert wire.requests - before < 25
+    assert bench.sender.ledger.delivered == bench.logged
+    bench.check_accounts()
+
+
+def test_what_is_aside_and_refused_for_good_is_dropped_one_by_one() -> None:
+    """A change from 403 to 400 drops each entry by itself, and new ones go between them."""
+    bench, wire = _with_many_aside(20)
+    wire.bad, wire.way = b"poison", 400
+    wait_until(lambda: bench.sender.aside.seconds() == 0)
+    before = wire.requests
+    while bench.buffer.count_aside():
+        bench.log("new")
+        bench.sender.send_once()
+        bench.sender.send_once()
+    assert wire.requests - before < 45
+    assert bench.sender.ledger.dropped == {"refused": 20}
+    bench.check_accounts()
+
+
+def test_a_record_that_is_refused_holds_a_working_wire_up_for_seconds() -> None:
+    """Where others were delivered just before, the pace of a blocked wire begins later."""
+    bench = _Bench(_Firewall(403))
+    bench.log("good")
+    assert bench.sender.send_once() is SendResult.SENT
+    bench.log("poison")
+    bench.sender.send_once()
+    bench.log("behind")
+    waited = bench.sender.delay
+    while len(bench.transport.stored) < 2:
+        bench.sender.send_once()
+        waited += bench.sender.delay
+    assert waited <= 15.0
+
+
+def test_a_server_that_begins_to_refuse_everything_is_soon_left_alone() -> None:
+    """After a delivery six refusals are retried soon; the next ones at the blocked pace."""
+    wire = _Firewall(403)
+    bench = _Bench(wire)
+    bench.log("good")
+    bench.sender.send_once()
+    wire.bad = b"t"
+    bench.log(*(f"t{n}" for n in range(300)))
+    delays = []
+    for _ in range(20):
+        assert bench.sender.send_once() is SendResult.LATER
+        delays.append(bench.sender.delay)
+    assert delays == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0] + [30.0] * 14
+
+
+def test_a_refused_entry_is_no_sign_that_the_wire_works() -> None:
+    """An answer of 400 in an outage makes no other entry one that is refused for its content."""
+    wire = _Counted(503, 503, 503, 400, 503)
+    bench = _Bench(wire)
+    bench.log("good")
+    bench.sender.send_once()
+    bench.log("refused")
+    for _ in range(4):
+        bench.sender.send_once()
+    assert bench.sender.ledger.dropped == {"refused": 1}
+    assert bench.sender._in_flight.passes == 0

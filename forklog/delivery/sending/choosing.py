@@ -1,0 +1,62 @@
+"""What a request holds: new entries, what was refused, or what was set aside; for the sender."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forklog.delivery.sending.in_flight import PATIENCE, InFlight
+
+if TYPE_CHECKING:
+    from forklog.delivery.base import Store
+    from forklog.delivery.sending.aside import Aside
+    from forklog.delivery.sending.batch import Batch
+    from forklog.delivery.sending.pacing import Pacing
+    from forklog.options import Options
+    from forklog.transports.base import Verdict
+
+_BRIEF = 2 * PATIENCE  # refusals in a row that are retried soon, where others were delivered lately
+
+
+class Choosing:
+    """What `Sender` inherits; it has the attributes. Under the ledger's lock."""
+
+    aside: Aside
+    pacing: Pacing
+    _buffer: Store
+    _in_flight: InFlight
+    _options: Options
+    _share_bytes: int
+
+    def _next_batch(self, is_hurried: bool) -> Batch | None:  # noqa: FBT001 - called by the lock
+        """Return what to send next. Under the ledger's lock."""
+        in_flight = self._in_flight
+        in_flight.drop_empty()
+        is_late = is_hurried and self._buffer.has_waiting()
+        if not in_flight.batches and self.aside.is_next() and not is_late:
+            bounds = self._options.max_batch_entries, self._room(0)
+            self.aside.take(in_flight.begin(is_aside=True).entries, *bounds)
+        elif batch := in_flight.to_fill():
+            self._fill(batch)
+        in_flight.drop_empty()
+        return in_flight.first() if in_flight.batches else None
+
+    def _fill(self, batch: Batch) -> None:
+        """Move new entries to a batch, as far as a request holds them, one at least if empty."""
+        number = self._options.max_batch_entries - len(batch.entries)
+        room = self._room(batch.size)
+        if batch.is_probe and self._in_flight.is_unsure():
+            number, room = 1, room + self._share_bytes // 2
+        elif not batch.entries and not batch.is_probe:
+            room = max(1, room)
+        if number > 0 and room > 0:
+            self._buffer.take(batch.entries, number, room)
+
+    def _room(self, size: int) -> int:
+        """Return the bytes that may join a batch of this size."""
+        left = self._share_bytes - self._in_flight.size()
+        return min(self.pacing.max_batch_bytes() - size, left)
+
+    def _may_be_content(self, verdict: Verdict) -> bool:
+        """Tell whether a refusal may be a record's fault, because others were delivered lately."""
+        is_early = self._in_flight.refusals <= _BRIEF
+        return verdict.is_of_content and is_early and self.pacing.has_just_delivered()

@@ -1,0 +1,33 @@
+"""Lanes of entries, as the buffer has one for each severity: to move, copy and measure them."""
+
+from __future__ import annotations
+
+import contextlib
+from bisect import bisect_right
+from collections import deque
+from itertools import accumulate, repeat, starmap
+
+
+def first(lane: deque[bytes], most: int) -> list[bytes]:
+    """Return the first entries in order, from a copy: other threads may append meanwhile."""
+    return sorted(list(lane)[:most])
+
+
+def move(lane: deque[bytes], into: list[bytes] | deque[bytes], most: int) -> None:
+    """Move the first entries of a lane in one step, with no line of Python for each."""
+    with contextlib.suppress(IndexError):  # an overflow emptied it meanwhile; `into` has the others
+        into.extend(starmap(lane.popleft, repeat((), most)))
+
+
+def fitting(entries: list[bytes], max_entries: int, max_bytes: int) -> int:
+    """Return how many of the entries go into a batch: at least one."""
+    return max(1, bisect_right(list(accumulate(map(len, entries[:max_entries]))), max_bytes))
+
+
+def copied(lane: deque[bytes]) -> list[bytes]:
+    """Return a copy, made again where another thread has changed the lane meanwhile."""
+    while True:
+        try:
+            return list(lane)
+        except RuntimeError:  # noqa: PERF203 - "deque mutated during iteration"
+            continue
