@@ -337,17 +337,17 @@ def test_what_is_put_aside_has_a_quarter_of_the_buffer() -> None:
     assert (len(buffer), buffer.count_shed()) == (1, 4)
 
 
-def test_what_is_put_aside_rings_no_alarm() -> None:
-    """A batch's worth of bytes is of those that wait, or the alarm would ring at each entry."""
-    rung: list[int] = []
-    buffer = Buffer(1000, lambda: rung.append(1))
+def test_what_is_put_aside_calls_for_no_batch() -> None:
+    """A batch's worth of bytes is of those that wait, or each entry would wake the thread."""
+    woken: list[int] = []
+    buffer = Buffer(1000, lambda: woken.append(1))
     buffer.count_taken(200)
     buffer.put_aside(5, [b"x" * 200])
     buffer.arm(NEVER, 150)
     buffer.offer(0, b"y" * 100)
-    assert not rung
+    assert not woken
     buffer.offer(0, b"y" * 100)
-    assert rung == [1]
+    assert woken == [1]
 
 
 def test_a_full_buffer_wakes_before_it_waits_for_room() -> None:
