@@ -7,10 +7,10 @@ nothing is locked and control calls are answered while a large write is under wa
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from forklog.emulator.api.listing import Page, list_entries, page_of
 from forklog.emulator.api.logs import list_logs
@@ -20,6 +20,7 @@ from forklog.emulator.api.validate import check_log_name
 from forklog.emulator.api.write import Writer
 from forklog.emulator.counts import Counts
 from forklog.emulator.errors import NOT_FOUND, ApiError
+from forklog.emulator.one_thread import OneThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     T = TypeVar("T")
+
+
+_CLOSE_SECONDS: Final = 1.0  # for the task under way; every write is in the file once answered
 
 
 class Backend:
@@ -43,7 +47,7 @@ class Backend:
         self.counts = Counts()
         self._database = database
         self._retention_days = retention_days
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="emulator-store")
+        self._worker = OneThread("emulator-store")
         self._changed = asyncio.Event()
 
     async def open(self) -> None:
@@ -52,10 +56,16 @@ class Backend:
         self._writer = Writer(self._store, self.counts, self._retention_days, time.time_ns())
 
     async def close(self) -> None:
-        """Close the store and end the thread."""
+        """Close the store and end the thread; leave them alone if a filter is still at work.
+
+        Tasks that wait for the thread are cancelled.
+        """
+        self._worker.cancel_waiting()
         if hasattr(self, "_store"):
-            await self._work(self._store.close)
-        self._worker.shutdown()
+            closing = self._worker.submit(self._store.close)
+            self._worker.shutdown(wait=False)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(asyncio.wrap_future(closing), _CLOSE_SECONDS)
 
     async def write(self, body: bytes, refuse: Mapping[int, ApiError]) -> bytes:
         """Answer entries:write; ApiError for what it refuses."""

@@ -55,6 +55,9 @@ def _search(
     pattern: str, position: int, budget: Budget
 ) -> tuple[Callable[[str], regex.Match[str] | None], int]:
     """Return the search, and the number of groups in the pattern."""
+    if budget.is_page_over():  # hundreds of expressions take their time to compile, too
+        msg = f"the filter takes too long before the regular expression {pattern[:_SHOWN]!r}"
+        raise FilterError(msg, position)
     try:
         translated = translate(pattern)
         search = regex.compile(translated.pattern, FLAGS).search

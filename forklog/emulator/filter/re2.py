@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 FLAGS: Final = regex.V1  # in which flags hold from their place to the end of their group
 MAX_REPEAT: Final = 1000  # RE2's own, for repeats inside of repeats too
 _MAX_DEPTH: Final = 100
+# Ours: `regex` takes a second to compile so many characters. RE2 refuses programs too large, too.
+MAX_TRANSLATED: Final = 200_000
+# Between so many characters stands what always holds. `regex` joins characters to one text, and at
+# the first search makes tables of it, in cubic time and without a look at the clock.
+_MAX_RUN: Final = 64
+_BREAK: Final = r"(?!(?s:.)\A)"
 _PIECE: Final = re.compile(
     r"""\\Q(?P<QUOTED>.*?)(?:\\E|\Z)
     |(?P<ASSERTION>\\[AzbB]|[\^$])
@@ -84,6 +90,8 @@ class _Translation:
         self._product = 1  # the largest in the group that is open
         self._last = 1  # that of the piece before
         self._groups = 0
+        self._run = 0  # atoms since the last break
+        self._size = 0
         self._is_repeatable = False  # what stands before is neither nothing nor a repeat
 
     def run(self) -> Translated:
@@ -93,6 +101,9 @@ class _Translation:
             at = _READERS[str(found.lastgroup)](self, found) or found.end()
             if self._last > MAX_REPEAT or len(self._open) > _MAX_DEPTH:
                 msg = f"a repeat above {MAX_REPEAT}, or more than {_MAX_DEPTH} levels of groups"
+                raise ValueError(msg)
+            if self._size > MAX_TRANSLATED:
+                msg = "it is too large; shorten it, or use fewer classes"
                 raise ValueError(msg)
         return Translated("".join(self._pieces), self._groups)
 
@@ -157,7 +168,12 @@ class _Translation:
         return one.end
 
     def _atom(self, text: str) -> None:
+        self._run += 1
+        if self._run >= _MAX_RUN and text not in "|)":
+            self._pieces.append(_BREAK)
+            self._run = 0
         self._pieces.append(text)
+        self._size += len(text)
         self._last = 1
         self._is_repeatable = True
 

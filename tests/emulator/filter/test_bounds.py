@@ -31,6 +31,10 @@ def _ask(call: Send, source: str) -> tuple[int, dict[str, Any]]:
         ("(.+)+=(.+)+;", "x=y" * 60_000),
         ("(a?){30}a{30}$", "a" * 30_000 + "b"),
         (r"^(([a-z])+.)+[A-Z]([a-z])+$", "a" * 20_000),
+        ("a" * 15_000, "a" * 20_000),
+        ("(?i:a)" * 3_000, "a" * 20_000),
+        ("a?" * 4_000 + "a" * 4_000, "a" * 20_000),
+        ("(?:" * 99 + "a" * 15_000 + ")?" * 99, "a" * 20_000),
     ],
 )
 def test_an_expression_cannot_hold_the_server(
@@ -38,6 +42,7 @@ def test_an_expression_cannot_hold_the_server(
 ) -> None:
     """Catastrophic backtracking is answered, or refused with 400, while other calls are served.
 
+    So is a long run of characters, of which the engine makes tables without a look at the clock.
     Closes the class "a filter of a user stops the event loop".
     """
     write({"textPayload": text})
@@ -50,9 +55,7 @@ def test_an_expression_cannot_hold_the_server(
         assert emulator.stats()["entries_shown"] == 1
         time.sleep(0.05)
     [(status, answer)] = answers
-    assert (status, answer) == (200, {}) or (
-        status == 400 and "takes too long" in answer["error"]["message"]
-    )
+    assert status == 200 or (status == 400 and "takes too long" in answer["error"]["message"])
     assert write({"textPayload": "after"})[0] == 200
 
 
@@ -69,6 +72,7 @@ def test_an_expression_cannot_hold_the_server(
         ('textPayload=~"((((a{100}){100}){100}){100})"', "a repeat above 1000"),
         ('textPayload=~"' + "(" * 5_000 + ")" * 5_000 + '"', "more than 100 levels"),
         ('textPayload=~"(?R)"', "RE2 has no"),
+        (r'textPayload=~"' + r"\\b" * 6_000 + '"', "it is too large"),
         (r'severity="\ud800"', "is not a severity"),
         (r'timestamp>"\ud800"', "is not an RFC 3339 time"),
         (r'a."\ud800"=1', "no field"),

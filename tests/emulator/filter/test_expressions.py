@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import pytest
 
+from forklog.emulator.filter import budget
 from forklog.emulator.filter.lex import FilterError
 from forklog.emulator.filter.match import predicate
 from forklog.emulator.filter.parse import parse
@@ -146,3 +147,42 @@ def test_a_long_pattern_is_read_in_linear_time(piece: str) -> None:
         with suppress(FilterError):
             _matches(one, "a")
     assert time.thread_time() - begin < 4
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "is_met"),
+    [
+        ("a" * 500, "b" + "a" * 500, True),
+        ("a" * 500, "a" * 499 + "b" + "a" * 499, False),
+        ("^" + "a?" * 500 + "$", "", True),
+        ("^" + "a{2}" * 500 + "$", "a" * 1000, True),
+        ("^" + "a{2}" * 500 + "$", "a" * 999, False),
+        ("^(?:" + "a|" * 500 + "b)$", "b", True),
+        ("^(?:" + "(?i:a)" * 500 + "|b)+$", "aA" * 250 + "b", True),
+        ("^" + "(a|b)" * 500 + "$", "ab" * 250, True),
+        ("^" + "[ab]" * 500 + "$", "ab" * 250, True),
+        ("^" + r"\\Q" + "." * 500 + r"\\E$", "." * 500, True),
+    ],
+)
+def test_a_long_pattern_means_what_it_says(
+    pattern: str,
+    text: str,
+    is_met: bool,  # noqa: FBT001
+) -> None:
+    """What is put between its characters, so that the engine makes no tables, changes nothing."""
+    assert _matches(pattern.replace("\\\\", "\\"), text) is is_met
+
+
+@pytest.mark.parametrize("unit", ["a", "(?i:a)", "[a]", "(a)", "a{1}", "(?:a)"])
+def test_a_long_run_of_one_character_takes_linear_time(unit: str) -> None:
+    """A pattern of thousands of equal characters is found in an instant, not in minutes."""
+    begin = time.thread_time()
+    assert _matches(unit * (18_000 // len(unit)), "a" * 20_000)
+    assert time.thread_time() - begin < 4
+
+
+def test_hundreds_of_expressions_share_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The filter is given up between two expressions where their making takes too long."""
+    monkeypatch.setattr(budget, "PAGE_SECONDS", 0.0)
+    with pytest.raises(FilterError, match="takes too long before the regular expression 'b'"):
+        _matches("b", "b")

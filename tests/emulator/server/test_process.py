@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -212,3 +213,35 @@ def test_the_help_page_names_its_own_address(emulator: Emulator) -> None:
     text = connection.getresponse().read().decode()
     connection.close()
     assert f"LOGGING_EMULATOR_HOST={emulator.host}" in text
+
+
+def test_it_ends_while_a_filter_is_at_work() -> None:
+    """SIGTERM ends the process although its one worker has seconds of work, and more in wait."""
+    command = [*COMMAND, "--port", "0", "--quiet"]
+    log = {"logName": "projects/p/logs/l", "resource": {"type": "global"}}
+    write = {**log, "entries": [{"textPayload": "a" * 20_000}]}
+    slow = {
+        "filter": f'textPayload=~"{"(?:a|b|c|d)+" * 1500}"',
+        "resourceNames": ["projects/p"],
+    }
+    calls = []
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        host = process.stdout.readline().split("//")[1].strip()
+        for path, body in [("write", write), *[("list", slow)] * 8]:
+            call = http.client.HTTPConnection(host, timeout=30)
+            call.request("POST", f"/v2/entries:{path}", json.dumps(body), JSON)
+            calls.append(call)
+            if path == "write":
+                assert call.getresponse().read() == b"{}"
+        calls[-1].sock.settimeout(0.5)  # the last is not answered meanwhile
+        with pytest.raises(TimeoutError):
+            calls[-1].sock.recv(1)
+        process.terminate()
+        assert process.wait(15) == 0  # eight filters would take 32 s
+    finally:
+        process.kill()
+        process.communicate()
+        for call in calls:
+            call.close()
