@@ -35,20 +35,20 @@ def remember_usual(mask: set[int]) -> None:
 
 
 def with_usual_mask(call: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that calls a callback of the application with the mask it would have had.
+    """Return a function that calls code of the application with the mask it would have had.
 
-    A child that the callback starts inherits it. Only our own threads have another: elsewhere the
-    callback is just called.
+    A child that the code starts inherits it. Only our own threads have another: elsewhere the
+    code is just called.
     """
 
     @functools.wraps(call)
-    def call_with_usual_mask(*arguments: Any) -> Any:
+    def call_with_usual_mask(*arguments: Any, **options: Any) -> Any:
         usual = getattr(_of_thread, "mask", None)
         if usual is None:
-            return call(*arguments)
+            return call(*arguments, **options)
         blocked = signal.pthread_sigmask(signal.SIG_SETMASK, usual)
         try:
-            return call(*arguments)
+            return call(*arguments, **options)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 

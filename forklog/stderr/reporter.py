@@ -76,5 +76,5 @@ class StderrReporter:
         """Say what is still withheld; for the end of the process."""
         for reason, total in self._withheld.items():
             text = f"dropped {total} more log entries ({reason}); {_remedy(reason)}"
-            self._write(f"forklog[{pid()}]: {text}\n")
+            self._write(f"forklog[{pid()}]: {printable(text, _MAX_CHARS)}\n")
         self._withheld.clear()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import email.utils
+import io
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
 import requests
+import urllib3.exceptions
 
 from forklog.__about__ import VERSION
 from forklog.clock import monotonic
@@ -28,6 +30,9 @@ PAGE_ENTRIES = 1000
 _SPACING = 1.1
 """Seconds between two reads: Cloud Logging takes 60 a minute and project (its quotas)."""
 _ANSWER_SECONDS = 30.0
+_MAX_ANSWER_BYTES = 320 * 1024 * 1024
+"""More than a page of entries of 256 KB, the most that one may have (Cloud Logging's quotas)."""
+_SHOWN_LINES, _SHOWN_CHARS = 20, 4_000
 _PASSING = (408, 429, 500, 502, 503, 504)
 _VIEWER = "grant roles/logging.viewer to this account, or give the right --project"
 _REMEDIES = {
@@ -124,8 +129,9 @@ class Source:
             raise _refusal(answer)
         try:
             found = answer.json()
-            entries, following = list(found.get("entries", [])), found.get("nextPageToken", "")
-        except (ValueError, AttributeError, TypeError) as error:
+            entries = [one for one in found.get("entries", []) if isinstance(one, dict)]
+            following = str(found.get("nextPageToken", ""))
+        except (ValueError, AttributeError, TypeError, RecursionError) as error:
             text = f"what answers at {self.endpoint} is not Cloud Logging; check the endpoint"
             raise ReadError(text, is_passing=False) from error
         return Page(entries, following, _date(answer) - (monotonic() - self._asked))
@@ -137,7 +143,7 @@ class Source:
                 answer = self._post(asked)
         except WireError as error:
             raise ReadError(str(error), is_passing=not error.is_blocked) from error
-        except (requests.RequestException, OSError) as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             text = f"{self.endpoint} cannot be reached ({type(error).__name__})"
             if self.is_emulator:
                 text += "; start it with 'forklog emulator'"
@@ -151,14 +157,20 @@ class Source:
             time.sleep(max(0.0, self._next - monotonic()))
             self._next = monotonic() + _SPACING
         self._asked = monotonic()
-        return self._session.post(
+        with self._session.post(
             self._url,
             json=asked,
             headers=headers,
             timeout=self._timeouts,
             auth=_as_it_is,
             allow_redirects=False,  # another host gets no token
-        )
+            stream=True,
+        ) as answer:
+            content = answer.raw.read(_MAX_ANSWER_BYTES, decode_content=True)
+            if len(content) < _MAX_ANSWER_BYTES:
+                answer.raw.read()  # nothing is left; gives the connection back
+        answer.raw = io.BytesIO(content)
+        return answer
 
     def close(self) -> None:
         """Close its connections."""
@@ -186,10 +198,11 @@ def _refusal(answer: requests.Response) -> ReadError:
     try:
         error = answer.json()["error"]
         message = str(error["message"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         message = ""
     if status == requests.codes.bad_request and message:
-        shown = "\n".join(escaped(line) for line in message.splitlines())
+        lines = message[:_SHOWN_CHARS].splitlines()[:_SHOWN_LINES]
+        shown = "\n".join(escaped(line) for line in lines)
         return ReadError(shown, is_passing=False, is_of_filter=True)
     text = f"the server refuses ({status}): {printable(message)}".removesuffix(": ")
     if remedy := _REMEDIES.get(status):
@@ -200,5 +213,5 @@ def _refusal(answer: requests.Response) -> ReadError:
 def _date(answer: requests.Response) -> float:
     try:
         return email.utils.parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, OSError):
         return time.time()

@@ -124,14 +124,23 @@ class _Timed:
             self._dns_host = name
 
     def _addresses(self, name: str) -> list[tuple[bool, str]]:
-        """Return the addresses of a host, each with whether it is the last; else its name."""
+        """Return the addresses of a host, each with whether it is the last.
+
+        Raises:
+            urllib3.exceptions.HTTPError: there are none; what `urllib3` itself would raise.
+        """
         try:
             with c_locks.held():
                 family = urllib3.util.connection.allowed_gai_family()
                 found = socket.getaddrinfo(name, self.port, family, socket.SOCK_STREAM)
-        except (OSError, UnicodeError):  # urllib3 looks it up again, and says what is wrong
-            found = []
-        addresses = list(dict.fromkeys(str(address[0]) for *_, address in found)) or [name]
+        except UnicodeError as error:
+            text = "what stands for a host cannot be a name"
+            raise urllib3.exceptions.LocationParseError(text) from error
+        except OSError as error:  # urllib3 would look it up again, where no fork waits
+            text = f"the name cannot be looked up: {error}"
+            connection: Any = self
+            raise urllib3.exceptions.NewConnectionError(connection, text) from error
+        addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
         return [(address is addresses[-1], address) for address in addresses]
 
     def send(self, data: Any) -> None:

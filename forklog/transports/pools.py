@@ -15,6 +15,8 @@ import requests
 import urllib3
 
 from forklog.process.base import home
+from forklog.transports.base import WireError
+from forklog.transports.http_errors import server_of
 from forklog.transports.untouched import genuine, untouched
 
 _POOLS: dict[str, Any] = {
@@ -81,9 +83,18 @@ class Adapter(untouched(requests.adapters.HTTPAdapter)):  # type: ignore[misc]
         super().init_poolmanager(*args, **options)
         self.poolmanager.pool_classes_by_scheme = self._pool_classes()
 
-    def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
-        """Return the pools of connections through a proxy."""
-        manager = super().proxy_manager_for(*args, **options)
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """Return the pools of connections through a proxy.
+
+        Raises:
+            WireError: it speaks SOCKS. The connections for that know neither our deadline nor that
+                a fork waits for what they do.
+        """
+        if proxy.lower().startswith("socks"):
+            text = f"the proxy {server_of(proxy)} is one of SOCKS, which is not supported; name an"
+            text += " HTTP proxy in its place, or the server in no_proxy"
+            raise WireError(text, is_blocked=True)
+        manager = super().proxy_manager_for(proxy, **options)
         manager.pool_classes_by_scheme = self._pool_classes()
         return manager
 

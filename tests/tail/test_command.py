@@ -212,6 +212,37 @@ def test_a_call_that_fails_says_why(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "date", "code"),
+    [
+        (200, b"[" * 200_000, "", 1),
+        (400, b'{"error":' + b"[" * 200_000, "", 1),
+        (200, b'{"entries":[1,2]}', "", 0),
+        (200, b'{"entries":[],"nextPageToken":[1]}', "", 0),
+        (200, b'{"entries":7}', "", 1),
+        (200, b"{}", "Date: Mon, 01 Jan 99999999999999999999 00:00:00 GMT\r\n", 0),
+        (400, b'{"error":{"message":"' + b"line\\n" * 3_000 + b'"}}', "", 2),
+        (400, b'{"error":{"message":"' + b"x" * 300_000 + b'"}}', "", 2),
+    ],
+)
+def test_a_foreign_answer_is_no_traceback_and_no_flood(
+    status: int, body: bytes, date: str, code: int
+) -> None:
+    """Whatever answers in the place of the server, the command says so in a few lines."""
+
+    def act(connection: socket.socket) -> None:
+        read_request(connection)
+        head = f"HTTP/1.1 {status} .\r\n{date}Content-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+
+    with RawServer(act) as server:
+        done = _once("-n", "5", "--no-follow", "--emulator", server.url.removeprefix("http://"))
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr) < 5_000
+    assert len(done.stderr.splitlines()) < 25
+
+
 def test_without_credentials(tmp_path: Path) -> None:
     """The remedy is named."""
     done = _once("--project", "p", CLOUDSDK_CONFIG=str(tmp_path))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import google.auth.credentials
 import google.auth.exceptions
+import google.oauth2.credentials
 import pytest
 from helpers import check_python
 from wire import JsonHandler, RawServer, answer, make_certificate, read_request, served
@@ -20,8 +21,10 @@ from forklog import CloudLoggingHandler
 from forklog.errors import NoCredentialsError
 from forklog.options import Options
 from forklog.transports.base import Envelope, EnvelopeConnection, Kind, WireError
+from forklog.transports.deadline import Deadline
 from forklog.transports.google.access import find_access
 from forklog.transports.http import HttpTransport
+from forklog.transports.tokens import token_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -317,6 +320,25 @@ def test_plain_http_goes_by_the_environment_s_proxy(no_exceptions: pytest.Monkey
         assert "Host: emulator.example:8085" in head
         assert "Proxy-Authorization: Basic dXNlcjp3b3Jk" in head
         assert "\r\nAuthorization" not in head
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "SOCKS4"])
+def test_a_socks_proxy_is_refused_by_name(no_exceptions: pytest.MonkeyPatch, scheme: str) -> None:
+    """The batch is blocked with what to set, the proxy's password left out; a token's, too."""
+    monkeypatch = no_exceptions
+    monkeypatch.setenv("https_proxy", f"{scheme}://user:secret@127.0.0.1:1080")
+    credentials = google.oauth2.credentials.Credentials("token")
+    options = Options(project="p", endpoint="https://logging.invalid", credentials=credentials)
+    connection = HttpTransport(options, lambda _project: None).open()
+    with pytest.raises(WireError, match="1080 is one of SOCKS") as caught:
+        connection.send([b"{}"], 5)
+    connection.close()
+    assert caught.value.is_blocked
+    assert "secret" not in str(caught.value)
+    deadline = Deadline()
+    deadline.start(5)
+    with token_session(deadline) as session, pytest.raises(WireError, match="no_proxy"):
+        session.get("https://token.invalid")
 
 
 def test_https_goes_through_the_environment_s_proxy(

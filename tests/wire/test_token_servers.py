@@ -543,13 +543,23 @@ def test_a_login_has_the_project_of_gcloud(
 
 
 def test_a_gcloud_that_hangs_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A gcloud that waits for a person, or for a network, does not hold the thread."""
-    _login(tmp_path, "exec sleep 600")
+    """A gcloud that waits for a person, or for a network, holds no thread and leaves no child."""
+    _login(tmp_path, f"sleep 600 & echo $! > {tmp_path}/child; wait")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     began = time.monotonic()
     with pytest.raises(WireError, match="the project is not known"):
         find_access(Options(answer_timeout=_TIMEOUT))
     assert time.monotonic() - began < _GENEROUS
+    child = int((tmp_path / "child").read_text())
+    wait_until(lambda: not _is_alive(child))
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 # -- files ---------------------------------------------------------------------------------------

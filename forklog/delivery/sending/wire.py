@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from forklog.delivery.sending.sound import UnsoundError, sound_connection, sound_verdict
+from forklog.process.base import with_usual_mask
 from forklog.transports.base import (
     OTHER_PROJECT,
     Connection,
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from forklog.delivery.sending.batch import Batch
 
 
+def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
+
+
 class Wire:
     """The connection of one sender, used by one thread at a time."""
 
@@ -33,6 +38,9 @@ class Wire:
         self.connection: Connection | None = None
         self._count = count
         self.transport = transport
+        # What is not ours may start children, which inherit the mask of signals.
+        is_ours = type(transport).__module__.partition(".")[0] == "forklog"
+        self._call = _call if is_ours else with_usual_mask(_call)
 
     def attempt(self, batch: Batch, timeout: float) -> tuple[Verdict, BaseException | None]:
         """Send a batch. Return the verdict, and an error that is not a program's but a thread's."""
@@ -69,9 +77,9 @@ class Wire:
         try:
             try:
                 if self.connection is None:
-                    self.connection = sound_connection(self.transport.open())
+                    self.connection = sound_connection(self._call(self.transport.open))
                 is_open = True
-                verdict = sound_verdict(send(self.connection), count)
+                verdict = sound_verdict(self._call(send, self.connection), count)
             except WireError as error:
                 verdict = verdict_of(error, is_first_attempt=is_first)
                 return (verdict if is_open else replace(verdict, is_of_content=False)), None
@@ -105,7 +113,7 @@ class Wire:
         connection, self.connection = self.connection, None
         try:
             if connection is not None:
-                connection.close()
+                self._call(connection.close)
         except Exception:  # noqa: BLE001, S110 - a foreign transport's bug; nothing is lost by it
             pass
         except BaseException:

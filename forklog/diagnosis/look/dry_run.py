@@ -28,6 +28,7 @@ from forklog.transports.google.access import (
 )
 from forklog.transports.google.machine import login_file
 from forklog.transports.http import HttpConnection, resource_of
+from forklog.transports.http_errors import server_of
 from forklog.transports.http_verdict import Answer, judge
 
 Say = Callable[..., None]
@@ -167,14 +168,14 @@ def _resource(resource: dict[str, Any]) -> str:
 
 
 def _proxy(endpoint: str) -> str:
-    """Return the proxy's host and port; never its user."""
+    """Return the proxy's host and port; never its user, nor what follows."""
     if is_loopback(endpoint):
         return ""
     proxies = requests.utils.get_environ_proxies(f"{endpoint}/")
     proxy = proxies.get(urlsplit(endpoint).scheme) or proxies.get("all")
     if not proxy:
         return ""
-    return (proxy if "://" in proxy else f"http://{proxy}").rpartition("@")[2].rpartition("//")[2]
+    return server_of(proxy).rpartition("//")[2]
 
 
 def _message(answer: Answer) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import signal
 import subprocess
 import warnings
 from pathlib import Path
@@ -19,6 +20,7 @@ import google.auth.environment_vars as names
 import google.auth.exceptions
 
 from forklog.errors import NoCredentialsError
+from forklog.process.base import with_usual_mask
 from forklog.transports.base import WireError
 from forklog.transports.deadline import Deadline
 from forklog.transports.tokens import token_session
@@ -132,7 +134,7 @@ def _project_of(credentials: Any, request: Any) -> str | None:
     """Return the project of another cloud's credentials, which takes a token; None for none."""
     ask = getattr(credentials, "get_project_id", None)
     try:
-        return ask(request=request) if callable(ask) else None
+        return with_usual_mask(ask)(request=request) if callable(ask) else None
     except (google.auth.exceptions.GoogleAuthError, WireError):
         raise
     except Exception:  # noqa: BLE001 - google.auth's, for an answer that is not as it expects
@@ -140,16 +142,31 @@ def _project_of(credentials: Any, request: Any) -> str | None:
 
 
 def _project_of_gcloud(deadline: Deadline) -> str | None:
-    """Return the project that gcloud is set to, None without one, or if it takes too long."""
+    """Return the project that gcloud is set to, None without one, or if it takes too long.
+
+    It is a script that starts Python, so all of its session is ended then.
+    """
+    start = with_usual_mask(subprocess.Popen)
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     try:
-        done = subprocess.run(  # noqa: S603 - what google.auth starts
-            _GCLOUD,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            check=True,
-            timeout=deadline.left(),
-        )
-    except (subprocess.SubprocessError, OSError):
+        gcloud = start(_GCLOUD, **pipes, start_new_session=True)  # what google.auth starts
+    except OSError:
         return None
-    return done.stdout.decode("utf-8", "replace").strip() or None
+    with gcloud:
+        try:
+            stdout, _ = gcloud.communicate(timeout=deadline.left())
+        except (subprocess.TimeoutExpired, OSError):
+            return None
+        finally:  # it is no zombie yet where it has not ended: its number is its own
+            if gcloud.returncode is None:
+                _kill_session(gcloud)
+    project = stdout.decode("utf-8", "replace").strip()
+    return project if project and gcloud.returncode == 0 else None
+
+
+def _kill_session(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(OSError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()

@@ -12,6 +12,7 @@ import google.auth.exceptions
 import requests
 import urllib3.exceptions
 
+from forklog.process.base import with_usual_mask
 from forklog.transports.base import WireError
 from forklog.transports.google.machine import MachineAccount
 
@@ -89,7 +90,8 @@ class _GoogleAuth:
     def headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}
         with _judged():
-            self._credentials.before_request(self._fetch, "POST", self._url, headers)
+            sign = with_usual_mask(self._credentials.before_request)  # it may start a child
+            sign(self._fetch, "POST", self._url, headers)
         if not all(_VALUE.match(str(value)) for value in headers.values()):
             text = "the credentials made a header that cannot be sent, as of a token with a newline"
             raise WireError(f"{text}; renew or replace them", is_blocked=True)
@@ -97,7 +99,7 @@ class _GoogleAuth:
 
     def renew(self) -> bool:
         with _judged():
-            self._credentials.refresh(self._fetch)
+            with_usual_mask(self._credentials.refresh)(self._fetch)
         return True
 
 

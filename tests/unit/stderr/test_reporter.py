@@ -105,3 +105,14 @@ def test_withheld_drops_are_reported_when_their_minute_is_over(
         f"dropped 1 log entries (refused: 400 INVALID_ARGUMENT); {remedy}",
         f"dropped 2 log entries (refused); {remedy}",
     ]
+
+
+def test_a_reason_of_a_foreign_transport_controls_no_terminal(
+    report: StderrReporter, lines: list[str]
+) -> None:
+    """It is one printable line at the end, too."""
+    for _ in range(2):
+        report.drop("bad\n\x1b]0;owned\x07", 1)
+    report.finish()
+    assert len(lines) == 2
+    assert all(line.removesuffix("\n").isprintable() for line in lines), lines

@@ -90,6 +90,33 @@ def test_a_connection_waits_for_a_fork_a_bounded_time() -> None:
     )
 
 
+def test_a_name_that_is_not_found_is_looked_up_in_a_stretch_alone() -> None:
+    """While names cannot be resolved, no look-up is repeated where a fork does not wait for it."""
+    check_python(
+        """
+        import logging, socket
+        import forklog
+        from forklog.transports import c_locks
+        seen = []
+        def getaddrinfo(host, *args, **options):
+            seen.append((host, bool(c_locks._gates[0].inside)))
+            raise socket.gaierror(-3, "Temporary failure in name resolution")
+        socket.getaddrinfo = getaddrinfo
+        handler = forklog.CloudLoggingHandler(
+            endpoint="http://logging.example.invalid:80", project="p", max_retry_delay=0.05,
+            shutdown_timeout=0.1, last_resort="none")
+        log = logging.Logger("names")
+        log.addHandler(handler)
+        log.error("looked up")
+        handler.flush(1)
+        handler.close()
+        assert seen and all(is_in for _, is_in in seen), seen
+        requests = handler.stats().requests
+        assert len(seen) <= requests, (seen, requests)
+        """
+    )
+
+
 def test_a_name_is_looked_up_in_a_stretch(emulator: Emulator) -> None:
     """The resolver's lock was held in a child as well: 1 of 60, at a load of 8."""
     check_python(
