@@ -19,6 +19,7 @@ from forklog.transports import pools
 from forklog.transports.base import WireError
 from forklog.transports.certificates import wrong_certificate
 from forklog.transports.deadline import Deadline, DeadlineAdapter
+from forklog.transports.http_errors import server_of
 
 _PASSING = frozenset({408, 429})
 _SERVER_ERRORS = 500
@@ -65,49 +66,54 @@ class TokenAdapter(DeadlineAdapter):
         if urlsplit(request.url).scheme == "http":  # a proxy would read the token
             options["proxies"] = {}
         request.headers["Accept-Encoding"] = "identity"
+        where = server_of(request.url)
         try:
             answer: requests.Response = super().send(request, *args, **options)
             with answer:
-                _check(answer)
-                content = _content(answer)
+                _check(answer, where)
+                content = _content(answer, where)
         except _BREAKS as error:
             if wrong := wrong_certificate(error, "the credentials' server", "its address"):
                 raise wrong from error
             name = type(error).__name__
-            raise WireError(f"the credentials' server did not answer ({name})") from error
+            text = f"the credentials' server did not answer ({name}): {where}"
+            raise WireError(f"{text}; check its address and the network") from error
         answer.raw = io.BytesIO(content)
         return answer
 
 
-def _check(answer: requests.Response) -> None:
+def _check(answer: requests.Response, where: str) -> None:
     """Raise WireError for what is no answer yet, or not this server's."""
     status = answer.status_code
     if status in _PASSING or status >= _SERVER_ERRORS:
-        raise WireError(f"the credentials' server answered {status}")
+        text = f"the credentials' server answered {status}: {where}"
+        raise WireError(f"{text}; if it goes on, check its address")
     if answer.is_redirect:
-        text = f"the credentials' server answered {status}, a redirect, which is not followed"
-        raise WireError(f"{text}; check its address", is_blocked=True)
+        text = f"the credentials' server answered {status}, a redirect, which is not followed:"
+        raise WireError(f"{text} {where}; check its address", is_blocked=True)
 
 
-def _content(answer: requests.Response) -> bytes:
+def _content(answer: requests.Response, where: str) -> bytes:
     """Read the body to its end; WireError if it is too long, unpacked as well."""
     found = b""
     # Undecoded: urllib3 unpacks a piece whole, which may be a thousand times as long.
     while piece := answer.raw.read(_PIECE_BYTES, decode_content=False):
         found += piece
         if len(found) > _MAX_ANSWER_BYTES:
-            raise _too_long()
+            raise _too_long(where)
     if answer.headers.get("Content-Encoding", "identity").strip().lower() == "identity":
         return found
     unpacker = zlib.decompressobj(_ANY_ZLIB)
     try:
         unpacked = unpacker.decompress(found, _MAX_ANSWER_BYTES)
     except zlib.error as error:
-        raise WireError("the credentials' server's answer cannot be unpacked") from error
+        text = f"the credentials' server's answer cannot be unpacked: {where}"
+        raise WireError(f"{text}; check its address") from error
     if unpacker.unconsumed_tail:
-        raise _too_long()
+        raise _too_long(where)
     return unpacked
 
 
-def _too_long() -> WireError:
-    return WireError("the credentials' server's answer is longer than 1 MiB")
+def _too_long(where: str) -> WireError:
+    text = f"the credentials' server's answer is longer than 1 MiB: {where}"
+    return WireError(f"{text}; check its address")

@@ -143,11 +143,6 @@ _SUBJECT = re.compile(
 _WITHOUT_ACTION = {
     "delivers logs again": "good news",
     "Google credentials found, delivers logs from now on": "good news",
-    "no credentials yet ({})": "passes by itself, as the server of the credentials comes up",
-    "the credentials' server answered {}": "passes by itself",
-    "the credentials' server's answer is longer than 1 MiB": "passes by itself, or never",
-    "the credentials' server's answer cannot be unpacked": "passes by itself",
-    "the credentials' server did not answer ({})": "passes by itself",
 }
 _WRAPPERS = re.compile(
     r"^(cannot deliver logs(?: yet, retrying)?: |a quota delays the logs: )?\{\}( \{\})*$"

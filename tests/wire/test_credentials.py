@@ -180,7 +180,7 @@ def test_a_401_renews_the_token_once_and_then_blocks(
 @pytest.mark.parametrize(
     ("status", "error", "said"),
     [
-        (503, "unavailable", "the credentials' server answered 503"),
+        (503, "unavailable", "the credentials' server answered 503: http"),
         (429, "slow down", "the credentials' server answered 429"),
         (400, "invalid_grant", "could not be refreshed; renew or replace"),
         (0, "hang", "in time"),

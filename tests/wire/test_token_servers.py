@@ -406,7 +406,7 @@ def test_no_redirect_gets_a_secret(
     """Subject tokens, assertions and secret headers go to the server of the file alone."""
     with _Server() as other, _Server("redirect", f"{other.url}/v1/token") as server:
         options = options_of(kind, server, how, project=project)
-        with pytest.raises(WireError, match="a redirect, which is not followed"):
+        with pytest.raises(WireError, match="a redirect, which is not followed: http"):
             _fetch(options)
     assert len(server.asked) == 1
     assert other.asked == []

@@ -172,8 +172,8 @@ def _credentials(options: Options, scope: str) -> Found:
             raise NoCredentialsError(_NONE_FOUND) from error
         raise WireError(_WRONG_FILE, is_blocked=True) from error
     except google.auth.exceptions.GoogleAuthError as error:
-        text = f"no credentials yet ({type(error).__name__})"
-        raise WireError(text) from error
+        text = f"no credentials yet ({type(error).__name__}); check the credentials, the addresses"
+        raise WireError(f"{text} in them, and the network") from error
     except _NO_FILE_OF_GOOGLES as error:
         raise WireError(_WRONG_FILE, is_blocked=True) from error
     return scoped(given, scope), getattr(given, "project_id", None)

@@ -116,7 +116,8 @@ def _judged() -> Iterator[None]:
         raise
     except _UNANSWERED as error:
         text = f"the credentials' server did not answer ({type(error).__name__})"
-        raise WireError(text) from error
+        remedy = "check the addresses in the credentials, and the network"
+        raise WireError(f"{text}; {remedy}") from error
     except google.auth.exceptions.GoogleAuthError as error:
         text = "the credentials could not be refreshed; renew or replace them"
         raise WireError(text, is_blocked=not getattr(error, "retryable", False)) from error
