@@ -10,11 +10,10 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from forklog.process.signals import with_usual_mask as with_usual_mask  # noqa: PLC0414 - for all
-
 if TYPE_CHECKING:
     from forklog.turn import End, Turn
 T = TypeVar("T")
+usual_mask: list[Callable[..., Any]] = [lambda call: call]  # first: `signals.with_usual_mask`
 _MADV_WIPEONFORK = 18  # linux/mman-common.h; the mmap module does not name it
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from forklog.process.base import usual_mask
+
 # What a thread brings upon itself: the kernel kills one that has blocked it, past any handler.
 _OWN_FAULTS = {"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP"}
 # As it was at import: that of gevent has attributes for each greenlet.
@@ -53,6 +55,9 @@ def with_usual_mask(call: Callable[..., Any]) -> Callable[..., Any]:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
     return call_with_usual_mask
+
+
+usual_mask.insert(0, with_usual_mask)  # for the other rooms
 
 
 class HeldBack:

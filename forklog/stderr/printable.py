@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from urllib.parse import urlsplit
 
 _CUT = "..."
 _TAB = "    "
@@ -52,3 +53,17 @@ def lines_of(text: str) -> list[str]:
 def ascii_json(text: str) -> str:
     """Return JSON in ASCII: only its strings hold other characters, and may hold escapes."""
     return _NOT_ASCII.sub(lambda match: json.dumps(match[0])[1:-1], text)
+
+
+def server_of(url: str) -> str:
+    """Return scheme, host and port of a URL, printable and cut: no user, path or query."""
+    try:
+        parts = urlsplit(url if "//" in url else f"//{url}")
+        port = f":{parts.port}" if parts.port is not None else ""
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        scheme = f"{parts.scheme}://" if parts.scheme else ""
+    except ValueError:
+        host = None
+    if not host:
+        return "an address that is none"
+    return printable(f"{scheme}{host}{port}", 100)

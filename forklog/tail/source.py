@@ -129,8 +129,9 @@ class Source:
             raise _refusal(answer)
         try:
             found = answer.json()
+            following = found.get("nextPageToken")
             entries = [one for one in found.get("entries", []) if isinstance(one, dict)]
-            following = str(found.get("nextPageToken", ""))
+            following = following if isinstance(following, str) else ""
         except (ValueError, AttributeError, TypeError, RecursionError) as error:
             text = f"what answers at {self.endpoint} is not Cloud Logging; check the endpoint"
             raise ReadError(text, is_passing=False) from error

@@ -1,10 +1,13 @@
-"""Tells what is wrong with certificates, a server's or the environment's; http and tokens ask."""
+"""Tells what is wrong with certificates, or with a proxy; http_errors and tokens ask."""
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from requests.utils import select_proxy
+
+from forklog.stderr.printable import server_of
 from forklog.transports.base import WireError
 
 _NO_BUNDLE = "CA certificate"  # of the text of requests, for a file that is not there
@@ -40,3 +43,13 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         yield error
         inner = (*error.args, getattr(error, "reason", None))
         error = next((arg for arg in inner if isinstance(arg, BaseException)), error.__cause__)
+
+
+def socks_refusal(url: str, proxies: Mapping[str, str]) -> WireError | None:
+    """Return what to do where a URL goes by a proxy of SOCKS, which our sessions refuse."""
+    proxy = select_proxy(url, dict(proxies)) or ""
+    if not proxy.lower().startswith("socks"):
+        return None
+    text = f"the proxy {server_of(proxy)} is one of SOCKS, which is not supported; name an"
+    text += " HTTP proxy in its place, or the server in no_proxy"
+    return WireError(text, is_blocked=True)

@@ -7,15 +7,14 @@ the endpoint and the proxy, without their secrets, and what to do.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 import requests
 import urllib3.exceptions
 from requests.utils import select_proxy
 
-from forklog.stderr.printable import printable
+from forklog.stderr.printable import server_of
 from forklog.transports.base import WireError
-from forklog.transports.certificates import wrong_certificate
+from forklog.transports.certificates import socks_refusal, wrong_certificate
 
 WIRE_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 """What sending a request may raise."""
@@ -38,6 +37,8 @@ def wire_error(
         is_late: whether the deadline of the request is over.
         was_answered: whether the connection has been of use before.
     """
+    if refused := socks_refusal(endpoint, proxies):
+        return refused
     name = type(error).__name__
     where, check = _way_to(endpoint, proxies)
     if wrong := wrong_certificate(error, f"the server {where}", "the option endpoint"):
@@ -57,17 +58,3 @@ def _way_to(endpoint: str, proxies: Mapping[str, str]) -> tuple[str, str]:
     if not proxy:
         return server_of(endpoint), "the network and"
     return f"{server_of(endpoint)} by the proxy {server_of(proxy)}", "the network, the proxy and"
-
-
-def server_of(url: str) -> str:
-    """Return scheme, host and port of a URL, printable and cut: no user, path or query."""
-    try:
-        parts = urlsplit(url if "//" in url else f"//{url}")
-        port = f":{parts.port}" if parts.port is not None else ""
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        scheme = f"{parts.scheme}://" if parts.scheme else ""
-    except ValueError:
-        host = None
-    if not host:
-        return "an address that is none"
-    return printable(f"{scheme}{host}{port}", 100)

@@ -15,8 +15,6 @@ import requests
 import urllib3
 
 from forklog.process.base import home
-from forklog.transports.base import WireError
-from forklog.transports.http_errors import server_of
 from forklog.transports.untouched import genuine, untouched
 
 _POOLS: dict[str, Any] = {
@@ -87,13 +85,11 @@ class Adapter(untouched(requests.adapters.HTTPAdapter)):  # type: ignore[misc]
         """Return the pools of connections through a proxy.
 
         Raises:
-            WireError: it speaks SOCKS. The connections for that know neither our deadline nor that
-                a fork waits for what they do.
+            InvalidSchema: it speaks SOCKS. The connections for that know neither our deadline nor
+                that a fork waits for what they do.
         """
         if proxy.lower().startswith("socks"):
-            text = f"the proxy {server_of(proxy)} is one of SOCKS, which is not supported; name an"
-            text += " HTTP proxy in its place, or the server in no_proxy"
-            raise WireError(text, is_blocked=True)
+            raise requests.exceptions.InvalidSchema("a proxy of SOCKS is not supported")
         manager = super().proxy_manager_for(proxy, **options)
         manager.pool_classes_by_scheme = self._pool_classes()
         return manager

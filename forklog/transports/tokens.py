@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 import requests
 import urllib3.exceptions
 
+from forklog.stderr.printable import server_of
 from forklog.transports import pools
 from forklog.transports.base import WireError
-from forklog.transports.certificates import wrong_certificate
+from forklog.transports.certificates import socks_refusal, wrong_certificate
 from forklog.transports.deadline import Deadline, DeadlineAdapter
-from forklog.transports.http_errors import server_of
 
 _PASSING = frozenset({408, 429})
 _SERVER_ERRORS = 500
@@ -75,6 +75,8 @@ class TokenAdapter(DeadlineAdapter):
         except _BREAKS as error:
             if wrong := wrong_certificate(error, "the credentials' server", "its address"):
                 raise wrong from error
+            if refused := socks_refusal(request.url, options.get("proxies") or {}):
+                raise refused from error
             name = type(error).__name__
             text = f"the credentials' server did not answer ({name}): {where}"
             raise WireError(f"{text}; check its address and the network") from error

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from forklog.delivery.sending.sound import UnsoundError, sound_connection, sound_verdict
-from forklog.process.base import with_usual_mask
+from forklog.process.base import usual_mask
 from forklog.transports.base import (
     OTHER_PROJECT,
     Connection,
@@ -40,7 +40,7 @@ class Wire:
         self.transport = transport
         # What is not ours may start children, which inherit the mask of signals.
         is_ours = type(transport).__module__.partition(".")[0] == "forklog"
-        self._call = _call if is_ours else with_usual_mask(_call)
+        self._call = _call if is_ours else usual_mask[0](_call)
 
     def attempt(self, batch: Batch, timeout: float) -> tuple[Verdict, BaseException | None]:
         """Send a batch. Return the verdict, and an error that is not a program's but a thread's."""

@@ -18,7 +18,7 @@ import requests.utils
 from forklog.errors import NoCredentialsError
 from forklog.option_checks import is_loopback
 from forklog.options import Options
-from forklog.stderr.printable import printable
+from forklog.stderr.printable import printable, server_of
 from forklog.transports.base import Kind, Verdict, WireError, verdict_of
 from forklog.transports.google.access import (
     Access,
@@ -28,7 +28,6 @@ from forklog.transports.google.access import (
 )
 from forklog.transports.google.machine import login_file
 from forklog.transports.http import HttpConnection, resource_of
-from forklog.transports.http_errors import server_of
 from forklog.transports.http_verdict import Answer, judge
 
 Say = Callable[..., None]

@@ -28,7 +28,7 @@ from google.protobuf import json_format
 from forklog.errors import Hidden, OptionError
 from forklog.limits import PROJECTLESS_LOG
 from forklog.options import Options
-from forklog.process.base import keep_in_children, with_usual_mask
+from forklog.process.base import keep_in_children, usual_mask
 from forklog.transports.base import Connection, Envelope, Kind, Verdict, WireError
 from forklog.transports.google.access import known_project
 from forklog.transports.google.resource import detect_resource
@@ -92,7 +92,7 @@ class ClientTransport:
             WireError: it raised, or the project is not known.
         """
         try:
-            client = with_usual_mask(self._factory)()
+            client = usual_mask[0](self._factory)()
         except Exception as error:
             is_passing = isinstance(error, google.auth.exceptions.TransportError)
             text = f"the factory of the client raised {type(error).__name__}; correct it"
@@ -112,7 +112,7 @@ class _ClientConnection:
 
     def __init__(self, client: Any, write: _Write, project: str, options: Options) -> None:
         self._client = client
-        self._write = with_usual_mask(write)  # credentials may start a child for a token
+        self._write = usual_mask[0](write)  # credentials may start a child for a token
         keep_in_children(self, client)
         self._project = project
         credentials = getattr(client, "_credentials", None)

@@ -20,7 +20,7 @@ import google.auth.environment_vars as names
 import google.auth.exceptions
 
 from forklog.errors import NoCredentialsError
-from forklog.process.base import with_usual_mask
+from forklog.process.base import usual_mask
 from forklog.transports.base import WireError
 from forklog.transports.deadline import Deadline
 from forklog.transports.tokens import token_session
@@ -134,7 +134,7 @@ def _project_of(credentials: Any, request: Any) -> str | None:
     """Return the project of another cloud's credentials, which takes a token; None for none."""
     ask = getattr(credentials, "get_project_id", None)
     try:
-        return with_usual_mask(ask)(request=request) if callable(ask) else None
+        return usual_mask[0](ask)(request=request) if callable(ask) else None
     except (google.auth.exceptions.GoogleAuthError, WireError):
         raise
     except Exception:  # noqa: BLE001 - google.auth's, for an answer that is not as it expects
@@ -146,7 +146,7 @@ def _project_of_gcloud(deadline: Deadline) -> str | None:
 
     It is a script that starts Python, so all of its session is ended then.
     """
-    start = with_usual_mask(subprocess.Popen)
+    start = usual_mask[0](subprocess.Popen)
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     try:
         gcloud = start(_GCLOUD, **pipes, start_new_session=True)  # what google.auth starts

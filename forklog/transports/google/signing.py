@@ -12,7 +12,7 @@ import google.auth.exceptions
 import requests
 import urllib3.exceptions
 
-from forklog.process.base import with_usual_mask
+from forklog.process.base import usual_mask
 from forklog.transports.base import WireError
 from forklog.transports.google.machine import MachineAccount
 
@@ -90,7 +90,7 @@ class _GoogleAuth:
     def headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}
         with _judged():
-            sign = with_usual_mask(self._credentials.before_request)  # it may start a child
+            sign = usual_mask[0](self._credentials.before_request)  # it may start a child
             sign(self._fetch, "POST", self._url, headers)
         if not all(_VALUE.match(str(value)) for value in headers.values()):
             text = "the credentials made a header that cannot be sent, as of a token with a newline"
@@ -99,7 +99,7 @@ class _GoogleAuth:
 
     def renew(self) -> bool:
         with _judged():
-            with_usual_mask(self._credentials.refresh)(self._fetch)
+            usual_mask[0](self._credentials.refresh)(self._fetch)
         return True
 
 

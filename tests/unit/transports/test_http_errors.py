@@ -7,7 +7,8 @@ import ssl
 import pytest
 import requests
 
-from forklog.transports.http_errors import server_of, wire_error
+from forklog.stderr.printable import server_of
+from forklog.transports.http_errors import wire_error
 from forklog.transports.http_verdict import Answer, Place, judge
 
 _URL = "https://logging.googleapis.com"
