@@ -14,6 +14,8 @@ from forklog.process.base import usual_mask
 
 # What a thread brings upon itself: the kernel kills one that has blocked it, past any handler.
 _OWN_FAULTS = {"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP"}
+_NONE: frozenset[int] = frozenset()
+_BROKEN_PIPE = frozenset({signal.SIGPIPE} if hasattr(signal, "SIGPIPE") else ())
 # As it was at import: that of gevent has attributes for each greenlet.
 _of_thread = _thread._local()  # noqa: SLF001 - the name that `threading` imports
 
@@ -36,7 +38,9 @@ def remember_usual(mask: set[int]) -> None:
     _of_thread.mask = mask
 
 
-def with_usual_mask(call: Callable[..., Any]) -> Callable[..., Any]:
+def with_usual_mask(
+    call: Callable[..., Any], blocked_too: frozenset[int] = _NONE
+) -> Callable[..., Any]:
     """Return a function that calls code of the application with the mask it would have had.
 
     A child that the code starts inherits it. Only our own threads have another: elsewhere the
@@ -48,7 +52,7 @@ def with_usual_mask(call: Callable[..., Any]) -> Callable[..., Any]:
         usual = getattr(_of_thread, "mask", None)
         if usual is None:
             return call(*arguments, **options)
-        blocked = signal.pthread_sigmask(signal.SIG_SETMASK, usual)
+        blocked = signal.pthread_sigmask(signal.SIG_SETMASK, usual | blocked_too)
         try:
             return call(*arguments, **options)
         finally:
@@ -57,7 +61,8 @@ def with_usual_mask(call: Callable[..., Any]) -> Callable[..., Any]:
     return call_with_usual_mask
 
 
-usual_mask.insert(0, with_usual_mask)  # for the other rooms
+# For the other rooms: a connection that breaks kills no process where SIGPIPE would.
+usual_mask.insert(0, functools.partial(with_usual_mask, blocked_too=_BROKEN_PIPE))
 
 
 class HeldBack:

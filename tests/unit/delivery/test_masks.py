@@ -10,12 +10,13 @@ import forklog
 from forklog.transports.base import Kind, Verdict
 
 masks = {{}}
-usual = signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGUSR2}}) | {{signal.SIGUSR2}}
+usual = signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGUSR2}})
+usual |= {{signal.SIGUSR2, signal.SIGPIPE}}  # a broken connection kills no process
 
 def note(where):
     line = subprocess.run(["grep", "SigBlk", "/proc/self/status"], capture_output=True, text=True)
     bits = int(line.stdout.split()[1], 16)
-    masks[where] = {{number for number in range(1, 65) if bits >> number - 1 & 1}}
+    masks[where] = {{number for number in range(1, 65) if bits >> number - 1 & 1}} | {{signal.SIGPIPE}}
 
 {body}
 
