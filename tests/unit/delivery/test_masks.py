@@ -16,7 +16,8 @@ usual |= {{signal.SIGUSR2, signal.SIGPIPE}}  # a broken connection kills no proc
 def note(where):
     line = subprocess.run(["grep", "SigBlk", "/proc/self/status"], capture_output=True, text=True)
     bits = int(line.stdout.split()[1], 16)
-    masks[where] = {{number for number in range(1, 65) if bits >> number - 1 & 1}} | {{signal.SIGPIPE}}
+    masks[where] = {{number for number in range(1, 65) if bits >> number - 1 & 1}}
+    masks[where].add(signal.SIGPIPE)
 
 {body}
 
