@@ -44,8 +44,9 @@ class Choosing:
         """Move new entries to a batch, as far as a request holds them, one at least if empty."""
         number = self._options.max_batch_entries - len(batch.entries)
         room = self._room(batch.size)
-        if batch.is_probe and self._in_flight.is_unsure():
-            number, room = 1, room + self._share_bytes // 2
+        if batch.is_probe:
+            number = min(number, self._in_flight.max_probe_entries())
+            room += self._share_bytes // 2 if number == 1 else 0
         elif not batch.entries and not batch.is_probe:
             room = max(1, room)
         if number > 0 and room > 0:

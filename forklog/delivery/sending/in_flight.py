@@ -38,6 +38,7 @@ class InFlight:
         self._max_bytes = max_bytes
         self._row = 0  # passes in a row
         self._wants_other = False
+        self._probe_entries = 1  # fewer are less likely to hold another culprit
 
     @property
     def batches(self) -> deque[Batch]:
@@ -80,12 +81,9 @@ class InFlight:
         has_probe = any(batch.is_probe for batch in self.batches)
         return self._wants_other and not (has_probe and self.refusals % PATIENCE)
 
-    def is_unsure(self) -> bool:
-        """Tell whether so many requests were refused in a row that the wire may be at fault.
-
-        The next probe is of one entry then, which is less likely to hold another culprit.
-        """
-        return self.refusals >= PATIENCE
+    def max_probe_entries(self) -> int:
+        """Return how many entries the next probe holds: twice as many after each that passes."""
+        return self._probe_entries
 
     def first(self) -> Batch:
         """Return the batch to send next; parts are joined while requests pass."""
@@ -106,6 +104,8 @@ class InFlight:
         """
         if is_taken:
             self._take_note()
+            if self.batches[0].is_probe:
+                self._probe_entries = min(2 * self._probe_entries, self._max_entries)
         self._replace(self._rest(), slip)
 
     def passed_in_part(self, again: list[bytes], slip: Slip = NOTHING) -> bool:
@@ -150,6 +150,7 @@ class InFlight:
         """
         self.put_off()
         batch = self.batches[0]
+        self._probe_entries = 1 if batch.is_probe else self._probe_entries
         batch.refusals += 1
         if batch.since is None:
             batch.since = self.passes

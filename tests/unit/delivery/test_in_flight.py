@@ -32,7 +32,7 @@ class _Server:
         in_flight = self.in_flight
         if (not in_flight.batches or in_flight.wants_other()) and self.waiting:
             batch, behind = in_flight.begin(), self.waiting[0]
-            number = 1 if batch.is_probe and in_flight.is_unsure() else len(behind)
+            number = in_flight.max_probe_entries() if batch.is_probe else len(behind)
             batch.entries.extend(behind[:number])
             self.waiting[:1] = [behind[number:]] if behind[number:] else []
         if not in_flight.batches:
@@ -133,6 +133,16 @@ def test_many_culprits_in_one_batch_and_another_behind_let_others_pass(number: i
     server.waiting += [[b"%06d" % n] for n in range(2000, 2000 + 8 * number)]
     server.run()
     assert sorted(server.aside) == list(culprits)
+
+
+def test_a_steady_share_of_culprits_stops_no_other_for_long() -> None:
+    """With one culprit in ten, a request in five is taken, and those hold one entry or more."""
+    server = _Server(lambda e: any(n % 10 == 0 for n in e), list(range(1, 100)))
+    server.waiting.append([b"%06d" % n for n in range(100, 3000)])
+    for _ in range(100):
+        server.step()
+    assert len(server.sent) - server.refused > 20
+    assert len(server.stored) > 60
 
 
 def test_where_everything_is_refused_nothing_is_set_aside() -> None:
