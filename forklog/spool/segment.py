@@ -147,6 +147,14 @@ class Segment:
             length = sum(map(len, entries)) + len(entries)
         return entries, start + length
 
+    def move(self, into: list[bytes], entries: list[bytes], end: int) -> None:
+        """Take these entries, which end there, to the end of a list.
+
+        In one step of C: no signal handler's exception leaves them in neither place.
+        """
+        steps = partial(into.extend, entries), partial(setattr, self, "taken", end)
+        deque(map(partial.__call__, steps), maxlen=0)
+
     def first(self) -> bytes:
         """Return the first entry that was not taken, or nothing."""
         entries, _ = self.read(1, 1)
@@ -194,6 +202,15 @@ class Segment:
         self.taken = HEADER_BYTES
         self._mark[1] = HEADER_BYTES
         self.end = None
+
+    def look(self) -> bool:
+        """Tell whether the file is still there, and is lost once it is not. Any error counts."""
+        if not self.is_lost:
+            try:
+                os.stat(self.name, dir_fd=self._folder.descriptor, follow_symlinks=False)
+            except OSError:
+                self.is_lost = True
+        return not self.is_lost
 
     def unlink(self) -> None:
         """Remove the file; the map stays as long as it is used."""

@@ -64,6 +64,9 @@ class Segments(Reading):
         except OSError:  # full, read-only, gone
             return None
         self.made_inline += 1
+        if self._is_over:  # since then: whoever left the files did not see this one
+            segment.unlink()
+            return None
         return segment
 
     def activate(self, segment: Segment) -> None:
@@ -232,18 +235,15 @@ class Segments(Reading):
             segment.close()
 
     def leave(self) -> int:
-        """After `seal`: leave what is not settled to others; return how many entries.
-
-        Removes all files where nothing is left.
-        """
+        """After `seal`: leave what is not settled, and return how many; or remove all files."""
+        if not self.owner.has_descriptors():  # a map would close what is another file's now
+            _kept.extend(self._maps)
         left = self.count() + len(self._aside_keys)
         for segment in (*self.ready, *(() if left else self.used)):
             segment.unlink()
         if left:
             self.owner.leave()
             return left
-        is_safe = self.owner.has_descriptors()
         self.owner.remove()
-        if is_safe:  # else a map would close what is another file's now
-            self._maps.clear()
+        self._maps.clear()
         return 0

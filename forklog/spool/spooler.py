@@ -155,7 +155,7 @@ class ProcessSpool:
         now = monotonic()
         if self._owner is not None and now - self._checked_at >= _CHECK_SECONDS:
             self._checked_at = now
-            if self.store.is_open and not self._owner.is_intact():
+            if self.store.is_open and not self.store.is_found():
                 self._restart(self._owner)
         self.store.tidy()
 

@@ -53,7 +53,7 @@ class Spool(Taking):
         self._write: Callable[[bytes], int] = _closed
         self._maps: list[object] = []
         self.unspooled = 0
-        """Entries that the lanes took since the spool was opened."""
+        """Entries that the lanes took, because there was no spool or no room in it."""
         _all.add(self)
         keep_in_children(self, self._maps)
 
@@ -98,11 +98,6 @@ class Spool(Taking):
         """Tell whether entries are spooled, in this very process."""
         return bool(self._mark[0])
 
-    @property
-    def inline_segments(self) -> int:
-        """Return how many segments a log call had to make."""
-        return self._segments.made_inline if self._segments else 0
-
     def offer(self, rank: int, entry: bytes) -> None:
         """Write an entry of this severity rank; no system call where the flush thread keeps up.
 
@@ -116,10 +111,11 @@ class Spool(Taking):
         except ValueError:
             is_first = not self._mark[0]
             if not self._roll(entry) and not (is_first and self._open_here() and self._roll(entry)):
-                self.unspooled += self._mark[0]
+                self.unspooled += 1
                 self._lanes.offer(rank, entry)
                 return
-        self.spooled_bytes += len(entry)
+        size = len(entry)
+        self.spooled_bytes += size  # no call in between: no other thread's addition is lost
         if rank >= self._urgent_rank:
             self._has_urgent = True
         try:
@@ -141,7 +137,8 @@ class Spool(Taking):
         except ValueError:
             if not self._roll(entry):
                 return False
-        self.spooled_bytes += len(entry)
+        size = len(entry)
+        self.spooled_bytes += size
         return True
 
     def _roll(self, entry: bytes) -> bool:
@@ -158,7 +155,11 @@ class Spool(Taking):
             with contextlib.suppress(ValueError):
                 segment.write(entry + b"\n")
                 self._write = segment.write
-                return True
+                if self._mark[0]:
+                    return True
+                # It was closed meanwhile, perhaps before this segment was there: twice, not never.
+                self._write = _closed
+                return False
         return False
 
     def put_aside(self, rank: int, entries: list[bytes]) -> None:
@@ -178,15 +179,16 @@ class Spool(Taking):
         segments = self._segments
         if segments is None:
             return
-        is_gone = not segments.owner.is_intact()
+        is_gone = not self.is_found() and not segments.owner.is_intact()
         size = segments.take_lost(entries, is_all=is_gone)
         self.spooled_bytes -= size
         self._lanes.count_taken(size)
-        if is_gone:
+        if is_gone or any(segment.is_lost for segment in segments.aside):
             segments.drop_aside()
         if is_gone or not entries:
             return
-        self.spooled_bytes += segments.give_back()
+        size = segments.give_back()
+        self.spooled_bytes += size
         held = set(segments.all())
         left = []
         has_room = True

@@ -52,8 +52,7 @@ class Reading:
                 size = sum(map(len, entries))
                 if moved and moved + size > max_bytes:
                     return moved
-                into.extend(entries)
-                segment.taken = end
+                segment.move(into, entries, end)
                 moved += size
             if segment.taken < segment.position():
                 return moved
@@ -69,8 +68,9 @@ class Reading:
         moved = 0
         for segment in list(self.used):
             if is_all or segment.is_lost:
-                entries, segment.taken = segment.read(sys.maxsize, segment.size)
-                into.extend(entries)
+                segment.seal()
+                entries, end = segment.read(sys.maxsize, segment.size)
+                segment.move(into, entries, end)
                 moved += sum(map(len, entries))
         return moved
 
@@ -165,6 +165,11 @@ class Taking(OverLanes):
         self._alarm_bytes = math.inf
         self._wake_rank = 0
 
+    @property
+    def inline_segments(self) -> int:
+        """Return how many segments a log call had to make."""
+        return self._segments.made_inline if self._segments else 0
+
     def arm(self, wake_rank: int, alarm_bytes: int | None = None) -> None:
         """Ask for a wake-up at an entry of this rank, or beyond this many bytes."""
         self._lanes.arm(wake_rank, alarm_bytes)
@@ -174,15 +179,14 @@ class Taking(OverLanes):
     def take(self, into: list[bytes], max_entries: int, max_bytes: int) -> None:
         """Move the oldest entries to the end of a list; those of the segments first."""
         self._has_urgent = False  # before the look: what comes meanwhile sets it again
-        found: list[bytes] = []
+        most = len(into) + max_entries
         if self._segments is not None:
-            size = self._segments.read(found, max_entries, max_bytes)
-            into.extend(found)
+            size = self._segments.read(into, most, max_bytes)
             self.spooled_bytes -= size
             self._lanes.count_taken(size)
             max_bytes -= size
-        if len(found) < max_entries and max_bytes > 0 and len(self._lanes):
-            self._lanes.take(into, max_entries - len(found), max_bytes)
+        if len(into) < most and max_bytes > 0 and len(self._lanes):
+            self._lanes.take(into, most - len(into), max_bytes)
 
     def settle(self, size: int, *, is_last: bool = False) -> None:
         """Forget entries that were taken and are settled; if last, the segments as well."""
@@ -191,8 +195,20 @@ class Taking(OverLanes):
             self._segments.settle()
             if self._segments.aside and not self._lanes.count_aside():
                 self._segments.drop_aside()
-            if not self._segments.has_waiting():
-                self.spooled_bytes = 0
+            left = self.spooled_bytes  # before the look: what is offered after it counts
+            if left and not self._segments.has_waiting():
+                self.spooled_bytes -= left
+
+    def is_found(self) -> bool:
+        """Tell whether head and segments are still there and this process's; lost is what is not.
+
+        A tidier may remove some of them, and a daemon closes them all.
+        """
+        segments = self._segments
+        if segments is None:
+            return True
+        lost = [s for s in (*segments.used, *segments.ready, *segments.aside) if not s.look()]
+        return segments.owner.is_intact() and not lost
 
     def tidy(self) -> None:
         """Between two passes: have a segment ready, use again or remove what is settled."""

@@ -19,6 +19,7 @@ from helpers import wait_until
 from strike import every_strike
 
 from forklog import CloudLoggingHandler
+from forklog.process.host import ThisProcess
 from forklog.testing import FakeTransport
 
 if TYPE_CHECKING:
@@ -45,11 +46,13 @@ class Stop(BaseException):
 class Struck:
     """A handler with a spool of its own whose actions are struck, and what it has to deliver."""
 
-    def __init__(self, make: Make, folder: Path, kind: type[BaseException]) -> None:
+    def __init__(
+        self, make: Make, folder: Path, kind: type[BaseException], max_latency: float = 0.001
+    ) -> None:
         """Make the handler; its spool is not open."""
         self.folder, self._kind = folder, kind
         self.transport = FakeTransport()
-        self.logger, self.handler = make(self.transport, max_latency=0.001, spool=str(folder))
+        self.logger, self.handler = make(self.transport, max_latency=max_latency, spool=str(folder))
         self._number = itertools.count()
         self.returned: set[str] = set()
 
@@ -76,13 +79,16 @@ class Struck:
     def check(self, place: str) -> None:
         """Log once more: it is spooled and delivered, and what has returned before it too, once."""
         self.log()
-        wait_until(lambda: self.returned <= self._texts().keys(), 20, f"{place} {self._stats()}")
+        wait_until(self._is_delivered, 20, f"{place} {self._stats()}")
         assert self.handler.flush(20), (place, self._stats())
         assert set(self._texts().values()) == {1}, (place, self._texts().most_common(2))
         stats = self._stats()
         assert stats.accepted == stats.delivered + sum(stats.dropped.values()), (place, stats)
         assert (stats.pending, stats.spool) == (0, str(self.folder)), (place, stats)
         self.returned.clear()
+
+    def _is_delivered(self) -> bool:
+        return self.returned <= self._texts().keys()
 
     def _stats(self) -> Any:
         return self.handler.stats()
@@ -97,6 +103,13 @@ class Struck:
         self.transport.close()
         left = [path.name for path in self.folder.iterdir() if path.suffix != ".new"]
         assert [name for name in left if name.endswith(".head")] == [], left
+
+
+class _Inline(Struck):
+    """One without a thread: it sends where it is asked to."""
+
+    def _is_delivered(self) -> bool:
+        return self.handler.flush(20) and super()._is_delivered()
 
 
 @pytest.fixture
@@ -187,3 +200,24 @@ def test_what_waits_in_memory_is_taken_in(
     struck.check("none")
     struck.close()
     assert {"store.py", "buffer.py"} <= places
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", [SoftTimeLimit, Stop])
+def test_a_pass_of_a_process_without_threads(
+    make_logger: Make, folder: Path, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
+) -> None:
+    """Struck anywhere between a segment and the server, an entry is in one of them."""
+    monkeypatch.setattr(ThisProcess, "may_run_threads", lambda _self: False)
+    struck = _Inline(make_logger, folder / "spool", kind, max_latency=100)
+    struck.check("start")
+    pipeline = struck.handler._gate.product
+    places = set()
+    for place in every_strike(
+        lambda: struck.act(pipeline.flush_request), struck.strike, struck.log
+    ):
+        struck.check(place)
+        places.add(_file(place))
+    struck.check("none")
+    struck.close()
+    assert {"taking.py", "segment.py", "sender.py"} <= places

@@ -414,6 +414,145 @@ def test_a_tidier_that_removes_the_files(folder: Path) -> None:
     assert "the spool's files were removed" in stderr
 
 
+def test_a_tidier_that_removes_the_segments_alone(folder: Path) -> None:
+    """The head is still there, and locked; new segments are made, and a kill loses nothing."""
+    stderr = _check(
+        folder,
+        """
+        import pathlib
+        def remove_segments():
+            for path in pathlib.Path(FOLDER).glob("*.log"):
+                path.unlink()
+
+        def live_and_die():
+            log, handler = log_with(FakeTransport(), max_latency=100)
+            log.info("before")
+            assert handler.flush(10)
+            remove_segments()
+            def is_seen():
+                log.info("calm")
+                assert handler.flush(10)
+                return list(pathlib.Path(FOLDER).glob("*.log"))
+            wait(is_seen)
+            for number in range(50):
+                log.info("dead %d", number)
+        killed(live_and_die)
+        transport = FakeTransport()
+        log, handler = log_with(transport)
+        log.info("next")
+        wait(lambda: {f"dead {number}" for number in range(50)} <= set(texts(transport)))
+        handler.close()
+        assert os.listdir(FOLDER) == []
+        """,
+    )
+    assert "the spool's files were removed" in stderr
+
+
+def test_segments_removed_in_an_outage_are_written_anew_at_its_end(folder: Path) -> None:
+    """The flush thread hangs in a request and cannot look: what is left is there all the same."""
+    stderr = _check(
+        folder,
+        """
+        import pathlib
+        transport = FakeTransport(Hang(times=1000))
+        log, handler = log_with(transport, shutdown_timeout=0.5)
+        for number in range(20):
+            log.info("%d", number)
+        for path in pathlib.Path(FOLDER).glob("*.log"):
+            path.unlink()
+        log.info("after")
+        handler.close()
+        assert handler.stats().pending == 21, handler.stats()
+        transport = FakeTransport()
+        log, handler = log_with(transport)
+        log.info("next")
+        wait(lambda: len(set(texts(transport))) == 22, transport.entries)
+        """,
+    )
+    assert "21 log entries wait in the spool" in stderr
+
+
+@pytest.mark.parametrize("size", [10, 70_000])
+def test_a_log_call_that_makes_a_segment_while_the_handler_closes(folder: Path, size: int) -> None:
+    """A disk may be slow: once the call returns, its entry is delivered or counted, never gone."""
+    stderr = _check(
+        folder,
+        f"""
+        import threading
+        from forklog.spool import segment
+        transport = FakeTransport()
+        log, handler = log_with(transport)
+        log.info("one")
+        assert handler.flush(10)
+        begun, closed, fill = threading.Event(), threading.Event(), segment._fill
+        def slowly(*args, **options):
+            if threading.current_thread() is thread:
+                begun.set()
+                closed.wait(30)
+            return fill(*args, **options)
+        segment._fill = slowly
+        def log_some():
+            for number in range(1, 9):
+                log.info("%d %s", number, "x" * max({size}, 10_000))
+        thread = threading.Thread(target=log_some)
+        thread.start()
+        assert begun.wait(30)
+        pipeline = handler._gate.product
+        handler.close()
+        closed.set()
+        thread.join()
+        wait(lambda: pipeline.stats().pending == 0, pipeline.stats())
+        found = pipeline.stats()
+        assert found.accepted == (
+            found.delivered + sum(found.diverted.values()) + sum(found.dropped.values())
+        ), found
+        assert found.spooled_bytes == 0, found
+        handler.close()
+        shown = {{text.split()[0] for text in texts(transport)}}
+        lost = {{"one", *map(str, range(1, 9))}} - shown
+        assert len(lost) <= found.diverted.get("stderr", 0), (lost, found)
+        assert not heads()
+        """,
+    )
+    assert "Traceback" not in stderr
+
+
+def test_a_handler_that_is_collected_after_a_daemon_closed_everything(folder: Path) -> None:
+    """Its maps close descriptors by number, which are the application's files by now."""
+    for outage in ("", "Hang(times=1000)"):
+        _check(
+            folder,
+            f"""
+            import gc
+            def descriptors():
+                for name in os.listdir("/proc/self/fd"):
+                    try:
+                        yield int(name), os.readlink("/proc/self/fd/" + name)
+                    except OSError:
+                        continue  # that of the listing
+            transport = FakeTransport({outage})  # stays: it has a file of its own
+            log, handler = log_with(transport, shutdown_timeout=0.3)
+            log.info("one")
+            if {outage!r}:
+                wait(lambda: handler.stats().requests)  # and hangs there, with no file in use
+            else:
+                assert handler.flush(10)
+            names = dict(descriptors())
+            os.closerange(3, 256)
+            files = [os.open("/dev/null", os.O_RDONLY) for _ in range(60)]
+            handler.close()
+            log.removeHandler(handler)
+            del log, handler
+            gc.collect()
+            for _ in range(20):  # a flush thread that ends holds it for a little longer
+                time.sleep(0.02)
+                gc.collect()
+            closed = set(files) - dict(descriptors()).keys()
+            assert not closed, [(number, names.get(number)) for number in closed]
+            """,
+        )
+
+
 def test_a_child_writes_to_no_inherited_file(folder: Path) -> None:
     """Forks in the middle of logging: each process has files of its own, nothing is twice."""
     _check(

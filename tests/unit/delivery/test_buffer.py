@@ -5,7 +5,7 @@ from __future__ import annotations
 import dis
 import threading
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -16,6 +16,10 @@ from forklog.delivery.free_threaded.buffer import UnlockedBuffer
 from forklog.delivery.sending.lanes import move
 from forklog.insert_id import InsertIds
 from forklog.severity import NEVER
+from forklog.spool.store import Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DEBUG, INFO, ERROR = 1, 2, 5
 
@@ -253,12 +257,20 @@ def test_threads_lose_nothing_and_the_bytes_stay_true() -> None:
     assert buffer.bytes == 0
 
 
-def test_adding_to_the_bytes_calls_nothing() -> None:
+@pytest.mark.parametrize(
+    ("add", "name"),
+    [
+        (Buffer.offer, "bytes"),
+        (Spool.offer, "spooled_bytes"),
+        (Spool._append, "spooled_bytes"),
+    ],
+)
+def test_adding_to_the_bytes_calls_nothing(add: Callable[..., object], name: str) -> None:
     """The sum is read and written without a call between, at which threads could switch."""
-    steps = [step.opname for step in dis.get_instructions(Buffer.offer)]
-    names = [step.argval for step in dis.get_instructions(Buffer.offer)]
-    read = names.index("bytes")
-    written = read + 1 + names[read + 1 :].index("bytes")
+    steps = [step.opname for step in dis.get_instructions(add)]
+    names = [step.argval for step in dis.get_instructions(add)]
+    read = names.index(name)
+    written = read + 1 + names[read + 1 :].index(name)
     assert steps[written].startswith("STORE")
     assert not [step for step in steps[read:written] if "CALL" in step or "JUMP" in step]
 

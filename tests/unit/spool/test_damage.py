@@ -62,7 +62,7 @@ def _damaged(content: bytes, blows: Sequence[tuple[str, int]]) -> bytes:
         elif kind == "zero":
             changed[part] = bytes(len(changed[part]))
         else:
-            changed[part] = bytes(byte ^ 0x55 for byte in changed[part])
+            changed[part] = bytes(byte ^ 0xAA for byte in changed[part])  # no text any more
     return bytes(changed)
 
 
