@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PAGE_SECONDS: Final = 2.0  # then the page ends early, with a token
+COMPILE_SECONDS: Final = 2.0  # then no further expression of a filter is compiled
 SEARCH_SECONDS: Final = 4.0  # then a filter that still runs on an entry is given up
 _STEPS: Final = 16  # comparisons between two looks at the clock, which takes as long as one
 
@@ -34,6 +35,10 @@ class Budget:
     def is_page_over(self) -> bool:
         """Tell whether the page is to end with what was found so far."""
         return self.spent() > PAGE_SECONDS
+
+    def is_late_to_compile(self) -> bool:
+        """Tell whether the filter is to be given up before its next expression."""
+        return self.spent() > COMPILE_SECONDS
 
     def is_over(self) -> bool:
         """Tell whether the filter is to be given up; asked before each comparison."""

@@ -55,7 +55,7 @@ def _search(
     pattern: str, position: int, budget: Budget
 ) -> tuple[Callable[[str], regex.Match[str] | None], int]:
     """Return the search, and the number of groups in the pattern."""
-    if budget.is_page_over():  # hundreds of expressions take their time to compile, too
+    if budget.is_late_to_compile():  # hundreds of expressions take their time to compile, too
         msg = f"the filter takes too long before the regular expression {pattern[:_SHOWN]!r}"
         raise FilterError(msg, position)
     try:
