@@ -69,13 +69,12 @@ class ProcessSpool:
         self._why_off, self._is_tried, self._is_opened = "no record yet", False, False
         self._owner: Owner | None = None
         self._adopter: Adopter | None = None
-        self._sums = Sums()
         self._replaced: list[Adopter] = []  # to be closed
         self._adopting = Turn()  # of whoever reads or closes files of orphans
         self._checking = Turn()  # of whoever looks after head and segments
         self._folders: list[Folder] = []  # to be closed once no adopter uses them
         self._origin: Origin | None = None
-        self._checked_at, self._reported = 0.0, 0
+        self._sums, self._checked_at, self._reported = Sums(), 0.0, 0
 
     def open(self) -> bool:
         """Spool from now on, or report why not; once. Returns whether entries are spooled.
@@ -96,9 +95,10 @@ class ProcessSpool:
             if not self._is_opened:
                 if not self.store.is_open:  # it is if a signal handler struck below, earlier
                     self._open()
-                # What finalizers and signal handlers of this thread logged while it opened.
-                self.store.take_in()
+                self.store.take_in()  # what finalizers and signal handlers logged meanwhile
                 self._is_opened = True
+                if self._why_off == _CLOSED:  # by another thread meanwhile
+                    self.leave()
         finally:
             if TURN in self._opening and self._opening[TURN] is token:
                 del self._opening[TURN]

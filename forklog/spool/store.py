@@ -53,7 +53,7 @@ class Spool(Taking):
         self._write: Callable[[bytes], int] = _closed
         self._maps: list[object] = []
         self.unspooled = 0
-        """Entries that the lanes took, because there was no spool or no room in it."""
+        """Entries that the lanes took since the spool was opened."""
         _all.add(self)
         keep_in_children(self, self._maps)
 
@@ -111,7 +111,7 @@ class Spool(Taking):
         except ValueError:
             is_first = not self._mark[0]
             if not self._roll(entry) and not (is_first and self._open_here() and self._roll(entry)):
-                self.unspooled += 1
+                self.unspooled += self._mark[0]
                 self._lanes.offer(rank, entry)
                 return
         size = len(entry)

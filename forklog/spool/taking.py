@@ -5,6 +5,7 @@ The lanes are the buffer behind the spool; what was put aside and what was shed 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 from collections import deque
@@ -208,6 +209,9 @@ class Taking(OverLanes):
         if segments is None:
             return True
         lost = [s for s in (*segments.used, *segments.ready, *segments.aside) if not s.look()]
+        for segment in lost:
+            with contextlib.suppress(ValueError):  # not ready, or not any more
+                segments.ready.remove(segment)
         return segments.owner.is_intact() and not lost
 
     def tidy(self) -> None:

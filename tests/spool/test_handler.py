@@ -472,6 +472,65 @@ def test_segments_removed_in_an_outage_are_written_anew_at_its_end(folder: Path)
     assert "21 log entries wait in the spool" in stderr
 
 
+def test_a_segment_that_is_ready_may_be_removed_too(folder: Path) -> None:
+    """What an end in an outage keeps stands in no segment whose file is gone."""
+    _check(
+        folder,
+        """
+        import pathlib
+        from forklog.transports.base import WireError
+        class Down:
+            def open(self):
+                raise WireError("down")
+        log, handler = log_with(Down(), shutdown_timeout=0.2)
+        log.info("big %s", "x" * 45_000)
+        segments = lambda: list(pathlib.Path(FOLDER).glob("*.log"))
+        wait(lambda: len(segments()) == 2)
+        for path in segments():
+            path.unlink()
+        handler.close()
+        transport = FakeTransport()
+        log, other = log_with(transport)
+        log.info("next")
+        wait(lambda: len(set(texts(transport))) == 2, transport.entries)
+        """,
+    )
+
+
+def test_a_first_record_that_opens_the_spool_while_the_handler_closes(folder: Path) -> None:
+    """It is sent, or written to the last resort; no file that no process finds holds it."""
+    _check(
+        folder,
+        """
+        import threading
+        from forklog.spool import making
+        transport = FakeTransport()
+        log, handler = log_with(transport)
+        begun, closed, boot_id = threading.Event(), threading.Event(), making.boot_id
+        def slowly():
+            if threading.current_thread() is thread:
+                begun.set()
+                closed.wait(30)
+            return boot_id()
+        making.boot_id = slowly
+        thread = threading.Thread(target=log.info, args=("first",))
+        thread.start()
+        assert begun.wait(30)
+        pipeline = handler._gate.product
+        handler.close()
+        closed.set()
+        thread.join()
+        handler.close()
+        found = pipeline.stats()
+        assert found.accepted == 1 and found.spool == "off: closed", found
+        if not texts(transport) and not found.diverted:  # it waits for the next process
+            log, other = log_with(transport)
+            log.info("next")
+            wait(lambda: "first" in texts(transport), found)
+        """,
+    )
+
+
 @pytest.mark.parametrize("size", [10, 70_000])
 def test_a_log_call_that_makes_a_segment_while_the_handler_closes(folder: Path, size: int) -> None:
     """A disk may be slow: once the call returns, its entry is delivered or counted, never gone."""
