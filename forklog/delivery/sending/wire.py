@@ -55,7 +55,8 @@ class Wire:
     def attempt_other(
         self, entries: Sequence[bytes], envelope: Envelope, timeout: float
     ) -> tuple[Verdict, BaseException | None]:
-        """Send what another process left. Return as `attempt` does."""
+        """Send what another process left. Return as `attempt` does; close what is blocked."""
+        asked = []
 
         def send(connection: Connection) -> Verdict:
             origin = self.origin()
@@ -63,11 +64,15 @@ class Wire:
                 return Verdict(Kind.BLOCKED, OTHER_PROJECT)
             if isinstance(connection, EnvelopeConnection):
                 self._count()
+                asked.append(connection)
                 return connection.send_with(entries, timeout, envelope)
             text = "this transport sends no entries of other processes; give it send_with"
             return Verdict(Kind.BLOCKED, text)
 
-        return self._judged(send, len(entries), is_first=False)
+        verdict, error = self._judged(send, len(entries), is_first=False)
+        if asked and verdict.kind is Kind.BLOCKED:
+            self.close()  # what a person repairs may be read at the next open
+        return verdict, error
 
     def _judged(
         self, send: Callable[[Connection], Verdict], count: int, *, is_first: bool

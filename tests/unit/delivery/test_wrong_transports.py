@@ -177,6 +177,18 @@ def test_send_with_that_raises_anything(kind: type[BaseException]) -> None:
     assert type(error) is kind
 
 
+def test_what_is_repaired_is_read_anew_for_another_process_too() -> None:
+    """A blocked wire is opened again, as for the process's own entries: credentials are read."""
+    wire = Wire(_Wire(lambda: Verdict(Kind.BLOCKED, "no access")), lambda *_, **__: None)
+    for _ in range(2):
+        verdict, error = wire.attempt_other([b"{}"], _ENVELOPE, 1)
+        assert (verdict.kind, error) == (Kind.BLOCKED, None)
+        assert wire.connection is None
+    other = Wire(_Wire(lambda: Verdict(Kind.RETRY, "later")), lambda *_, **__: None)
+    other.attempt_other([b"{}"], _ENVELOPE, 1)
+    assert other.connection is not None  # it may serve the next batch
+
+
 def test_the_line_names_the_transport(make_logger: Make, capfd: pytest.CaptureFixture[str]) -> None:
     """Whoever reads the line knows whose mistake it is."""
     wire: Any = _Wire(lambda: None)
