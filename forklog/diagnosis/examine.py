@@ -76,7 +76,7 @@ def examine(
     spools = care.safely(lambda: _spools(process, deadline - timeout / 2), _NO_SPOOL)
     deliveries = care.safely(lambda: _deliveries(process, overrides, deadline), _NO_DELIVERY)
     judged = care.safely(lambda: judge(process, ends, routes, deliveries, accept), _SILENCE)
-    findings = (*judged, *_unknown(judge_spools(spools), judged), *care.failures)
+    findings = (*judged, *_not_among(judge_spools(spools), judged), *care.failures)
     return Report(
         findings=tuple(sorted(findings, key=_rank)),
         process=process,
@@ -125,7 +125,7 @@ def judge(
     return tuple(sorted((_accepted(f, accept) for f in dict.fromkeys(found)), key=_rank))
 
 
-def _unknown(found: Iterable[Finding], known: Iterable[Finding]) -> list[Finding]:
+def _not_among(found: Iterable[Finding], known: Iterable[Finding]) -> list[Finding]:
     """Leave out what is known: a handler that has logged says for itself that its spool is off."""
     codes = {finding.code for finding in known}
     return [finding for finding in found if finding.code not in codes]

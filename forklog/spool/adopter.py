@@ -186,7 +186,7 @@ class Adopter:
         """Have an orphan wait, and the others for less; soon, if the server has answered."""
         delay, before = verdict.delay or 0.0, adoption.postponed
         adoption.put_off(number, is_of_content=verdict.is_of_content, least=delay)
-        adoption.orphan.release()  # in an outage each of them comes here, with up to a MiB
+        adoption.orphan.unload()  # in an outage each of them comes here, with up to a MiB
         if adoption.postponed > before:
             why = (
                 f"the server refuses an entry again and again ({verdict.answer or verdict.reason})"

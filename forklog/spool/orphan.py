@@ -138,7 +138,7 @@ class Orphan:
         self.settle(1)
         return True
 
-    def release(self) -> None:
+    def unload(self) -> None:
         """Hold no entry in memory and no segment open, until `batch` is called again."""
         self._close_segment()
 

@@ -126,13 +126,19 @@ class Site:
 
     def pending(self) -> set[str]:
         """Return the ids of what is in the ledger and has not arrived."""
-        wanted = set(read_ledger(self.ledger.read_text()))
-        return wanted - {str(record_id(e)) for e in self.emulator.entries("", PROJECT)}
+        return set(read_ledger(self.ledger.read_text())) - self._arrived()
+
+    def _arrived(self) -> set[str]:
+        return {str(record_id(entry)) for entry in self.emulator.entries("", PROJECT)}
+
+    def _is_even(self) -> bool:
+        """Tell whether ledger and emulator have the same: a call is noted after it has returned."""
+        return self._arrived() == set(read_ledger(self.ledger.read_text()))
 
     def check_every_record_once(self, loads: int = 1) -> None:
         """Check that all in the ledger arrived once, with those of so many imports."""
         try:
-            wait_until(lambda: not self.pending(), 20)
+            wait_until(self._is_even, 20)
         except AssertionError:
             print(self.server.output() if self.server else "")  # noqa: T201 - for the one who looks
         copies = [row["copies"] for row in self.emulator.duplicates()]

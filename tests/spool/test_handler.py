@@ -501,24 +501,13 @@ def test_a_first_record_that_opens_the_spool_while_the_handler_closes(folder: Pa
     _check(
         folder,
         """
-        import threading
         from forklog.spool import making
         transport = FakeTransport()
         log, handler = log_with(transport)
-        begun, closed, boot_id = threading.Event(), threading.Event(), making.boot_id
-        def slowly():
-            if threading.current_thread() is thread:
-                begun.set()
-                closed.wait(30)
-            return boot_id()
-        making.boot_id = slowly
-        thread = threading.Thread(target=log.info, args=("first",))
-        thread.start()
-        assert begun.wait(30)
+        end = held_up(making, "boot_id", lambda: log.info("first"))
         pipeline = handler._gate.product
         handler.close()
-        closed.set()
-        thread.join()
+        end()
         handler.close()
         found = pipeline.stats()
         assert found.accepted == 1 and found.spool == "off: closed", found
@@ -536,29 +525,18 @@ def test_a_log_call_that_makes_a_segment_while_the_handler_closes(folder: Path, 
     stderr = _check(
         folder,
         f"""
-        import threading
         from forklog.spool import segment
         transport = FakeTransport()
         log, handler = log_with(transport)
         log.info("one")
         assert handler.flush(10)
-        begun, closed, fill = threading.Event(), threading.Event(), segment._fill
-        def slowly(*args, **options):
-            if threading.current_thread() is thread:
-                begun.set()
-                closed.wait(30)
-            return fill(*args, **options)
-        segment._fill = slowly
         def log_some():
             for number in range(1, 9):
                 log.info("%d %s", number, "x" * max({size}, 10_000))
-        thread = threading.Thread(target=log_some)
-        thread.start()
-        assert begun.wait(30)
+        end = held_up(segment, "_fill", log_some)
         pipeline = handler._gate.product
         handler.close()
-        closed.set()
-        thread.join()
+        end()
         wait(lambda: pipeline.stats().pending == 0, pipeline.stats())
         found = pipeline.stats()
         assert found.accepted == (

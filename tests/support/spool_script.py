@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 SETUP = """
-import collections, logging, os, signal, sys, time
+import collections, logging, os, signal, sys, threading, time
 import forklog
 from forklog.testing import Deliver, Fail, FakeTransport, Hang
 
@@ -35,4 +35,21 @@ def texts(transport):
 
 def heads():
     return [name for name in os.listdir(FOLDER) if name.endswith(".head")]
+
+def held_up(module, name, call):
+    '''Run a call in a thread that stops in a function; return what lets it go on to its end.'''
+    begun, may_go_on, genuine = threading.Event(), threading.Event(), getattr(module, name)
+    def slowly(*args, **options):
+        if threading.current_thread() is thread:
+            begun.set()
+            may_go_on.wait(30)
+        return genuine(*args, **options)
+    def end():
+        may_go_on.set()
+        thread.join()
+    setattr(module, name, slowly)
+    thread = threading.Thread(target=call)
+    thread.start()
+    assert begun.wait(30)
+    return end
 """

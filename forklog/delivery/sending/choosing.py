@@ -47,7 +47,7 @@ class Choosing:
         if batch.is_probe:
             number = min(number, self._in_flight.max_probe_entries())
             room += self._share_bytes // 2 if number == 1 else 0
-        elif not batch.entries and not batch.is_probe:
+        elif not batch.entries:
             room = max(1, room)
         if number > 0 and room > 0:
             self._buffer.take(batch.entries, number, room)

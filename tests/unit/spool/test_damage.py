@@ -96,7 +96,7 @@ def _taken(folder: Folder, most: int, stop: Callable[[], str]) -> list[bytes]:
             orphan.settle(len(batch))
             how = stop()
             if how == "rest":
-                orphan.release()
+                orphan.unload()
             elif how == "kill":
                 break
         if not batch and orphan.is_empty() and not orphan.refused:

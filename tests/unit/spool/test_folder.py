@@ -239,7 +239,7 @@ def test_a_mark_beyond_the_end_is_no_header(folder: Folder) -> None:
     path.write_bytes(content)
     ((orphan,), _, _) = _look(folder)
     orphan.settle(len(orphan.batch(1, 10_000)))
-    orphan.release()
+    orphan.unload()
     assert len(orphan.batch(100, 10_000)) == 1
     orphan.settle(1)
     assert orphan.batch(100, 10_000) == []
