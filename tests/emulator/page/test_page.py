@@ -421,6 +421,7 @@ def test_keys_reach_everything(page: Page, store: Store) -> None:
     expect(page.get_by_role("heading", name="Keys")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#drawer")).to_be_hidden()
+    expect(page.locator("#log")).to_be_enabled()  # as soon as it has a log to offer
     page.locator("body").evaluate("() => document.activeElement.blur()")
     reached = set()
     for _ in range(16):
