@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
+import hypothesis.strategies
 import pytest
 
 from forklog import CloudLoggingHandler
@@ -53,11 +54,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=rank)
 
 
+@hypothesis.given(hypothesis.strategies.none())
+def _hypothesis_begins(_: None) -> None:
+    """Have Hypothesis make all that it keeps for a process."""
+
+
 def pytest_collection_finish() -> None:
     """Have each later collection of garbage leave out what pytest made of the tests.
 
     That is a million objects; a fourth of the CPU time of the tests in one process went there.
+    Hypothesis makes its generator of random numbers at the first property, and asks the collector
+    who holds it: what is frozen is no answer.
     """
+    _hypothesis_begins()
     gc.collect()
     gc.freeze()
 
