@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import re
 import textwrap
@@ -79,7 +80,7 @@ def write_docs(results: dict[str, Result], noise: dict[str, Any]) -> None:
         if one.note:
             parts.append(_wrapped(one.note))
     _fill(_PAGE, "\n\n".join(parts))
-    telling = [_wrapped(f"- {one.telling}", "  ") for one in results.values() if one.telling]
+    telling = [_wrapped(one.telling, "- ") for one in results.values() if one.telling]
     if telling:
         _fill(_README, "\n".join(telling))
 
@@ -99,11 +100,18 @@ def _fill(path: Path, text: str) -> None:
     path.write_text(_PART.sub(lambda m: f"{m[1]}\n{text}\n\n{m[2]}", page))
 
 
-def _wrapped(sentence: str, indent: str = "") -> str:
-    """Return a sentence as lines of a page."""
-    return textwrap.fill(
-        sentence, 100, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+def _wrapped(sentences: str, mark: str = "") -> str:
+    """Return sentences, one a line, as lines of a page; a mark makes them an item of a list."""
+    indent = " " * len(mark)
+    fill = functools.partial(
+        textwrap.fill,
+        width=100,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
+    return mark + "\n".join(map(fill, sentences.splitlines())).removeprefix(indent)
 
 
 def _escaped(text: str) -> str:

@@ -34,4 +34,4 @@ class Result:
     """All samples, for the JSON file."""
     note: str = ""
     telling: str = ""
-    """A sentence for the README, where this row has one."""
+    """Sentences for the README, one a line, where this row has some."""

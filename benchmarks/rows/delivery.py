@@ -89,9 +89,9 @@ def run(bench: Bench) -> Result:
     part = 1 / ratios(cost["forklog"], cost["stock-grpc"]).median
     telling = (
         f"A delivered record costs the whole process 1/{part:.0f} of the CPU time that the stock "
-        f"handler takes, and one process delivers {ours.median:,.0f} records/s "
-        f"({leads['gRPC'].median:.0f} times the stock handler's rate by gRPC, its default, "
-        f"{leads['HTTP'].median:.0f} times by HTTP)."
+        f"handler takes.\nOne process delivers {ours.median:,.0f} records/s.\n"
+        f"That is {leads['gRPC'].median:.0f} times the stock handler's rate by gRPC, its default, "
+        f"and {leads['HTTP'].median:.0f} times by HTTP."
     )
     return Result(TITLE, lines, heads, figures, {"samples": samples}, telling=telling)
 

@@ -60,8 +60,9 @@ def run(bench: Bench) -> Result:
     )
     telling = (
         f"Four uWSGI workers of a larger Django application start in {ours['seconds']:.1f} s and "
-        f"take {ours['mib']:.0f} MiB, by prefork with forklog; by lazy-apps with the stock handler "
-        f"it is {theirs['seconds']:.1f} s and {theirs['mib']:.0f} MiB."
+        f"take {ours['mib']:.0f} MiB, by prefork with forklog.\n"
+        f"By lazy-apps with the stock handler it is {theirs['seconds']:.1f} s and "
+        f"{theirs['mib']:.0f} MiB."
     )
     return Result(TITLE, lines, heads, figures, data, telling=telling)
 
