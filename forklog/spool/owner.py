@@ -37,6 +37,7 @@ _MEASURE_SECONDS = 1.0  # at most between a look at the folder and a segment tha
 _STAT_BYTES = 4096
 _PID, _START, _CODE, _STACK = 0, 21, 25, 27  # fields of /proc/PID/stat, counted from zero
 
+_kept: list[object] = []
 _images: list[tuple[Mark, str]] = []  # the last is this process's, or one's that it is forked from
 
 
@@ -187,6 +188,11 @@ class Owner:
             return identity_of(os.fstat(self._file)) == self._identity
         except OSError:
             return False
+
+    def keep(self, maps: list[object]) -> None:
+        """Keep maps for ever where a daemon has closed all: each would close another's file."""
+        if self._file >= 0 and not self.has_descriptors():
+            _kept.extend(maps)
 
     def leave(self) -> None:
         """Leave the segments to whoever runs next. May be called once."""

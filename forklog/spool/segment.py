@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import sys
 from collections import deque
 from functools import partial
 
@@ -18,6 +19,10 @@ from forklog.spool.format import HEADER_BYTES, MAGIC, segment_header
 _MADV_POPULATE_WRITE = 23  # linux/mman-common.h, since 5.14; the mmap module does not name it
 _FLAGS = os.O_CREAT | os.O_EXCL | os.O_RDWR | NOFOLLOW | CLOEXEC
 _NUL = b"\0"
+# A map has a descriptor of its own, which it closes by number when it goes; 3.13 can do without.
+_new_map = mmap.mmap
+if sys.version_info >= (3, 13):
+    _new_map = partial(mmap.mmap, trackfd=False)
 
 
 class Room:
@@ -85,7 +90,7 @@ class Segment:
                 map(partial(os.open, flags=_FLAGS, mode=0o600, dir_fd=folder.descriptor), [name])
             )
             _fill(opened[0], size, is_memory=folder.is_memory)
-            self.map = mmap.mmap(opened[0], size)
+            self.map = _new_map(opened[0], size)
             with contextlib.suppress(OSError, ValueError):
                 self.map.madvise(_MADV_POPULATE_WRITE)
             made = True

@@ -20,7 +20,6 @@ from forklog.spool.taking import Reading
 if TYPE_CHECKING:
     from forklog.spool.owner import Owner
 
-_kept: list[object] = []
 _OVERHEAD = 128  # of a segment: header, and more than one newline
 _REFUSED_SECONDS = 1.0  # at most between two tries where the folder had no room for a segment
 
@@ -44,13 +43,17 @@ class Segments(Reading):
         self._room = Room(max_bytes)
         self._made = 0
         self._refused_bytes = math.inf  # of this size, or larger, none may be made just now
-        self._refused_at = 0.0
-        self._is_over = False
+        self._refused_at, self._is_over = 0.0, False
         self.aside: list[Segment] = []
         """They hold copies of what was put aside, and are not read here."""
         self._aside_keys: set[bytes] = set()
         self.made_inline = 0
         """Segments that a log call had to make."""
+
+    def __del__(self) -> None:
+        """Keep the maps of a spool that was never closed, where that is called for."""
+        if hasattr(self, "_maps"):  # no signal handler's exception has struck the constructor
+            self.owner.keep(self._maps)
 
     def next(self, size: int) -> Segment | None:
         """Return a segment that holds an entry of this size, None if there is none to be had."""
@@ -158,8 +161,7 @@ class Segments(Reading):
 
     def _may_grow(self, segment: Segment) -> bool:
         """Tell whether a larger one may take the place of this one, as far as that is known."""
-        size = SEGMENT_BYTES[-1]
-        left = self._room.left + segment.size
+        size, left = SEGMENT_BYTES[-1], self._room.left + segment.size
         return segment.size < size <= left and self._refused_bytes == math.inf
 
     def _remove(self, segment: Segment) -> None:
@@ -172,8 +174,7 @@ class Segments(Reading):
 
     def restart(self, owner: Owner) -> Segment:
         """Have another owner make the segments, and return the first; or discard it: OSError."""
-        if not self.owner.has_descriptors():  # a map would close what is another file's now
-            _kept.extend(self._maps)
+        self.owner.keep(self._maps)
         before, room = self.owner, self._room
         self._forget(self.ready)
         self.owner, self._room, self._refused_bytes = owner, Room(self._max_bytes), math.inf
@@ -236,8 +237,7 @@ class Segments(Reading):
 
     def leave(self) -> int:
         """After `seal`: leave what is not settled, and return how many; or remove all files."""
-        if not self.owner.has_descriptors():  # a map would close what is another file's now
-            _kept.extend(self._maps)
+        self.owner.keep(self._maps)
         left = self.count() + len(self._aside_keys)
         for segment in (*self.ready, *(() if left else self.used)):
             segment.unlink()

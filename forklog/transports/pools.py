@@ -6,6 +6,8 @@ the pool's queue, whose lock another thread of the parent may have held at the f
 
 from __future__ import annotations
 
+import contextlib
+import os
 import queue
 from collections import deque
 from collections.abc import Mapping
@@ -27,36 +29,51 @@ _CONNECTIONS = {"http": HttpConnection, "https": HttpsConnection}
 _Session = untouched(requests.Session)
 
 
+_Identity = tuple[int, int]  # device and inode
+
+
 class ConnectionQueue:
     """The connections of one pool, the latest first. What a child inherits gives nothing away.
 
     It stands for the `queue.LifoQueue` of urllib3. It never waits: our pools do not block.
+    A daemon may have closed all descriptors, and the application opened files since: a connection
+    whose number is another file's by now is never used or closed.
     """
 
     def __init__(self, maxsize: int = 0) -> None:
         """Belong to the calling process."""
-        self.queue: deque[Any] = deque()
+        self.queue: deque[tuple[Any, _Identity | None]] = deque()
         self._maxsize = maxsize
         self._home = home()
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ARG002, FBT001, FBT002 - as a queue
         """Return the latest item; `queue.Empty` if there is none, and always in a child."""
-        if self._home[0]:
-            try:
-                return self.queue.pop()
-            except IndexError:
-                pass
+        with contextlib.suppress(IndexError):
+            while self._home[0]:
+                connection, seen = self.queue.pop()
+                if _socket_of(connection) == seen:
+                    return connection
+                connection.sock.detach()
         raise queue.Empty
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002, FBT001, FBT002 - as a queue
         """Add an item; `queue.Full` if there is no room."""
         if 0 < self._maxsize <= len(self.queue):
             raise queue.Full
-        self.queue.append(item)
+        self.queue.append((item, _socket_of(item)))
 
     def qsize(self) -> int:
         """Return the number of items."""
         return len(self.queue)
+
+
+def _socket_of(connection: Any) -> _Identity | None:
+    """Return what tells a connection's socket from all other files, None for one without."""
+    number = connection.sock.fileno() if connection is not None and connection.sock else -1
+    with contextlib.suppress(OSError):  # closed by other code
+        status = os.fstat(number)
+        return status.st_dev, status.st_ino
+    return None
 
 
 def pool_classes(connections: Mapping[str, Any] | None = None) -> dict[str, type]:

@@ -86,6 +86,37 @@ def test_files_with_the_numbers_of_inherited_sockets_stay_open(forks: Forks, sta
     forks.check_every_record_once(processes=21)
 
 
+@pytest.mark.parametrize("end", ["handler.close()", "", "log(); assert handler.flush()"])
+def test_files_with_the_numbers_of_own_sockets_stay_open(forks: Forks, end: str) -> None:
+    """A process that closes all descriptors and goes on without a fork keeps what it opens next.
+
+    The kept connection to the server is closed by number: by the pool at its end, by its socket
+    when that is collected, or by urllib3 that takes it for one that the server has closed.
+    """
+    forks.run(f"""
+        import gc, os, time
+        import stage
+        from stage import handler, log
+
+        log()
+        assert handler.flush()
+        names = os.listdir("/proc/self/fd")
+        ours = {{int(name) for name in names if os.path.exists("/proc/self/fd/" + name)}}
+        os.closerange(3, 256)
+        mine = [os.open(os.devnull, os.O_RDONLY) for _ in range(60)]
+        assert ours - {{0, 1, 2}} <= set(mine)
+        {end}
+        stage.logger.handlers = []
+        del handler, stage.handler
+        for _ in range(20):  # a flush thread that ends holds it for a little longer
+            time.sleep(0.02)
+            gc.collect()
+        for number in mine:
+            assert os.fstat(number).st_rdev == os.stat(os.devnull).st_rdev
+    """)
+    forks.check_every_record_once(processes=1)
+
+
 def test_a_handler_that_was_closed_leaves_no_descriptor(forks: Forks) -> None:
     """Handlers made, used and closed in parent and children leave as many open as before."""
     forks.run("""

@@ -553,7 +553,10 @@ def test_a_log_call_that_makes_a_segment_while_the_handler_closes(folder: Path, 
     assert "Traceback" not in stderr
 
 
-def test_a_handler_that_is_collected_after_a_daemon_closed_everything(folder: Path) -> None:
+@pytest.mark.parametrize("end", ["handler.close()", ""], ids=["closed", "not closed"])
+def test_a_handler_that_is_collected_after_a_daemon_closed_everything(
+    folder: Path, end: str
+) -> None:
     """Its maps close descriptors by number, which are the application's files by now."""
     for outage in ("", "Hang(times=1000)"):
         _check(
@@ -576,7 +579,7 @@ def test_a_handler_that_is_collected_after_a_daemon_closed_everything(folder: Pa
             names = dict(descriptors())
             os.closerange(3, 256)
             files = [os.open("/dev/null", os.O_RDONLY) for _ in range(60)]
-            handler.close()
+            {end}
             log.removeHandler(handler)
             del log, handler
             gc.collect()

@@ -365,6 +365,6 @@ def test_an_idle_connection_is_watched_by_the_kernel() -> None:
         assert bench.sender.send_once() is SendResult.SENT
         adapter: Any = bench.sender._wire.connection._adapter  # type: ignore[union-attr]
         pools = adapter.poolmanager.pools
-        sock = pools[next(iter(pools.keys()))].pool.queue[-1].sock
+        sock = pools[next(iter(pools.keys()))].pool.queue[-1][0].sock
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         bench.sender.close()
