@@ -30,15 +30,17 @@ class Server(Protocol):
         """Whether a child has to connect at the fork, before its first record."""
 
     @property
-    def ENDS_WITHOUT_HOOK(self) -> tuple[str, ...]:  # noqa: N802
-        """Ends at which neither the server nor Python runs anything of ours."""
-
-    @property
     def MAY_GO_ON(self) -> bool:  # noqa: N802
         """Whether the process may live on after the hook."""
 
     def connect(self, module: Any, flush: Callable[[], object]) -> None:
         """Have ``flush()`` called where the server is about to end this process."""
+
+    def runs_hook(self, process: str, /) -> bool:
+        """Tell whether a process ends by `HOOK`, not by Python's; named as in `diagnosis`. Pure."""
+
+    def ends_without_hook(self, process: str, /) -> tuple[str, ...]:
+        """Return the ends of such a process at which nothing of ours runs. Pure."""
 
 
 SERVERS: dict[str, Server] = {

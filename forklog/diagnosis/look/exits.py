@@ -7,8 +7,9 @@ from collections.abc import Collection
 
 from forklog.diagnosis.facts import Ends, Hook, Process, Role
 from forklog.process import exit_hooks, server_hooks
+from forklog.process.servers import uvicorn, uwsgi
 
-_UWSGI = "uwsgi.atexit"
+_UWSGI = uwsgi.HOOK
 _PYTHON = {"threading._register_atexit", "atexit"}
 _SERVERS = server_hooks.SERVERS
 _KILL = "SIGKILL (also of the out-of-memory killer)"
@@ -50,42 +51,35 @@ def ends_of(process: Process, hooked: Collection[str], version: tuple[int, ...])
 def _table(process: Process, version: tuple[int, ...]) -> tuple[set[str], tuple[str, ...]]:
     """Return the hooks that fire in this role, and the ends that run none."""
     role = process.role
-    if role.server == "uwsgi":
-        return _uwsgi_table(process)
-    firing, first = _framework_table(role)
+    firing, first = _uwsgi_table(process) if role.server == "uwsgi" else _server_table(role)
+    if not firing:
+        return set(), ("every end",)
     if role.server == "multiprocessing":
-        first = "Process.terminate and Pool.terminate"
+        first = ("Process.terminate and Pool.terminate",)
         # Children of fork and forkserver end by os._exit; 3.13 runs what they registered before.
         has_atexit = role.model == "spawn" or version >= (3, 13)
         firing = _PYTHON if has_atexit else _PYTHON - {"atexit"}
     elif process.dies_of_term and role.server in ("plain", "fork"):
-        first = "SIGTERM (no handler is set)"
-    return firing, tuple(filter(None, (first, _KILL, "os._exit")))
+        first = ("SIGTERM (no handler is set)",)
+    return firing, (*first, _KILL, "os._exit")
 
 
-def _framework_table(role: Role) -> tuple[set[str], str]:
-    """Return the hooks that fire, and the end to think of first that runs none."""
-    if role.server == "celery":
-        if role.name.startswith("child"):
-            return {_SERVERS["celery"].HOOK}, _SERVERS["celery"].ENDS_WITHOUT_HOOK[0]
-        return _PYTHON, "a cold shutdown (SIGQUIT)"
-    if role.server == "rq" and role.name == "work horse":
-        return {_SERVERS["rq"].HOOK}, _SERVERS["rq"].ENDS_WITHOUT_HOOK[0]
-    if role.server == "uvicorn" or "Uvicorn" in role.name:
-        return {_SERVERS["uvicorn"].HOOK}, _SERVERS["uvicorn"].ENDS_WITHOUT_HOOK[0]
-    return _PYTHON, _SERVERS["gunicorn"].ENDS_WITHOUT_HOOK[0] if role.server == "gunicorn" else ""
+def _server_table(role: Role) -> tuple[set[str], tuple[str, ...]]:
+    """Return the hooks that fire, and the ends of the server's own making that run none."""
+    is_uvicorn = role.server == "gunicorn" and uvicorn.is_worker(role.name)
+    server = _SERVERS.get("uvicorn" if is_uvicorn else role.server)
+    if server is None:
+        return _PYTHON, ()
+    firing = {server.HOOK} if server.runs_hook(role.name) else _PYTHON
+    return firing, server.ends_without_hook(role.name)
 
 
 def _uwsgi_table(process: Process) -> tuple[set[str], tuple[str, ...]]:
-    options = process.uwsgi_options
-    is_master = process.role.is_loader and "no master" not in process.role.model
-    is_async = "async" in options and "gevent" not in options
-    is_spooler = process.role.name == "spooler"  # uWSGI ends it by SIGKILL
-    if is_master or is_spooler or "skip-atexit" in options or is_async:
-        return set(), ("every end",)
-    ends = ["TERM, INT or reload while it is busy with a request", _KILL, "os._exit"]
-    if "harakiri" in options:
-        ends.insert(1, "harakiri")
-    if "gevent" in options or "skip-atexit-teardown" in options:
-        return {_UWSGI}, tuple(ends)
-    return {_UWSGI, *_PYTHON}, tuple(ends)
+    role = process.role
+    ends = uwsgi.ends(
+        process.uwsgi_options,
+        is_spooler=role.name == "spooler",
+        is_master=role.is_loader and "no master" not in role.model,
+    )
+    firing = {_UWSGI} if ends.runs_hook else set()
+    return firing | (_PYTHON if ends.runs_pythons else set()), ends.without

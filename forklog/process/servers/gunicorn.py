@@ -11,7 +11,6 @@ MODULE = "gunicorn.dirty.worker"
 HOOK = "the end of gunicorn's dirty worker"
 CONNECTS_AT_FORK = False
 MAY_GO_ON = False
-ENDS_WITHOUT_HOOK = ("a worker killed for its timeout",)
 
 
 def connect(module: Any, flush: Callable[[], object]) -> None:
@@ -22,3 +21,13 @@ def connect(module: Any, flush: Callable[[], object]) -> None:
     """
     for name in ("run", "_cleanup"):
         setattr(module.DirtyWorker, name, then_flush(getattr(module.DirtyWorker, name), flush))
+
+
+def runs_hook(process: str) -> bool:
+    """Tell so of a dirty worker; all others end by Python's hooks."""
+    return process.startswith("dirty worker")
+
+
+def ends_without_hook(_process: str) -> tuple[str, ...]:
+    """Name what kills a worker."""
+    return ("a worker killed for its timeout",)

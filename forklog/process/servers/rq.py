@@ -11,7 +11,6 @@ MODULE = "rq.worker"
 HOOK = "the end of RQ's job"
 CONNECTS_AT_FORK = True  # a horse may log first inside what has to be wrapped
 MAY_GO_ON = False
-ENDS_WITHOUT_HOOK = ("a horse that is killed for its time",)
 
 
 def connect(module: Any, flush: Callable[[], object]) -> None:
@@ -25,3 +24,13 @@ def connect(module: Any, flush: Callable[[], object]) -> None:
         if owner is not None:
             method = then_flush(getattr(owner, name), flush, lambda horse: bool(horse.is_horse))
             setattr(owner, name, method)
+
+
+def runs_hook(process: str) -> bool:
+    """Tell so of a work horse; the worker ends by Python's hooks."""
+    return process == "work horse"
+
+
+def ends_without_hook(process: str) -> tuple[str, ...]:
+    """Name what kills a horse."""
+    return ("a horse that is killed for its time",) if runs_hook(process) else ()

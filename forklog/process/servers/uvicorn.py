@@ -11,7 +11,6 @@ MODULE = "uvicorn.server"
 HOOK = "the end of uvicorn's shutdown"
 CONNECTS_AT_FORK = False
 MAY_GO_ON = True  # by a handler of its own for the signal that uvicorn raises again
-ENDS_WITHOUT_HOOK = ("SIGQUIT",)
 
 
 def connect(module: Any, flush: Callable[[], object]) -> None:
@@ -36,3 +35,18 @@ def _then_flush(run: Callable[..., Any], flush: Callable[[], object]) -> Callabl
                 flush()
 
     return run_and_flush
+
+
+def is_worker(process: str) -> bool:
+    """Tell whether a worker of gunicorn runs uvicorn's server, by the name of its class."""
+    return "Uvicorn" in process
+
+
+def runs_hook(_process: str) -> bool:
+    """Tell so of each: the signal that ends it is raised again with its default action."""
+    return True
+
+
+def ends_without_hook(_process: str) -> tuple[str, ...]:
+    """Name the signal that uvicorn does not handle."""
+    return ("SIGQUIT",)

@@ -12,9 +12,9 @@ import enum
 import os
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 try:
     import uwsgi as _uwsgi  # type: ignore[import-not-found,unused-ignore]
@@ -22,6 +22,7 @@ except ImportError:
     _uwsgi = None
 
 _imported_by = os.getpid()
+HOOK = "uwsgi.atexit"
 
 
 class Role(enum.Enum):
@@ -34,6 +35,17 @@ class Role(enum.Enum):
     WORKER = "worker"
     MULE = "mule"
     SPOOLER = "spooler"
+
+
+class Ends(NamedTuple):
+    """How a process of uWSGI ends."""
+
+    runs_hook: bool
+    """By `HOOK`."""
+    runs_pythons: bool
+    """By the hooks of Python, too."""
+    without: tuple[str, ...]
+    """The ends of uWSGI's own making at which nothing of ours runs."""
 
 
 def imported_by() -> int:
@@ -72,6 +84,19 @@ def worker_id() -> int:
 def has_threads() -> bool:
     """Tell whether Python threads run in this server (``enable-threads``)."""
     return _uwsgi is None or bool(getattr(_uwsgi, "has_threads", True))
+
+
+def ends(options: Collection[str], *, is_spooler: bool, is_master: bool) -> Ends:
+    """Return what runs at the end of a process, by those of the server's options that are set."""
+    is_async = "async" in options and "gevent" not in options
+    # It ends its spoolers by SIGKILL.
+    if is_master or is_spooler or is_async or "skip-atexit" in options:
+        return Ends(runs_hook=False, runs_pythons=False, without=())
+    without = ["TERM, INT or reload while it is busy with a request"]
+    if "harakiri" in options:
+        without.append("harakiri")
+    keeps_python = "gevent" in options or "skip-atexit-teardown" in options
+    return Ends(runs_hook=True, runs_pythons=not keeps_python, without=tuple(without))
 
 
 def chain_hook(name: str, callback: Callable[[], object], *, again: bool = False) -> None:
