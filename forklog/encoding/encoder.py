@@ -24,7 +24,7 @@ from forklog.encoding.extra import NO_ADDITIONS, Additions
 from forklog.encoding.labels import names_logger
 from forklog.encoding.lenient import LenientEncoder
 from forklog.encoding.strict import StrictEncoder
-from forklog.encoding.timestamps import DAY_SECONDS, fraction_of
+from forklog.encoding.timestamps import fraction_of, is_sane, second_of
 from forklog.insert_id import InsertIds
 from forklog.limits import SURELY_SMALL_BYTES
 
@@ -209,9 +209,9 @@ class Encoder:
         return stamp + fraction_of(created - second)
 
     def _new_second(self, created: float) -> tuple[float, bytes]:
-        if not 0 <= created <= time.time() + DAY_SECONDS - 1:
+        if not is_sane(created, time.time() - 1):  # what comes later in this second is not asked
             raise NotWellFormedError
         second = float(int(created))
-        stamp = time.strftime('","timestamp":"%Y-%m-%dT%H:%M:%S', time.gmtime(second)).encode()
+        stamp = b'","timestamp":"%b' % second_of(second)
         known = self._second = second, stamp  # one step: other threads see both or neither
         return known

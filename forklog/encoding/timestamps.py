@@ -7,19 +7,28 @@ from typing import Any
 
 import orjson
 
-DAY_SECONDS = 86_400
+_DAY_SECONDS = 86_400
 
 
 def timestamp_of(created: object, now: float) -> tuple[bytes, bool]:
-    """Return the time as RFC 3339 with nanoseconds, and whether it had to be changed.
-
-    The API refuses what is more than 24 h ahead, and forgets at once what is very old.
-    """
-    is_sane = isinstance(created, (int, float)) and 0 <= created < now + DAY_SECONDS  # NaN is not
-    seconds: Any = created if is_sane else now
+    """Return the time as RFC 3339 with nanoseconds, and whether it had to be changed."""
+    is_kept = isinstance(created, (int, float)) and is_sane(created, now)
+    seconds: Any = created if is_kept else now
     whole = int(seconds)
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-    return b"%b%bZ" % (stamp.encode(), fraction_of(float(seconds) - whole)), not is_sane
+    return b"%b%bZ" % (second_of(whole), fraction_of(float(seconds) - whole)), not is_kept
+
+
+def is_sane(created: float, now: float) -> bool:
+    """Tell whether the API keeps a time; NaN is none.
+
+    It refuses what is more than 24 h ahead, and forgets at once what is very old.
+    """
+    return 0 <= created < now + _DAY_SECONDS
+
+
+def second_of(whole: float) -> bytes:
+    """Return a whole second as RFC 3339, up to where its decimals begin."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)).encode()
 
 
 def fraction_of(rest: float) -> bytes:
