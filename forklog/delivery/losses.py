@@ -29,6 +29,19 @@ class PassReport:
     is_of_wire: bool = True
     """Whether the attempt says something of the wire."""
     error: BaseException | None = None
+    """What ends the thread that made the pass, once the outcome is booked."""
+
+    def note_aside(self) -> None:
+        """Take note that entries were set aside."""
+        self.has_aside = True
+
+    def note_suspect(self, *, is_suspect: bool) -> None:
+        """Take note whether the batch may be to blame: then it says nothing of the wire."""
+        self.is_of_wire = not is_suspect
+
+    def note_error(self, error: BaseException | None) -> None:
+        """Take note of what the attempt raised, for the thread that made it."""
+        self.error = error
 
 
 class Losses:

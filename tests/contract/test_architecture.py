@@ -354,8 +354,6 @@ _SHARED = {
         "batch.since",
         "batch.strikes",
     },
-    # What one pass reports, filled while it runs.
-    "delivery.sending.sender": {"seen.error", "seen.has_aside", "seen.is_of_wire"},
     # Segments, which their list takes from; an orphan's account.
     "spool.adopter": {"adoption.limit"},
     "spool.segments": {"copy.taken", "lost.is_lost", "lost.taken"},

@@ -81,7 +81,7 @@ class Sender(Choosing, Pending):
             seconds = timeout or self._options.answer_timeout
             verdict, error = self._wire.attempt(batch, seconds)
             # The flush thread lives on; others get what ends them once it is booked.
-            seen.error = None if timeout is None else error
+            seen.note_error(None if timeout is None else error)
             if verdict.kind is Kind.BLOCKED and not self._in_flight.is_suspect(batch):
                 self._wire.close()  # what a person repairs may be read at the next open
             outcome = self.ledger.lock.run(self._settle, batch, verdict, seen)
@@ -144,7 +144,7 @@ class Sender(Choosing, Pending):
         self, batch: Batch, verdict: Verdict, seen: PassReport, *, is_named: bool = False
     ) -> SendResult:
         if batch.is_aside:
-            seen.is_of_wire = False
+            seen.note_suspect(is_suspect=True)
             self.aside.put_back(batch.entries)
             self._in_flight.drop_empty()
             return SendResult.IDLE
@@ -153,7 +153,7 @@ class Sender(Choosing, Pending):
         elif self._in_flight.refused(is_named=is_named):
             self._set_first_aside(seen)
         is_suspect = self._in_flight.is_suspect(batch)
-        seen.is_of_wire = not is_suspect
+        seen.note_suspect(is_suspect=is_suspect)
         is_brief = is_suspect or self._may_be_content(verdict)
         self._put_off(verdict, 0 if is_brief else batch.attempts)
         return SendResult.LATER
@@ -163,7 +163,7 @@ class Sender(Choosing, Pending):
 
     def _set_first_aside(self, seen: PassReport) -> None:
         """Give entries back to the buffer, where they wait apart and an overflow finds them."""
-        seen.has_aside = True
+        seen.note_aside()
         self.aside.put(self._in_flight.batches[0].entries)
         self._in_flight.drop_empty()
 
