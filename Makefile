@@ -43,15 +43,17 @@ test-long: $(VENV)/.test ## run the tests that are marked as long or thorough
 versions: ## print the Pythons of VERSIONS that are found, oldest first
 	@for v in $(VERSIONS); do if $(call find_python,$$v) >/dev/null; then echo $$v; fi; done
 
-test-all: ## run the tests on each Python of VERSIONS that is found, but SKIP
+test-all: ## run all tests, the long ones too, on each Python of VERSIONS that is found, but SKIP
 	@found= missing= failed=; \
 	for v in $(filter-out $(SKIP),$(VERSIONS)); do \
 	    if $(call find_python,$$v) >/dev/null; then found="$$found $$v"; else missing="$$missing $$v"; fi; \
 	done; \
 	echo "==> found:$${found:- none}; not found:$${missing:- none}; skipped: $(or $(SKIP),none)"; \
 	for v in $$found; do \
-	    $(MAKE) --no-print-directory test PYTHON="$$($(call find_python,$$v))" VENV=.venv-$$v \
-	        || failed="$$failed $$v"; \
+	    for part in test $(if $(PYTEST),,test-long); do \
+	        $(MAKE) --no-print-directory $$part PYTHON="$$($(call find_python,$$v))" VENV=.venv-$$v \
+	            || failed="$$failed $$v ($$part)"; \
+	    done; \
 	done; \
 	if [ -n "$$failed" ]; then echo "==> failed on:$$failed" >&2; exit 1; fi
 

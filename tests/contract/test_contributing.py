@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from helpers import check_python
 
 import forklog
@@ -88,6 +92,19 @@ def test_all_commands_are_listed() -> None:
     makefile = (_ROOT / "Makefile").read_text(encoding="utf-8")
     commands = re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE)
     assert sorted(row[0] for row in _rows("Set up")) == sorted(f"`make {c}`" for c in commands)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+@pytest.mark.parametrize(("selected", "is_whole"), [([], True), (["PYTEST=tests/fork"], False)])
+def test_all_tests_of_all_pythons_are_the_long_ones_too(
+    selected: list[str], *, is_whole: bool
+) -> None:
+    """`make test-all` runs `make test-long` as well, unless PYTEST selects what to run."""
+    # Without the variables of the make that runs these tests.
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "PYTEST"))}
+    command = ["make", "-n", "-C", str(_ROOT), "test-all", "VERSIONS=", *selected]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    assert ("for part in test test-long" in done.stdout) == is_whole
 
 
 def test_a_server_has_the_names_of_the_page() -> None:
