@@ -76,7 +76,7 @@ class Store(Protocol):
     def oldest_aside(self) -> bytes:
         """Return the oldest entry that was put aside, or bytes above every entry."""
 
-    def count_shed(self) -> int:
+    def count_overflowed(self) -> int:
         """Return the number of entries that overflows have dropped so far."""
 
     def keep(self, entries: list[bytes]) -> None:

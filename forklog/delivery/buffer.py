@@ -31,20 +31,20 @@ class Buffer:
     Args:
         max_bytes: bound of the wire bytes held, those that are being sent included. Threads in the
             middle of an offer can exceed it by one entry each.
-        on_wake: called by `offer` when the sender has asked to be woken (see `arm`). Where it
-            raises, the next offer calls it again.
-        on_full: called by `offer` before it sheds; may wait for room.
-        on_shed: called with each entry that an overflow dropped, or None.
+        on_wake: called by `offer` where `arm` has asked for it. Where it raises, the next offer
+            calls it again.
+        on_full: called by `offer` before an overflow drops entries; may wait for room.
+        on_overflow: called with each entry that an overflow dropped, or None.
     """
 
     __slots__ = (
         "_append",
         "_aside",
+        "_drop_order",
         "_lanes",
         "_on_full",
-        "_on_shed",
-        "_shed",
-        "_shed_order",
+        "_on_overflow",
+        "_overflowed",
         "alarm_bytes",
         "bytes",
         "max_bytes",
@@ -59,19 +59,19 @@ class Buffer:
         on_wake: Callable[[], object] = lambda: None,
         *,
         on_full: Callable[[], object] | None = None,
-        on_shed: Callable[[bytes], object] | None = None,
+        on_overflow: Callable[[bytes], object] | None = None,
     ) -> None:
         """Start empty, armed to wake at the first entry."""
         self._lanes: tuple[deque[bytes], ...] = tuple(deque() for _ in range(RANKS))
         self._append = tuple(lane.append for lane in self._lanes)
         self._aside: tuple[deque[bytes], ...] = tuple(deque() for _ in range(RANKS))
-        self._shed_order = tuple(chain.from_iterable(zip(self._aside, self._lanes, strict=True)))
+        self._drop_order = tuple(chain.from_iterable(zip(self._aside, self._lanes, strict=True)))
         self.on_wake = on_wake
         self._on_full = on_full
-        self._on_shed = on_shed
+        self._on_overflow = on_overflow
         self.max_bytes = max_bytes
         self.bytes = 0
-        self._shed = count()
+        self._overflowed = count()
         self.unencoded = 0
         """Records that became no entry: counted in one step, since nothing may be called there."""
         self.wake_rank = 0
@@ -113,7 +113,7 @@ class Buffer:
             if self._on_full is not None:
                 self.on_wake()  # first: it waits for a thread that makes room
                 self._on_full()
-            while self.bytes > self.max_bytes and self._shed_one():
+            while self.bytes > self.max_bytes and self._drop_one():
                 pass
         else:
             alarm_bytes, self.alarm_bytes = self.alarm_bytes, self.max_bytes
@@ -123,21 +123,21 @@ class Buffer:
                 self.alarm_bytes = alarm_bytes
                 raise
 
-    def _shed_one(self, lanes: Iterable[deque[bytes]] = ()) -> bool:
-        for lane in lanes or self._shed_order:
+    def _drop_one(self, lanes: Iterable[deque[bytes]] = ()) -> bool:
+        for lane in lanes or self._drop_order:
             try:
-                entry, _ = next(zip(starmap(lane.popleft, _ONCE), self._shed, strict=False))
+                entry, _ = next(zip(starmap(lane.popleft, _ONCE), self._overflowed, strict=False))
             except IndexError:
                 continue
             self.count_taken(-len(entry))
-            if self._on_shed is not None:
-                self._on_shed(entry)
+            if self._on_overflow is not None:
+                self._on_overflow(entry)
             return True
         return False
 
-    def count_shed(self) -> int:
+    def count_overflowed(self) -> int:
         """Return the number of entries that overflows have dropped so far."""
-        return int(repr(self._shed)[len("count(") : -1])  # nothing else tells without a step
+        return int(repr(self._overflowed)[len("count(") : -1])  # nothing else tells without a step
 
     def __len__(self) -> int:
         """Return the number of entries that wait."""
@@ -178,11 +178,11 @@ class Buffer:
     def put_aside(self, rank: int, entries: list[bytes]) -> None:
         """Move the first of some entries that were taken here, where none but an overflow looks.
 
-        Beyond a quarter of the buffer, the least severe that were put aside are shed.
+        Beyond a quarter of the buffer, the least severe that were set aside are dropped.
         """
         self._aside[rank].extend(starmap(entries.pop, _FIRST))
         while self.aside_bytes() > self.max_bytes // 4 and self.count_aside() > 1:
-            if not self._shed_one(self._aside):
+            if not self._drop_one(self._aside):
                 return
 
     def aside_bytes(self) -> int:

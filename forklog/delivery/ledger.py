@@ -52,8 +52,8 @@ class Account(NamedTuple):
     dropped: Mapping[str, int] = _NONE
     unreported: Mapping[str, int] = _NONE
     """What no notice in the log has named, by reason."""
-    shed: int = 0
-    """Entries that the buffer has shed, as far as they stand under ``dropped``."""
+    overflowed: int = 0
+    """Entries that overflows have dropped, as far as they stand under ``dropped``."""
     unencoded: int = 0
     """Records that became no entry, as far as they stand under ``dropped``."""
 
@@ -105,15 +105,15 @@ class Ledger:
         self.account = self.account.after(slip, **changes)
 
     def book_overflow(self, store: Store) -> tuple[int, int]:
-        """Book what the logging threads dropped; return what is new: shed, and not encoded."""
+        """Book what the logging threads dropped; return what is new: overflowed, not encoded."""
         return self.lock.run(self._book_overflow, store)
 
     def _book_overflow(self, store: Store) -> tuple[int, int]:
-        shed, unencoded = store.count_shed(), store.unencoded
-        new, lost = shed - self.account.shed, unencoded - self.account.unencoded
+        overflowed, unencoded = store.count_overflowed(), store.unencoded
+        new, lost = overflowed - self.account.overflowed, unencoded - self.account.unencoded
         dropped = {"buffer_full": new, "encode": lost}
         dropped = {reason: number for reason, number in dropped.items() if number}
-        self.book(Slip(dropped=dropped), shed=shed, unencoded=unencoded)
+        self.book(Slip(dropped=dropped), overflowed=overflowed, unencoded=unencoded)
         return new, lost
 
     def count_request(self, number: int = 1, *, is_retry: bool = False) -> None:
@@ -149,7 +149,7 @@ class Ledger:
     def _snapshot(self, store: Store, fields: Mapping[str, Any]) -> Stats:
         account = self.account
         untold = {
-            "buffer_full": store.count_shed() - account.shed,
+            "buffer_full": store.count_overflowed() - account.overflowed,
             "encode": store.unencoded - account.unencoded,
         }
         waiting = len(store) + store.count_aside()

@@ -126,7 +126,7 @@ class Overflow:
         self._kept_bytes = self._reported_bytes = 0  # each is written in one place
 
     def keep(self, entry: bytes) -> None:
-        """Keep a shed entry for ``on_drop``; never blocks, takes no lock.
+        """Keep an entry that an overflow dropped, for ``on_drop``; never blocks, takes no lock.
 
         There is as much room as in the buffer; what does not fit is counted all the same.
         """
@@ -136,8 +136,8 @@ class Overflow:
             self._entries.append(entry)
 
     def report(self) -> None:
-        """Book, say and hand over what was shed since the last time."""
-        shed, unencoded = self._ledger.book_overflow(self._buffer)
+        """Book, say and hand over what overflows dropped since the last time."""
+        dropped, unencoded = self._ledger.book_overflow(self._buffer)
         # A logging thread counts first and keeps the entry then: it may come with no count.
         victims: list[bytes] = []
         with contextlib.suppress(IndexError):  # another thread may be here as well
@@ -146,5 +146,5 @@ class Overflow:
         self._reported_bytes += sum(map(len, victims))
         if unencoded:
             self._losses.of_drop("encode", unencoded)
-        if shed or victims:
-            self._losses.of_drop("buffer_full", shed, victims)
+        if dropped or victims:
+            self._losses.of_drop("buffer_full", dropped, victims)

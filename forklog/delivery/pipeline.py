@@ -17,7 +17,7 @@ from forklog.delivery.free_threaded.buffer import UnlockedBuffer
 from forklog.delivery.lifecycle import State
 from forklog.delivery.passes import Notice
 from forklog.delivery.sending.sender import Sender
-from forklog.delivery.shutdown import Leaving
+from forklog.delivery.shutdown import Shutdown
 from forklog.delivery.sinks.last_resort import LastResort
 from forklog.delivery.starting import Starting
 from forklog.delivery.worker import Worker
@@ -35,7 +35,7 @@ NewSpooler = Callable[
 """Makes a spool; for the arguments see `forklog.spool.spooler.ProcessSpool`."""
 
 
-class Pipeline(Starting, Leaving):
+class Pipeline(Starting, Shutdown):
     """Everything that belongs to one handler in one process.
 
     It may be built before its process exists: that starts nothing and asks nothing. It works once
@@ -77,7 +77,7 @@ class Pipeline(Starting, Leaving):
             options.max_buffer_bytes,
             self._woken,
             on_full=(lambda: self.worker.await_room()) if options.block_timeout else None,  # noqa: PLW0108
-            on_shed=(lambda e: self.worker.overflow.keep(e)) if options.on_drop else None,  # noqa: PLW0108
+            on_overflow=(lambda e: self.worker.overflow.keep(e)) if options.on_drop else None,  # noqa: PLW0108
         )
         self.spooler = self._spooler_of(new_spooler)
         self.store: Store = self.spooler.store if self.spooler else self.buffer

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from forklog.delivery.worker import Worker
 
 
-class Leaving(Staged):
+class Shutdown(Staged):
     """What `Pipeline` inherits; it has the attributes and the states."""
 
     mark: Mark
@@ -146,7 +146,7 @@ class Leaving(Staged):
             self.sender.close()
 
     def _say_all(self) -> None:
-        """Account for what was shed, and say what the rate limit has withheld so far."""
+        """Account for what overflows dropped, and say what the rate limit has withheld so far."""
         self.worker.overflow.report()
         self._report.finish()
 

@@ -1,6 +1,6 @@
 """The half of a spool that the flush thread uses: takes from the segments, then from the lanes.
 
-The lanes are the buffer behind the spool; what was put aside and what was shed is theirs.
+The lanes are the buffer behind the spool; what was set aside and what overflows is theirs.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Reading:
 
 
 class OverLanes:
-    """The half of a spool that is the lanes': what was put aside, what was shed, their bounds."""
+    """The half of a spool that is the lanes': what was set aside, what overflows, their bounds."""
 
     def __init__(self, lanes: Lanes) -> None:
         """Stand before the buffer."""
@@ -135,9 +135,9 @@ class OverLanes:
         """Return the oldest entry that was put aside."""
         return self._lanes.oldest_aside()
 
-    def count_shed(self) -> int:
+    def count_overflowed(self) -> int:
         """Return the number of entries that overflows have dropped so far."""
-        return self._lanes.count_shed()
+        return self._lanes.count_overflowed()
 
     @property
     def max_bytes(self) -> int:

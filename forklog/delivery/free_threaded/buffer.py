@@ -26,13 +26,13 @@ class UnlockedBuffer(Buffer):
     entries whose offers have not returned.
     """
 
-    __slots__ = ("_adding", "_changes", "_shedding")
+    __slots__ = ("_adding", "_changes", "_dropping")
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """Start empty, armed to wake at the first entry."""
         super().__init__(*args, **options)
         self._changes: deque[int] = deque()
-        self._adding, self._shedding = Turn(), Turn()
+        self._adding, self._dropping = Turn(), Turn()
 
     def offer(self, rank: int, entry: bytes) -> None:
         """Append an entry of this severity rank (0-8); never blocks, takes no lock.
@@ -86,11 +86,11 @@ class UnlockedBuffer(Buffer):
             move(self._lanes[rank], into, 1)
         into.sort()
 
-    def _shed_one(self, lanes: Iterable[deque[bytes]] = ()) -> bool:
-        """Shed the next one, unless another thread sheds: that one looks at the sum again."""
-        turn, token = self._shedding, object()
+    def _drop_one(self, lanes: Iterable[deque[bytes]] = ()) -> bool:
+        """Drop the next one, unless another thread does: that one looks at the sum again."""
+        turn, token = self._dropping, object()
         try:
-            return turn.setdefault(TURN, token) is token and super()._shed_one(lanes)
+            return turn.setdefault(TURN, token) is token and super()._drop_one(lanes)
         finally:
             if TURN in turn and turn[TURN] is token:
                 del turn[TURN]

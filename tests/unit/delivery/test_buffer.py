@@ -116,7 +116,7 @@ def test_the_least_severe_is_shed_first_and_the_oldest_of_it() -> None:
     """An ERROR outlives a flood of DEBUG; of the flood the newest entries stay."""
     shed: list[bytes] = []
     ids = InsertIds()
-    buffer = _buffer(1000, on_shed=shed.append)
+    buffer = _buffer(1000, on_overflow=shed.append)
     error = _entry(ids)
     buffer.offer(ERROR, error)
     flood = [_entry(ids) for _ in range(200)]
@@ -127,7 +127,7 @@ def test_the_least_severe_is_shed_first_and_the_oldest_of_it() -> None:
     assert kept[1:] == flood[-len(kept[1:]) :]
     assert shed == flood[: len(shed)]
     assert len(kept) + len(shed) == 201
-    assert buffer.count_shed() == len(shed)
+    assert buffer.count_overflowed() == len(shed)
 
 
 def test_a_severe_flood_sheds_what_is_milder_before_itself() -> None:
@@ -190,7 +190,7 @@ def test_an_entry_above_the_bound_is_shed_alone() -> None:
     """One entry that is larger than the whole buffer does not take others down for ever."""
     buffer, ids = _buffer(1000), InsertIds()
     buffer.offer(INFO, _entry(ids, 5000))
-    assert (len(buffer), buffer.bytes, buffer.count_shed()) == (0, 0, 1)
+    assert (len(buffer), buffer.bytes, buffer.count_overflowed()) == (0, 0, 1)
 
 
 def test_the_wake_up_is_asked_for_by_severity_and_by_bytes() -> None:
@@ -225,7 +225,7 @@ def test_a_full_buffer_asks_for_room_before_it_sheds() -> None:
     buffer = _buffer(500, on_full=make_room)
     for _ in range(100):
         buffer.offer(INFO, _entry(ids))
-    assert buffer.count_shed() == 0
+    assert buffer.count_overflowed() == 0
     assert len(taken) + len(buffer) == 100
 
 
@@ -309,7 +309,7 @@ def test_what_many_threads_shed_is_counted() -> None:
     for thread in threads:
         thread.join()
     left = 20_000 - len(buffer)
-    assert [buffer.count_shed(), buffer.count_shed()] == [left, left]
+    assert [buffer.count_overflowed(), buffer.count_overflowed()] == [left, left]
 
 
 def test_a_wake_up_that_raises_is_repeated() -> None:
@@ -338,7 +338,7 @@ def test_a_wake_up_that_raises_is_repeated() -> None:
 def test_what_is_put_aside_has_a_quarter_of_the_buffer() -> None:
     """Beyond it the least severe are shed, oldest first, and what waits is not."""
     shed: list[bytes] = []
-    buffer = Buffer(1000, on_shed=shed.append)
+    buffer = Buffer(1000, on_overflow=shed.append)
     for number in range(9):
         entries = [b"%03d" % number + b"x" * 47]
         buffer.count_taken(50)
@@ -346,7 +346,7 @@ def test_what_is_put_aside_has_a_quarter_of_the_buffer() -> None:
     buffer.offer(0, b"y" * 500)
     assert [entry[:3] for entry in shed] == [b"000", b"002", b"004", b"006"]
     assert (buffer.count_aside(), buffer.aside_bytes(), buffer.bytes) == (5, 250, 750)
-    assert (len(buffer), buffer.count_shed()) == (1, 4)
+    assert (len(buffer), buffer.count_overflowed()) == (1, 4)
 
 
 def test_what_is_put_aside_calls_for_no_batch() -> None:

@@ -611,7 +611,7 @@ def test_what_was_set_aside_is_tried_alone_and_delivered() -> None:
 def test_an_overflow_drops_what_is_set_aside_by_its_severity() -> None:
     """An entry that was set aside has its place among those of its severity, as the oldest."""
     shed: list[bytes] = []
-    buffer = Buffer(1000, lambda: None, on_shed=shed.append)
+    buffer = Buffer(1000, lambda: None, on_overflow=shed.append)
     wire = _Firewall(403)
     ids = InsertIds()
     sender = Sender(Options(), buffer, wire, StderrReporter(lambda _line: None), lambda: 1.0)

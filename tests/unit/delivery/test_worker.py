@@ -259,7 +259,7 @@ def test_a_drop_counted_before_its_entry_was_kept_is_passed_on_later() -> None:
         small.worker.overflow.report()
         small.worker.overflow.keep(entry)
 
-    small.buffer = Buffer(2**20, small._woken, on_shed=keep_late)
+    small.buffer = Buffer(2**20, small._woken, on_overflow=keep_late)
     small.worker.overflow._buffer = small.buffer
     small.log(size=600_000)
     small.log(size=600_000)
