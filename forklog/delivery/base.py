@@ -47,7 +47,7 @@ class Store(Protocol):
         """Forget the bytes of entries that were taken and are settled; if last, none is out."""
 
     def drain(self, into: list[bytes]) -> None:
-        """Move all entries to a list, those put aside included, as `take` does."""
+        """Move all entries to a list, those set aside included, as `take` does."""
 
     def __len__(self) -> int:
         """Return the number of entries that wait."""
@@ -62,19 +62,19 @@ class Store(Protocol):
         """Return the oldest entry that waits, or bytes above every entry."""
 
     def put_aside(self, rank: int, entries: list[bytes]) -> None:
-        """Move the first entry of a list here: it does not wait, but an overflow may drop it."""
+        """Set the first entry of a list aside: it does not wait, but an overflow may drop it."""
 
     def take_aside(self, into: list[bytes], rank: int = 0) -> None:
-        """Move one entry that was put aside to a list, of this rank or the next that has one."""
+        """Move one entry that was set aside to a list, of this rank or the next that has one."""
 
     def count_aside(self) -> int:
-        """Return the number of entries that were put aside."""
+        """Return the number of entries that were set aside."""
 
     def aside_bytes(self) -> int:
-        """Return the wire bytes of the entries that were put aside."""
+        """Return the wire bytes of the entries that were set aside."""
 
     def oldest_aside(self) -> bytes:
-        """Return the oldest entry that was put aside, or bytes above every entry."""
+        """Return the oldest entry that was set aside, or bytes above every entry."""
 
     def count_overflowed(self) -> int:
         """Return the number of entries that overflows have dropped so far."""
@@ -84,7 +84,7 @@ class Store(Protocol):
 
     @property
     def bytes(self) -> int:  # the last, since it hides the type
-        """Wire bytes of the entries that wait, that are put aside, or were taken, not settled."""
+        """Wire bytes of the entries that wait, that are set aside, or were taken, not settled."""
 
 
 class HeldCopies(Protocol):

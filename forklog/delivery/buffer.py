@@ -103,7 +103,7 @@ class Buffer:
 
     def arm(self, wake_rank: int, alarm_bytes: int | None = None) -> None:
         """Ask for a wake-up at an entry of this rank, or beyond this many bytes."""
-        # What was put aside is no part of the next batch.
+        # What was set aside is no part of the next batch.
         alarm_bytes = self.max_bytes if alarm_bytes is None else alarm_bytes + self.aside_bytes()
         self.alarm_bytes = min(self.max_bytes, alarm_bytes)
         self.wake_rank = wake_rank
@@ -176,7 +176,7 @@ class Buffer:
             self.count_taken(-self.bytes)
 
     def put_aside(self, rank: int, entries: list[bytes]) -> None:
-        """Move the first of some entries that were taken here, where none but an overflow looks.
+        """Set aside the first of some entries that were taken: only an overflow finds it here.
 
         Beyond a quarter of the buffer, the least severe that were set aside are dropped.
         """
@@ -186,11 +186,11 @@ class Buffer:
                 return
 
     def aside_bytes(self) -> int:
-        """Return the wire bytes of the entries that were put aside."""
+        """Return the wire bytes of the entries that were set aside."""
         return sum(len(entry) for lane in self._aside for entry in copied(lane))
 
     def take_aside(self, into: list[bytes], rank: int = 0) -> None:
-        """Move one entry that was put aside to a list, of this rank or the next that has one."""
+        """Move one entry that was set aside to a list, of this rank or the next that has one."""
         number = len(into)
         for lane in self._aside[rank:] + self._aside[:rank]:
             move(lane, into, 1)
@@ -198,11 +198,11 @@ class Buffer:
                 return
 
     def count_aside(self) -> int:
-        """Return the number of entries that were put aside."""
+        """Return the number of entries that were set aside."""
         return sum(map(len, self._aside))
 
     def oldest_aside(self) -> bytes:
-        """Return the oldest entry that was put aside, or bytes above every entry."""
+        """Return the oldest entry that was set aside, or bytes above every entry."""
         return min((entry for lane in self._aside for entry in copied(lane)), default=AFTER_ALL)
 
     def is_urgent(self, rank: int) -> bool:
@@ -224,7 +224,7 @@ class Buffer:
         return min(heads, default=AFTER_ALL)
 
     def drain(self, into: list[bytes]) -> None:
-        """Move all entries to a list, oldest first, those put aside included, as `take` does."""
+        """Move all entries to a list, oldest first, those set aside included, as `take` does."""
         for lane in (*self._aside, *self._lanes):
             move(lane, into, len(lane))
         into.sort()

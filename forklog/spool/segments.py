@@ -45,7 +45,7 @@ class Segments(Reading):
         self._refused_bytes = math.inf  # of this size, or larger, none may be made just now
         self._refused_at, self._is_over = 0.0, False
         self.aside: list[Segment] = []
-        """They hold copies of what was put aside, and are not read here."""
+        """They hold copies of what was set aside, and are not read here."""
         self._aside_keys: set[bytes] = set()
         self.made_inline = 0
         """Segments that a log call had to make."""
@@ -123,7 +123,7 @@ class Segments(Reading):
         self._aside_keys.add(key)
 
     def is_aside(self, entry: bytes) -> bool:
-        """Tell whether there is a copy of an entry among those that were put aside."""
+        """Tell whether there is a copy of an entry among those that were set aside."""
         return entry[:KEY_BYTES] in self._aside_keys
 
     def drop_aside(self) -> None:

@@ -120,19 +120,19 @@ class OverLanes:
         self._lanes.put_aside(rank, entries)
 
     def take_aside(self, into: list[bytes], rank: int = 0) -> None:
-        """Move one entry that was put aside to a list."""
+        """Move one entry that was set aside to a list."""
         self._lanes.take_aside(into, rank)
 
     def count_aside(self) -> int:
-        """Return the number of entries that were put aside."""
+        """Return the number of entries that were set aside."""
         return self._lanes.count_aside()
 
     def aside_bytes(self) -> int:
-        """Return the wire bytes of the entries that were put aside."""
+        """Return the wire bytes of the entries that were set aside."""
         return self._lanes.aside_bytes()
 
     def oldest_aside(self) -> bytes:
-        """Return the oldest entry that was put aside."""
+        """Return the oldest entry that was set aside."""
         return self._lanes.oldest_aside()
 
     def count_overflowed(self) -> int:

@@ -221,7 +221,7 @@ class Choosy(FakeTransport):
         return Connection()
 
 def put_aside(transport, **options):
-    '''Return logger and handler after two entries were put aside, and many others delivered.'''
+    '''Return logger and handler after two entries were set aside, and many others delivered.'''
     log, handler = log_with(transport, max_retry_delay=0.05, **options)
     store = handler._gate.product.store
     log.info("poison 1")
