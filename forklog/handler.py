@@ -34,9 +34,10 @@ class CloudLoggingHandler(StockSurface):
 
     Works in `logging.config.dictConfig` and `fileConfig` with plain strings, numbers and dicts, and
     without any argument. Construction does no network: credentials, project and monitored resource
-    are found by the flush thread, which starts with the first record. Logging never blocks (unless
-    ``block_timeout`` is set), never raises, and is safe in threads, signal handlers, finalizers and
-    after any fork; every process that logs delivers its own records.
+    are found by the flush thread, which starts with the first record. Logging never raises. It
+    blocks only by ``block_timeout``, if that is set, or where no thread can run, see
+    docs/process-models.md. It is safe in threads, signal handlers, finalizers and after any fork;
+    every process that logs delivers its own records.
 
     Records arrive within ``max_latency``. While a quota of the project refuses requests they may
     take a minute and more, errors too; ``stats().request_gap`` shows it, see docs/quotas.md.
@@ -137,7 +138,10 @@ class CloudLoggingHandler(StockSurface):
     flushOnClose = False  # noqa: N815 - logging's name: close delivers, so it need not flush before
 
     def handle(self, record: logging.LogRecord) -> Any:
-        """Filter, encode and queue one record. Never blocks; raises what the application's may."""
+        """Filter, encode and queue one record; raises what the application's may.
+
+        Blocks only by ``block_timeout``, or where no thread can run (docs/process-models.md).
+        """
         passed: Any = True
         if self.filters or self._is_filtering:
             try:

@@ -16,10 +16,13 @@ SendOther = Callable[[Sequence[bytes], "Envelope"], "Verdict | None"]
 class Store(Protocol):
     """Takes entries from log calls, gives them to the sender: the buffer, or a spool before it.
 
-    `offer` is for any thread, in signal handlers and finalizers too, and blocks for nothing; the
-    rest is for whoever runs passes, one at a time. Entries begin with their insertId, and come out
-    oldest first. An entry moves in one step of C: an exception finds it here or in the list of the
-    caller, never in neither.
+    `offer`, `arm` and what only tells something are for any thread, in signal handlers and
+    finalizers too. What moves entries is for whoever runs passes, one at a time. `offer` waits for
+    room, where ``block_timeout`` is set, and for an answer, where no thread can run; else for
+    nothing.
+
+    Entries begin with their insertId, and come out oldest first. An entry moves in one step of C:
+    an exception finds it here or in the list of the caller, never in neither.
     """
 
     @property

@@ -25,8 +25,9 @@ _FIRST = ((0,),)  # ...with the index of the first
 class Buffer:
     """Hold entries, bounded by bytes. `offer` is for any thread; the rest for the sender.
 
-    A `Store`. An entry changes its place in one call of C, where no signal handler runs: an
-    exception finds it in a lane or in the list of the caller, never in neither.
+    A `Store`. What moves entries is for the sender, but `adopt` is for `HeldEntries`, and `forget`
+    for it and the spool. An entry changes its place in one call of C, where no signal handler runs:
+    an exception finds it in a lane or in the list of the caller, never in neither.
 
     Args:
         max_bytes: bound of the wire bytes held, those that are being sent included. Threads in the
@@ -78,11 +79,14 @@ class Buffer:
         self.alarm_bytes = max_bytes
 
     def offer(self, rank: int, entry: bytes) -> None:
-        """Append an entry of this severity rank (0-8); never blocks, takes no lock.
+        """Append an entry of this severity rank (0-8); takes no lock.
+
+        Waits for nothing itself; `on_full` may wait for room, and `on_wake` for an answer, where no
+        thread can run.
 
         Raises:
             RecursionError, MemoryError: it is not appended. Once it is, neither is raised: the next
-                offer wakes the sender then.
+                offer wakes the worker then.
         """
         size = len(entry)
         self._append[rank](entry)
@@ -93,7 +97,7 @@ class Buffer:
             if self.bytes > self.alarm_bytes:
                 self._alarm()
             if rank >= self.wake_rank:
-                self.wake_rank = NEVER  # until the sender arms it again
+                self.wake_rank = NEVER  # until the worker arms it again
                 self.on_wake()
         except (RecursionError, MemoryError):
             self.wake_rank = 0

@@ -54,9 +54,9 @@ class Starting(Staged):
     def _woken(self) -> None:
         """Start or wake the worker's thread: called by `Buffer.offer`, where `arm` asked for it.
 
-        Runs in the logging thread, in any context; does not block. An exception may strike at every
-        call below and leave the work half done. Then the next offer calls this again: each step may
-        be repeated.
+        Runs in the logging thread, in any context. Does not block, but where no thread can run: see
+        `Passes.run_inline`. An exception may strike at every call below and leave the work half
+        done. Then the next offer calls this again: each step may be repeated.
         """
         runner = self.worker.thread.runner
         if self.state is not State.RUNNING or TURN not in runner or _are_imports_over():

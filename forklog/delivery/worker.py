@@ -21,7 +21,11 @@ _THREAD_SECONDS = 0.2  # for a thread whose work is done, or given up, to end
 
 
 class Worker(Passes):
-    """Run passes for one pipeline. All waits end when `wakeup` is set."""
+    """Run passes for one pipeline.
+
+    What runs passes waits until `wakeup` is set, or for a time. Who waits for the thread,
+    `await_settled` and `await_room`, is woken after each pass, and by its end.
+    """
 
     _calm_at, _crashes = 0.0, 0  # until when the thread after a crash waits; crashes in a row
 
@@ -36,8 +40,8 @@ class Worker(Passes):
 
         Args:
             name: the thread's name.
-            on_start: the first that the thread calls.
-            on_end: the last that the thread calls.
+            on_start: called in the thread before its first pass; not if a fork is about to come.
+            on_end: called in the thread, with how it ended, once it runs no pass any more.
             on_failure: called if the thread cannot start.
         """
         self.thread.start(name, lambda done: self._run(on_start, on_end, done), on_failure)
@@ -48,6 +52,13 @@ class Worker(Passes):
         on_end: Callable[[Ended], object],
         done: Callable[[], object],
     ) -> None:
+        """Run passes until an order ends it, or a crash: the body of the flush thread.
+
+        Args:
+            on_start: see `start_thread`.
+            on_end: see there.
+            done: gives back the turn of `FlushThread.runner`: from then on another may start.
+        """
         ended = Ended.CRASHED
         try:
             self.thread_ident = threading.get_ident()

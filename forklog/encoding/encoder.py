@@ -1,4 +1,4 @@
-"""The encoder: one LogRecord to one LogEntry as final JSON bytes; gives them to the buffer.
+"""The encoder: one LogRecord to one LogEntry as final JSON bytes, which it returns.
 
 Nothing of the record is kept: what the caller changes afterwards does not matter, sizes are exact,
 and the flush thread only joins bytes. Three encoders make the same entry of a record. A plain

@@ -11,7 +11,8 @@ from forklog.stderr.printable import printable
 from forklog.transports.base import Kind, Quota, Verdict
 from forklog.transports.quota import quota_of
 
-# Statuses that pass by themselves: 408, 409 (ABORTED), 429 (quota) and those of the server.
+# Statuses that pass by themselves: 408, 409 (ABORTED), 429 (quota), 499 (CANCELLED) and those of
+# the server.
 _PASSING = frozenset({408, 409, 429, 499})
 # What servers that know no POST or no HTTP/1.1 answer; they need not pass, but nothing is dropped.
 _OF_OTHERS = frozenset({501, 505})

@@ -319,7 +319,8 @@ DIFFERENCES = (
         "`transport=` of another class than `BackgroundThreadTransport`",
         "makes one",
         "`OptionError`",
-        "a log call never waits for the network",
+        "a log call does not wait for the network, but [where no thread can run]"
+        "(process-models.md#a-uwsgi-server-without-threads)",
         shown_by="test_other_transports_are_refused",
     ),
     Difference(

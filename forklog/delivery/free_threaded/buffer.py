@@ -35,11 +35,11 @@ class UnlockedBuffer(Buffer):
         self._adding, self._dropping = Turn(), Turn()
 
     def offer(self, rank: int, entry: bytes) -> None:
-        """Append an entry of this severity rank (0-8); never blocks, takes no lock.
+        """Append an entry as `Buffer.offer` does; takes no lock.
 
         Raises:
             RecursionError, MemoryError: it is not appended. Once it is, neither is raised: the next
-                offer wakes the sender then.
+                offer wakes the worker then.
         """
         size = len(entry)
         self._append[rank](entry)
@@ -48,7 +48,7 @@ class UnlockedBuffer(Buffer):
             if self.bytes > self.alarm_bytes:
                 self._alarm()
             if rank >= self.wake_rank:
-                self.wake_rank = NEVER  # until the sender arms it again
+                self.wake_rank = NEVER  # until the worker arms it again
                 self.on_wake()
         except (RecursionError, MemoryError):
             self.wake_rank = 0

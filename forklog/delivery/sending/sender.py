@@ -1,6 +1,6 @@
 """One pass of work: take from the buffer, send by the transport, judge, settle, count.
 
-The pipeline decides when a pass runs and in which thread; nothing here waits but the wire.
+The worker decides when a pass runs and in which thread; nothing here waits but the wire.
 """
 
 from __future__ import annotations

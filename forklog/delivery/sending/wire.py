@@ -43,7 +43,7 @@ class Wire:
         self._call = _call if is_ours else usual_mask[0](_call)
 
     def attempt(self, batch: Batch, timeout: float) -> tuple[Verdict, BaseException | None]:
-        """Send a batch. Return the verdict, and an error that is not a program's but a thread's."""
+        """Send a batch. Return the verdict, and what was raised, if it is no Exception."""
         batch.count_attempt()
         is_retry = batch.attempts > 1 or batch.since is not None or batch.is_aside
         self._count(is_retry=is_retry)
