@@ -23,7 +23,7 @@ _FIRST = ((0,),)  # ...with the index of the first
 
 
 class Buffer:
-    """Hold entries, bounded by bytes. `offer` is for any thread; the rest for the sender.
+    """Hold entries, bounded by bytes. `offer`, `arm` and what only tells something: any thread.
 
     A `Store`. What moves entries is for the sender, but `adopt` is for `HeldEntries`, and `forget`
     for it and the spool. An entry changes its place in one call of C, where no signal handler runs:

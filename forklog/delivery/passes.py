@@ -71,7 +71,8 @@ class Passes:
         self._noticed_at = -1  # the number delivered then
         self._is_retry_short, self._short_wait = False, _FIRST_SHORT_WAIT
 
-    def _look(self) -> Look:
+    def _observe(self) -> Look:
+        """Collect what `next_step` decides by."""
         now, buffer, orders = monotonic(), self._buffer, self.orders
         aside = self._sender.aside.seconds()
         if not (has_waiting := buffer.has_waiting() or aside == 0):
@@ -108,9 +109,9 @@ class Passes:
         until = self._flush_until
         return bool(until) and self._sender.oldest_to_send() <= until
 
-    def _look_inline(self, *, is_wanted: bool = False, is_flushing: bool = False) -> Look:
-        """Look for a pass in the calling thread: none lingers by time, no thread is to end."""
-        look = self._look()
+    def _observe_inline(self, *, is_wanted: bool = False, is_flushing: bool = False) -> Look:
+        """Do so for a pass in the calling thread: none lingers by time, no thread is to end."""
+        look = self._observe()
         return replace(
             look,
             order=min(look.order, Order.DRAIN),
@@ -134,7 +135,7 @@ class Passes:
         Blocks for the answer, for ``shutdown_timeout`` at most, but not while a failure passes or
         a quota refuses: a server that is gone must not hold up each request of the application.
         """
-        if isinstance(next_step(self._look_inline(is_wanted=is_wanted)), Send):
+        if isinstance(next_step(self._observe_inline(is_wanted=is_wanted)), Send):
             self.pass_inline(min(self._options.answer_timeout, self._options.shutdown_timeout))
 
     def pass_inline(self, timeout: float) -> SendResult:
@@ -149,7 +150,7 @@ class Passes:
     def flush_inline(self, key: bytes, deadline: float) -> None:
         """Run passes in the calling thread until all below the key is settled, or the deadline."""
         while self._sender.oldest_to_send() <= key and (left := deadline - monotonic()) > 0:
-            step = next_step(self._look_inline(is_flushing=True))
+            step = next_step(self._observe_inline(is_flushing=True))
             if isinstance(step, Wait):
                 self.wakeup.wait(left if step.seconds is None else min(step.seconds, left))
             elif self.pass_inline(min(left, self._options.answer_timeout)) is not SendResult.SENT:
@@ -184,8 +185,7 @@ class Passes:
 
     def _adopt(self, *, has_sent: bool) -> None:
         """Send one batch of what dead processes left, beside this process's own entries."""
-        spooler = self._spooler
-        if spooler is None:
+        if (spooler := self._spooler) is None:
             return
         if has_sent:
             spooler.after_pass(self._sender.origin())

@@ -58,6 +58,7 @@ class Starting(Staged):
         `Passes.run_inline`. An exception may strike at every call below and leave the work half
         done. Then the next offer calls this again: each step may be repeated.
         """
+        # The thread has the turn of `runner` from its beginning to its end.
         runner = self.worker.thread.runner
         if self.state is not State.RUNNING or TURN not in runner or _are_imports_over():
             self._advance()

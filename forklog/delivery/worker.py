@@ -110,7 +110,7 @@ class Worker(Passes):
     def _loop(self) -> Ended:
         armed: Wait | None = None
         while True:
-            step = next_step(self._look())
+            step = next_step(self._observe())
             if isinstance(step, End):
                 return step.how
             if isinstance(step, Send):

@@ -86,8 +86,7 @@ class Encoder:
     ) -> tuple[int, bytes] | None:
         """Return rank and entry of a well-formed record; None or an exception for any other.
 
-        The rank is that of the severity, 0 to 8. ``opening`` makes the beginning of the entry, with
-        the next insertId of the pipeline. The tail is its end: in a scope, trace and request.
+        The rank is that of the severity, 0 to 8. ``opening`` makes the beginning, with an insertId.
         """
         # All attributes before the dict: asking for it makes it, and then they are dearer.
         message, args, created = record.msg, record.args, record.created
@@ -115,12 +114,13 @@ class Encoder:
         rank, fragment = self._plain_of(key) or self._sites.add(record).plain
         if scope is not None and rank > scope.worst:
             scope.note(rank)
-        # As `_time_of`, whose frames would be a twentieth of all that is done here.
-        second, stamp = self._second
+        second, stamp = self._second  # as `_time_of`, whose frames would be a twentieth of all this
         rest = created - second
         fraction = _dumps(rest)[1:11]
         if rest < 0.001 or rest >= 1.0 or len(fraction) < 10:  # noqa: PLR2004
             stamp, fraction = self._time_of(created), b""
+        # {"insertId":"0006448fc1e00...|","timestamp":"2026-11-29T06:51:27|.123456789|Z","severity":
+        # "INFO","labels":{...},"sourceLocation":{...},"textPayload":|"hello"|}
         return rank, b"".join((opening(), stamp, fraction, fragment, text, tail))
 
     def encode_strict(

@@ -114,6 +114,7 @@ class HttpConnection:
         packed = {"Content-Encoding": "gzip"} if self._is_packed else {}
         self._request = requests.Request("POST", url, {**_HEADERS, **packed}).prepare()
         self._adapter = DeadlineAdapter(self._deadline)
+        # From being collected in a forked child, which would close descriptors there.
         keep_in_children(self, self._adapter, self._tokens, self._signer)
         self._answered = False
         self._access = access

@@ -165,7 +165,7 @@ def _judge_partial(
     again = frozenset(i for i, (code, _) in errors.items() if code in _PASSING_CODES)
     refused = {i: "refused" for i in errors if i not in again}
     text = f"{reason}: {_passing_remedy(answer)}" if again else reason
-    return Verdict(Kind.DELIVERED, text, refused, again, delay, reason)
+    return Verdict(Kind.DELIVERED, text, refused=refused, again=again, delay=delay, answer=reason)
 
 
 def _error_of(body: bytes) -> Mapping[str, object]:

@@ -96,7 +96,7 @@ class InFlight:
         return batch.since is not None and self.passes > batch.since
 
     def passed(self, slip: Slip = NOTHING, *, is_taken: bool = True) -> None:
-        """Take note that the first batch is settled; remove it and book it.
+        """Take note that the first batch is settled; remove it and book it in one step.
 
         Args:
             slip: what became of it.

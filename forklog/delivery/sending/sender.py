@@ -55,8 +55,7 @@ class Sender(Choosing, Pending):
         self._sending = Turn()  # of whoever runs a pass
         # Its lock protects _in_flight, too: a reader would see an entry twice or not at all.
         self.ledger = Ledger()
-        bounds = options.max_batch_entries, options.max_batch_bytes
-        self._in_flight = InFlight(*bounds, self.ledger)
+        self._in_flight = InFlight(options.max_batch_entries, options.max_batch_bytes, self.ledger)
         self.transport = transport
         self._wire = Wire(transport, self.ledger.count_request)
         self._is_closed = False
@@ -74,12 +73,12 @@ class Sender(Choosing, Pending):
         try:
             if self._sending.setdefault(TURN, token) is not token:
                 return SendResult.BUSY
+            # In `choosing`: takes from the buffer and puts the batch first in flight.
             batch = self.ledger.lock.run(self._next_batch, is_hurried)
             if batch is None:
                 return SendResult.IDLE
             seen = PassReport()
-            seconds = timeout or self._options.answer_timeout
-            verdict, error = self._wire.attempt(batch, seconds)
+            verdict, error = self._wire.attempt(batch, timeout or self._options.answer_timeout)
             # The flush thread lives on; others get what ends them once it is booked.
             seen.note_error(None if timeout is None else error)
             if verdict.kind is Kind.BLOCKED and not self._in_flight.is_suspect(batch):
@@ -188,6 +187,7 @@ class Sender(Choosing, Pending):
             self.aside.give_turn()
         if not again:
             size = batch.size
+            # Here it counts: the ledger books the slip in one step with the batch's removal.
             self._in_flight.passed(slip, is_taken=settled > 0)
             self._buffer.settle(size, is_last=not self._in_flight.batches)
             return SendResult.SENT

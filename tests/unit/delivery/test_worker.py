@@ -132,7 +132,7 @@ def test_a_retry_in_the_calling_thread_waits_for_its_own_delay_alone(
     forklog_transport.then(Fail(429))
     bench.log()
     bench.worker.run_inline(is_wanted=True)
-    look = bench.worker._look_inline(is_wanted=True)
+    look = bench.worker._observe_inline(is_wanted=True)
     step = next_step(look)
     assert isinstance(step, Wait)
     assert 0 < (step.seconds or 0) <= 2.5  # a quarter of ten seconds
