@@ -24,7 +24,7 @@ _ALT = {
 }
 _RESULTS = ROOT / "benchmarks" / "results"
 _BEFORE = _RESULTS / "before.json"
-"""Of the full run before the last one, for a column beside it."""
+"""Of the full run before the last one: the other run of the table."""
 _README = ROOT / "README.md"
 _PART = re.compile(r"(<!-- measured -->\n).*(<!-- /measured -->)", re.DOTALL)
 
@@ -68,7 +68,7 @@ def write_docs(results: dict[str, Result], noise: dict[str, Any]) -> None:
     ]
     parts = [
         _wrapped(f"Measured on {machine()}.") + "\n" + _wrapped(f"Noise: {noise['text']}."),
-        markdown(["what", "target", "measured", "", "in the run before"], lines),
+        markdown(["what", "target", "measured", "", "in the other run"], lines),
     ]
     for name, draw in _PICTURES.items():
         draw(results, _PAGE.parent / "img" / name)

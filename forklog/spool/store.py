@@ -7,7 +7,6 @@ segments, and from the lanes after them. What was taken is in memory and counts 
 from __future__ import annotations
 
 import contextlib
-import math
 import weakref
 from collections.abc import Callable
 
@@ -16,7 +15,7 @@ from forklog.severity import NEVER
 from forklog.spool.folder import FullError
 from forklog.spool.owner import Owner
 from forklog.spool.segments import Segments
-from forklog.spool.taking import Lanes, Taking
+from forklog.spool.taking import NO_ALARM, Lanes, Taking
 
 
 def _closed(_entry: bytes) -> int:
@@ -120,7 +119,7 @@ class Spool(Taking):
             self._has_urgent = True
         try:
             if self.spooled_bytes > self._alarm_bytes:
-                self._alarm_bytes = math.inf
+                self._alarm_bytes = NO_ALARM
                 self._on_wake()
             if rank >= self._wake_rank:
                 self._wake_rank = NEVER

@@ -6,7 +6,6 @@ The lanes are the buffer behind the spool; what was set aside and what overflows
 from __future__ import annotations
 
 import contextlib
-import math
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -17,6 +16,8 @@ from forklog.spool.segment import Segment
 
 if TYPE_CHECKING:
     from forklog.spool.segments import Segments
+
+NO_ALARM = sys.maxsize  # no float: each log call compares with it
 
 
 class Lanes(Store, Protocol):
@@ -163,7 +164,7 @@ class Taking(OverLanes):
         super().__init__(lanes)
         self._segments: Segments | None = None
         self._has_urgent = False
-        self._alarm_bytes = math.inf
+        self._alarm_bytes = NO_ALARM
         self._wake_rank = 0
 
     @property
@@ -174,7 +175,7 @@ class Taking(OverLanes):
     def arm(self, wake_rank: int, alarm_bytes: int | None = None) -> None:
         """Ask for a wake-up at an entry of this rank, or beyond this many bytes."""
         self._lanes.arm(wake_rank, alarm_bytes)
-        self._alarm_bytes = math.inf if alarm_bytes is None else alarm_bytes
+        self._alarm_bytes = NO_ALARM if alarm_bytes is None else alarm_bytes
         self._wake_rank = wake_rank
 
     def take(self, into: list[bytes], max_entries: int, max_bytes: int) -> None:
