@@ -49,11 +49,15 @@ class ConnectionQueue:
     def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ARG002, FBT001, FBT002 - as a queue
         """Return the latest item; `queue.Empty` if there is none, and always in a child."""
         with contextlib.suppress(IndexError):
-            while self._home[0]:
-                connection, seen = self.queue.pop()
-                if _socket_of(connection) == seen:
-                    return connection
-                connection.sock.detach()
+            return self._latest()
+        raise queue.Empty
+
+    def _latest(self) -> Any:
+        while self._home[0]:
+            connection, seen = self.queue.pop()
+            if _socket_of(connection) == seen:
+                return connection
+            connection.sock.detach()
         raise queue.Empty
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002, FBT001, FBT002 - as a queue
