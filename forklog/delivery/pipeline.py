@@ -127,14 +127,20 @@ class Pipeline(Starting, Shutdown):
         self.mark[0] = 1  # wiped, if it was built before the fork
 
     def _continue(self, before: Pipeline) -> None:
-        """Keep the sums of a pipeline that was closed in this very process."""
+        """Keep the sums of a pipeline that was closed, or is being closed, in this very process."""
         if before._home[0]:
             self._before, self._known_lost = before, before._known_lost
             before._forget_before()
 
     def _forget_before(self) -> None:
-        if self._before is not None:
-            self._sums, self._before = self._before.stats(), None
+        if (before := self._before) is None:
+            return
+        if before._is_forgettable():  # noqa: SLF001 - our own
+            self._sums, self._before = before.stats(), None
+
+    def _is_forgettable(self) -> bool:
+        self._forget_before()
+        return self._before is None and self.state is State.CLOSED
 
     def _watch_offers(self, wrap: Callable[[Callable[..., object]], Any] | None) -> None:
         """Have another function take the entries, or, without one, the buffer again."""

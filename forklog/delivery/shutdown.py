@@ -32,6 +32,7 @@ class Shutdown(Staged):
     sender: Sender
     worker: Worker
     insert_ids: InsertIds
+    _before: Shutdown | None
     _options: Options
     _host: Host
     _report: Reporter
@@ -63,14 +64,19 @@ class Shutdown(Staged):
         known_lost = self._known_lost
         own = None if timeout is None else monotonic() + timeout
         is_settled = self._host.waiting(
-            self.shutdown_timeout, lambda until: self.flush_until(until if own is None else own)
+            self.shutdown_timeout, lambda until: self._flush_all(until if own is None else own)
         )
         stats = self.stats()
         self._known_lost = sum(stats.diverted.values()) + sum(stats.dropped.values())
         return bool(is_settled) and self._known_lost == known_lost
 
+    def _flush_all(self, deadline: float) -> bool:
+        is_settled, before = self.flush_until(deadline), self._before
+        # That one is in `close`, in another thread: its entries were logged before the call, too.
+        return is_settled and (before is None or before._flush_all(deadline))  # noqa: SLF001
+
     def flush_until(self, deadline: float) -> bool:
-        """Do so, with a deadline on the monotonic clock."""
+        """Do so for this pipeline alone, with a deadline on the monotonic clock."""
         key = self.insert_ids.key()
         if self.state is State.HOLDING:
             self._woken()

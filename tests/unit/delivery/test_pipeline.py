@@ -616,3 +616,34 @@ def test_a_record_of_a_quiet_process_is_sent_soon(
     assert len(forklog_transport.entries) == 2
     handler.close()
     assert len(forklog_transport.entries) == 3
+
+
+def test_flush_waits_for_what_a_close_under_way_has_not_settled(
+    make_logger: Make, forklog_transport: FakeTransport
+) -> None:
+    """Another thread closes while the server hangs: a later flush vouches for its entries, too."""
+    forklog_transport.then(Hang())
+    logger, handler = make_logger(max_latency=0.01, shutdown_timeout=20)
+    logger.error("old")
+    forklog_transport.wait_until(lambda: len(forklog_transport.sent) == 1)
+    first = handler._gate.product
+    closing = [threading.Thread(target=handler.close) for _ in range(2)]
+    closing[0].start()
+    wait_until(lambda: first.is_closing)
+    forklog_transport.then(Hang())
+    logger.error("new")
+    forklog_transport.wait_until(lambda: len(forklog_transport.sent) == 2)
+    assert handler._gate.product is not first
+    second = handler._gate.product
+    closing[1].start()
+    wait_until(lambda: second.is_closing)
+    logger.error("newest")
+    forklog_transport.wait_until(lambda: "newest" in _texts(forklog_transport))
+    assert not handler.flush(0.1)
+    assert _check(handler).pending == 2
+    forklog_transport.release()
+    assert handler.flush()
+    assert sorted(_texts(forklog_transport)) == ["new", "newest", "old"]
+    assert _check(handler).delivered == 3
+    for thread in closing:
+        thread.join()
