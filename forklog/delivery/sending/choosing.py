@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from forklog.delivery.sending.in_flight import PATIENCE, InFlight
+from forklog.transports.base import Kind
 
 if TYPE_CHECKING:
     from forklog.delivery.base import Store
@@ -56,6 +57,17 @@ class Choosing:
         """Return the bytes that may join a batch of this size."""
         left = self._share_bytes - self._in_flight.size()
         return min(self.pacing.max_batch_bytes() - size, left)
+
+    def _attempts_of(self, batch: Batch, verdict: Verdict) -> int:
+        """Return how often a refused batch was sent, for the delay; zero if others pass.
+
+        At the pace of a blocked wire the next request is of another entry already.
+        """
+        if self._in_flight.is_suspect(batch) or self._may_be_content(verdict):
+            return 0
+        if verdict.kind is Kind.BLOCKED and verdict.is_of_content:
+            self._in_flight.want_other()
+        return batch.attempts
 
     def _may_be_content(self, verdict: Verdict) -> bool:
         """Tell whether a refusal may be a record's fault, because others were delivered lately."""

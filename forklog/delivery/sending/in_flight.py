@@ -81,6 +81,10 @@ class InFlight:
         has_probe = any(batch.is_probe for batch in self.batches)
         return self._wants_other and not (has_probe and self.refusals % PATIENCE)
 
+    def want_other(self) -> None:
+        """Have entries that were never refused go next, if no such batch is in flight."""
+        self._wants_other = True
+
     def max_probe_entries(self) -> int:
         """Return how many entries the next probe holds: twice as many after each that passes."""
         return self._probe_entries

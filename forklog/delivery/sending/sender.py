@@ -151,10 +151,10 @@ class Sender(Choosing, Pending):
             self._in_flight.put_off()
         elif self._in_flight.refused(is_named=is_named):
             self._set_first_aside(seen)
-        is_suspect = self._in_flight.is_suspect(batch)
+        if is_suspect := self._in_flight.is_suspect(batch):  # the delay is for what it holds
+            verdict = replace(verdict, delay=None if verdict.is_of_content else verdict.delay)
         seen.note_suspect(is_suspect=is_suspect)
-        is_brief = is_suspect or self._may_be_content(verdict)
-        self._put_off(verdict, 0 if is_brief else batch.attempts)
+        self._put_off(verdict, self._attempts_of(batch, verdict))
         return SendResult.LATER
 
     def _put_off(self, verdict: Verdict, attempts: int) -> None:

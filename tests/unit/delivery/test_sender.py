@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ from helpers import wait_until
 
 from forklog.delivery.buffer import Buffer
 from forklog.delivery.schedule import SendResult
+from forklog.delivery.sending.in_flight import PATIENCE
 from forklog.delivery.sending.sender import Sender
 from forklog.delivery.sinks.last_resort import LastResort
 from forklog.insert_id import InsertIds
@@ -766,3 +768,40 @@ def test_a_refused_entry_is_no_sign_that_the_wire_works() -> None:
         bench.sender.send_once()
     assert bench.sender.ledger.dropped == {"refused": 1}
     assert bench.sender._in_flight.passes == 0
+
+
+class _Patient(_Firewall):
+    """A firewall that says when to come back."""
+
+    def send(self, entries: Sequence[bytes], timeout: float) -> Verdict:
+        verdict = super().send(entries, timeout)
+        return verdict if verdict.kind is Kind.DELIVERED else replace(verdict, delay=3600.0)
+
+
+def test_a_delay_that_one_bad_record_brings_holds_no_other_up() -> None:
+    """Once others pass, the server's delay is for that record alone, and no wait of the worker."""
+    bench = _Bench(_Patient(503))
+    bench.log("good")
+    bench.sender.send_once()
+    bench.log("poison")
+    delays = []
+    for number in range(40):
+        if bench.sender.send_once() is SendResult.LATER:
+            delays.append(bench.sender.delay)
+        bench.log(f"t{number}")
+    assert bench.buffer.count_aside() == 1
+    assert sum(delay == 3600.0 for delay in delays) == PATIENCE
+    assert max(delays[PATIENCE:]) <= 30.0
+
+
+def test_a_blocked_wire_is_asked_about_another_record_first() -> None:
+    """A bad record among the very first costs one wait at the pace of a blocked wire, not three."""
+    bench = _Bench(_Firewall(403))
+    bench.log("poison", *(f"t{n}" for n in range(99)))
+    bench.sender.send_once()
+    bench.log(*(f"t{n}" for n in range(100)))
+    waited = bench.sender.delay
+    while not bench.transport.stored:
+        assert bench.sender.send_once() is SendResult.SENT or bench.sender.delay
+        waited += 0 if bench.transport.stored else bench.sender.delay
+    assert waited <= 30.0
