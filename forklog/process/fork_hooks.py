@@ -8,7 +8,6 @@ except under gevent and eventlet, whose threads live on in the child.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import sys
 import threading
@@ -33,10 +32,17 @@ def register(forker: Member) -> None:
 
 
 def _each(call: Callable[[Member], T]) -> list[T]:
-    answers = []
-    for forker in _live.all():
-        with contextlib.suppress(Exception):  # it would be printed to the application's stderr
+    """Return the answers of those that have one: what is raised would be printed to stderr."""
+    answers: list[T] = []
+    try:
+        forkers = _live.all()
+    except RecursionError:
+        return answers
+    for forker in forkers:
+        try:
             answers.append(call(forker))
+        except Exception:  # noqa: BLE001, PERF203, S112 - see above
+            continue
     return answers
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import weakref
 from typing import Generic, TypeVar
 
@@ -25,7 +24,15 @@ class Members(Generic[T]):
         return len(self.all())
 
     def all(self) -> list[T]:
-        """Return those that live, while other threads may add some. Never raises."""
+        """Return those that live, while other threads may add some.
+
+        Raises:
+            RecursionError: the caller is too deep.
+        """
         while True:
-            with contextlib.suppress(RuntimeError):  # one was added meanwhile
+            try:
                 return list(self._live)
+            except RecursionError:  # noqa: PERF203 - a RuntimeError as well, and it would stay
+                raise
+            except RuntimeError:  # one was added meanwhile
+                continue

@@ -69,3 +69,71 @@ def test_a_call_near_the_limit_raises_nowhere_that_another_handler_would_not() -
         """,
         is_covered=False,
     )
+
+
+def test_a_fork_near_the_limit_returns_and_delivery_goes_on() -> None:
+    """At each depth where ``os.fork`` can be called it returns, in the parent and in the child.
+
+    The class of fault: a RecursionError that passes for a set that was changed meanwhile, and the
+    look is made again for ever. No hook of forklog's prints a stack where an empty one would not.
+    """
+    check_python(
+        """
+        import logging, os, signal, sys, warnings
+        from forklog import CloudLoggingHandler
+        from forklog.testing import FakeTransport
+
+        warnings.simplefilter("ignore")  # near the limit the thread may live on
+
+        def at(depth, call):
+            return at(depth - 1, call) if depth else call()
+
+        def deepest():
+            depth = 1
+            while True:
+                try:
+                    at(depth, lambda: None)
+                except RecursionError:
+                    return depth
+                depth += 1
+
+        def forked():
+            pid = os.fork()
+            if not pid:
+                return 0
+            return os.waitpid(pid, 0)[1] + 1
+
+        def hook():
+            pass
+
+        os.register_at_fork(before=hook, after_in_parent=hook, after_in_child=hook)
+        printed = []
+        sys.unraisablehook = lambda u: printed.append(u.object)
+        signal.alarm(25)
+        transport = FakeTransport()
+        handler = CloudLoggingHandler(transport=transport, max_latency=0.01, last_resort="none")
+        logger = logging.Logger("x")
+        logger.addHandler(handler)
+        sys.setrecursionlimit(200)
+        last = deepest()
+        for depth in range(last - 40, last + 1):
+            logger.error("before")
+            assert handler.flush(10), handler.stats()
+            printed.clear()
+            try:
+                answer = at(depth, forked)
+            except RecursionError:
+                continue
+            if not answer:
+                signal.alarm(10)
+                logger.error("child")
+                os._exit(0 if handler.flush(5) else 3)
+            assert answer == 1, (depth - last, answer)
+            ours = [call for call in printed if "forklog" in repr(getattr(call, "__module__", ""))]
+            assert not ours or hook in printed, (depth - last, printed)
+        logger.error("after")
+        assert handler.flush(10), handler.stats()
+        handler.close()
+        """,
+        is_covered=False,
+    )

@@ -29,5 +29,7 @@ def copied(lane: deque[bytes]) -> list[bytes]:
     while True:
         try:
             return list(lane)
-        except RuntimeError:  # noqa: PERF203 - "deque mutated during iteration"
+        except RecursionError:  # noqa: PERF203 - a RuntimeError as well, and it would stay
+            raise
+        except RuntimeError:  # "deque mutated during iteration"
             continue
