@@ -144,8 +144,8 @@ class Passes:
         try:
             self.thread_ident = ident
             return self._one_pass(max(0.05, timeout))
-        finally:
-            self.thread_ident = before
+        finally:  # a thread that has started meanwhile knows itself
+            self.thread_ident = before if self.thread_ident == ident else self.thread_ident
 
     def flush_inline(self, key: bytes, deadline: float) -> None:
         """Run passes in the calling thread until all below the key is settled, or the deadline."""

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from forklog.clock import monotonic
 from forklog.delivery.lifecycle import Ended, Order
 from forklog.delivery.passes import NO_THREAD, Passes
-from forklog.delivery.schedule import End, Send, Wait, next_step
+from forklog.delivery.schedule import End, Send, SendResult, Wait, next_step
 from forklog.delivery.sending.backoff import FIRST_DELAY
 from forklog.severity import NEVER
 
 _CALM_SECONDS_AT_END = 0.05  # after a crash, where the process leaves
+_BUSY_SECONDS = 0.05  # between two looks while another thread sends
 _THREAD_SECONDS = 0.2  # for a thread whose work is done, or given up, to end
 
 
@@ -117,7 +118,8 @@ class Worker(Passes):
                 self._buffer.arm(NEVER)
                 self._last_take = self._waiting_since = monotonic()
                 self._host.keep_hooks()
-                self._one_pass(None)
+                if self._one_pass(None) is SendResult.BUSY:  # another thread sends
+                    self.wakeup.wait(_BUSY_SECONDS)
             elif armed is None or not _is_same_alarm(step, armed):
                 # Armed, then looked again: what came before is seen, what comes later wakes.
                 self._buffer.arm(step.wake_rank, step.alarm_bytes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from dataclasses import replace
 from functools import partial
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from helpers import wait_until
 
+from forklog import CloudLoggingHandler
 from forklog.clock import monotonic
 from forklog.delivery.buffer import Buffer
 from forklog.delivery.lifecycle import Ended
@@ -21,6 +23,7 @@ from forklog.delivery.worker import Worker
 from forklog.encoding.lenient import drop_notice
 from forklog.insert_id import InsertIds
 from forklog.options import Options
+from forklog.process import thread
 from forklog.process.host import ThisProcess
 from forklog.stderr.reporter import StderrReporter
 from forklog.testing import Deliver, Fail, FakeTransport, Hang
@@ -299,3 +302,40 @@ def test_a_thread_that_is_about_to_take_an_entry_is_waited_for(bench: _Bench) ->
     assert not bench.worker._is_hopeless()
     bench.buffer.take([], 10, 1000)
     assert bench.worker._is_hopeless()
+
+
+def test_a_thread_that_starts_while_another_sends_waits_and_knows_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its start failed once, so a pass without it hangs; the flush thread that comes then waits.
+
+    Else it would ask again at once, as long as that pass takes, and be taken for no thread after.
+    """
+    start, failed = thread._start_with_room, []
+
+    def fail_once(new: threading.Thread) -> None:
+        if not failed:
+            failed.append(new)
+            raise RuntimeError("can't start new thread")
+        start(new)
+
+    monkeypatch.setattr(thread, "_start_with_room", fail_once)
+    handler = CloudLoggingHandler(
+        transport=FakeTransport(Hang()), max_latency=0.01, shutdown_timeout=1, last_resort="none"
+    )
+    logger = logging.Logger("x")
+    logger.addHandler(handler)
+    logger.error("first")
+    wait_until(lambda: handler.stats().requests, 20, "the pass that hangs")
+    worker = handler._gate.product.worker
+    passes = []
+    send_once = worker._sender.send_once
+    monkeypatch.setattr(
+        worker._sender, "send_once", lambda *a, **k: passes.append(1) or send_once(*a, **k)
+    )
+    logger.error("second")
+    wait_until(worker.thread.is_up, 20, "the thread")
+    assert handler.flush(20)
+    assert 0 < len(passes) < 100
+    assert worker.thread_ident != NO_THREAD
+    handler.close()
