@@ -28,8 +28,8 @@ _CODE_AND_COMMENTS = re.compile(
 _LINK = re.compile(r"!?\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])")
 _BLOCK_BEGINS = re.compile(r"^\s*(?:(?:[-*]|\d+\.)\s|#|\||$)")
 _ENDS = re.compile(r"(?<!e\.g)(?<!i\.e)(?<!\.\.)[.!?][)\"*]*$")
-# Rewritten by a run of the benchmarks, or by hand after one; the README's such part is prose.
-_OF_A_RUN = re.compile(r"\A.*?^## The method$", re.MULTILINE | re.DOTALL)
+# Rewritten by a run of the benchmarks; the README's such part is prose.
+_OF_A_RUN = re.compile(r"^<!-- measured -->$.*?^<!-- /measured -->$", re.MULTILINE | re.DOTALL)
 
 
 def _pages() -> list[str]:

@@ -323,7 +323,7 @@ def test_a_thread_that_starts_while_another_sends_waits_and_knows_itself(
     handler = CloudLoggingHandler(
         transport=FakeTransport(Hang()), max_latency=0.01, shutdown_timeout=1, last_resort="none"
     )
-    logger = logging.Logger("x")
+    logger = logging.getLogger("a thread that starts late")
     logger.addHandler(handler)
     logger.error("first")
     wait_until(lambda: handler.stats().requests, 20, "the pass that hangs")
@@ -338,4 +338,5 @@ def test_a_thread_that_starts_while_another_sends_waits_and_knows_itself(
     assert handler.flush(20)
     assert 0 < len(passes) < 100
     assert worker.thread_ident != NO_THREAD
+    logger.removeHandler(handler)
     handler.close()
