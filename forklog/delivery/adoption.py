@@ -120,8 +120,8 @@ class HeldEntries:
         for rank, entry in inheritance.buffer.snapshot():
             if _is_in(entry, ranges) or entry >= first:
                 mine.setdefault(rank, deque()).append(entry)
-        self.adopted = sum(map(len, mine.values()))
-        last = max(max(entries) for entries in mine.values()) if mine else AFTER_ALL
+        everything = [entry for entries in mine.values() for entry in entries]
+        self.adopted = len(everything)
         known = {entry for _, entry in self._buffer.snapshot()} if mine else set()
         for rank, entries in mine.items():
             if entries[0] not in known:
@@ -129,7 +129,17 @@ class HeldEntries:
         if mine and self._spooler is not None and inheritance.copies is not None:
             self._spooler.take_in()
             if first != AFTER_ALL:
-                inheritance.copies.settle(last)
+                inheritance.copies.settle(self._last_taken_in(everything))
+
+    def _last_taken_in(self, entries: list[bytes]) -> bytes:
+        """Return the last entry before the first that found no room in this process's own spool.
+
+        From that one on the copies stay, in case this process is killed: while it lives, another
+        one may send them as well, and they are shown once.
+        """
+        left = {entry for _, entry in self._buffer.snapshot()}
+        waiting = min(left.intersection(entries), default=AFTER_ALL)
+        return max((entry for entry in entries if entry < waiting), default=b"")
 
 
 @contextlib.contextmanager

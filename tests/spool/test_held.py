@@ -25,21 +25,23 @@ make = Making(Options(project="p", spool={folder!r}), lambda: ("p", "e"))
 
 class Spooler:
     '''The two things that held entries ask of a spool; dies where it would take entries in.'''
-    def __init__(self, is_killed=False):
+    def __init__(self, lanes, room, is_killed):
         self.held = Held(lambda: make.owner(new_prefix()), 1 << 20, StderrReporter())
-        self.is_killed = is_killed
+        self.lanes, self.room, self.is_killed = lanes, room, is_killed
     def take_in(self):
         if self.is_killed:
             os.kill(os.getpid(), signal.SIGKILL)
+        for rank, entry in self.lanes.snapshot()[:self.room]:
+            self.lanes.forget(rank, entry)
 
 def entry(ids):
     return ids.opening() + b'","timestamp":"2026-11-28T10:00:00Z","textPayload":"boot"}}'
 
 class Process:
-    def __init__(self, parent=None, is_killed=False):
+    def __init__(self, parent=None, is_killed=False, room=1000):
         self.ids, self.buffer = InsertIds(), Buffer(1 << 20)
         inheritance = parent.held.inheritance() if parent else None
-        given = inheritance, HandoverToken, Spooler(is_killed)
+        given = inheritance, HandoverToken, Spooler(self.buffer, room if parent else 0, is_killed)
         self.held = HeldEntries(self.buffer, *given)
         self.spooler = given[-1]
 
@@ -101,5 +103,25 @@ for number in range(6):
     pids.append(pid)
 statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
 assert sorted(statuses) == [100] * 5 + [103], statuses
+"""
+    check_python((_BODY + body).format(folder=str(tmp_path / "spool")))
+
+
+def test_a_worker_without_room_in_its_own_spool(tmp_path: Path) -> None:
+    """What it has in memory alone stays where the master has written it down, should it be killed.
+
+    Found as siblings: a worker whose spool is off, and one whose room ends halfway.
+    """
+    body = """
+def killed(room):
+    def adopt():
+        process = Process(master, room=room)
+        assert process.held.adopt() == 3
+        os.kill(os.getpid(), signal.SIGKILL)
+    assert child(adopt, True) == -signal.SIGKILL
+killed(room=0)
+killed(room=2)
+assert child(lambda: Process(master), True) == 101
+assert child(lambda: Process(master), True) == 100
 """
     check_python((_BODY + body).format(folder=str(tmp_path / "spool")))
