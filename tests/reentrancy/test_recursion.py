@@ -4,6 +4,20 @@ from __future__ import annotations
 
 from helpers import check_python
 
+_DEPTHS = """
+        def at(depth, call):
+            return at(depth - 1, call) if depth else call()
+
+        def deepest():
+            depth = 1
+            while True:
+                try:
+                    at(depth, lambda: None)
+                except RecursionError:
+                    return depth
+                depth += 1
+"""
+
 
 def test_a_call_near_the_limit_raises_nowhere_that_another_handler_would_not() -> None:
     """At each depth below the limit the call does as it does with a `NullHandler`.
@@ -12,15 +26,11 @@ def test_a_call_near_the_limit_raises_nowhere_that_another_handler_would_not() -
     Whatever is lost is counted, and the next record at the top is delivered by a thread.
     """
     check_python(
-        """
+        _DEPTHS
+        + """
         import logging, sys
         from forklog import CloudLoggingHandler
         from forklog.testing import FakeTransport
-
-        def at(depth, call):
-            if depth:
-                return at(depth - 1, call)
-            return call()
 
         def raises(logger, depth, error):
             def call():
@@ -33,15 +43,6 @@ def test_a_call_near_the_limit_raises_nowhere_that_another_handler_would_not() -
                 return at(depth, call)
             except RecursionError:
                 return True
-
-        def deepest():
-            depth = 1
-            while True:
-                try:
-                    at(depth, lambda: None)
-                except RecursionError:
-                    return depth
-                depth += 1
 
         sys.setrecursionlimit(400)
         plain = logging.Logger("plain")
@@ -78,24 +79,13 @@ def test_a_fork_near_the_limit_returns_and_delivery_goes_on() -> None:
     look is made again for ever. At the last few depths Python prints that hooks could not run.
     """
     check_python(
-        """
+        _DEPTHS
+        + """
         import logging, os, signal, sys, warnings
         from forklog import CloudLoggingHandler
         from forklog.testing import FakeTransport
 
         warnings.simplefilter("ignore")  # near the limit the thread may live on
-
-        def at(depth, call):
-            return at(depth - 1, call) if depth else call()
-
-        def deepest():
-            depth = 1
-            while True:
-                try:
-                    at(depth, lambda: None)
-                except RecursionError:
-                    return depth
-                depth += 1
 
         def forked():
             pid = os.fork()
