@@ -19,6 +19,8 @@ class Outcome:
     """Entries that it will never take."""
     left: int = 0
     """Entries that are still there; in a dry run, all that would be sent."""
+    unknown: int = 0
+    """Entries of an unknown project, which stay. They are part of `left`, but in a dry run."""
     unfit: int = 0
     """Entries of a file that name no log or no project that there can be."""
     torn: int = 0
@@ -40,7 +42,7 @@ class Outcome:
     @property
     def has_begun(self) -> bool:
         """Tell whether any entry was tried or counted."""
-        return bool(self.sent or self.refused or self.left)
+        return bool(self.sent or self.refused or self.left or self.unknown)
 
     def note(self, text: str) -> None:
         """Add a line, once."""
@@ -53,6 +55,8 @@ class Outcome:
         parts = [f"{verb} {counted(number)}"]
         if self.left and not self.is_dry_run:
             parts.append(f"{counted(self.left)} left")
+        if self.unknown and self.is_dry_run:
+            parts.append(f"{counted(self.unknown)} of an unknown project")
         if self.refused:
             parts.append(f"{counted(self.refused)} refused by the server")
         if self.unfit:

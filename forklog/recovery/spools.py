@@ -59,7 +59,9 @@ def recover_spools(folder: Folder, options: Options, sending: Sending, outcome: 
 def _recover(orphan: Orphan, sending: Sending, outcome: Outcome, *, is_named: bool) -> None:
     """Send an orphan, or count it; let go of it unless an exception strikes."""
     if not is_named and orphan.head.project is None:
-        _count(orphan, outcome, "of an unknown project; give --project ID")
+        number = _count(orphan, outcome, "of an unknown project; give --project ID")
+        outcome.unknown += number
+        outcome.left -= number if sending.is_dry_run else 0
     elif sending.is_dry_run:
         _count(orphan, outcome, f"for the log {orphan.head.log_name}")
     elif sending.is_hopeless:
@@ -70,7 +72,8 @@ def _recover(orphan: Orphan, sending: Sending, outcome: Outcome, *, is_named: bo
         outcome.note(f"{name}: {BROKEN}")
 
 
-def _count(orphan: Orphan, outcome: Outcome, what: str) -> None:
+def _count(orphan: Orphan, outcome: Outcome, what: str) -> int:
+    """Count what is left of an orphan, let go of it, and return how many."""
     number = sum(1 for _ in orphan.entries())
     outcome.left += number
     outcome.torn += orphan.torn
@@ -81,6 +84,7 @@ def _count(orphan: Orphan, outcome: Outcome, what: str) -> None:
             f" {span(orphan.age)} ago) {what}"
         )
     orphan.close()
+    return number
 
 
 def _send_all(orphan: Orphan, sending: Sending, outcome: Outcome) -> None:

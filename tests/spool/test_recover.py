@@ -118,6 +118,13 @@ def test_each_process_of_a_folder_has_its_own_project(tmp_path: Path, emulator: 
         _kill(folder, emulator, project)
     listed = _recover(folder, emulator, "--endpoint", f"http://{emulator.host}", "--dry-run")
     assert listed.returncode == 1
+    first = f"{folder}: would send 3 log entries, 2 log entries of an unknown project"
+    assert listed.stdout.splitlines()[0] == first
+    endpoint = f"http://{emulator.host}"
+    printed = json.loads(
+        _recover(folder, emulator, "--endpoint", endpoint, "--dry-run", "--json").stdout
+    )
+    assert (printed["left"], printed["unknown"]) == (3, 2)
     done = _recover(folder, emulator, "--endpoint", f"http://{emulator.host}")
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stdout.splitlines()[0] == f"{folder}: sent 3 log entries, 2 log entries left"
