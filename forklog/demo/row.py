@@ -23,6 +23,7 @@ class Row:
         has_ended: whether the server ended by its own stop signal, without SIGKILL.
         killed: workers killed while they logged. Each may leave one request unanswered, and one
             record that it logged and did not write down.
+        wanted: how many workers were to be killed.
         resent: entries that were stored again with their insertId, so that readers see them once.
             They are no fault where workers were killed; elsewhere the tally has them as duplicated.
 
@@ -35,6 +36,7 @@ class Row:
     tally: Tally
     has_ended: bool
     killed: int = 0
+    wanted: int = 0
     resent: int = 0
 
     def faults(self) -> list[str]:
@@ -46,6 +48,9 @@ class Row:
                 answers.answered + self.killed < answers.requests
             ),
             f"{counted(self.hung, 'worker')} hung": self.hung,
+            f"{self.killed} of {counted(self.wanted, 'worker')} were killed": (
+                self.killed < self.wanted
+            ),
             "no record was logged": not tally.logged,
             f"{tally.lost} of {tally.logged} records lost": tally.lost,
             f"{counted(tally.duplicated, 'record')} duplicated": tally.duplicated,

@@ -53,8 +53,8 @@ def show(screen: Screen, rows: Sequence[Row]) -> None:
 
 def verdict(rows: Sequence[Row]) -> str:
     """Return what the rows come to, in one sentence; those with killed workers have their own."""
-    calm = [row for row in rows if not row.killed]
-    killed = [row for row in rows if row.killed]
+    killed = [row for row in rows if row.killed or row.wanted]
+    calm = [row for row in rows if row not in killed]
     sentences = [_sentence(calm)] if calm else []
     if killed:
         least, most = (pick(row.killed for row in killed) for pick in (min, max))

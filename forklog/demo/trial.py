@@ -85,6 +85,7 @@ class Trial:
             tally=compare(read_ledger(ledger.read_text()), entries, () if killed else copies),
             has_ended=has_ended,
             killed=killed,
+            wanted=self.mode.kills,
             resent=sum(count - 1 for count in copies) if killed else 0,
         )
 

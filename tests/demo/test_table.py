@@ -173,3 +173,14 @@ def test_what_was_sent_again_after_a_kill_stands_below_the_table() -> None:
 def test_a_row_fits_in_one_line() -> None:
     """What is no terminal gets a sentence for each row."""
     assert one_line(PERFECT) == "prefork, forklog: 484 of 484 records delivered, 0 workers hung"
+
+
+def test_fewer_kills_than_wanted_are_a_fault() -> None:
+    """A server of which none was killed shows nothing about kills: the demo does not succeed."""
+    row = dataclasses.replace(PERFECT, mode="kill", handler="forklog-spool", wanted=8)
+    assert row.faults() == ["0 of 8 workers were killed"]
+    assert not _is_perfect([row])
+    assert verdict([row]) == "With 0 workers killed while they log, forklog-spool failed."
+    row = dataclasses.replace(row, killed=8)
+    assert row.faults() == []
+    assert _is_perfect([row])
