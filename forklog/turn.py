@@ -24,7 +24,6 @@ there that no frame has the token any more.
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import threading
 from collections.abc import Callable
@@ -42,6 +41,7 @@ _STEP_SECONDS = 0.0005  # between two looks of a thread that waits
 _allocate_lock = threading.Lock
 _never = _allocate_lock()  # held for ever: to wait for it is to sleep
 _never.acquire()
+_is_finalizing = sys.is_finalizing
 T = TypeVar("T")
 
 
@@ -105,7 +105,10 @@ class TurnLock:
         token = [ident]
         try:
             while (holder := turn.setdefault(TURN, token)) is not token and holder != token:
-                _never.acquire(timeout=_STEP_SECONDS)
+                if _is_finalizing():  # no other thread runs any more, nor gives its turn back
+                    turn[TURN] = token
+                else:
+                    _never.acquire(timeout=_STEP_SECONDS)
             return work(*args, **kwargs)
         finally:
             if TURN in turn and turn[TURN] is token:
@@ -135,9 +138,12 @@ class End:
     def set(self) -> None:
         """Let it come; wakes those who wait. May be repeated; never blocks."""
         self._has_come = True
-        # A RuntimeError, or gevent's ValueError, of a lock that is free: set before.
-        with contextlib.suppress(RuntimeError, ValueError):
+        try:
             self._lock.release()
+        except RecursionError:  # a RuntimeError as well, and those who wait may not be woken
+            raise
+        except (RuntimeError, ValueError):  # set before; ValueError of gevent's locks
+            return
 
     def wait(self, timeout: float) -> bool:
         """Wait for it, at most so many seconds; tell whether it has come."""

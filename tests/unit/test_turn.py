@@ -7,6 +7,7 @@ import sys
 import threading
 
 import pytest
+from helpers import DONE, run_python
 
 from forklog.turn import TURN, Turn, TurnLock, alone
 
@@ -75,3 +76,31 @@ def test_a_lock_lets_one_thread_in() -> None:
         thread.join(60)
     assert sums == [1200]
     assert lock.is_free()
+
+
+def test_a_turn_that_a_frozen_thread_keeps_is_taken_over_at_the_end() -> None:
+    """As the interpreter ends it freezes the daemon threads; what a ``__del__`` logs must not wait.
+
+    The class of fault: an exit that hangs for ever.
+    """
+    done = run_python(
+        """
+        import os, threading, time
+        from forklog.turn import TurnLock
+
+        lock = TurnLock()
+
+        class Late:
+            def __init__(self):
+                self.lock, self.write = lock, os.write
+            def __del__(self):
+                self.write(1, self.lock.run(lambda: b"late"))
+
+        late = Late()
+        threading.Thread(target=lock.run, args=(time.sleep, 999), daemon=True).start()
+        while lock.is_free():
+            time.sleep(0.01)
+        """,
+        timeout=10,
+    )
+    assert (done.returncode, done.stdout) == (DONE, "late"), done
