@@ -83,8 +83,14 @@ class Starting(Staged):
                 self.store.arm(rank, self.worker.trigger_bytes)
             elif self.state is not State.RUNNING or TURN not in self.worker.thread.runner:
                 self.store.arm(0)  # a thread that has begun arms by itself; it may never begin
-            if self.state is not State.HOLDING or not self.held.has_unheld():
+            if not self._is_left_over():
                 return
+
+    def _is_left_over(self) -> bool:
+        """Tell whether an offer came that has woken none, while another one was dealt with."""
+        if self.state is State.CLOSED:
+            return not self._is_finishing and self.buffer.has_waiting()  # a spool keeps its own
+        return self.state is State.HOLDING and self.held.has_unheld()
 
     def _event(self) -> Event | None:
         """Return what a record means in this process now, None where its thread runs."""

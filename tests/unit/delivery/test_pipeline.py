@@ -532,6 +532,32 @@ def test_the_accounts_hold_while_the_last_resort_is_written(
     assert (_check(handler).diverted, handler.stats().pending) == ({"stderr": 10}, 0)
 
 
+def test_a_late_offer_during_the_writing_of_another_is_given_up_as_well(make_logger: Make) -> None:
+    """It wakes none, since the alarm went off already: whoever writes looks again.
+
+    The class of fault: an entry that a closed pipeline keeps for ever, neither sent nor counted.
+    """
+    logger, handler = make_logger()
+    logger.info("a")
+    pipeline: Any = handler._gate.product
+    handler.close()
+
+    class Slow:
+        def write(self, entries: Sequence[bytes], _reason: str) -> dict[str, int]:
+            if not written:
+                written.append(len(entries))
+                other = threading.Thread(target=pipeline.offer, args=(5, b'{"insertId":"2"}'))
+                other.start()
+                other.join()
+            return {"elsewhere": len(entries)}
+
+    written: list[int] = []
+    pipeline.sender._last_resort = Slow()
+    pipeline.offer(5, b'{"insertId":"1"}')
+    stats = pipeline.stats()
+    assert (written, stats.pending, stats.diverted) == ([1], 0, {"elsewhere": 2})
+
+
 def test_a_record_that_cannot_be_encoded_is_accounted_for(
     make_logger: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
