@@ -147,12 +147,14 @@ class Ledger:
         return self.lock.run(self._snapshot, store, fields)
 
     def _snapshot(self, store: Store, fields: Mapping[str, Any]) -> Stats:
-        account = self.account
+        account, overflowed, shed = self.account, -1, store.count_overflowed()
+        while overflowed != shed:  # an overflow between the two looks would be in neither
+            overflowed, waiting = shed, len(store) + store.count_aside()
+            shed = store.count_overflowed()
         untold = {
-            "buffer_full": store.count_overflowed() - account.overflowed,
+            "buffer_full": shed - account.overflowed,
             "encode": store.unencoded - account.unencoded,
         }
-        waiting = len(store) + store.count_aside()
         dropped = summed(account.dropped, {k: v for k, v in untold.items() if v})
         pending = waiting + account.number()
         diverted = account.diverted

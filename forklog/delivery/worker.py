@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 
 from forklog.clock import monotonic
+from forklog.delivery.base import Store
 from forklog.delivery.lifecycle import Ended, Order
 from forklog.delivery.passes import NO_THREAD, Passes
 from forklog.delivery.schedule import End, Send, SendResult, Wait, next_step
@@ -210,10 +211,13 @@ class Worker(Passes):
             if has_ended:
                 return
 
-    def await_room(self) -> None:
-        """Hold the calling thread while the buffer is full; never the flush thread."""
+    def await_room(self, buffer: Store) -> None:
+        """Hold the calling thread while the lanes are full; never the flush thread.
+
+        Args:
+            buffer: the lanes, not a spool before them, which has a bound of its own.
+        """
         deadline = monotonic() + self._options.block_timeout
-        buffer = self._buffer
         if self.is_own_thread():
             return
         while buffer.bytes > buffer.max_bytes and (left := deadline - monotonic()) > 0:

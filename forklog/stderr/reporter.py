@@ -74,7 +74,7 @@ class StderrReporter:
 
     def finish(self) -> None:
         """Say what is still withheld; for the end of the process."""
-        for reason, total in self._withheld.items():
-            text = f"dropped {total} more log entries ({reason}); {_remedy(reason)}"
-            self._write(f"forklog[{pid()}]: {printable(text, _MAX_CHARS)}\n")
-        self._withheld.clear()
+        for reason in list(self._withheld):  # a copy: the flush thread may add one meanwhile
+            if total := self._withheld.pop(reason, 0):
+                text = f"dropped {total} more log entries ({reason}); {_remedy(reason)}"
+                self._write(f"forklog[{pid()}]: {printable(text, _MAX_CHARS)}\n")

@@ -640,6 +640,22 @@ def test_an_overflow_drops_what_is_set_aside_by_its_severity() -> None:
     assert ids.number() == stats.accepted == stats.pending + sum(stats.dropped.values()) + 1
 
 
+def test_an_overflow_during_a_snapshot_is_in_its_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the number of accepted records would fall for a moment."""
+    bench = _Bench(FakeTransport())
+    bench.log("a", "b")
+    buffer = bench.buffer
+
+    def count(self: Buffer) -> int:
+        monkeypatch.undo()
+        self._drop_one()
+        return len(self)
+
+    monkeypatch.setattr(Buffer, "__len__", count)
+    stats = bench.sender.ledger.snapshot(buffer, pid=0, state="")
+    assert (stats.accepted, stats.pending, stats.dropped) == (2, 1, {"buffer_full": 1})
+
+
 def test_a_server_that_refuses_everything_is_not_hammered() -> None:
     """Splitting sends no more requests than the same bytes again and again, and drops nothing."""
     wire = _Firewall(403)

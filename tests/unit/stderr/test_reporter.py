@@ -116,3 +116,19 @@ def test_a_reason_of_a_foreign_transport_controls_no_terminal(
     report.finish()
     assert len(lines) == 2
     assert all(line.removesuffix("\n").isprintable() for line in lines), lines
+
+
+def test_a_reason_that_comes_while_the_last_lines_are_written_harms_nothing(clock: _Clock) -> None:
+    """The flush thread may live on for a moment; the end of the pipeline goes on."""
+    lines: list[str] = []
+
+    def write(line: str) -> None:
+        lines.append(line)
+        if "more" in line:
+            report.drop("encode", 1)
+
+    report = StderrReporter(write, clock)
+    for reason in ("closed", "closed", "shutdown", "shutdown", "encode"):
+        report.drop(reason, 1)
+    report.finish()
+    assert sum("more log entries" in line for line in lines) == 2
