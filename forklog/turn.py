@@ -24,6 +24,7 @@ there that no frame has the token any more.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 from collections.abc import Callable
@@ -138,12 +139,9 @@ class End:
     def set(self) -> None:
         """Let it come; wakes those who wait. May be repeated; never blocks."""
         self._has_come = True
-        try:
+        # A RuntimeError, or gevent's ValueError, of a lock that is free: set before.
+        with contextlib.suppress(RuntimeError, ValueError):
             self._lock.release()
-        except RecursionError:  # a RuntimeError as well, and those who wait may not be woken
-            raise
-        except (RuntimeError, ValueError):  # set before; ValueError of gevent's locks
-            return
 
     def wait(self, timeout: float) -> bool:
         """Wait for it, at most so many seconds; tell whether it has come."""

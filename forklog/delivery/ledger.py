@@ -147,12 +147,12 @@ class Ledger:
         return self.lock.run(self._snapshot, store, fields)
 
     def _snapshot(self, store: Store, fields: Mapping[str, Any]) -> Stats:
-        account, overflowed, shed = self.account, -1, store.count_overflowed()
-        while overflowed != shed:  # an overflow between the two looks would be in neither
-            overflowed, waiting = shed, len(store) + store.count_aside()
-            shed = store.count_overflowed()
+        account, before, overflowed = self.account, -1, store.count_overflowed()
+        while before != overflowed:  # an overflow between the two looks would be in neither
+            before, waiting = overflowed, len(store) + store.count_aside()
+            overflowed = store.count_overflowed()
         untold = {
-            "buffer_full": shed - account.overflowed,
+            "buffer_full": overflowed - account.overflowed,
             "encode": store.unencoded - account.unencoded,
         }
         dropped = summed(account.dropped, {k: v for k, v in untold.items() if v})

@@ -344,9 +344,9 @@ def test_a_thread_that_starts_while_another_sends_waits_and_knows_itself(
 
 def test_a_spool_before_the_lanes_holds_no_log_call() -> None:
     """What stands in its segments takes no room in the lanes, and has a bound of its own."""
-    bench = _Bench(FakeTransport(), block_timeout=5)
+    bench = _Bench(FakeTransport(), block_timeout=60)
     lanes = Buffer(2**20, _nothing)
     bench.buffer.bytes = bench.buffer.max_bytes + 1  # of the spool, as the worker sees it
     start = time.monotonic()
     bench.worker.await_room(lanes)
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 30
