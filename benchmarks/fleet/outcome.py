@@ -18,8 +18,9 @@ class Outcome:
     lost: int = 0
     requests: int = 0
     refused: int = 0
-    last_of_outage: float = 0.0
-    """Seconds from the end of the outage to the answer for the last record from before that."""
+    backlogs: list[float] = field(default_factory=list)
+    """Of each process, once the run is over: seconds from the end of the outage to the answer for
+    its last record from before that."""
     ages: Counter[int] = field(default_factory=Counter)
 
     def add_ages(self, seconds: float, number: int) -> None:
@@ -34,3 +35,7 @@ class Outcome:
             if left <= 0:
                 return math.exp(step / _STEPS)
         return math.nan
+
+    def backlog(self, share: float) -> float:
+        """Return the seconds after the outage in which this share of the processes caught up."""
+        return sorted(self.backlogs)[math.ceil(share * len(self.backlogs)) - 1]

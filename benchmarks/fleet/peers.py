@@ -18,7 +18,7 @@ def _client_delay(random: float, attempts: int) -> float:
 class Stock(Backoff):
     """google-cloud-logging's background thread: ten entries a request; what 429 refuses is lost."""
 
-    linger, max_entries = 0.0, 10
+    linger, max_entries, splits = 0.0, 10, False
 
     def refused(self, attempts: int, size: int, answer: Answer) -> float | None:
         """Lose the batch to a quota; else retry as google-api-core does, for 60 s."""
@@ -38,7 +38,7 @@ class FluentBit(Backoff):
     `Retry_Limit` 3; fluent-bit's own default is 1). A chunk of records holds about 2 MB.
     """
 
-    linger, max_bytes, beside = 1.0, 2_000_000, 1_000
+    linger, max_bytes, splits, beside = 1.0, 2_000_000, False, 1_000
     retries, base, cap = 3, 5.0, 2_000.0
 
     def refused(self, attempts: int, size: int, answer: Answer) -> float | None:
@@ -61,7 +61,8 @@ class Exporter(Backoff):
     defaults are 0.2 s and 8,192 records.
     """
 
-    linger, max_entries, max_bytes, beside = 0.2, 8_192, 10_000_000, 9
+    linger, max_entries, max_bytes = 0.2, 8_192, 10_000_000
+    splits, beside = False, 9
 
     def refused(self, attempts: int, size: int, answer: Answer) -> float | None:
         """Lose the batch to a quota; else retry as the client library does, for 12 s."""

@@ -6,6 +6,8 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
+from benchmarks.fleet.parts import Parts
+
 if TYPE_CHECKING:
     from random import Random
 
@@ -30,6 +32,7 @@ class Process:
     __slots__ = (
         "asides",
         "attempts",
+        "backlog",
         "batch",
         "buffer",
         "entry_bytes",
@@ -38,6 +41,7 @@ class Process:
         "last_take",
         "number",
         "outcome",
+        "parts",
         "rate",
         "rules",
         "seen",
@@ -55,6 +59,8 @@ class Process:
         self.batch: list[Span] = []
         self.attempts = self.asides = 0
         self.is_open = True  # the batch may be filled up
+        self.parts: Parts | None = None  # made by the first refusal that may split a batch
+        self.backlog = 0.0
         self.last_take = self.last_request = -math.inf
 
     def log(self, now: float, random: Random) -> None:
@@ -75,6 +81,8 @@ class Process:
         self.log(now, random)
         if self.spans and self.spans[-1].first > now:
             self.outcome.accepted -= self.spans[-1].number
+        if self.backlog:
+            self.outcome.backlogs.append(self.backlog)
 
     def _append(self, span: Span) -> None:
         self.spans.append(span)
@@ -100,6 +108,10 @@ class Process:
 
     def fill(self) -> int:
         """Fill the batch as far as the rules let it; return its number of records."""
+        if self.parts:
+            self.batch = [Span(at, at, 1) for at in self.parts.next_times()]
+            if self.parts:
+                return len(self.batch)
         held = sum(span.number for span in self.batch)
         if self.is_open:
             most = min(
@@ -123,8 +135,29 @@ class Process:
         return aside
 
     def settled(self) -> None:
-        """Have nothing in flight, because the batch was delivered or lost."""
+        """Have the batch in flight no more, because it was delivered or lost."""
+        if self.parts is not None:
+            self.parts.passed()
         self.clear()
+
+    def refused(self, *, is_of_content: bool) -> int:
+        """Have the batch wait for its retry; return how many refusals in a row that is."""
+        self.attempts += 1
+        self.is_open = self.rules.tops_up and not is_of_content
+        if not self.rules.splits or not (self.parts or is_of_content):
+            return self.attempts
+        if self.parts is None:
+            self.parts = Parts(self.rules, self.entry_bytes, self.buffer, self._take_times)
+        if not self.parts:
+            self.parts.begin(_times_of(self.batch), self.attempts - 1)
+        return self.parts.refused(is_of_content=is_of_content)
+
+    def _take_times(self, most: int) -> list[float]:
+        return _times_of(self._take_spans(most))
+
+    def caught_up(self, seconds: float) -> None:
+        """Take note that a record from before the end of the outage came so long after it."""
+        self.backlog = max(self.backlog, seconds)
 
 
 class Aside(Process):
@@ -145,6 +178,19 @@ class Aside(Process):
         """Make room for another."""
         super().settled()
         self.owner.asides -= 1
+
+    def caught_up(self, seconds: float) -> None:
+        """Take note of it for the process."""
+        self.owner.caught_up(seconds)
+
+
+def _times_of(spans: list[Span]) -> list[float]:
+    """Return when each record of some spans was logged."""
+    return [
+        span.first + (span.last - span.first) * (place + 0.5) / span.number
+        for span in spans
+        for place in range(span.number)
+    ]
 
 
 def _poisson(mean: float, random: Random) -> int:

@@ -17,8 +17,8 @@ from forklog.transports import http_verdict
 
 _MAX_RETRY_DELAY, _MIB = 30.0, 1024 * 1024
 _BODY = json.dumps({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "Quota"}})
-_QUOTA = http_verdict.judge(http_verdict.Answer(429, _BODY.encode()), 10)
-_DOWN = http_verdict.judge(http_verdict.Answer(503), 10)
+QUOTA = http_verdict.judge(http_verdict.Answer(429, _BODY.encode()), 10)
+DOWN = http_verdict.judge(http_verdict.Answer(503), 10)
 
 Maker = Callable[[Callable[[], float]], "Rules"]
 """Makes the sender of one process, from a function that returns a float from 0 to 1."""
@@ -32,6 +32,8 @@ class Rules(Protocol):
     max_bytes: int
     tops_up: bool
     """A batch that a quota refused is filled up with new entries."""
+    splits: bool
+    """A batch that a failure has refused three times is split, as `Parts` does."""
     beside: int
     """So many refused batches wait for their retry while new ones are sent."""
 
@@ -51,7 +53,8 @@ class Rules(Protocol):
 class Backoff:
     """forklog without a gap: each process returns at once to its rhythm after a success."""
 
-    linger, max_entries, max_bytes, tops_up, beside = 0.2, 10_000, 4 * _MIB, False, 0
+    linger, max_entries, max_bytes = 0.2, 10_000, 4 * _MIB
+    tops_up, splits, beside = False, True, 0
 
     def __init__(self, random: Callable[[], float]) -> None:
         """Have learned nothing."""
@@ -68,7 +71,7 @@ class Backoff:
     def refused(self, attempts: int, size: int, answer: Answer) -> float | None:
         """Wait as the backoff says."""
         del size
-        verdict = _DOWN if answer is Answer.DOWN else _QUOTA
+        verdict = DOWN if answer is Answer.DOWN else QUOTA
         return delay_after(verdict, attempts, _MAX_RETRY_DELAY, self._random)
 
     def seconds_to_next(self) -> float:
@@ -104,7 +107,7 @@ class Gap(Backoff):
         if answer is Answer.DOWN:
             return super().refused(attempts, size, answer)
         self._learn(self.pace.refused(size if answer is Answer.OVER_BYTES else None))
-        return self.pace.seconds_to_retry(_QUOTA.delay, self._random)
+        return self.pace.seconds_to_retry(QUOTA.delay, self._random)
 
     def seconds_to_next(self) -> float:
         """Keep the gap."""

@@ -108,7 +108,9 @@ def _request(run: _Run, process: Process, now: float) -> None:
         rules.taken()
     elif _is_held_up(run, process, size, answer, answered):
         return
-    if not isinstance(process, Aside):
+    if process.parts:
+        run.push(answered, process)  # what is in flight keeps no gap
+    elif not isinstance(process, Aside):
         due = _next_batch(process, answered, run.random)
         run.push(max(due, now + rules.seconds_to_next()), process)
 
@@ -117,9 +119,8 @@ def _is_held_up(run: _Run, process: Process, size: int, answer: Answer, answered
     """Have the refused batch be retried or lost; tell whether the process waits for its retry."""
     rules, outcome = process.rules, process.outcome
     outcome.refused += answer is not Answer.DOWN
-    process.attempts += 1
-    process.is_open = rules.tops_up and answer is not Answer.DOWN
-    delay = rules.refused(process.attempts, size, answer)
+    attempts = process.refused(is_of_content=answer is Answer.DOWN)
+    delay = rules.refused(attempts, size, answer)
     if delay is None:
         outcome.lost += sum(span.number for span in process.batch)
         process.settled()
@@ -157,5 +158,5 @@ def _deliver(process: Process, now: float, fleet: Fleet) -> None:
             share = span.number * (point + 1) // points - span.number * point // points
             outcome.add_ages(now - at, share)
         if fleet.outage and span.first <= fleet.outage[1]:
-            outcome.last_of_outage = max(outcome.last_of_outage, now - fleet.outage[1])
+            process.caught_up(now - fleet.outage[1])
     process.settled()

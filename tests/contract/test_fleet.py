@@ -139,7 +139,7 @@ def test_what_an_outage_leaves_is_delivered_or_lost() -> None:
     found = {name: simulate(fleet, SENDERS[name]) for name in ("gap", "fluent-bit", "exporter")}
     assert found["gap"].lost == 0
     assert found["gap"].delivered > 0.99 * found["gap"].accepted
-    assert found["gap"].last_of_outage <= 31
+    assert found["gap"].backlog(1.0) <= 31
     for name in ("fluent-bit", "exporter"):
         assert found[name].lost > 0.5 * found[name].accepted
 
@@ -163,7 +163,7 @@ def test_an_outage_under_a_quota_of_bytes_is_caught_up_with() -> None:
     found = simulate(fleet, Gap)
     assert found.lost == 0
     assert found.delivered > 0.99 * found.accepted
-    assert found.last_of_outage <= 60
+    assert found.backlog(1.0) <= 60
 
 
 def test_the_parts_of_a_mixed_fleet_are_counted_apart() -> None:

@@ -23,7 +23,7 @@ class Batch:
     is_aside: bool = False
     """An entry that was set aside, tried alone."""
     is_open: bool = False
-    """A quota refused it, so nothing of it is stored: new entries may join it."""
+    """A quota refused it, or an outage that has ended: new entries may join it."""
 
     def count_attempt(self) -> None:
         """Count one more request that holds these entries."""

@@ -13,8 +13,10 @@ from collections.abc import Iterable
 
 from forklog.delivery.ledger import NOTHING, Ledger, Slip
 from forklog.delivery.sending.batch import Batch
+from forklog.delivery.sending.joining import first_parts, joined, renewed
 
 PATIENCE = 3  # refusals of the same bytes before they are split, or set aside
+_OUTAGE = 2 * PATIENCE  # refusals in a row; what passes then ends an outage
 
 
 class InFlight:
@@ -25,6 +27,8 @@ class InFlight:
     After a refusal that splits, what no request has held yet goes first: whether it is delivered
     tells a fault of the content from a fault of the wire. The parts follow, each split further
     when it is refused. Once requests pass again, parts are joined: one, then two, four and so on.
+    Where the first that passes ends an outage, all that is left of it is one batch again, once: the
+    parts of a culprit in it do not qualify a second time.
     """
 
     def __init__(self, max_entries: int, max_bytes: int, ledger: Ledger) -> None:
@@ -34,9 +38,9 @@ class InFlight:
         """Requests of which something was delivered or diverted."""
         self.refusals = 0
         """Refusals in a row since the last of them."""
-        self._max_entries = max_entries
-        self._max_bytes = max_bytes
+        self._max_entries, self._max_bytes = max_entries, max_bytes
         self._row = 0  # passes in a row
+        self._outage: int | None = None  # `passes` throughout one that has just ended
         self._wants_other = False
         self._probe_entries = 1  # fewer are less likely to hold another culprit
 
@@ -63,8 +67,9 @@ class InFlight:
             self.batches.popleft()
 
     def to_fill(self) -> Batch | None:
-        """Return the batch that new entries go to: a new one, or one that a quota refused."""
+        """Return the batch that new entries go to: a new one, or one that may be filled up."""
         self.drop_empty()
+        self._renew()
         batches = self.batches
         if not batches or self.wants_other():
             return self.begin()
@@ -133,6 +138,7 @@ class InFlight:
         self.batches.popleft()
 
     def _take_note(self) -> None:
+        self._outage = self.passes if self.refusals > _OUTAGE else None
         self.passes += 1
         self._row += 1
         self.refusals = 0
@@ -186,23 +192,19 @@ class InFlight:
         return first, second
 
     def _join(self, most: int) -> None:
-        """Join the first parts, as far as a request holds them; never one that stands out."""
-        run: list[Batch] = []
-        entries = size = 0
-        for batch in self.batches:
-            entries, size = entries + len(batch.entries), size + batch.size
-            is_fitting = entries <= self._max_entries and size <= self._max_bytes
-            if len(run) == most or not is_fitting or not batch.is_part or batch.strikes:
-                break
-            run.append(batch)
+        run = first_parts(self.batches, most, self._max_entries, self._max_bytes)
         if len(run) > 1:
-            joined = Batch(
-                sorted(entry for batch in run for entry in batch.entries),
-                since=min((b.since for b in run if b.since is not None), default=None),
-                is_part=True,
-                is_probe=any(batch.is_probe for batch in run),
-            )
-            self._replace((joined, *list(self.batches)[len(run) :]))
+            self._replace((joined(run), *list(self.batches)[len(run) :]))
+
+    def _renew(self) -> None:
+        """Have what an outage has refused in one batch again, which new entries may join."""
+        since, self._outage = self._outage, None
+        if since is None:
+            return
+        bounds = len(self.batches), self._max_entries, self._max_bytes
+        run = first_parts(self.batches, *bounds, since)
+        if run:
+            self._replace((renewed(run, since), *list(self.batches)[len(run) :]))
 
     def size(self) -> int:
         """Return the wire bytes in flight."""

@@ -30,11 +30,12 @@ class _Server:
 
     def step(self) -> bool:
         in_flight = self.in_flight
-        if (not in_flight.batches or in_flight.wants_other()) and self.waiting:
-            batch, behind = in_flight.begin(), self.waiting[0]
+        if batch := in_flight.to_fill():
+            behind = self.waiting[0] if self.waiting else []
             number = in_flight.max_probe_entries() if batch.is_probe else len(behind)
             batch.entries.extend(behind[:number])
             self.waiting[:1] = [behind[number:]] if behind[number:] else []
+        in_flight.drop_empty()
         if not in_flight.batches:
             return False
         batch = in_flight.first()
@@ -52,7 +53,7 @@ class _Server:
 
     def run(self, most: int = 10_000) -> _Server:
         while self.step():
-            assert len(self.sent) < most, "not settled"
+            assert len(self.sent) <= most, "not settled"
         return self
 
 
@@ -167,6 +168,39 @@ def test_after_an_outage_the_parts_are_joined_again() -> None:
     assert sorted(server.stored) == list(range(1024))
     assert server.aside == []
     assert len(server.sent) - before < 15
+
+
+@pytest.mark.parametrize("refusals", [10, 40])
+def test_the_first_request_after_an_outage_is_followed_by_all_else(refusals: int) -> None:
+    """However long it was: a part or a probe, then all that was refused, with what waits."""
+    server = _Server(lambda _entries: len(server.sent) <= refusals, list(range(5_000)))
+    server.waiting.append([b"%06d" % n for n in range(5_000, 5_000 + refusals)])
+    server.run(refusals + 2)
+    assert sorted(server.stored) == list(range(5_000 + refusals))
+    assert server.aside == []
+
+
+@pytest.mark.parametrize("culprits", [{0}, {2_500}, {7, 3_000, 4_999}])
+def test_a_culprit_in_what_an_outage_has_refused_is_found(culprits: set[int]) -> None:
+    """Joining its parts costs what was learned of them, once: all others are delivered, soon."""
+    server = _Server(
+        lambda entries: len(server.sent) <= 40 or bool(culprits & set(entries)),
+        list(range(5_000)),
+        list(range(5_000, 5_100)),
+    )
+    server.run(40 + 2 * PATIENCE + 5 * len(culprits) * ceil(log2(5_000)))
+    assert set(server.aside) == culprits
+    assert len(server.stored) == 5_100 - len(culprits)
+
+
+def test_what_an_outage_has_refused_is_joined_once() -> None:
+    """Its parts may hold culprits: seven more refusals and a pass undo no splitting."""
+    passing = {11, 41}
+    server = _Server(lambda _entries: len(server.sent) not in passing, list(range(5_000)))
+    for _ in range(42):
+        server.step()
+    assert len(server.sent[11]) > 4_000
+    assert len(server.sent[41]) < 1_300
 
 
 def test_lone_entries_refused_in_an_outage_are_no_culprits() -> None:
