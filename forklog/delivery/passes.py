@@ -10,15 +10,14 @@ import math
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from forklog.clock import monotonic
 from forklog.delivery.base import Reporter, Spooler, Store
-from forklog.delivery.ledger import Slip
 from forklog.delivery.lifecycle import Order, Orders
 from forklog.delivery.losses import Overflow
 from forklog.delivery.schedule import Look, Send, SendResult, Wait, next_step
+from forklog.delivery.sending.orphans import Orphans
 from forklog.delivery.wakeup import Wakeup, Wakeups
 from forklog.insert_id import InsertIds
 from forklog.options import Options
@@ -32,12 +31,10 @@ Notice = Callable[[InsertIds, int, str], tuple[int, bytes]]
 NO_THREAD = -1
 _LINGER_BYTES = 1024 * 1024  # a batch of this size is worth a request of its own
 _URGENT_SECONDS = 0.02  # between takes, so that a burst of errors is no request for each
-_OWN_PASSES = 8  # in a row, while a quota refuses and dead processes have left something
-_LAST_ADOPT_SECONDS = 1.0  # of an exit, for what dead processes left
 _FIRST_SHORT_WAIT, _LONGEST_SHORT_WAIT = 0.05, 0.8  # between attempts while the process leaves
 
 
-class Passes:
+class Passes(Orphans):
     """The passes of one pipeline; what `Worker` inherits."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of a pipeline
@@ -139,7 +136,7 @@ class Passes:
             self.pass_inline(min(self._options.answer_timeout, self._options.shutdown_timeout))
 
     def pass_inline(self, timeout: float) -> SendResult:
-        """Run one pass in the calling thread, waiting ``timeout`` seconds for the answer."""
+        """Run one pass in the calling thread; all its requests end within ``timeout`` seconds."""
         before, ident = self.thread_ident, threading.get_ident()
         try:
             self.thread_ident = ident
@@ -159,6 +156,7 @@ class Passes:
     def _one_pass(self, timeout: float | None) -> SendResult:
         outcome = SendResult.LATER  # where it raises, too, so that no loop is busy
         began, requests = monotonic(), self._sender.ledger.requests
+        until = math.inf if timeout is None else began + timeout
         try:
             outcome = self._sender.send_once(timeout, is_hurried=self.orders.is_draining)
         finally:
@@ -171,61 +169,12 @@ class Passes:
             self._short_wait = _FIRST_SHORT_WAIT
             self._report_drops()
         if outcome is SendResult.SENT or outcome is SendResult.IDLE:
-            self._adopt(has_sent=outcome is SendResult.SENT)
+            self._adopt(until, has_sent=outcome is SendResult.SENT)
         elif outcome is SendResult.LATER and self._spooler is not None:
             self._spooler.check()
         self._report.catch_up()
         self._settled.set()
         return outcome
-
-    def _adopter_seconds(self, now: float) -> float | None:
-        """Return when entries of dead processes are due; the gap holds for them, too."""
-        seconds = self._spooler.seconds() if self._spooler is not None else None
-        return None if seconds is None else max(seconds, self._gap_until - now)
-
-    def _adopt(self, *, has_sent: bool) -> None:
-        """Send one batch of what dead processes left, beside this process's own entries."""
-        if (spooler := self._spooler) is None:
-            return
-        if has_sent:
-            spooler.after_pass(self._sender.origin())
-        self._own_passes += has_sent  # one that always has own entries adopts within the gap
-        is_late = self._own_passes >= _OWN_PASSES and spooler.seconds() == 0
-        if not self.orders.is_draining and (is_late or self._adopter_seconds(monotonic()) == 0):
-            self._own_passes = 0
-            self._adopt_one(spooler, self._options.answer_timeout)
-            self._gap_until += self._sender.pacing.seconds_to_next() if is_late else 0.0
-
-    def _adopt_one(self, spooler: Spooler, timeout: float) -> bool:
-        began, requests = monotonic(), self._sender.ledger.requests
-        sums = spooler.adopt(partial(self._sender.send_other, timeout=timeout))
-        self._note_request(began, requests)
-        if sums:
-            refused = {"refused": sums["refused"]} if sums["refused"] else {}
-            self._sender.ledger.book(Slip(delivered=sums["delivered"], dropped=refused))
-        return bool(sums)
-
-    def adopt_last(self, deadline: float) -> None:
-        """At the end of the process, once all of its own is settled: adopt, for a bounded time.
-
-        Where all processes are short, there is none that does so in its life.
-        """
-        spooler, now = self._spooler, monotonic()
-        deadline = min(deadline, now + _LAST_ADOPT_SECONDS)
-        while spooler and now < deadline:
-            is_adopting = spooler.is_adopting()  # before the look: what it finds is due then
-            is_due = self._adopter_seconds(now) == 0
-            if not is_due and not is_adopting:
-                return
-            if not (is_due and self._adopt_one(spooler, deadline - now)):
-                self.wakeup.wait(0.01)  # for the thread, which is at it and may find more
-            now = monotonic()
-
-    def _note_request(self, began: float, requests: int) -> None:
-        """Keep new entries back while a quota refuses, if a request was made since then."""
-        if self._sender.ledger.requests != requests:
-            self._sent_at = began
-            self._gap_until = began + self._sender.pacing.seconds_to_next()
 
     def _put_off(self, delay: float) -> None:
         """Keep the next attempt back; little, but more each time, where the process leaves."""

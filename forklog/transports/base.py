@@ -158,6 +158,19 @@ class Transport(Protocol):
 
 
 @runtime_checkable
+class TimedTransport(Transport, Protocol):
+    """A wire of forklog's that opens connections within the time that is left, as of an exit."""
+
+    def open_within(self, timeout: float) -> Connection:
+        """Open as `Transport.open` does, within so many seconds.
+
+        Raises:
+            WireError: not possible now, or not in that time.
+        """
+        ...
+
+
+@runtime_checkable
 class OptionsTransport(Transport, Protocol):
     """A wire of forklog's that takes what the handler's options say; a handler asks it once."""
 

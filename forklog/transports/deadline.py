@@ -129,6 +129,7 @@ class _Timed:
         Raises:
             urllib3.exceptions.HTTPError: there are none; what `urllib3` itself would raise.
         """
+        self._deadline.left()  # before: nothing ends a look-up once it has begun
         try:
             with c_locks.held():
                 family = urllib3.util.connection.allowed_gai_family()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,6 +13,7 @@ import orjson
 import requests
 
 from forklog import __about__
+from forklog.clock import monotonic
 from forklog.errors import NoCredentialsError
 from forklog.limits import PROJECTLESS_LOG
 from forklog.option_checks import is_loopback
@@ -30,6 +33,7 @@ from forklog.transports.google.access import (
     load_credentials_code,
 )
 from forklog.transports.google.machine import MachineAccount
+from forklog.transports.google.metadata import read_metadata
 from forklog.transports.google.resource import detect_resource, no_key
 from forklog.transports.google.signing import signer_of
 from forklog.transports.gzipped import gzipped
@@ -59,18 +63,23 @@ class HttpTransport:
 
     def open(self) -> Connection:
         """Find access and build a session; blocks for the metadata server where there is one."""
+        return self.open_within(math.inf)
+
+    def open_within(self, timeout: float) -> Connection:
+        """Do so within the time; see `forklog.transports.base.TimedTransport`."""
         try:
-            return self._connect()
+            return self._connect(timeout)
         except NoCredentialsError as error:
             return StderrConnection(self._connect, str(error))
 
-    def _connect(self) -> Connection:
-        access = find_access(self._options)
+    def _connect(self, timeout: float) -> Connection:
+        until = monotonic() + timeout
+        access = find_access(self._options, until=until)
         self._on_project(access.project)
-        return HttpConnection(self._options, access, resource_of(self._options, access))
+        return HttpConnection(self._options, access, resource_of(self._options, access, until))
 
 
-def resource_of(options: Options, access: Access) -> dict[str, Any]:
+def resource_of(options: Options, access: Access, until: float = math.inf) -> dict[str, Any]:
     """Return the monitored resource: the option's, else found.
 
     Asks the metadata server where a token is sent; else the environment alone decides.
@@ -81,7 +90,8 @@ def resource_of(options: Options, access: Access) -> dict[str, Any]:
         return detect_resource(access.project, read=no_key)
     is_of_google_auth = type(access.credentials).__module__.startswith("google.auth.compute_engine")
     is_of_machine = is_of_google_auth or isinstance(access.credentials, MachineAccount)
-    return detect_resource(access.project, is_googles=is_of_machine)
+    read = functools.partial(read_metadata, until=until)
+    return detect_resource(access.project, read=read, is_googles=is_of_machine)
 
 
 class HttpConnection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
+from forklog.clock import monotonic
 from forklog.errors import NoCredentialsError
 from forklog.stderr.reporter import StderrReporter
 from forklog.stderr.stream import write_to_stderr
@@ -17,12 +18,17 @@ from forklog.transports.base import (
 )
 from forklog.transports.google.machine import login_file
 
+_LEAST_SECONDS = 0.05  # for an answer, where the look has taken all of the time
+
 
 class StderrConnection:
     """What the sender sends to where there are no credentials at all, as on a laptop."""
 
-    def __init__(self, connect: Callable[[], Connection], why: str) -> None:
-        """Say ``why`` once; ``connect`` is tried again when credentials seem to have come."""
+    def __init__(self, connect: Callable[[float], Connection], why: str) -> None:
+        """Say ``why`` once; ``connect`` is tried again when credentials seem to have come.
+
+        It is given the seconds that it may take.
+        """
         self._connect = connect
         self._seen = _traces()
         self._wire: Connection | None = None
@@ -31,10 +37,11 @@ class StderrConnection:
 
     def send(self, entries: Sequence[bytes], timeout: float) -> Verdict:
         """Write the entries; they count as diverted. Or send them, once there are credentials."""
+        until = monotonic() + timeout
         if self._wire is None and (seen := _traces()) != self._seen:
-            self._look(seen)
+            self._look(seen, timeout)
         if self._wire is not None:
-            return self._wire.send(entries, timeout)
+            return self._wire.send(entries, max(_LEAST_SECONDS, until - monotonic()))
         written = write_to_stderr(b"".join(entry + b"\n" for entry in entries))
         unwritten = frozenset(range(written, len(entries)))
         why = "stderr cannot be written; check what reads it" if unwritten else ""
@@ -47,9 +54,9 @@ class StderrConnection:
         text = "there are no credentials; name a file in GOOGLE_APPLICATION_CREDENTIALS, or log in"
         return Verdict(Kind.BLOCKED, text, is_of_content=False)
 
-    def _look(self, seen: object) -> None:
+    def _look(self, seen: object, timeout: float) -> None:
         try:
-            self._wire = self._connect()
+            self._wire = self._connect(timeout)
         except NoCredentialsError:
             self._seen = seen
             return

@@ -16,12 +16,14 @@ from wire import Metadata, RawServer, answer, make_certificate, read_request
 
 from forklog.options import Options
 from forklog.transports.base import WireError
+from forklog.transports.deadline import Deadline
 from forklog.transports.google import metadata as metadata_module
 from forklog.transports.google.access import Access
 from forklog.transports.google.machine import MachineAccount, is_plain_machine
 from forklog.transports.google.metadata import is_on_google
 from forklog.transports.google.signing import signer_of
 from forklog.transports.http import HttpTransport
+from forklog.transports.tokens import token_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -327,3 +329,54 @@ def test_the_default_path_needs_no_google_auth(tmp_path: Path) -> None:
     assert body["logName"] == "projects/meta-project/logs/python"
     assert body["resource"]["type"] == "gce_instance"
     assert body["resource"]["labels"]["instance_id"] == "42"
+
+
+@pytest.mark.usefixtures("_plain")
+@pytest.mark.parametrize("late", ["on Google?", "project-id", "instance/id"])
+def test_a_caller_that_has_to_go_on_does_not_wait_for_the_metadata_server(
+    machine: Metadata, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, late: str
+) -> None:
+    """An exit or a flush in its own thread opens a connection within what is left of its time.
+
+    A server that is silent so long is not given up, nor is the machine taken for a laptop.
+
+    Closes: an opening whose bounds are those of the flush thread, 11 s and 3 s a question.
+    """
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    for name, value in machine.environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(metadata_module, "_TIMEOUT", 300.0)
+    monkeypatch.setattr(metadata_module, "_silences", [])
+    monkeypatch.setenv("GCE_METADATA_TIMEOUT", "300")
+    tell = machine.tell
+
+    def hang(connection: socket.socket, head: str) -> None:
+        is_first = head.split()[1] == "/"
+        if late in head or (is_first and late == "on Google?"):
+            machine.server.over.wait(120)
+        else:
+            tell(connection, head)
+
+    machine.tell = hang
+    transport = HttpTransport(Options(), lambda _project: None)
+    began = time.monotonic()
+    with pytest.raises(WireError, match="no time was left"):
+        transport.open_within(0.5)
+    assert time.monotonic() - began < 60
+    assert machine.asked
+    assert metadata_module._silences == []
+    with pytest.raises(WireError, match="no time was left"):
+        transport.open_within(0.0)
+    machine.tell = tell
+    connection = transport.open_within(60.0)
+    assert type(connection).__name__ == "HttpConnection"
+    connection.close()
+
+
+def test_no_name_is_looked_up_once_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing ends a look-up once it has begun, so none begins late."""
+    monkeypatch.setattr(socket, "getaddrinfo", None)
+    deadline = Deadline()
+    deadline.start(0.0)
+    with token_session(deadline) as session, pytest.raises(WireError, match="did not answer"):
+        session.get("http://name.example/")

@@ -66,7 +66,8 @@ class Sender(Choosing, Pending):
         """Send one batch and settle it. Blocks for the wire, at most by the options' timeouts.
 
         Args:
-            timeout: seconds to wait for the answer; the option answer_timeout if None.
+            timeout: seconds for all that the pass asks the network; None in the flush thread: the
+                answer alone has a bound then, the option answer_timeout.
             is_hurried: what is set aside goes after all that waits.
         """
         token = object()
@@ -78,7 +79,7 @@ class Sender(Choosing, Pending):
             if batch is None:
                 return SendResult.IDLE
             seen = PassReport()
-            verdict, error = self._wire.attempt(batch, timeout or self._options.answer_timeout)
+            verdict, error = self._wire.attempt(batch, self._options.answer_timeout, timeout)
             # The flush thread lives on; others get what ends them once it is booked.
             seen.note_error(None if timeout is None else error)
             if verdict.kind is Kind.BLOCKED and not self._in_flight.is_suspect(batch):

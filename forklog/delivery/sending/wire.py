@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from forklog.clock import monotonic
 from forklog.delivery.sending.sound import UnsoundError, sound_connection, sound_verdict
 from forklog.process.base import usual_mask
 from forklog.transports.base import (
@@ -16,6 +18,7 @@ from forklog.transports.base import (
     EnvelopeConnection,
     Kind,
     Origin,
+    TimedTransport,
     Transport,
     Verdict,
     WireError,
@@ -24,6 +27,13 @@ from forklog.transports.base import (
 
 if TYPE_CHECKING:
     from forklog.delivery.sending.batch import Batch
+
+
+_LEAST_SECONDS = 0.05  # for an answer, where the opening has taken all of the time
+
+
+def _left(until: float, timeout: float) -> float:
+    return min(timeout, max(_LEAST_SECONDS, until - monotonic()))
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -42,21 +52,33 @@ class Wire:
         is_ours = type(transport).__module__.partition(".")[0] == "forklog"
         self._call = _call if is_ours else usual_mask[0](_call)
 
-    def attempt(self, batch: Batch, timeout: float) -> tuple[Verdict, BaseException | None]:
-        """Send a batch. Return the verdict, and what was raised, if it is no Exception."""
+    def attempt(
+        self, batch: Batch, timeout: float, most: float | None = None
+    ) -> tuple[Verdict, BaseException | None]:
+        """Send a batch. Return the verdict, and what was raised, if it is no Exception.
+
+        Args:
+            batch: what to send.
+            timeout: seconds to wait for the answer.
+            most: seconds for that and for the opening of a connection, where a caller waits.
+        """
         batch.count_attempt()
         is_retry = batch.attempts > 1 or batch.since is not None or batch.is_aside
         self._count(is_retry=is_retry)
         entries, is_first = batch.entries, batch.attempts == 1
+        until = math.inf if most is None else monotonic() + most
         return self._judged(
-            lambda wire: wire.send(entries, timeout), len(entries), is_first=is_first
+            lambda wire: wire.send(entries, _left(until, timeout)),
+            len(entries),
+            until,
+            is_first=is_first,
         )
 
     def attempt_other(
         self, entries: Sequence[bytes], envelope: Envelope, timeout: float
     ) -> tuple[Verdict, BaseException | None]:
         """Send what another process left. Return as `attempt` does; close what is blocked."""
-        asked = []
+        asked, until = [], monotonic() + timeout
 
         def send(connection: Connection) -> Verdict:
             origin = self.origin()
@@ -65,24 +87,24 @@ class Wire:
             if isinstance(connection, EnvelopeConnection):
                 self._count()
                 asked.append(connection)
-                return connection.send_with(entries, timeout, envelope)
+                return connection.send_with(entries, _left(until, timeout), envelope)
             text = "this transport sends no entries of other processes; give it send_with"
             return Verdict(Kind.BLOCKED, text)
 
-        verdict, error = self._judged(send, len(entries), is_first=False)
+        verdict, error = self._judged(send, len(entries), until, is_first=False)
         if asked and verdict.kind is Kind.BLOCKED:
             self.close()  # what a person repairs may be read at the next open
         return verdict, error
 
     def _judged(
-        self, send: Callable[[Connection], Verdict], count: int, *, is_first: bool
+        self, send: Callable[[Connection], Verdict], count: int, until: float, *, is_first: bool
     ) -> tuple[Verdict, BaseException | None]:
         """Send ``count`` entries; whatever the transport raises or returns becomes a verdict."""
         is_open = False
         try:
             try:
                 if self.connection is None:
-                    self.connection = sound_connection(self._call(self.transport.open))
+                    self.connection = sound_connection(self._open(until))
                 is_open = True
                 verdict = sound_verdict(self._call(send, self.connection), count)
             except WireError as error:
@@ -95,6 +117,12 @@ class Wire:
             return verdict, None if isinstance(error, Exception) else error
         self._count(verdict.repeats, is_retry=True)
         return verdict, None
+
+    def _open(self, until: float) -> object:
+        """Open a connection; within the time that is left, where the transport can bound that."""
+        if until < math.inf and isinstance(self.transport, TimedTransport):
+            return self._call(self.transport.open_within, max(0.0, until - monotonic()))
+        return self._call(self.transport.open)
 
     def _mistake(self, what: str, *, is_open: bool) -> Verdict:
         where = f"in the transport {type(self.transport).__name__}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 import google.auth.environment_vars as names
 import google.auth.exceptions
 
+from forklog.clock import monotonic
 from forklog.errors import NoCredentialsError, OptionError, shown
 from forklog.option_checks import as_project, check_emulator, is_loopback, is_project
 from forklog.options import Options
@@ -26,7 +28,7 @@ from forklog.transports.google.loading import (
     scoped,
 )
 from forklog.transports.google.machine import MachineAccount, has_file, is_plain_machine, login_file
-from forklog.transports.google.metadata import is_on_google, read_metadata
+from forklog.transports.google.metadata import is_on_google, out_of_time, read_metadata
 
 if TYPE_CHECKING:
     import requests
@@ -110,12 +112,13 @@ def _is_plain(endpoint: str) -> bool:
     return urlsplit(endpoint).scheme == "http"
 
 
-def find_access(options: Options, scope: str = WRITE) -> Access:
+def find_access(options: Options, scope: str = WRITE, *, until: float = math.inf) -> Access:
     """Find out where, as whom and into which project to write. May ask the metadata server.
 
     Args:
         options: those of the handler, or of a command.
         scope: what a token is good for; `READ` where entries are read.
+        until: on the monotonic clock: when no server is asked any more.
 
     Raises:
         NoCredentialsError: there are none, and that will not pass.
@@ -138,7 +141,9 @@ def find_access(options: Options, scope: str = WRITE) -> Access:
         host = urlsplit(endpoint).hostname
         text = f"will not send credentials to {host} over plain http; use https"
         raise WireError(text, is_blocked=True)
-    credentials, found = _credentials(options, scope)
+    credentials, found = _credentials(options, scope, until)
+    if not (project or found) and monotonic() >= until:
+        raise out_of_time()
     return Access(endpoint, credentials, project or _checked(found))
 
 
@@ -153,14 +158,15 @@ def _checked(found: object) -> str:
     return project
 
 
-def _credentials(options: Options, scope: str) -> Found:
+def _credentials(options: Options, scope: str, until: float) -> Found:
     given, is_known = options.credentials, known_project(options) is not None
-    if given is None and not has_file() and not is_on_google():
+    if given is None and not has_file() and not is_on_google(until):
         raise NoCredentialsError(_NONE_FOUND)
     if given is None and is_plain_machine():
-        return MachineAccount(scope), None if is_known else read_metadata("project/project-id")
+        found = None if is_known else read_metadata("project/project-id", until)
+        return MachineAccount(scope), found
     load_google_auth()
-    timeout = options.answer_timeout
+    timeout = min(options.answer_timeout, until - monotonic())
     try:
         if given is None:
             return load_default(login_file(), scope, timeout, is_project_known=is_known)

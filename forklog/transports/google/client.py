@@ -7,7 +7,9 @@ where `ClientTransport` is asked for, because it needs google-cloud-logging.
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -15,40 +17,30 @@ from urllib.parse import quote
 import google.auth.credentials
 import google.auth.exceptions
 import orjson
-import requests
-import urllib3.exceptions
 from google.api_core.exceptions import GoogleAPICallError
 from google.cloud.logging_v2.types import (
-    WriteLogEntriesPartialErrors,
     WriteLogEntriesRequest,
     WriteLogEntriesResponse,
 )
 from google.protobuf import json_format
 
+from forklog.clock import monotonic
 from forklog.errors import Hidden, OptionError
 from forklog.limits import PROJECTLESS_LOG
 from forklog.options import Options
 from forklog.process.base import keep_in_children, usual_mask
 from forklog.transports.base import Connection, Envelope, Kind, Verdict, WireError
 from forklog.transports.google.access import known_project
+from forklog.transports.google.client_errors import CLIENT_ERRORS, answer_of, client_error
+from forklog.transports.google.metadata import read_metadata
 from forklog.transports.google.resource import detect_resource
-from forklog.transports.http_verdict import Answer, Place, judge
-from forklog.transports.retry_after import retry_after
+from forklog.transports.http_verdict import Place, judge
 
-_PARTIAL = "type.googleapis.com/google.logging.v2.WriteLogEntriesPartialErrors"
 _Write = Callable[[dict[str, Any], float], bool]
 _UNCONFIRMED = (
     "the answer to the client of google-cloud-logging is not as Cloud Logging's: a captive portal "
     "or a proxy may have answered; check the network and the client's endpoint"
 )
-_WIRE_ERRORS = (
-    requests.RequestException,
-    urllib3.exceptions.HTTPError,
-    google.auth.exceptions.GoogleAuthError,
-    OSError,
-)
-
-
 class ClientTransport:
     """Send with a client of google-cloud-logging: ``transport=ClientTransport(factory)``.
 
@@ -91,6 +83,11 @@ class ClientTransport:
         Raises:
             WireError: it raised, or the project is not known.
         """
+        return self.open_within(math.inf)
+
+    def open_within(self, timeout: float) -> Connection:
+        """Do so; only the questions of forklog's own after it keep to the time."""
+        until = monotonic() + timeout
         try:
             client = usual_mask[0](self._factory)()
         except Exception as error:
@@ -104,13 +101,15 @@ class ClientTransport:
             text = "the project is not known; set the option project or GOOGLE_CLOUD_PROJECT"
             raise WireError(text, is_blocked=True)
         self._on_project(project)
-        return _ClientConnection(client, write, project, self._options)
+        return _ClientConnection(client, write, project, self._options, until)
 
 
 class _ClientConnection:
     """A client in use by one thread of one process."""
 
-    def __init__(self, client: Any, write: _Write, project: str, options: Options) -> None:
+    def __init__(
+        self, client: Any, write: _Write, project: str, options: Options, until: float
+    ) -> None:
         self._client = client
         self._write = usual_mask[0](write)  # credentials may start a child for a token
         keep_in_children(self, client)
@@ -121,7 +120,8 @@ class _ClientConnection:
             credentials, google.auth.credentials.AnonymousCredentials
         ):
             resource = {"type": "global", "labels": {"project_id": project}}
-        self._resource = dict(resource) if resource else detect_resource(project)
+        read = functools.partial(read_metadata, until=until)
+        self._resource = dict(resource) if resource else detect_resource(project, read=read)
         self._envelope = Envelope(options.log_name, options.labels, None)
 
     def send(self, entries: Sequence[bytes], timeout: float) -> Verdict:
@@ -140,14 +140,14 @@ class _ClientConnection:
         try:
             is_confirmed = self._write(body, timeout)
         except GoogleAPICallError as error:
-            answer = _answer_of(error, Place(project=self._project, endpoint="the client"))
+            answer = answer_of(error, Place(project=self._project, endpoint="the client"))
             return judge(answer, len(entries))
         except json_format.ParseError:  # protobuf's own rules; the server has the same
             if len(entries) > 1:
                 return Verdict(Kind.HALVE, "an entry is no LogEntry")
             return Verdict(Kind.DELIVERED, "the entry is no LogEntry", refused={0: "refused"})
-        except _WIRE_ERRORS as error:
-            raise _wire_error(error) from error
+        except CLIENT_ERRORS as error:
+            raise client_error(error) from error
         return Verdict(Kind.DELIVERED) if is_confirmed else Verdict(Kind.RETRY, _UNCONFIRMED)
 
     def _parsed(self, entry: bytes) -> Any:
@@ -196,45 +196,3 @@ def _writer_of(client: Any) -> _Write:
         return isinstance(answer, WriteLogEntriesResponse)
 
     return write
-
-
-def _answer_of(error: GoogleAPICallError, place: Place) -> Answer:
-    """Return what the server answered, as if it had come by HTTP."""
-    status = int(error.code or 500)
-    response = error.response
-    if isinstance(response, requests.Response):
-        delay = retry_after(response.headers)
-        return Answer(status, response.content, delay, place)
-    name = getattr(error.grpc_status_code, "name", "")
-    details = [found for found in map(_partial_of, error.details) if found]
-    shown = {"code": status, "status": name, "message": error.message, "details": details}
-    return Answer(status, orjson.dumps({"error": shown}), _delay_of(error), place)
-
-
-def _partial_of(detail: Any) -> dict[str, Any] | None:
-    """Return the errors of single entries as the HTTP answer has them; None if it is none."""
-    if getattr(detail, "type_url", "") != _PARTIAL:
-        return None
-    errors = WriteLogEntriesPartialErrors.deserialize(detail.value).log_entry_errors
-    found = {str(i): {"code": e.code, "message": e.message} for i, e in errors.items()}
-    return {"@type": _PARTIAL, "logEntryErrors": found}
-
-
-def _delay_of(error: GoogleAPICallError) -> float | None:
-    """Return the seconds of a google.rpc.RetryInfo, if the server sent one."""
-    for detail in error.details:
-        delay = getattr(detail, "retry_delay", None)
-        if delay is not None:
-            return float(delay.seconds) + float(delay.nanos) / 1e9
-    return None
-
-
-def _wire_error(error: BaseException) -> WireError:
-    """Map an error without an answer; its text may hold a URL, so only its type is named."""
-    name = type(error).__name__
-    is_of_google_auth = isinstance(error, google.auth.exceptions.GoogleAuthError)
-    if is_of_google_auth and not isinstance(error, google.auth.exceptions.TransportError):
-        text = "the credentials of the client could not be refreshed; renew or replace them"
-        return WireError(text, is_blocked=not getattr(error, "retryable", False))
-    text = f"no connection to the server ({name}) by the client of google-cloud-logging"
-    return WireError(f"{text}; check the network and the client's endpoint")

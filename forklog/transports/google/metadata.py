@@ -7,6 +7,7 @@ about the machine.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import requests
 import urllib3.exceptions
 
+from forklog.clock import monotonic
 from forklog.transports import pools
 from forklog.transports.base import WireError
 from forklog.transports.deadline import Deadline, DeadlineAdapter
@@ -46,39 +48,53 @@ class NoAnswerError(WireError):
         self.is_late = is_late
 
 
-def read_metadata(path: str) -> str | None:
+def out_of_time() -> WireError:
+    """Return the error where a caller, such as an exit, had no time left to ask."""
+    text = "no time was left to find out the credentials and the resource"
+    return WireError(f"{text}; give flush or the option shutdown_timeout more")
+
+
+def read_metadata(path: str, until: float = math.inf) -> str | None:
     """Ask the metadata server for one key; None if it has none. Blocks for three seconds at most.
+
+    Args:
+        path: the key.
+        until: on the monotonic clock: when the caller has to go on.
 
     Raises:
         NoAnswerError: there was no answer in time, or none of a metadata server.
+        WireError: the caller had no time left, which tells nothing of the server.
     """
-    value = _get(metadata_url(path), _TIMEOUT)
+    value = _get(metadata_url(path), _TIMEOUT, until)
     if not _sightings:
         _sightings.append(True)
     return value
 
 
-def is_on_google() -> bool:
+def is_on_google(until: float = math.inf) -> bool:
     """Tell whether this is one of Google's machines, by google-auth's signs and bounds.
 
     Once it was, it stays one: a server that does not answer later is away for a while. Blocks for
     eleven seconds at most, where packets to the metadata server's address vanish.
+
+    Raises:
+        WireError: the caller has to go on, and it is not known yet.
     """
     if os.environ.get("NO_GCE_CHECK") == "true":
         return False
-    if not _sightings and _looks_like_google():
+    if not _sightings and _looks_like_google(until):
         _sightings.append(True)
     return bool(_sightings)
 
 
-def _looks_like_google() -> bool:
+def _looks_like_google(until: float) -> bool:
     url = f"http://{os.environ.get('GCE_METADATA_IP', '169.254.169.254')}"
     tries = _number("GCE_METADATA_DETECT_RETRIES", 3)
     for number in range(tries):  # on GKE the server may come up later than the container
         if number:
-            time.sleep(_PAUSE)
+            time.sleep(max(0.0, min(_PAUSE, until - monotonic())))
         with contextlib.suppress(NoAnswerError):
-            if _get(url, _number("GCE_METADATA_TIMEOUT", 3)) is not None:
+            if _get(url, _number("GCE_METADATA_TIMEOUT", 3), until) is not None:
                 return True
     return _has_googles_board()
 
@@ -95,18 +111,22 @@ def _number(name: str, default: int) -> int:
     return default
 
 
-def _get(url: str, timeout: float) -> str | None:
-    """Return the value at a URL, None where a metadata server has none; else NoAnswerError."""
-    deadline = Deadline()
+def _get(url: str, timeout: float, until: float) -> str | None:
+    """Return the value at a URL, None where a metadata server has none; else a WireError."""
+    deadline, left = Deadline(), until - monotonic()
+    if left <= 0:
+        raise out_of_time()
     with pools.session(DeadlineAdapter(deadline)) as session:
         session.trust_env = False  # the server is one hop away: behind no proxy
-        deadline.start(timeout)
+        deadline.start(min(timeout, left))
         try:
             with session.get(
                 url, headers=HEADERS, timeout=timeout, allow_redirects=False, stream=True
             ) as answer:
                 content = bytes(answer.raw.read(_MAX_BYTES + 1))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            if monotonic() >= until:
+                raise out_of_time() from error
             is_late = deadline.is_over() or isinstance(error, _TIMEOUTS)
             raise NoAnswerError(type(error).__name__, is_late=is_late) from error
         except ValueError as error:  # what cannot be a host

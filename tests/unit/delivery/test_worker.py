@@ -31,6 +31,8 @@ from forklog.transports.base import Envelope, Kind, Origin, Quota, Verdict
 from forklog.turn import TURN
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from forklog.delivery.base import SendOther
 
 INFO, ERROR = 2, 5
@@ -179,6 +181,63 @@ def test_what_dead_processes_left_waits_for_the_gap_and_teaches_it() -> None:
     assert bench.worker.pass_inline(5) is SendResult.SENT
     assert orphans.adopted == 1
     transport.close()
+
+
+def test_what_dead_processes_left_keeps_to_the_deadline_of_the_caller() -> None:
+    """A flush in the calling thread waits no longer for their entries than for its own.
+
+    Closes: a wait of the calling thread that has answer_timeout, whatever is left of the deadline.
+    """
+    transport, orphans = FakeTransport(), _Orphans()
+    bench = _Bench(transport, spooler=orphans, answer_timeout=600)
+    transport.then(Deliver(), Hang(times=9))
+    key = bench.log()
+    start = time.monotonic()
+    bench.worker.flush_inline(key, monotonic() + 0.5)
+    assert time.monotonic() - start < 60
+    assert (orphans.adopted, transport.sent[1].outcome) == (1, "hang")
+    transport.close()
+
+
+class _Slow:
+    """A wire that can bound its opening; the opening takes a part of the time."""
+
+    def __init__(self) -> None:
+        self.opened: list[float] = []
+        self.sent: list[float] = []
+
+    def open(self) -> _Slow:
+        return self.open_within(0.1)
+
+    def open_within(self, timeout: float) -> _Slow:
+        self.opened.append(timeout)
+        time.sleep(0.1)
+        return self
+
+    def send(self, _entries: Sequence[bytes], timeout: float) -> Verdict:
+        self.sent.append(timeout)
+        return Verdict(Kind.DELIVERED)
+
+    def close(self) -> None:
+        return
+
+
+def test_the_opening_of_a_connection_keeps_to_the_deadline_of_the_caller() -> None:
+    """Opening and answer share what is left; the flush thread, which none waits for, opens freely.
+
+    Closes: a wait of the calling thread that has no part in its deadline.
+    """
+    wire: Any = _Slow()
+    bench = _Bench(wire, answer_timeout=600)
+    bench.log()
+    assert bench.worker.pass_inline(30) is SendResult.SENT
+    assert 20 < wire.opened[0] <= 30
+    assert wire.sent[0] <= wire.opened[0] - 0.1
+    wire = _Slow()
+    bench = _Bench(wire, answer_timeout=600)
+    bench.log()
+    assert bench.sender.send_once() is SendResult.SENT
+    assert (wire.opened, wire.sent) == ([0.1], [600])
 
 
 def test_flush_inline_settles_or_ends(bench: _Bench, forklog_transport: FakeTransport) -> None:
