@@ -77,12 +77,25 @@ class WireError(ForklogError):
     """An attempt that brought no answer; its text holds no credentials and no payload."""
 
     def __init__(
-        self, text: str, *, is_blocked: bool = False, is_stale_connection: bool = False
+        self,
+        text: str,
+        *,
+        is_blocked: bool = False,
+        is_stale_connection: bool = False,
+        is_of_content: bool = True,
     ) -> None:
-        """Say what happened; blocked means that only a person can fix it."""
+        """Say what happened.
+
+        Args:
+            text: what happened, and what to do.
+            is_blocked: only a person can fix it.
+            is_stale_connection: the server had closed an idle connection.
+            is_of_content: an entry may be the cause; False where no byte of the request was sent.
+        """
         super().__init__(text)
         self.is_blocked = is_blocked
         self.is_stale_connection = is_stale_connection
+        self.is_of_content = is_of_content
 
 
 class Connection(Protocol):
@@ -186,4 +199,5 @@ def verdict_of(error: WireError, *, is_first_attempt: bool) -> Verdict:
     # A server may close an idle connection at any time; the bytes were most likely never read.
     is_stale = error.is_stale_connection and is_first_attempt
     delay = 0.0 if is_stale else None
-    return Verdict(Kind.RETRY, str(error), delay=delay, is_of_content=not is_stale)
+    is_of_content = error.is_of_content and not is_stale
+    return Verdict(Kind.RETRY, str(error), delay=delay, is_of_content=is_of_content)

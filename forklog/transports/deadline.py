@@ -90,20 +90,42 @@ def _answer(deadline: Deadline, sock: Any, *args: Any, **options: Any) -> http.c
     return http.client.HTTPResponse(_Readable(sock, deadline), *args, **options)  # type: ignore[arg-type]
 
 
+class _Progress:
+    """How far the latest request of an adapter has come."""
+
+    def __init__(self) -> None:
+        self.is_sent = False
+
+    def begin(self) -> None:
+        self.is_sent = False
+
+    def send(self) -> None:
+        self.is_sent = True
+
+
 class _Timed:
     """A connection that connects, sends and reads against a deadline; mixed into urllib3's."""
 
     sock: Any
     timeout: Any
     port: Any
-    connect: Any
     _dns_host: str
     response_class: Any
+    _is_connecting = False
 
-    def __init__(self, *args: Any, deadline: Deadline, **options: Any) -> None:
+    def __init__(self, *args: Any, deadline: Deadline, progress: _Progress, **options: Any) -> None:
         super().__init__(*args, **options)
         self._deadline = deadline
+        self._progress = progress
         self.response_class = functools.partial(_answer, deadline)
+
+    def connect(self) -> None:
+        """Connect; what a proxy is sent for that is no part of the request."""
+        self._is_connecting = True
+        try:
+            super().connect()  # type: ignore[misc]
+        finally:
+            self._is_connecting = False
 
     def _new_conn(self) -> Any:
         """Connect to the first address that takes it; look the name up where a fork waits.
@@ -150,6 +172,8 @@ class _Timed:
         # In one piece: the timeout of sendall is for all of it, and so is that of one write to TLS.
         # Each piece would have to get the interpreter's lock back, 5 ms each while others log.
         self.sock.settimeout(self._deadline.left())
+        if not self._is_connecting:
+            self._progress.send()
         super().send(data)  # type: ignore[misc]
 
 
@@ -191,7 +215,18 @@ class DeadlineAdapter(Adapter):
     def __init__(self, deadline: Deadline) -> None:
         """Keep the deadline; whoever sends has started it."""
         self._deadline = deadline
+        self._progress = _Progress()
         super().__init__()
+
+    def send(self, request: Any, *args: Any, **options: Any) -> Any:
+        """Send a request, and take note whether any byte of it goes out."""
+        self._progress.begin()
+        return super().send(request, *args, **options)
+
+    @property
+    def is_sent(self) -> bool:
+        """Tell whether the latest request was sent, in part at least."""
+        return self._progress.is_sent
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         """Make the pools of direct connections."""
@@ -200,5 +235,5 @@ class DeadlineAdapter(Adapter):
     def _pool_classes(self) -> dict[str, type]:
         """Return urllib3's pools by scheme, with connections that know the deadline."""
         kinds = {"http": _HttpConnection, "https": _HttpsConnection}
-        deadline = self._deadline
-        return pool_classes({n: functools.partial(k, deadline=deadline) for n, k in kinds.items()})
+        given: dict[str, Any] = {"deadline": self._deadline, "progress": self._progress}
+        return pool_classes({name: functools.partial(k, **given) for name, k in kinds.items()})

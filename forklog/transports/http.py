@@ -178,6 +178,9 @@ class HttpConnection:
             if answer.status_code == requests.codes.unauthorized and self._signer.renew():
                 repeats = 1
                 answer, content = self._post(body, timeout)
+        except WireError as error:  # there is no token
+            text, is_blocked = str(error), error.is_blocked
+            raise WireError(text, is_blocked=is_blocked, is_of_content=False) from error
         except WIRE_ERRORS as error:
             raise self._wire_error(error) from error
         self._answered = True
@@ -208,7 +211,12 @@ class HttpConnection:
         was_answered, self._answered = self._answered, False
         is_late, proxies = self._deadline.is_over(), self._settings["proxies"]
         return wire_error(
-            error, self._access.endpoint, proxies, is_late=is_late, was_answered=was_answered
+            error,
+            self._access.endpoint,
+            proxies,
+            is_late=is_late,
+            was_answered=was_answered,
+            is_sent=self._adapter.is_sent,
         )
 
     def close(self) -> None:

@@ -20,13 +20,14 @@ WIRE_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 """What sending a request may raise."""
 
 
-def wire_error(
+def wire_error(  # noqa: PLR0913 - what is known of a failed request
     error: BaseException,
     endpoint: str,
     proxies: Mapping[str, str],
     *,
     is_late: bool = False,
     was_answered: bool = False,
+    is_sent: bool = True,
 ) -> WireError:
     """Map a foreign error by its type.
 
@@ -36,6 +37,7 @@ def wire_error(
         proxies: those of the environment, by scheme; a URL of them may hold a password.
         is_late: whether the deadline of the request is over.
         was_answered: whether the connection has been of use before.
+        is_sent: whether any byte of the request was sent.
     """
     if refused := socks_refusal(endpoint, proxies):
         return refused
@@ -46,10 +48,12 @@ def wire_error(
     timeouts = (requests.Timeout, urllib3.exceptions.TimeoutError)
     if isinstance(error, timeouts) or is_late:
         text = f"the server did not answer in time ({name}): {where}"
-        return WireError(f"{text}; check {check} the options endpoint and answer_timeout")
+        text = f"{text}; check {check} the options endpoint and answer_timeout"
+        return WireError(text, is_of_content=is_sent)
     broken = (requests.ConnectionError, urllib3.exceptions.ProtocolError)
     text = f"no connection to the server ({name}): {where}; check {check} the option endpoint"
-    return WireError(text, is_stale_connection=was_answered and isinstance(error, broken))
+    is_stale = was_answered and isinstance(error, broken)
+    return WireError(text, is_stale_connection=is_stale, is_of_content=is_sent)
 
 
 def _way_to(endpoint: str, proxies: Mapping[str, str]) -> tuple[str, str]:

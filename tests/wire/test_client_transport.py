@@ -246,6 +246,30 @@ log.addHandler(handler)
     assert len(requests) > len(script) or "refused" in dropped
 
 
+_NEVER_SENT = """
+handler.close()
+from forklog.options import Options
+from forklog.transports.base import Kind, WireError, verdict_of
+options = Options(project="p", resource={"type": "global"})
+wire = ClientTransport(factory).with_options(options, lambda _project: None).open()
+try:
+    verdict = wire.send([b'{"textPayload": "t"}'], 20)
+except WireError as error:
+    verdict = verdict_of(error, is_first_attempt=True)
+assert (verdict.kind, verdict.is_of_content) == (Kind.RETRY, False), verdict
+wire.close()
+"""
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:9", "nowhere.invalid:9"])
+@pytest.mark.parametrize("client", ["http", "grpc"])
+def test_a_connection_that_was_never_made_is_no_fault_of_an_entry(client: str, host: str) -> None:
+    """No byte of the request was sent, so no entry is tried alone for it."""
+    body = {"http": _HTTP, "grpc": _GRPC}[client] + _NEVER_SENT
+    url = f"http://{host}" if client == "http" else host
+    check_python(body, 60, {"URL": url}, is_covered=False)
+
+
 _ASYNC = """
     import asyncio
     from google.auth.credentials import AnonymousCredentials

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import google.auth.credentials
+import google.auth.exceptions
 import pytest
 from helpers import state_numbers, wait_until
 from wire import OK, RawServer, answer, make_certificate, read_request, reset
@@ -18,6 +19,7 @@ from forklog.insert_id import InsertIds
 from forklog.options import Options
 from forklog.stderr.reporter import StderrReporter
 from forklog.transports.base import WireError
+from forklog.transports.deadline import Deadline
 from forklog.transports.http import HttpTransport
 
 if TYPE_CHECKING:
@@ -196,6 +198,95 @@ def test_a_name_that_is_not_found_passes(monkeypatch: pytest.MonkeyPatch) -> Non
         connection.send(_SMALL, 10)
     connection.close()
     assert not caught.value.is_blocked
+
+
+def _refused(_connection: socket.socket) -> None:
+    return
+
+
+def _hangs_up(connection: socket.socket) -> None:
+    connection.recv(1000)
+    reset(connection)
+
+
+class _NoToken(_Token):
+    def before_request(self, *_given: Any) -> None:
+        raise google.auth.exceptions.TransportError("no token")
+
+
+@pytest.mark.parametrize(
+    "way", ["refused", "no address", "no handshake", "no tunnel", "no token", "late"]
+)
+def test_what_was_never_sent_is_no_fault_of_an_entry(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch of which no byte went out is not split, however often that happens.
+
+    Closes: a failure of the way to the server that is taken for one of the content.
+    """
+
+    def fail(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "try again")
+
+    def end_of_tunnel(connection: socket.socket) -> None:
+        connection.recv(10_000)
+        connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+    act = {"no handshake": _hangs_up, "no tunnel": end_of_tunnel}.get(way, _refused)
+    with RawServer(act) as server:
+        url = server.url
+        if way == "no address":
+            monkeypatch.setattr(socket, "getaddrinfo", fail)
+            url = "https://logging.example"
+        elif way == "no handshake":
+            url = url.replace("http:", "https:")
+        elif way == "no tunnel":
+            monkeypatch.setenv("HTTPS_PROXY", url)
+            monkeypatch.setenv("NO_PROXY", "")
+            url = "https://logging.example"
+        elif way == "refused":
+            server.close()
+        token = (_NoToken if way == "no token" else _Token)()  # type: ignore[no-untyped-call]
+        resource = {"type": "global", "labels": {}}
+        bench = _Bench(url, max_retry_delay=0.1, credentials=token, resource=resource)
+        for _ in range(4):
+            bench.log()
+        for _ in range(7):
+            if way == "late":
+                bench.sender._wire.connection = _over_at_once(bench)
+            assert bench.sender.send_once() is SendResult.LATER
+            bench.sender._wire.close()
+    assert [len(batch.entries) for batch in bench.sender._in_flight.batches] == [4]
+
+
+def _over_at_once(bench: Any) -> Any:
+    """Return a connection whose deadline is over before it connects."""
+    connection: Any = bench.sender.transport.open()
+    connection._deadline.start = lambda _seconds: Deadline.start(connection._deadline, -1.0)
+    return connection
+
+
+@pytest.mark.parametrize("way", ["reset", "no answer", "503"])
+def test_what_was_sent_may_be_the_fault_of_an_entry(way: str) -> None:
+    """Once bytes of the request went out, three failures split the batch."""
+
+    def act(connection: socket.socket) -> None:
+        read_request(connection)
+        if way == "reset":
+            reset(connection)
+        elif way == "503":
+            answer(connection, 503)
+        else:
+            server.over.wait(60)
+
+    with RawServer(act) as server:
+        bench = _Bench(server.url, answer_timeout=0.3, max_retry_delay=0.1)
+        for _ in range(4):
+            bench.log()
+        for _ in range(3):
+            assert bench.sender.send_once() is SendResult.LATER
+            bench.sender._wire.close()
+        assert len(bench.sender._in_flight.batches) == 2
 
 
 @pytest.mark.parametrize("end", ["close", "reset"])

@@ -11,6 +11,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -31,7 +32,12 @@ from forklog.options import Options
 from forklog.process.base import keep_in_children, usual_mask
 from forklog.transports.base import Connection, Envelope, Kind, Verdict, WireError
 from forklog.transports.google.access import known_project
-from forklog.transports.google.client_errors import CLIENT_ERRORS, answer_of, client_error
+from forklog.transports.google.client_errors import (
+    CLIENT_ERRORS,
+    answer_of,
+    client_error,
+    is_unsent,
+)
 from forklog.transports.google.metadata import read_metadata
 from forklog.transports.google.resource import detect_resource
 from forklog.transports.http_verdict import Place, judge
@@ -41,6 +47,8 @@ _UNCONFIRMED = (
     "the answer to the client of google-cloud-logging is not as Cloud Logging's: a captive portal "
     "or a proxy may have answered; check the network and the client's endpoint"
 )
+
+
 class ClientTransport:
     """Send with a client of google-cloud-logging: ``transport=ClientTransport(factory)``.
 
@@ -141,7 +149,8 @@ class _ClientConnection:
             is_confirmed = self._write(body, timeout)
         except GoogleAPICallError as error:
             answer = answer_of(error, Place(project=self._project, endpoint="the client"))
-            return judge(answer, len(entries))
+            verdict = judge(answer, len(entries))
+            return replace(verdict, is_of_content=False) if is_unsent(error) else verdict
         except json_format.ParseError:  # protobuf's own rules; the server has the same
             if len(entries) > 1:
                 return Verdict(Kind.HALVE, "an entry is no LogEntry")

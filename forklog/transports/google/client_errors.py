@@ -1,20 +1,28 @@
-"""What Google's own client raises, as the answer of a server or as the lack of one; for `client`."""
+"""What Google's own client raises: the answer of a server, or the lack of one; for `client`."""
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import TYPE_CHECKING, Any
 
 import google.auth.exceptions
 import orjson
 import requests
 import urllib3.exceptions
-from google.api_core.exceptions import GoogleAPICallError
 from google.cloud.logging_v2.types import WriteLogEntriesPartialErrors
 
 from forklog.transports.base import WireError
 from forklog.transports.http_verdict import Answer, Place
 from forklog.transports.retry_after import retry_after
 
+if TYPE_CHECKING:
+    from google.api_core.exceptions import GoogleAPICallError
+
+# What gRPC's own library says where it has no connection, with the status of an overloaded server.
+_UNSENT = re.compile(
+    r"(?i)failed to connect to all addresses|errors resolving|(dns|name) resolution|address lookup|"
+    r"domain name not found|getting metadata from plugin failed"
+)
 _PARTIAL = "type.googleapis.com/google.logging.v2.WriteLogEntriesPartialErrors"
 CLIENT_ERRORS = (
     requests.RequestException,
@@ -36,6 +44,12 @@ def answer_of(error: GoogleAPICallError, place: Place) -> Answer:
     details = [found for found in map(_partial_of, error.details) if found]
     shown = {"code": status, "status": name, "message": error.message, "details": details}
     return Answer(status, orjson.dumps({"error": shown}), _delay_of(error), place)
+
+
+def is_unsent(error: GoogleAPICallError) -> bool:
+    """Tell whether gRPC had no connection, so that no byte of the request was sent."""
+    is_of_grpc = getattr(error.grpc_status_code, "name", "") == "UNAVAILABLE"
+    return is_of_grpc and bool(_UNSENT.match(str(error.message)))
 
 
 def _partial_of(detail: Any) -> dict[str, Any] | None:
@@ -62,6 +76,19 @@ def client_error(error: BaseException) -> WireError:
     is_of_google_auth = isinstance(error, google.auth.exceptions.GoogleAuthError)
     if is_of_google_auth and not isinstance(error, google.auth.exceptions.TransportError):
         text = "the credentials of the client could not be refreshed; renew or replace them"
-        return WireError(text, is_blocked=not getattr(error, "retryable", False))
+        is_blocked = not getattr(error, "retryable", False)
+        return WireError(text, is_blocked=is_blocked, is_of_content=False)
     text = f"no connection to the server ({name}) by the client of google-cloud-logging"
-    return WireError(f"{text}; check the network and the client's endpoint")
+    is_of_content = not (is_of_google_auth or _is_of_connecting(error))
+    text = f"{text}; check the network and the client's endpoint"
+    return WireError(text, is_of_content=is_of_content)
+
+
+def _is_of_connecting(error: BaseException) -> bool:
+    """Tell whether requests has made no connection; a handshake that fails may be any failure."""
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    return isinstance(error, (requests.ConnectTimeout, requests.exceptions.ProxyError)) or (
+        isinstance(
+            reason, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+        )
+    )
