@@ -18,5 +18,6 @@ ROWS = (
     "prefork",
     "scaling",
     "fleet",
+    "compression",
     "page",
 )
