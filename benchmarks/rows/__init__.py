@@ -19,5 +19,6 @@ ROWS = (
     "scaling",
     "fleet",
     "compression",
+    "demo",
     "page",
 )
