@@ -8,12 +8,14 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from forklog.delivery.base import HeldCopies, Spooler
 from forklog.delivery.buffer import Buffer
 from forklog.insert_id import AFTER_ALL, number_of
 from forklog.process.base import Token
+from forklog.severity import RANKS
 
 Ranges = list[tuple[int, int]]
 
@@ -44,6 +46,8 @@ class HeldEntries:
         self._inheritance = inheritance
         self._handover: Token | None = None
         self._end = 0
+        self._held = [b""] * RANKS  # the last entry of each rank that descendants are offered
+        self._copied = [b""] * RANKS  # ...and the last that stands in the copies
         self._claimed: Ranges = []
         self.adopted = 0
         """How many entries of an ancestor's are this process's now."""
@@ -55,24 +59,43 @@ class HeldEntries:
         return self._inheritance
 
     def hold(self) -> None:
-        """Offer to the descendants all entries that came since the last call. Never blocks."""
+        """Offer to the descendants all entries that came since the last call. Never blocks.
+
+        Another thread may offer a lower number later: the number is drawn before the offer.
+        """
         if self._handover is None:
             self._handover = self._new_token()
-        end = 1 + self._buffer.newest_number()
+        new = self._buffer.unseen(self._held)
+        if (copies := self._copies()) is not None:
+            self._copy(copies, new)
+        numbers = [number_of(entry) for entry in chain.from_iterable(new)]
+        for number in numbers:
+            if number < self._end:
+                self._handover.hold(number, number + 1)
+        end = 1 + max(numbers, default=-1)
         if end > self._end:
-            if (copies := self._copies()) is not None:
-                entries = (entry for _, entry in self._buffer.snapshot())
-                new = [entry for entry in entries if self._end <= number_of(entry) < end]
-                copies.hold(sorted(new))
             self._handover.hold(self._end, end)
             self._end = end
+        for rank, run in enumerate(new):
+            self._held[rank] = run[-1] if run else self._held[rank]
+
+    def _copy(self, copies: HeldCopies, new: list[list[bytes]]) -> None:
+        """Write copies down, also of what found no room earlier; count what finds none now."""
+        if not copies.is_ready():
+            copies.miss(sum(map(len, new)))
+            return
+        for rank, run in enumerate(self._buffer.unseen(self._copied)):
+            number = copies.hold(run)
+            if number:
+                self._copied[rank] = run[number - 1]
+            copies.miss(len({*run[number:]}.intersection(new[rank])))
 
     def _copies(self) -> HeldCopies | None:
         return self._spooler.held if self._spooler is not None else None
 
     def has_unheld(self) -> bool:
         """Tell whether entries came since the last `hold`."""
-        return self._buffer.newest_number() >= self._end
+        return any(self._buffer.unseen(self._held))
 
     def stop_holding(self) -> None:
         """Take back what no descendant has adopted, forget the rest. May be repeated."""
@@ -86,12 +109,14 @@ class HeldEntries:
                 copies.close()
         handover, self._handover = self._handover, None
         self._end = 0
+        self._held, self._copied = [b""] * RANKS, [b""] * RANKS
         self._claimed = []
         handover.close()
 
     def _forget_adopted(self, mine: Ranges, first: bytes) -> None:
+        unheld = set(chain.from_iterable(self._buffer.unseen(self._held)))
         for rank, entry in self._buffer.snapshot():
-            is_held = number_of(entry) < self._end
+            is_held = number_of(entry) < self._end and entry not in unheld
             if is_held and not (_is_in(entry, mine) or entry >= first):
                 self._buffer.forget(rank, entry)
 
@@ -114,10 +139,11 @@ class HeldEntries:
 
         A process that was killed right after it had claimed has left that.
         """
-        end = 1 + inheritance.buffer.newest_number()
+        waiting = inheritance.buffer.snapshot()
+        end = 1 + max((number_of(entry) for _, entry in waiting), default=-1)
         ranges = inheritance.handover.claim(end, self._claimed)
         mine: dict[int, deque[bytes]] = {}
-        for rank, entry in inheritance.buffer.snapshot():
+        for rank, entry in waiting:
             if _is_in(entry, ranges) or entry >= first:
                 mine.setdefault(rank, deque()).append(entry)
         everything = [entry for entries in mine.values() for entry in entries]

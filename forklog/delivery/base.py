@@ -96,8 +96,14 @@ class HeldCopies(Protocol):
     No call raises, but for what a signal handler does.
     """
 
-    def hold(self, entries: Sequence[bytes]) -> None:
-        """Write entries down, oldest first."""
+    def is_ready(self) -> bool:
+        """Tell whether to write entries down now: not right after one found no room."""
+
+    def hold(self, entries: Sequence[bytes]) -> int:
+        """Write entries down, in this order; return how many, the first ones, found room."""
+
+    def miss(self, entries: int) -> None:
+        """Count entries that are new, and not written down."""
 
     def claiming(self) -> AbstractContextManager[bool]:
         """Claim alone among all descendants; gives whether that is so. Waits a bounded time."""
@@ -106,7 +112,10 @@ class HeldCopies(Protocol):
         """Return the oldest entry that no process has taken over, or bytes above every entry."""
 
     def settle(self, last: bytes) -> None:
-        """Take note that all entries up to this one are taken over; for whoever claims alone."""
+        """Take note that entries up to this one are taken over; for whoever claims alone.
+
+        Ends at the first that is newer, or that this process was forked too early to have.
+        """
 
     def close(self) -> None:
         """Remove the copies: this process holds no more."""

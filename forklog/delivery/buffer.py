@@ -14,8 +14,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import chain, count, starmap
 
-from forklog.delivery.sending.lanes import copied, first, fitting, move
-from forklog.insert_id import AFTER_ALL, number_of
+from forklog.delivery.sending.lanes import behind, copied, first, fitting, move
+from forklog.insert_id import AFTER_ALL
 from forklog.severity import NEVER, RANKS
 
 _ONCE = ((),)  # for `starmap`: one call, without arguments
@@ -213,9 +213,9 @@ class Buffer:
         """Tell whether an entry of this rank or a higher one waits."""
         return any(self._lanes[rank:])
 
-    def newest_number(self) -> int:
-        """Return the highest sequence number that waits, -1 if none does."""
-        return max((number_of(lane[-1]) for lane in self._lanes if lane), default=-1)
+    def unseen(self, seen: list[bytes]) -> list[list[bytes]]:
+        """Return, by rank, copies of what was offered after these, the last one seen of each."""
+        return [behind(lane, last) for lane, last in zip(self._lanes, seen, strict=True)]
 
     def oldest(self) -> bytes:
         """Return the oldest entry that waits, or something above every entry if none does."""

@@ -25,45 +25,6 @@ if sys.version_info >= (3, 13):
     _new_map = partial(mmap.mmap, trackfd=False)
 
 
-class Room:
-    """Bytes of which several threads reserve parts; together never more than there are.
-
-    No method blocks, and each is safe in a signal handler: a list keeps the order of those who ask.
-    """
-
-    def __init__(self, max_bytes: int) -> None:
-        """Have all of it free."""
-        self._max_bytes = max_bytes
-        self._parts: list[tuple[int, object]] = []
-
-    @property
-    def left(self) -> int:
-        """Return how much is free."""
-        return self._max_bytes - _sum(self._parts[:])
-
-    def reserve(self, size: int) -> bool:
-        """Reserve a part; tell whether there was room for it, beside those who asked before."""
-        part = size, object()
-        self._parts.append(part)
-        asked = self._parts[:]
-        if _sum(asked[: asked.index(part) + 1]) <= self._max_bytes:
-            return True
-        self._parts.remove(part)
-        return False
-
-    def give_back(self, size: int) -> None:
-        """Free a part of this size again."""
-        for part in self._parts[:]:
-            if part[0] == size:
-                with contextlib.suppress(ValueError):  # another thread has freed this one
-                    self._parts.remove(part)
-                    return
-
-
-def _sum(parts: list[tuple[int, object]]) -> int:
-    return sum(size for size, _ in parts)
-
-
 class Segment:
     """A segment of this process. `write` is for any thread; the rest for the flush thread.
 

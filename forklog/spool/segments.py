@@ -7,21 +7,19 @@ page faults. Bounds are asked when a segment is made, and at no other time.
 from __future__ import annotations
 
 import contextlib
-import math
 from collections import deque
 from typing import TYPE_CHECKING
 
-from forklog.clock import monotonic
 from forklog.insert_id import KEY_BYTES
 from forklog.spool.format import LARGE_BYTES, SEGMENT_BYTES
-from forklog.spool.segment import Room, Segment
+from forklog.spool.room import Room
+from forklog.spool.segment import Segment
 from forklog.spool.taking import Reading
 
 if TYPE_CHECKING:
     from forklog.spool.owner import Owner
 
 _OVERHEAD = 128  # of a segment: header, and more than one newline
-_REFUSED_SECONDS = 1.0  # at most between two tries where the folder had no room for a segment
 
 
 class Segments(Reading):
@@ -40,10 +38,8 @@ class Segments(Reading):
         super().__init__()
         self.owner, self._max_bytes, self._maps = owner, max_bytes, maps
         self.ready: deque[Segment] = deque()
-        self._room = Room(max_bytes)
-        self._made = 0
-        self._refused_bytes = math.inf  # of this size, or larger, none may be made just now
-        self._refused_at, self._is_over = 0.0, False
+        self.room = Room(max_bytes)
+        self._made, self._is_over = 0, False
         self.aside: list[Segment] = []
         """They hold copies of what was set aside, and are not read here."""
         self._aside_keys: set[bytes] = set()
@@ -78,15 +74,12 @@ class Segments(Reading):
 
     def new(self, *, at_least: int = 0, is_first: bool = False, is_small: bool = False) -> Segment:
         """Make a segment; OSError where a bound or the system forbids it."""
-        sizes = SEGMENT_BYTES[: 1 if is_small or is_first else self._made + 1]
-        left = self._room.left
+        room, sizes = self.room, SEGMENT_BYTES[: 1 if is_small or is_first else self._made + 1]
         # A smaller one where the bound, or the folder, has no room for a large one.
-        fits = [one for one in sizes if one <= left and one < self._refused_bytes]
-        size = (fits or sizes)[-1]
+        size = room.largest(sizes)
         size = max(size, LARGE_BYTES) if at_least > size else size
-        if size >= self._refused_bytes:
+        if room.is_refused(size):
             raise OSError("refused a moment ago")
-        room = self._room
         if at_least > size or not room.reserve(size):
             raise OSError("the spool's bound is reached")
         is_made = False
@@ -95,7 +88,7 @@ class Segments(Reading):
             segment = self.owner.new_segment(size)
             is_made = True
         except OSError:
-            self._refused_bytes, self._refused_at = min(self._refused_bytes, size), monotonic()
+            room.refuse(size)
             raise
         finally:
             if not is_made:
@@ -140,8 +133,7 @@ class Segments(Reading):
         active = self.used[-1] if self.used else None
         if self.ready or self._is_over or (active and active.position() <= active.size // 2):
             return
-        if monotonic() - self._refused_at >= _REFUSED_SECONDS:
-            self._refused_bytes = math.inf
+        self.room.ask_again()
         try:
             self.ready.append(self.new())
         except OSError:
@@ -161,13 +153,13 @@ class Segments(Reading):
 
     def _may_grow(self, segment: Segment) -> bool:
         """Tell whether a larger one may take the place of this one, as far as that is known."""
-        size, left = SEGMENT_BYTES[-1], self._room.left + segment.size
-        return segment.size < size <= left and self._refused_bytes == math.inf
+        size, left = SEGMENT_BYTES[-1], self.room.left + segment.size
+        return segment.size < size <= left and not self.room.has_refused()
 
     def _remove(self, segment: Segment) -> None:
         segment.unlink()
         if not segment.is_lost:
-            self._room.give_back(segment.size)
+            self.room.give_back(segment.size)
             self.owner.folder.add(-segment.size)
         if self.owner.has_descriptors():  # else its number is another file's: keep it for ever
             self._maps.remove(segment.map)
@@ -175,13 +167,13 @@ class Segments(Reading):
     def restart(self, owner: Owner) -> Segment:
         """Have another owner make the segments, and return the first; or discard it: OSError."""
         self.owner.keep(self._maps)
-        before, room = self.owner, self._room
+        before, room = self.owner, self.room
         self._forget(self.ready)
-        self.owner, self._room, self._refused_bytes = owner, Room(self._max_bytes), math.inf
+        self.owner, self.room = owner, Room(self._max_bytes)
         try:
             segment = self.new(is_first=True)
         except OSError:
-            self.owner, self._room = before, room
+            self.owner, self.room = before, room
             owner.discard()
             raise
         for lost in list(self.used):

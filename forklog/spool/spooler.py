@@ -16,8 +16,9 @@ from forklog.delivery.base import Reporter, SendOther
 from forklog.errors import OptionError
 from forklog.options import Options
 from forklog.severity import rank_of_threshold
+from forklog.spool.boot.held import Held
 from forklog.spool.folder import FullError, UnfitError
-from forklog.spool.held import Held
+from forklog.spool.left.adopting import Adopting
 from forklog.spool.left.adoption import Sums
 from forklog.spool.owner import new_prefix
 from forklog.spool.store import Spool
@@ -25,8 +26,6 @@ from forklog.spool.taking import Lanes
 from forklog.turn import TURN, Turn, alone
 
 if TYPE_CHECKING:
-    from forklog.spool.adopter import Adopter
-    from forklog.spool.folder import Folder
     from forklog.spool.making import Making
     from forklog.spool.owner import Owner
     from forklog.transports.base import Origin
@@ -68,13 +67,10 @@ class ProcessSpool:
         self._opening: dict[int, tuple[int]] = {}  # a turn, by whose thread
         self._why_off, self._is_tried, self._is_opened = "no record yet", False, False
         self._owner: Owner | None = None
-        self._adopter: Adopter | None = None
-        self._replaced: list[Adopter] = []  # to be closed
-        self._adopting = Turn()  # of whoever reads or closes files of orphans
         self._checking = Turn()  # of whoever looks after head and segments
-        self._folders: list[Folder] = []  # to be closed once no adopter uses them
         self._origin: Origin | None = None
         self._sums, self._checked_at, self._reported = Sums(), 0.0, 0
+        self._adopting = Adopting(self._sums)
 
     def open(self) -> bool:
         """Spool from now on, or report why not; once. Returns whether entries are spooled.
@@ -108,13 +104,14 @@ class ProcessSpool:
         try:
             is_again, self._is_tried = self._is_tried, True
             owner = self._owner = self._make.owner(self._prefix(), is_again=is_again)
-            self._adopter = self._make.adopter(owner, self._report, self._sums)
+            self._adopting.begin(self._make.adopter(owner, self._report, self._sums))
             self.store.open(owner)
         except FullError as error:  # what dead processes left, maybe: it is adopted all the same
             text = f"the spool has no room yet, memory takes entries: {error}"
             self._report.say("spool", f"{text} (check the folder of the option spool)")
         except (UnfitError, OSError, OptionError) as error:
-            self._owner = self._adopter = None
+            self._owner = None
+            self._adopting.begin(None)
             self._turn_off(error)
 
     def _turn_off(self, error: Exception) -> None:
@@ -133,19 +130,19 @@ class ProcessSpool:
 
     def seconds(self) -> float | None:
         """Return the seconds until `adopt` is due."""
-        return self._adopter.seconds() if self._adopter is not None else None
+        return self._adopting.seconds()
 
     def is_adopting(self) -> bool:
         """Tell whether a thread looks at the folder, or sends what is in it."""
-        return TURN in self._adopting
+        return self._adopting.is_under_way()
 
     def after_pass(self, origin: Origin | None) -> None:
         """Look after the spool, and have the folder looked at."""
         if origin is not None and origin != self._origin:
             self._learn(origin)
         self.check()
-        if self._adopter is not None:
-            self._adopter.after_pass()
+        if (adopter := self._adopting.adopter) is not None:
+            adopter.after_pass()
 
     def check(self) -> None:
         """Look after the head, at most once a second, and after the segments."""
@@ -165,59 +162,30 @@ class ProcessSpool:
         if self._owner is not None:
             with contextlib.suppress(OSError, OptionError):  # full: an adopter finds it out anew
                 self._owner.renew(self._make.head(origin))
-        if self._adopter is not None:
-            self._adopter.learn(origin.project)
+        if (adopter := self._adopting.adopter) is not None:
+            adopter.learn(origin.project)
 
     def _restart(self, before: Owner) -> None:
         """Begin a new head: a tidier, a daemon or another process has taken the old one."""
         text = "the spool's files were removed or closed; begins new ones, keep programs that tidy"
         self._report.say("spool-lost", f"{text} away from {before.folder.path}")
-        self._folders.append(before.folder)
         try:
             owner = self._make.owner(new_prefix(), self._origin)
             self.store.restart(owner)
         except (UnfitError, OSError, OptionError) as error:
             self._owner = None
+            self._adopting.folders.append(before.folder)
             self.store.stop()
             self._turn_off(error)
             return
         self._owner = owner
         before.leave()
         adopter = self._make.adopter(owner, self._report, self._sums, self._origin)
-        if self._adopter is not None:
-            self._replaced.append(self._adopter)
-        self._adopter = adopter
-        self._close_adopters()
+        self._adopting.replace(adopter, before.folder)
 
     def adopt(self, send: SendOther) -> Mapping[str, int]:
         """Look at the folder, or send one batch of an orphan; nothing where another thread does."""
-        token = object()
-        try:
-            adopter = self._adopter
-            if adopter is None or self._adopting.setdefault(TURN, token) is not token:
-                return {}
-            before = self._sums.refused
-            delivered = adopter.pass_once(send)
-            refused = self._sums.refused - before
-            return {"delivered": delivered, "refused": refused} if delivered or refused else {}
-        finally:
-            if TURN in self._adopting and self._adopting[TURN] is token:
-                del self._adopting[TURN]
-                if self._why_off == _CLOSED or self._replaced:
-                    self._close_adopters()
-
-    def _close_adopters(self) -> None:
-        """Let go of orphans; a thread that sends one of them does so at the end of its pass."""
-        alone(self._adopting, self._let_go)
-
-    def _let_go(self) -> None:
-        while self._replaced:
-            self._replaced[0].close()
-            del self._replaced[0]
-        if self._why_off == _CLOSED and self._adopter is not None:
-            self._adopter.close()
-        while self._folders:
-            self._folders.pop().close()
+        return self._adopting.once(send)
 
     def report_left(self) -> None:
         """Report, once for each number, how many entries wait for another process."""
@@ -234,16 +202,16 @@ class ProcessSpool:
         self._why_off = _CLOSED
         owner, self._owner = self._owner, None
         self.store.leave()
-        self._folders.extend([owner.folder] if owner is not None else [])
-        self._close_adopters()
+        self._adopting.end(owner.folder if owner is not None else None)
 
     def numbers(self) -> Mapping[str, Any]:
         """Return the fields of `Stats` that are the spool's."""
         store, sums, owner = self.store, self._sums, self._owner or self.held.owner
+        off = f"off: {self.held.why_off or self._why_off}"
         return {
-            "spool": owner.folder.path if owner is not None else f"off: {self._why_off}",
+            "spool": owner.folder.path if owner is not None else off,
             "spooled_bytes": store.spooled_bytes,
-            "unspooled": store.unspooled,
+            "unspooled": store.unspooled + self.held.unspooled,
             "inline_segments": store.inline_segments,
             "recovered": sums.recovered,
             "torn": sums.torn,

@@ -82,7 +82,7 @@ logger, handler = log_with(transport)
 logger.info("one")
 assert handler.flush(10)
 os.close(handler._gate.product.spooler._owner.folder.descriptor)
-adopter = handler._gate.product.spooler._adopter
+adopter = handler._gate.product.spooler._adopting.adopter
 wait(lambda: adopter._scan_at is None, "the trailing look")
 assert handler.stats().state == "running", handler.stats()
 logger.info("two")

@@ -16,7 +16,7 @@ from forklog.delivery.buffer import Buffer
 from forklog.insert_id import InsertIds
 from forklog.options import Options
 from forklog.process.handover import HandoverToken
-from forklog.spool.held import Held
+from forklog.spool.boot.held import Held
 from forklog.spool.making import Making
 from forklog.spool.owner import new_prefix
 from forklog.stderr.reporter import StderrReporter
@@ -125,3 +125,93 @@ assert child(lambda: Process(master), True) == 101
 assert child(lambda: Process(master), True) == 100
 """
     check_python((_BODY + body).format(folder=str(tmp_path / "spool")))
+
+
+_COPIES = """
+def copies():
+    return [entry for segment in master.spooler.held._used() for entry in segment.unsettled()]
+"""
+
+
+def test_copies_that_find_no_room(tmp_path: Path) -> None:
+    """They are counted, reported once, and written once there is room, but for what overflowed."""
+    body = """
+import contextlib, io
+from forklog.spool.folder import Folder
+real, said = Folder.has_room, io.StringIO()
+Folder.has_room = lambda *_args, **_options: False
+large = []
+with contextlib.redirect_stderr(said):
+    for _ in range(4):
+        large.append(master.ids.opening() + b'","timestamp":"2026-11-28T10:00:00Z","textPayload":"')
+        large[-1] += b"x" * 30_000 + b'"}}'
+        master.buffer.offer(2, large[-1])
+        master.held.hold()
+assert said.getvalue().count("memory alone has it") == 1, said.getvalue()
+assert len(copies()) == 5, len(copies())
+assert master.spooler.held.unspooled == 2
+while master.buffer.oldest() != large[3]:
+    assert master.buffer._drop_one()
+Folder.has_room = real
+deadline = time.monotonic() + 30
+while not master.spooler.held.is_ready():
+    assert time.monotonic() < deadline
+    time.sleep(0.01)
+master.held.hold()
+assert copies()[5:] == large[3:]
+assert master.spooler.held.unspooled == 2
+"""
+    check_python((_BODY + _COPIES + body).format(folder=str(tmp_path / "spool")))
+
+
+def test_a_head_that_could_not_be_made_is_tried_again(tmp_path: Path) -> None:
+    """As on a full disk; where the folder itself is unfit, the numbers have the reason."""
+    body = """
+import errno
+from forklog.spool.folder import UnfitError
+failures = [OSError(errno.ENOSPC, "No space left on device")]
+second = Process()
+held = second.spooler.held
+make_one, held._new_owner = held._new_owner, lambda: exec("raise failures[0]")
+second.buffer.offer(2, entry(second.ids))
+second.held.hold()
+assert (held.unspooled, held.why_off) == (1, "")
+held._new_owner, held._full_at = make_one, 0
+second.held.hold()
+assert len(held._used()) == 1 and held.unspooled == 1
+
+third = Process()
+held = third.spooler.held
+failures[0] = UnfitError("the folder has mode 0755")
+held._new_owner = lambda: exec("raise failures[0]")
+third.buffer.offer(2, entry(third.ids))
+third.held.hold()
+assert (held.unspooled, held.why_off) == (0, "the folder has mode 0755")
+assert not held.is_ready()
+"""
+    check_python((_BODY + body).format(folder=str(tmp_path / "spool")))
+
+
+def test_an_offer_that_a_later_number_has_overtaken(tmp_path: Path) -> None:
+    """It is held and copied as well; no mark moves past it by who was forked before it came."""
+    body = """
+a, b = entry(master.ids), entry(master.ids)
+master.buffer.offer(2, b)
+master.held.hold()
+reader, writer = os.pipe()
+pid = os.fork()
+if pid == 0:
+    os.read(reader, 1)
+    os._exit(100 + Process(master).held.adopt())
+master.buffer.offer(2, a)
+assert master.held.has_unheld()
+master.held.hold()
+assert not master.held.has_unheld()
+assert copies()[-2:] == [b, a]
+os.write(writer, b"x")
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 104
+assert copies() == [a]
+assert child(lambda: Process(master), True) == 102  # what is newer as well: shown once
+assert copies() == []
+"""
+    check_python((_BODY + _COPIES + body).format(folder=str(tmp_path / "spool")))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from bisect import bisect_right
 from collections import deque
-from itertools import accumulate, repeat, starmap
+from collections.abc import Callable
+from itertools import accumulate, repeat, starmap, takewhile
 
 
 def first(lane: deque[bytes], most: int) -> list[bytes]:
@@ -24,11 +25,23 @@ def fitting(entries: list[bytes], max_entries: int, max_bytes: int) -> int:
     return max(1, bisect_right(list(accumulate(map(len, entries[:max_entries]))), max_bytes))
 
 
+def behind(lane: deque[bytes], last: bytes) -> list[bytes]:
+    """Return copies of the entries behind this one, or of all where it is not there any more.
+
+    Looks at no entry before it, however many there are.
+    """
+    return _whole(lambda: list(takewhile(last.__ne__, reversed(lane)))[::-1])
+
+
 def copied(lane: deque[bytes]) -> list[bytes]:
     """Return a copy, made again where another thread has changed the lane meanwhile."""
+    return _whole(lambda: list(lane))
+
+
+def _whole(read: Callable[[], list[bytes]]) -> list[bytes]:
     while True:
         try:
-            return list(lane)
+            return read()
         except RecursionError:  # noqa: PERF203 - a RuntimeError as well, and it would stay
             raise
         except RuntimeError:  # "deque mutated during iteration"

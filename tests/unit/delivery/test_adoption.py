@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
+from collections import deque
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
 from forklog.delivery.adoption import HeldEntries
 from forklog.delivery.buffer import Buffer
 from forklog.insert_id import InsertIds
+from forklog.options import Options
 from forklog.process.handover import HandoverToken
+from forklog.spool.boot.held import Held
+from forklog.spool.making import Making
+from forklog.spool.owner import new_prefix
+from forklog.stderr.reporter import StderrReporter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from forklog.delivery.base import Spooler
+
+
+class _Spooler:
+    """What held entries ask of a spool; its own has no room."""
+
+    def __init__(self, held: Held) -> None:
+        self.held = held
+
+    def take_in(self) -> None:
+        """Take none in."""
 
 
 class _Process:
@@ -92,3 +118,71 @@ def test_a_holder_that_stops_takes_back_what_is_left() -> None:
     assert len(parent.buffer) == 1
     parent.held.stop_holding()
     assert len(parent.buffer) == 1
+
+
+def test_an_offer_that_a_later_number_has_overtaken() -> None:
+    """It is held all the same, adopted, and taken back."""
+    for is_held in (True, False):
+        master = _Process()
+        early, late = (b'%b%010x"}' % (master.ids.head, master.ids.number()) for _ in range(2))
+        master.buffer.offer(2, late)
+        master.held.hold()
+        assert _Process(master).held.adopt() == 1
+        master.buffer.offer(2, early)
+        assert master.held.has_unheld()
+        if is_held:
+            master.held.hold()
+            assert not master.held.has_unheld()
+            assert _Process(master).held.adopt() == 1
+        master.held.stop_holding()
+        assert len(master.buffer) == (not is_held)
+
+
+class _Lane(deque[bytes]):
+    """A lane that counts how many of its entries are looked at."""
+
+    looks = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._counted(super().__iter__())
+
+    def __reversed__(self) -> Iterator[bytes]:
+        return self._counted(super().__reversed__())
+
+    def _counted(self, entries: Iterator[bytes]) -> Iterator[bytes]:
+        for entry in entries:
+            self.looks += 1
+            yield entry
+
+
+def _watch(buffer: Buffer) -> list[_Lane]:
+    """Put lanes that count into an empty buffer."""
+    lanes = [_Lane() for _ in buffer._lanes]
+    buffer._lanes = tuple(lanes)
+    buffer._append = tuple(lane.append for lane in lanes)
+    return lanes
+
+
+@pytest.mark.parametrize("max_bytes", [None, 64 << 10], ids=["without copies", "no room for all"])
+def test_the_work_for_a_held_entry_does_not_grow(tmp_path: Path, max_bytes: int | None) -> None:
+    """However many are held before it, and whether their copies have found room or not."""
+    process, number = _Process(), 3000
+    spooler = None
+    if max_bytes is not None:
+        make = Making(Options(project="p", spool=str(tmp_path / "spool")), lambda: ("p", "e"))
+        spooler = _Spooler(Held(lambda: make.owner(new_prefix()), max_bytes, StderrReporter()))
+    process.buffer = Buffer(1 << 20)
+    process.held = HeldEntries(process.buffer, None, HandoverToken, cast("Spooler", spooler))
+    lanes = _watch(process.buffer)
+    for _ in range(number):
+        process.log(1)
+        assert process.held.has_unheld()
+        process.held.hold()
+    # Where there was no room, all that waits for it is looked at once a second.
+    assert sum(lane.looks for lane in lanes) < 50 * number
+    if spooler is not None:
+        written = sum(len(segment.unsettled()) for segment in spooler.held._used())
+        assert 0 < written < number
+        assert spooler.held.unspooled == number - written
+    process.held.stop_holding()
+    assert len(process.buffer) == number

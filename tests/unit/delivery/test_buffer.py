@@ -15,7 +15,7 @@ from forklog.delivery.buffer import Buffer
 from forklog.delivery.free_threaded.buffer import UnlockedBuffer
 from forklog.delivery.sending.lanes import move
 from forklog.insert_id import InsertIds
-from forklog.severity import NEVER
+from forklog.severity import NEVER, RANKS
 from forklog.spool.store import Spool
 
 if TYPE_CHECKING:
@@ -276,14 +276,17 @@ def test_adding_to_the_bytes_calls_nothing(add: Callable[..., object], name: str
 
 
 def test_inspection_changes_nothing() -> None:
-    """Looking at a buffer (urgent, newest, oldest, snapshot) takes nothing out; forget does."""
+    """Looking at a buffer (urgent, unseen, oldest, snapshot) takes nothing out; forget does."""
     buffer, ids = _buffer(), InsertIds()
-    assert buffer.newest_number() == -1
+    seen = [b""] * RANKS
+    assert not any(buffer.unseen(seen))
     assert buffer.oldest() > b'{"insertId":"f'
     first, second = _entry(ids), _entry(ids)
     buffer.offer(INFO, first)
     buffer.offer(DEBUG, second)
-    assert buffer.newest_number() == 1
+    assert buffer.unseen(seen)[INFO] == [first]
+    seen[INFO] = first
+    assert [run for run in buffer.unseen(seen) if run] == [[second]]
     assert buffer.oldest() == first
     assert buffer.is_urgent(INFO)
     assert not buffer.is_urgent(ERROR)

@@ -8,6 +8,8 @@ map is the mark, by the process that holds the lock of `claiming`.
 from __future__ import annotations
 
 import contextlib
+import itertools
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +26,8 @@ from forklog.spool.segment import Segment
 from forklog.spool.segments import Segments
 
 _CLAIM_SECONDS = 1.0
+_RETRY_SECONDS = 1.0  # at most between two tries where there was no room
+_NO_ROOM = "its bounds, or the system, leave no room"
 
 
 class Held:
@@ -41,34 +45,49 @@ class Held:
         self.owner: Owner | None = None
         self._segments: Segments | None = None
         self._maps: list[object] = []
-        self._is_tried = False
+        self._full_at = -math.inf
+        self.why_off = ""
+        """Why no copy is ever written here; empty where one may be."""
+        self.unspooled = 0
+        """Entries of which there was no copy when their log call returned."""
         keep_in_children(self, self._maps)
 
-    def hold(self, entries: Sequence[bytes]) -> None:
-        """Write entries down, oldest first; those that find no room are in memory alone."""
-        segments = self._segments or self._open()
-        if segments is None:
-            return
-        for entry in entries:
-            with contextlib.suppress(ValueError):
-                if segments.used:
-                    segments.used[-1].write(entry + b"\n")
-                    continue
-            segment = segments.next(len(entry))
-            if segment is None:
-                return
-            segments.activate(segment)
-            segment.write(entry + b"\n")
+    def is_ready(self) -> bool:
+        """Tell whether copies may be tried: not within a second after one that found no room."""
+        return not self.why_off and monotonic() - self._full_at >= _RETRY_SECONDS
+
+    def miss(self, entries: int) -> None:
+        """Count entries that are new, and in memory alone. Of a spool that is off none counts."""
+        self.unspooled += 0 if self.why_off else entries
+
+    def hold(self, entries: Sequence[bytes]) -> int:
+        """Write entries down, in this order, up to the first that finds no room; return how many.
+
+        The rest is in memory alone until a later call finds room.
+        """
+        segments = self._segments or (self._open() if entries else None)
+        for number, entry in enumerate(entries):
+            if segments is None or not _write(segments, entry):
+                if segments is not None:
+                    self._wait(_NO_ROOM)
+                return number
+        return len(entries)
+
+    def _wait(self, why: object) -> None:
+        self._full_at = monotonic()
+        text = f"the spool lacks some of what workers inherit, memory alone has it: {why}"
+        self._report.say("spool-held", f"{text} (check the folder of the option spool)")
 
     def _open(self) -> Segments | None:
-        if self._is_tried:
-            return None
-        self._is_tried = True
         try:
             self.owner = self._new_owner()
-        except (UnfitError, OSError, OptionError) as error:
+        except (UnfitError, OptionError) as error:
+            self.why_off = str(error)
             text = f"the spool is off, entries wait in memory alone: {error}"
             self._report.say("spool", f"{text} (check the folder of the option spool)")
+            return None
+        except OSError as error:
+            self._wait(error.strerror or error)
             return None
         self._segments = Segments(self.owner, self._max_bytes, self._maps)
         return self._segments
@@ -100,18 +119,20 @@ class Held:
 
     def unsettled(self) -> bytes:
         """Return the oldest entry that no process has, or bytes above every entry."""
-        for segment in self._used():
-            if entries := segment.unsettled():
-                return entries[0]
-        return AFTER_ALL
+        entries = (entry for segment in self._used() for entry in _inherited(segment))
+        return min(entries, default=AFTER_ALL)
 
     def settle(self, last: bytes) -> None:
-        """Move the marks past all entries up to this one; for whoever claims alone."""
+        """Move the marks past entries up to this one; for whoever claims alone.
+
+        Their order is that of the offers, which need not be that of the numbers. So this ends at
+        the first that is newer, or that was written after this process was forked.
+        """
         for segment in self._used():
-            entries = segment.unsettled()
-            fitting = sum(entry <= last for entry in entries)
-            segment.settle_first(entries[:fitting])
-            if fitting < len(entries):
+            entries = _inherited(segment)
+            front = list(itertools.takewhile(last.__ge__, entries))
+            segment.settle_first(front)
+            if len(front) < len(entries):
                 return
 
     def _used(self) -> list[Segment]:
@@ -121,11 +142,31 @@ class Held:
         """Remove all files: this process has taken back what no other has."""
         segments, self._segments = self._segments, None
         owner, self.owner = self.owner, None
-        self._is_tried = False
+        self.why_off, self._full_at = "", -math.inf
         if segments is not None and owner is not None:
             for segment in (*segments.used, *segments.ready):
                 segment.unlink()
             owner.discard()
+
+
+def _write(segments: Segments, entry: bytes) -> bool:
+    """Write an entry to the last segment, or to a further one; tell whether there was room."""
+    with contextlib.suppress(ValueError):
+        if segments.used:
+            segments.used[-1].write(entry + b"\n")
+            return True
+    segments.room.ask_again()
+    segment = segments.next(len(entry))
+    if segment is None:
+        return False
+    segments.activate(segment)
+    segment.write(entry + b"\n")
+    return True
+
+
+def _inherited(segment: Segment) -> list[bytes]:
+    """Return the entries behind the mark that were there when this process was forked."""
+    return segment.map[segment.mark : segment.position()].split(b"\n")[:-1]
 
 
 def _is_locked(file: int) -> bool:

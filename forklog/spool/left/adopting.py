@@ -1,0 +1,90 @@
+"""Has one thread at a time look at the folder, and lets go of what another one may still use.
+
+Used by `forklog.spool.spooler`, from any thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from forklog.delivery.base import SendOther
+from forklog.spool.left.adoption import Sums
+from forklog.turn import TURN, Turn, alone
+
+if TYPE_CHECKING:
+    from forklog.spool.adopter import Adopter
+    from forklog.spool.folder import Folder
+
+
+class Adopting:
+    """The adopter of one process and handler, and those before it.
+
+    Args:
+        sums: what became of entries, by whichever adopter.
+    """
+
+    def __init__(self, sums: Sums) -> None:
+        """Have no adopter yet."""
+        self.adopter: Adopter | None = None
+        self._sums = sums
+        self._turn = Turn()  # of whoever reads or closes files of orphans
+        self._replaced: list[Adopter] = []  # to be closed
+        self.folders: list[Folder] = []
+        """To be closed once no adopter uses them."""
+        self._is_over = False
+
+    def begin(self, adopter: Adopter | None) -> None:
+        """Have the first adopter; or none again, where the spool cannot be opened."""
+        self.adopter = adopter
+
+    def replace(self, adopter: Adopter, folder: Folder) -> None:
+        """Go on with another adopter; let go of the one before it, and of its folder."""
+        before, self.adopter = self.adopter, adopter
+        self._replaced.extend([before] if before is not None else [])
+        self.folders.append(folder)
+        self._close()
+
+    def end(self, folder: Folder | None) -> None:
+        """Look at nothing any more; let go of all orphans and of the folder."""
+        self._is_over = True
+        self.folders.extend([folder] if folder is not None else [])
+        self._close()
+
+    def is_under_way(self) -> bool:
+        """Tell whether a thread looks at the folder, or sends what is in it."""
+        return TURN in self._turn
+
+    def seconds(self) -> float | None:
+        """Return the seconds until a pass is due."""
+        return self.adopter.seconds() if self.adopter is not None else None
+
+    def once(self, send: SendOther) -> Mapping[str, int]:
+        """Look at the folder, or send one batch of an orphan; nothing where another thread does."""
+        token = object()
+        try:
+            adopter = self.adopter
+            if adopter is None or self._turn.setdefault(TURN, token) is not token:
+                return {}
+            before = self._sums.refused
+            delivered = adopter.pass_once(send)
+            refused = self._sums.refused - before
+            return {"delivered": delivered, "refused": refused} if delivered or refused else {}
+        finally:
+            if TURN in self._turn and self._turn[TURN] is token:
+                del self._turn[TURN]
+                if self._is_over or self._replaced:
+                    self._close()
+
+    def _close(self) -> None:
+        """Let go of orphans; a thread that sends one of them does so at the end of its pass."""
+        alone(self._turn, self._let_go)
+
+    def _let_go(self) -> None:
+        while self._replaced:
+            self._replaced[0].close()
+            del self._replaced[0]
+        if self._is_over and self.adopter is not None:
+            self.adopter.close()
+        while self.folders:
+            self.folders.pop().close()
