@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from helpers import check_python
 
 if TYPE_CHECKING:
@@ -213,5 +214,48 @@ assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 104
 assert copies() == [a]
 assert child(lambda: Process(master), True) == 102  # what is newer as well: shown once
 assert copies() == []
+"""
+    check_python((_BODY + _COPIES + body).format(folder=str(tmp_path / "spool")))
+
+
+@pytest.mark.parametrize("removed", ["", ".head", ".log"], ids=["all", "head", "segment"])
+def test_a_tidier_that_removes_the_masters_files(tmp_path: Path, removed: str) -> None:
+    """The master's next record makes new ones: a worker that is killed at birth loses none."""
+    body = """
+before = files("")
+for name in files({removed!r}):
+    os.unlink(os.path.join({folder!r}, name))
+held = master.spooler.held
+held._looked_at = 0
+master.buffer.offer(2, entry(master.ids))
+master.held.hold()
+assert len(copies()) == 4 and not held.unspooled
+assert (len(files(".head")), not set(before) & set(files(""))) == (1, True), files("")
+assert child(lambda: Process(master, is_killed=True), True) == -signal.SIGKILL
+assert child(lambda: Process(master), True) == 104
+assert child(lambda: Process(master), True) == 100
+master.held.stop_holding()
+assert files("") == []
+"""
+    check_python((_BODY + _COPIES + body).format(folder=str(tmp_path / "spool"), removed=removed))
+
+
+def test_a_tidier_where_there_is_no_room_for_new_files(tmp_path: Path) -> None:
+    """What memory alone has meanwhile is counted, and copied once there is room."""
+    body = """
+import errno
+for name in files(""):
+    os.unlink(os.path.join({folder!r}, name))
+held = master.spooler.held
+make_one, held._new_owner = held._new_owner, lambda: exec("raise OSError(errno.ENOSPC, 'full')")
+held._looked_at = 0
+for number in (1, 2):
+    master.buffer.offer(2, entry(master.ids))
+    master.held.hold()
+    assert held.unspooled == number
+held._new_owner, held._looked_at, held._full_at = make_one, 0, 0
+master.held.hold()
+assert len(copies()) == 5 and held.unspooled == 2
+assert len(files(".head")) == 1
 """
     check_python((_BODY + _COPIES + body).format(folder=str(tmp_path / "spool")))

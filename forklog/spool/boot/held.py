@@ -27,6 +27,7 @@ from forklog.spool.segments import Segments
 
 _CLAIM_SECONDS = 1.0
 _RETRY_SECONDS = 1.0  # at most between two tries where there was no room
+_LOOK_SECONDS = 1.0  # at most between two looks at the files
 _NO_ROOM = "its bounds, or the system, leave no room"
 
 
@@ -45,7 +46,7 @@ class Held:
         self.owner: Owner | None = None
         self._segments: Segments | None = None
         self._maps: list[object] = []
-        self._full_at = -math.inf
+        self._full_at = self._looked_at = -math.inf
         self.why_off = ""
         """Why no copy is ever written here; empty where one may be."""
         self.unspooled = 0
@@ -53,8 +54,39 @@ class Held:
         keep_in_children(self, self._maps)
 
     def is_ready(self) -> bool:
-        """Tell whether copies may be tried: not within a second after one that found no room."""
+        """Look after the files; tell whether copies may be tried.
+
+        Not within a second after one that found no room.
+        """
+        if self._segments is not None and monotonic() - self._looked_at >= _LOOK_SECONDS:
+            self._looked_at = monotonic()
+            self._look(self._segments, self._segments.owner)
         return not self.why_off and monotonic() - self._full_at >= _RETRY_SECONDS
+
+    def _look(self, segments: Segments, before: Owner) -> None:
+        """Begin new files where a tidier has removed some; they get what no process has yet."""
+        old = list(segments.used)
+        lost = [segment for segment in old if not segment.look()]
+        if not lost and before.is_intact():
+            return
+        text = "the spool's files were removed or closed; begins new ones, keep programs that tidy"
+        self._report.say("spool-lost", f"{text} away from {before.folder.path}")
+        try:
+            self.owner = self._new_owner()
+            segments.restart(self.owner)
+        except (UnfitError, OSError, OptionError) as error:
+            self.owner = before
+            self._wait(error)
+            return
+        segments.rescue()
+        left = set(old).intersection(segments.used)  # no room for these
+        for segment in set(old) - left:
+            segment.unlink()
+        if left:
+            before.leave()
+            before.folder.close()
+        else:
+            before.discard()
 
     def miss(self, entries: int) -> None:
         """Count entries that are new, and in memory alone. Of a spool that is off none counts."""
@@ -75,6 +107,7 @@ class Held:
 
     def _wait(self, why: object) -> None:
         self._full_at = monotonic()
+        why = getattr(why, "strerror", None) or why
         text = f"the spool lacks some of what workers inherit, memory alone has it: {why}"
         self._report.say("spool-held", f"{text} (check the folder of the option spool)")
 
@@ -87,7 +120,7 @@ class Held:
             self._report.say("spool", f"{text} (check the folder of the option spool)")
             return None
         except OSError as error:
-            self._wait(error.strerror or error)
+            self._wait(error)
             return None
         self._segments = Segments(self.owner, self._max_bytes, self._maps)
         return self._segments
