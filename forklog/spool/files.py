@@ -166,8 +166,16 @@ def copy_behind(folder: Folder, segments: list[str], entry: bytes) -> bool:
     try:
         if len(segments) > 1 and _append(folder, last, entry):
             return True
+        size = SEGMENT_BYTES[0]
+        if HEADER_BYTES + len(entry) + 2 > size:
+            size = LARGE_BYTES
+        folder.names()  # to measure it: the last look may be old
+        # What is full of orphans is emptied by this: the first segment goes once it is sent.
+        if not folder.has_room(size, is_first=True, excess=LARGE_BYTES):
+            return False
         name = next_segment(last)
-        folder.add(_make(folder, name, entry))
+        _make(folder, name, entry, size)
+        folder.add(size)
     except OSError:  # no room
         return False
     segments.append(name)
@@ -193,11 +201,8 @@ def _append(folder: Folder, name: str, entry: bytes) -> bool:
         os.close(file)
 
 
-def _make(folder: Folder, name: str, entry: bytes) -> int:
-    """Make a segment that holds an entry; return its size."""
-    size = SEGMENT_BYTES[0]
-    if HEADER_BYTES + len(entry) + 2 > size:
-        size = LARGE_BYTES
+def _make(folder: Folder, name: str, entry: bytes, size: int) -> None:
+    """Make a segment of this size that holds an entry; OSError where it cannot be."""
     content = segment_header(0, size) + entry + b"\n"
     rest = memoryview(content.ljust(size, b"\0"))[len(MAGIC) :]
     file = os.open(name, _NEW, 0o600, dir_fd=folder.descriptor)
@@ -212,4 +217,3 @@ def _make(folder: Folder, name: str, entry: bytes) -> int:
             os.unlink(name, dir_fd=folder.descriptor)
     if not is_made:
         raise OSError("no room for a segment")
-    return size

@@ -140,9 +140,15 @@ class Folder:
         files = os.fstat(self.descriptor).st_size // _LEAST_OF_A_NAME
         return files * largest <= self._max_bytes
 
-    def has_room(self, size: int, *, is_first: bool = False) -> bool:
-        """Tell whether a further segment may be made, by the bound and by what must stay free."""
-        if self.used_bytes + size > self._max_bytes:
+    def has_room(self, size: int, *, is_first: bool = False, excess: int = 0) -> bool:
+        """Tell whether a further segment may be made, by the bound and by what must stay free.
+
+        Args:
+            size: of the segment.
+            is_first: whether most of what must stay free else may be used.
+            excess: bytes by which it may pass the bound.
+        """
+        if self.used_bytes + size > self._max_bytes + excess:
             return False
         room = os.statvfs(self.descriptor)
         share = _FREE_OF_TMPFS if self.is_memory else _FREE_OF_DISK

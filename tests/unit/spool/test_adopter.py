@@ -19,7 +19,14 @@ from strike import every_alarm
 from forklog.spool.adopter import Adopter
 from forklog.spool.files import Token, claim, release
 from forklog.spool.folder import Folder
-from forklog.spool.format import SEGMENT_BYTES, Head, new_name, segment_header, segment_name
+from forklog.spool.format import (
+    LARGE_BYTES,
+    SEGMENT_BYTES,
+    Head,
+    new_name,
+    segment_header,
+    segment_name,
+)
 from forklog.spool.left.adoption import Sums
 from forklog.spool.owner import Owner, image
 from forklog.spool.scan import scan
@@ -161,6 +168,37 @@ def test_what_is_moved_goes_into_one_segment(folder: Folder) -> None:
     assert server.got.count(b"bad") == 18
     assert adopter.sums.torn == 1
     assert folder.names() == []
+
+
+def test_what_is_moved_keeps_to_the_folders_bound(tmp_path: Path) -> None:
+    """In a full folder the bound yields by one large segment, until those left behind are sent."""
+    folder = Folder(str(tmp_path / "spool"), 20 * SEGMENT_BYTES[0])
+    for number in range(1, 21):
+        _orphan(folder, number, b"bad", b"%d" % number)
+    adopter, server, most = _adopter(folder), _Server(b"bad", _REFUSALS[0]), 0
+    for _ in range(600):
+        _work(adopter, server, 1)
+        folder.names()
+        most = max(most, folder.used_bytes)
+    assert most <= 20 * SEGMENT_BYTES[0] + LARGE_BYTES, most
+    assert sorted(server.got) == sorted(b"%d" % number for number in range(1, 21))
+    adopter.close()
+    folder.close()
+
+
+def test_what_is_moved_finds_no_room_far_beyond_the_bound(tmp_path: Path) -> None:
+    """The entry stays where it is, as do those behind it, until there is room."""
+    folder = Folder(str(tmp_path / "spool"), 1 << 20)
+    _orphan(folder, 1, b"bad", b"1")
+    other = put(folder, "other", bytes(2 << 20))
+    adopter, server = _adopter(folder), _Server(b"bad", _REFUSALS[0])
+    _work(adopter, server, 30)
+    assert (server.got, len(folder.names())) == ([], 3)
+    other.unlink()
+    _work(adopter, server, 30)
+    assert server.got == [b"1"]
+    adopter.close()
+    folder.close()
 
 
 def test_a_large_entry_is_moved(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
