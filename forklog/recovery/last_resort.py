@@ -14,8 +14,8 @@ from forklog.option_checks import check_log_name, check_project, check_resource
 from forklog.options import Options
 from forklog.recovery.outcome import Outcome
 from forklog.recovery.send import Sending
-from forklog.spool.adopter import settled_by
 from forklog.spool.folder import CLOEXEC, NOFOLLOW, NONBLOCK
+from forklog.spool.left.settling import settled_by
 from forklog.transports.base import Envelope, Kind
 from forklog.transports.google.access import known_project
 

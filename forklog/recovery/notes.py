@@ -10,6 +10,7 @@ from forklog.spool.left.tidy import age_of
 from forklog.spool.scan import Found
 
 BROKEN = "broken, or not this user's alone"
+VANISHED = "vanished before it was read; another program has removed it, and what stood in it"
 
 
 def notes_of(folder: Folder, found: Found, project: str | None, endpoint: str) -> dict[str, str]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from forklog.insert_id import KEY_BYTES
 from forklog.options import Options
-from forklog.recovery.notes import BROKEN, notes_of, span
+from forklog.recovery.notes import BROKEN, VANISHED, notes_of, span
 from forklog.recovery.outcome import Outcome, counted
 from forklog.recovery.send import Sending
-from forklog.spool.adopter import envelope_of, settled_by
 from forklog.spool.files import BAD
 from forklog.spool.folder import Folder
 from forklog.spool.format import LEFT_IMAGE, Fits
+from forklog.spool.left.settling import envelope_of, settled_by
 from forklog.spool.orphan import Orphan
 from forklog.spool.scan import scan
 from forklog.transports.base import Kind
@@ -70,6 +70,8 @@ def _recover(orphan: Orphan, sending: Sending, outcome: Outcome, *, is_named: bo
         _send_all(orphan, sending, outcome)
     for name in orphan.refused:
         outcome.note(f"{name}: {BROKEN}")
+    for name in orphan.vanished:
+        outcome.note(f"{name}: {VANISHED}")
 
 
 def _count(orphan: Orphan, outcome: Outcome, what: str) -> int:

@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 from forklog.clock import monotonic
 from forklog.errors import is_of_forklog
 from forklog.spool.folder import Folder
-from forklog.spool.format import Fits, Head
+from forklog.spool.format import Fits
 from forklog.spool.left.adoption import FIRST_RETRY, LONGEST_RETRY, Adoption, Sums, doubled
+from forklog.spool.left.settling import envelope_of, settled_by
 from forklog.spool.scan import scan
 from forklog.transports.base import OTHER_PROJECT, Envelope, Kind, Verdict
 
@@ -204,6 +205,10 @@ class Adopter:
     def _finish(self, adoption: Adoption) -> None:
         orphan = adoption.orphan
         self.sums.add(torn=orphan.torn)
+        if orphan.vanished:
+            text = f"{len(orphan.vanished)} segments of a dead process vanished from the spool"
+            text = f"{text} {self._folder.path} before they were read"
+            self._say("spool-vanished", f"{text}; keep programs that tidy away from it")
         if orphan.is_empty() and not orphan.refused:
             self._adoptions.remove(adoption)
             orphan.remove()
@@ -223,23 +228,3 @@ class Adopter:
     def _let_go(self, adoption: Adoption) -> None:
         self._adoptions.remove(adoption)
         adoption.orphan.close()
-
-
-def settled_by(verdict: Verdict, number: int) -> tuple[int, int]:
-    """Return how many entries at the head of a batch are settled, and how many of them refused.
-
-    Args:
-        verdict: of a batch; one that is to be halved has one entry.
-        number: of its entries.
-    """
-    if verdict.kind in (Kind.RETRY, Kind.BLOCKED):
-        return 0, 0
-    if verdict.kind is Kind.HALVE:
-        return 1, 1
-    settled = min(verdict.again, default=number)  # what follows is sent once more, and shown once
-    return settled, sum(index < settled for index in verdict.refused)
-
-
-def envelope_of(head: Head) -> Envelope:
-    """Return log, labels and resource of a dead process's entries."""
-    return Envelope(head.log_name, head.labels, head.resource, head.project)

@@ -104,6 +104,17 @@ def opened(folder: Folder, name: str, max_bytes: int) -> int | None:
     return file if is_fit else None
 
 
+def is_gone(folder: Folder, name: str) -> bool:
+    """Tell whether there is no file of this name, as opposed to one that may not be opened."""
+    try:
+        os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def close_own(file: int, identity: Identity) -> None:
     """Close a descriptor, unless its number is another file's by now. Never raises.
 

@@ -18,6 +18,7 @@ from forklog.spool.files import (
     close_own,
     copy_behind,
     identity_of,
+    is_gone,
     opened,
     release,
     set_aside,
@@ -72,6 +73,8 @@ class Orphan:
         """Pieces that were being written when the process died."""
         self.refused: list[str] = []
         """Files that cannot be opened, or are broken; what is whole in these is sent."""
+        self.vanished: list[str] = []
+        """Segments that another program removed between the list of them and the read."""
         self.error: OSError | None = None
         """Why a segment could not be read."""
 
@@ -153,7 +156,7 @@ class Orphan:
         self._close_segment()
         file = opened(self.folder, name, SEGMENT_BYTES[-1])
         if file is None:
-            self._refuse(name)
+            self._miss(name)
             return
         self._open = file, identity_of(os.fstat(file))
         try:
@@ -178,6 +181,13 @@ class Orphan:
             torn = torn if self._pieces else 0  # else it may be any file
         self.torn += 0 if name in self._read_before else torn
         self._read_before.add(name)
+
+    def _miss(self, name: str) -> None:
+        """Tell a segment that is not there any more from one that may not be opened."""
+        if not is_gone(self.folder, name):
+            self._refuse(name)
+        elif name not in self.vanished:
+            self.vanished.append(name)
 
     def _refuse(self, name: str) -> None:
         if name not in self.refused:

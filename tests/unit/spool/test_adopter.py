@@ -201,6 +201,26 @@ def test_what_is_moved_finds_no_room_far_beyond_the_bound(tmp_path: Path) -> Non
     folder.close()
 
 
+def test_a_segment_that_vanishes_is_reported_as_that(folder: Folder) -> None:
+    """It is not called broken; the rest of its process is sent, and its head goes."""
+    _orphan(folder, 1, b"1")
+    prefix, lines = f"{1:019x}", list[str]()
+    content = Path(folder.path, segment_name(prefix, 0)).read_bytes()
+    later = [put(folder, segment_name(prefix, number), content) for number in (1, 2)]
+    adopter, server = _adopter(folder, lines), _Server()
+
+    def send(entries: Sequence[bytes], envelope: Envelope) -> Verdict:
+        later[0].unlink(missing_ok=True)  # as a tidier does
+        return server(entries, envelope)
+
+    for _ in range(3):
+        adopter.pass_once(send)
+    assert server.got == [b"1", b"1"]
+    assert len(lines) == 1
+    assert lines[0].startswith("1 segments of a dead process vanished from the spool")
+    assert folder.names() == []
+
+
 def test_a_large_entry_is_moved(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     """It gets a segment of its size; without room it stays where it is, as do those behind it."""
     large = b"x" * 200_000

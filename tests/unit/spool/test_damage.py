@@ -227,3 +227,34 @@ def test_a_copy_goes_behind_a_lost_page(folder: Folder) -> None:
     found = _taken(folder, 100, lambda: "")
     assert Counter([*_whole(content, damaged, entries), copy]) <= Counter(found)
     assert len(names) == 2
+
+
+@pytest.mark.parametrize("is_dry_run", [True, False])
+def test_a_segment_that_vanishes_during_a_recovery(folder: Folder, *, is_dry_run: bool) -> None:
+    """It is named as vanished, not as broken, and the rest of its process is sent and removed."""
+
+    class Tidied(Folder):
+        """Another program removes a file right after the folder was listed."""
+
+        def names(self, *, is_measured: bool = True) -> list[str]:
+            found = super().names(is_measured=is_measured)
+            if not is_measured:
+                Path(self.path, segment_name(_PREFIX, 1)).unlink(missing_ok=True)
+            return found
+
+    tidied = Tidied(folder.path, 2**30)
+    put(tidied, _HEAD_NAME, orjson.dumps({**HEAD, "endpoint": _ENDPOINT}))
+    for number in range(3):
+        put(tidied, segment_name(_PREFIX, number), _segment([_entry(number)]))
+    found, outcome = _recovered(tidied, is_dry_run=is_dry_run)
+    notes = [note for note in outcome.notes if "00001.log" in note]
+    assert [note.partition(";")[0] for note in notes] == [
+        f"{segment_name(_PREFIX, 1)}: vanished before it was read"
+    ]
+    assert outcome.has_left
+    if is_dry_run:
+        assert outcome.left == 2
+    else:
+        assert found == [_entry(0), _entry(2)]
+        assert tidied.names() == []
+    tidied.close()
