@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from forklog.insert_id import KEY_BYTES
 from forklog.spool.format import LARGE_BYTES, SEGMENT_BYTES
-from forklog.spool.room import Room
+from forklog.spool.parts.reading import Reading
+from forklog.spool.parts.room import Room
 from forklog.spool.segment import Segment
-from forklog.spool.taking import Reading
 
 if TYPE_CHECKING:
     from forklog.spool.owner import Owner

@@ -10,17 +10,12 @@ import contextlib
 import weakref
 from collections.abc import Callable
 
-from forklog.process.base import keep_in_children, new_mark, register_at_fork
+from forklog.process.base import keep_in_children, register_at_fork
 from forklog.severity import NEVER
 from forklog.spool.folder import FullError
 from forklog.spool.owner import Owner
 from forklog.spool.segments import Segments
-from forklog.spool.taking import NO_ALARM, Lanes, Taking
-
-
-def _closed(_entry: bytes) -> int:
-    """Stand in for the `write` of a segment where there is none."""
-    raise ValueError("no segment")
+from forklog.spool.taking import NO_ALARM, Lanes, Taking, closed
 
 
 class Spool(Taking):
@@ -47,9 +42,6 @@ class Spool(Taking):
         super().__init__(lanes)
         self._urgent_rank, self._max_bytes = urgent_rank, max_bytes
         self._on_wake = on_wake
-        self._mark = new_mark()
-        self._mark[0] = 0
-        self._write: Callable[[bytes], int] = _closed
         self._maps: list[object] = []
         self.unspooled = 0
         """Entries that the lanes took since the spool was opened."""
@@ -157,7 +149,7 @@ class Spool(Taking):
                 if self._mark[0]:
                     return True
                 # It was closed meanwhile, perhaps before this segment was there: twice, not never.
-                self._write = _closed
+                self._write = closed
                 return False
         return False
 
@@ -203,38 +195,6 @@ class Spool(Taking):
         if has_room:
             segments.drop_aside()
         entries[:] = left
-
-    def restart(self, owner: Owner) -> None:
-        """Write to segments of another owner from now on; they get what the old ones hold.
-
-        Raises:
-            OSError: the first segment cannot be made; the owner is discarded.
-        """
-        if self._segments is not None:
-            self._write = self._segments.restart(owner).write
-            self._segments.rescue()
-
-    def stop(self) -> None:
-        """Spool no entry from now on: they go to the lanes."""
-        self._mark[0] = 0
-        self._write = _closed
-        if self._segments is not None:
-            self._segments.seal()
-
-    def leave(self) -> int:
-        """Stop; return how many entries are left for whoever runs next, or remove all files."""
-        self.stop()
-        segments, self._segments = self._segments, None
-        left = segments.leave() if segments is not None else 0
-        if left:
-            self._segments = segments  # they stay pending here
-        return left
-
-    def seal_in_child(self) -> None:
-        """In a process forked just now: write to no inherited map."""
-        self._write = _closed
-        if self._segments is not None:
-            self._segments.close_in_child()
 
 
 _all: weakref.WeakSet[Spool] = weakref.WeakSet()

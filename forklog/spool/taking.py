@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from forklog.delivery.base import Store
-from forklog.spool.segment import Segment
+from forklog.process.base import new_mark
 
 if TYPE_CHECKING:
+    from forklog.spool.owner import Owner
     from forklog.spool.segments import Segments
 
 NO_ALARM = sys.maxsize  # no float: each log call compares with it
+
+
+def closed(_entry: bytes) -> int:
+    """Stand in for the `write` of a segment where there is none."""
+    raise ValueError("no segment")
 
 
 class Lanes(Store, Protocol):
@@ -31,80 +36,6 @@ class Lanes(Store, Protocol):
 
     def forget(self, rank: int, entry: bytes) -> None:
         """Remove an entry that is held elsewhere now."""
-
-
-class Reading:
-    """The half of `forklog.spool.segments.Segments` that is read, in the order of `used`."""
-
-    def __init__(self) -> None:
-        """Have none."""
-        self.used: deque[Segment] = deque()
-        """The last is written to."""
-
-    def read(self, into: list[bytes], max_entries: int, max_bytes: int) -> int:
-        """Move entries, oldest first, to the end of a list; return their bytes without newlines."""
-        moved = 0
-        for segment in list(self.used):
-            if segment is not self.used[-1]:
-                segment.seal()
-            while max_entries > len(into) and max_bytes > moved:
-                entries, end = segment.read(max_entries - len(into), max_bytes - moved)
-                if not entries:
-                    break
-                size = sum(map(len, entries))
-                if moved and moved + size > max_bytes:
-                    return moved
-                segment.move(into, entries, end)
-                moved += size
-            if segment.taken < segment.position():
-                return moved
-        return moved
-
-    def take_lost(self, into: list[bytes], *, is_all: bool) -> int:
-        """Move what segments hold that no other process finds to a list; return their bytes.
-
-        Args:
-            into: gets entries that were not taken.
-            is_all: the head is gone, and no segment is found.
-        """
-        moved = 0
-        for segment in list(self.used):
-            if is_all or segment.is_lost:
-                segment.seal()
-                entries, end = segment.read(sys.maxsize, segment.size)
-                segment.move(into, entries, end)
-                moved += sum(map(len, entries))
-        return moved
-
-    def settle(self) -> None:
-        """Everything that was taken is settled."""
-        for segment in list(self.used):
-            segment.settle()
-
-    def give_back(self) -> int:
-        """Take back what was taken and is not settled; return its bytes without newlines."""
-        return sum(segment.give_back() for segment in self._found())
-
-    def all(self) -> Iterator[bytes]:
-        """Give all entries that wait and that another process finds; take none."""
-        for segment in self._found():
-            content = segment.map[segment.taken : segment.position()]
-            yield from content.split(b"\n")
-
-    def _found(self) -> list[Segment]:
-        return [segment for segment in list(self.used) if not segment.is_lost]
-
-    def count(self) -> int:
-        """Return how many entries wait."""
-        return sum(segment.count() for segment in list(self.used))
-
-    def has_waiting(self) -> bool:
-        """Tell whether an entry waits."""
-        return any(segment.taken < segment.position() for segment in list(self.used))
-
-    def first(self) -> bytes:
-        """Return the first entry that waits, or nothing."""
-        return next(filter(None, (segment.first() for segment in list(self.used))), b"")
 
 
 class OverLanes:
@@ -162,6 +93,9 @@ class Taking(OverLanes):
     def __init__(self, lanes: Lanes) -> None:
         """Be closed: there are no segments."""
         super().__init__(lanes)
+        self._mark = new_mark()
+        self._mark[0] = 0
+        self._write: Callable[[bytes], int] = closed
         self._segments: Segments | None = None
         self._has_urgent = False
         self._alarm_bytes = NO_ALARM
@@ -246,3 +180,35 @@ class Taking(OverLanes):
     def count_spooled(self) -> int:
         """Return how many entries of the segments wait."""
         return self._segments.count() if self._segments is not None else 0
+
+    def restart(self, owner: Owner) -> None:
+        """Write to segments of another owner from now on; they get what the old ones hold.
+
+        Raises:
+            OSError: the first segment cannot be made; the owner is discarded.
+        """
+        if self._segments is not None:
+            self._write = self._segments.restart(owner).write
+            self._segments.rescue()
+
+    def stop(self) -> None:
+        """Spool no entry from now on: they go to the lanes."""
+        self._mark[0] = 0
+        self._write = closed
+        if self._segments is not None:
+            self._segments.seal()
+
+    def leave(self) -> int:
+        """Stop; return how many entries are left for whoever runs next, or remove all files."""
+        self.stop()
+        segments, self._segments = self._segments, None
+        left = segments.leave() if segments is not None else 0
+        if left:
+            self._segments = segments  # they stay pending here
+        return left
+
+    def seal_in_child(self) -> None:
+        """In a process forked just now: write to no inherited map."""
+        self._write = closed
+        if self._segments is not None:
+            self._segments.close_in_child()

@@ -11,7 +11,7 @@ from helpers import wait_until
 
 from forklog.spool.format import SEGMENT_BYTES, Head
 from forklog.spool.owner import Owner, new_prefix
-from forklog.spool.room import Room
+from forklog.spool.parts.room import Room
 from forklog.spool.segments import Segments
 
 if TYPE_CHECKING:

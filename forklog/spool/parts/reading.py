@@ -1,0 +1,86 @@
+"""The half of a spool's segments that is read: gives entries, in their order, to the flush thread.
+
+Used by `forklog.spool.segments`, whose other half makes them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Iterator
+
+from forklog.spool.segment import Segment
+
+
+class Reading:
+    """The half of `forklog.spool.segments.Segments` that is read, in the order of `used`."""
+
+    def __init__(self) -> None:
+        """Have none."""
+        self.used: deque[Segment] = deque()
+        """The last is written to."""
+
+    def read(self, into: list[bytes], max_entries: int, max_bytes: int) -> int:
+        """Move entries, oldest first, to the end of a list; return their bytes without newlines."""
+        moved = 0
+        for segment in list(self.used):
+            if segment is not self.used[-1]:
+                segment.seal()
+            while max_entries > len(into) and max_bytes > moved:
+                entries, end = segment.read(max_entries - len(into), max_bytes - moved)
+                if not entries:
+                    break
+                size = sum(map(len, entries))
+                if moved and moved + size > max_bytes:
+                    return moved
+                segment.move(into, entries, end)
+                moved += size
+            if segment.taken < segment.position():
+                return moved
+        return moved
+
+    def take_lost(self, into: list[bytes], *, is_all: bool) -> int:
+        """Move what segments hold that no other process finds to a list; return their bytes.
+
+        Args:
+            into: gets entries that were not taken.
+            is_all: the head is gone, and no segment is found.
+        """
+        moved = 0
+        for segment in list(self.used):
+            if is_all or segment.is_lost:
+                segment.seal()
+                entries, end = segment.read(sys.maxsize, segment.size)
+                segment.move(into, entries, end)
+                moved += sum(map(len, entries))
+        return moved
+
+    def settle(self) -> None:
+        """Everything that was taken is settled."""
+        for segment in list(self.used):
+            segment.settle()
+
+    def give_back(self) -> int:
+        """Take back what was taken and is not settled; return its bytes without newlines."""
+        return sum(segment.give_back() for segment in self._found())
+
+    def all(self) -> Iterator[bytes]:
+        """Give all entries that wait and that another process finds; take none."""
+        for segment in self._found():
+            content = segment.map[segment.taken : segment.position()]
+            yield from content.split(b"\n")
+
+    def _found(self) -> list[Segment]:
+        return [segment for segment in list(self.used) if not segment.is_lost]
+
+    def count(self) -> int:
+        """Return how many entries wait."""
+        return sum(segment.count() for segment in list(self.used))
+
+    def has_waiting(self) -> bool:
+        """Tell whether an entry waits."""
+        return any(segment.taken < segment.position() for segment in list(self.used))
+
+    def first(self) -> bytes:
+        """Return the first entry that waits, or nothing."""
+        return next(filter(None, (segment.first() for segment in list(self.used))), b"")
