@@ -111,6 +111,13 @@ class Folder:
             if self._identity in (None, (found.st_dev, found.st_ino)):
                 os.close(descriptor)
 
+    def unlink(self, name: str) -> None:
+        """Remove a file; by the folder's path once this is closed. OSError where it cannot be."""
+        if self.descriptor == _NONE:
+            os.unlink(os.path.join(self.path, name))  # noqa: PTH108, PTH118 - no object needed
+        else:
+            os.unlink(name, dir_fd=self.descriptor)
+
     def names(self, *, is_measured: bool = True) -> list[str]:
         """Return the names of all files, and measure them if that is wanted.
 

@@ -181,7 +181,7 @@ class Segment:
     def unlink(self) -> None:
         """Remove the file; the map stays as long as it is used."""
         with contextlib.suppress(OSError):
-            os.unlink(self.name, dir_fd=self._folder.descriptor)
+            self._folder.unlink(self.name)
 
 
 def _fill(file: int, size: int, *, is_memory: bool) -> None:

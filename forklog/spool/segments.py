@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 from forklog.insert_id import KEY_BYTES
 from forklog.spool.format import LARGE_BYTES, SEGMENT_BYTES
 from forklog.spool.parts.reading import Reading
+from forklog.spool.parts.rescue import OVERHEAD, rescue
 from forklog.spool.parts.room import Room
 from forklog.spool.segment import Segment
 
 if TYPE_CHECKING:
     from forklog.spool.owner import Owner
-
-_OVERHEAD = 128  # of a segment: header, and more than one newline
 
 
 class Segments(Reading):
@@ -55,18 +54,31 @@ class Segments(Reading):
         """Return a segment that holds an entry of this size, None if there is none to be had."""
         with contextlib.suppress(IndexError):
             segment = self.ready.popleft()
-            if size + _OVERHEAD < segment.size:
+            if size + OVERHEAD < segment.size:
                 return segment
             self.ready.append(segment)
+            if self._is_over:  # since then: whoever left the files did not see this one
+                segment.unlink()
         try:
-            segment = self.new(at_least=size + _OVERHEAD)
+            segment = self.new(at_least=size + OVERHEAD)
         except OSError:  # full, read-only, gone
             return None
         self.made_inline += 1
-        if self._is_over:  # since then: whoever left the files did not see this one
+        if self._is_over:
             segment.unlink()
             return None
         return segment
+
+    def is_left(self, segment: Segment) -> bool:
+        """Tell whether one that was written to during a close is left with the others.
+
+        Else it came after them, and its file goes: no head would tell whose it is.
+        """
+        if segment.end is None:
+            segment.unlink()
+            with contextlib.suppress(ValueError):
+                self.used.remove(segment)
+        return segment.end is not None
 
     def activate(self, segment: Segment) -> None:
         """Let a segment be written to, and be read after all others."""
@@ -110,7 +122,7 @@ class Segments(Reading):
                 self.aside[-1].write(entry + b"\n")
                 self._aside_keys.add(key)
                 return
-        segment = self.new(at_least=len(entry) + _OVERHEAD, is_small=True)
+        segment = self.new(at_least=len(entry) + OVERHEAD, is_small=True)
         segment.open(self.aside)
         segment.write(entry + b"\n")
         self._aside_keys.add(key)
@@ -135,11 +147,16 @@ class Segments(Reading):
             return
         self.room.ask_again()
         try:
-            self.ready.append(self.new())
+            self._make_ready()
         except OSError:
             if active and len(self.used) == 1 and active.mark >= active.position():
                 active.seal()  # what is written meanwhile keeps it from being done
                 self.recycle()
+
+    def _make_ready(self) -> None:
+        self.ready.append(self.new())
+        if self._is_over:  # since the look: whoever left the files did not see this one
+            self.ready.pop().unlink()
 
     def recycle(self) -> None:
         """Use again, or remove, the segments of which nothing is left."""
@@ -189,32 +206,8 @@ class Segments(Reading):
                 self._maps.remove(segments.pop().map)
 
     def rescue(self) -> None:
-        """Copy into new segments what lost ones hold, in its order, as far as there is room.
-
-        What is in flight counts as taken there, too.
-        """
-        with contextlib.suppress(OSError, ValueError):  # a read of another thread has sealed a copy
-            self._rescue()
-
-    def _rescue(self) -> None:
-        for lost in [segment for segment in list(self.used) if segment.is_lost]:
-            self._copy(lost)
-            self.used.remove(lost)
-            self._forget([lost])
-
-    def _copy(self, lost: Segment) -> None:
-        taken, size, copy = lost.taken, lost.seal() - lost.mark, None
-        is_small = size + _OVERHEAD <= SEGMENT_BYTES[0]
-        for entry in lost.unsettled():
-            if copy is None or copy.position() + len(entry) >= copy.size:
-                copy = self.new(at_least=len(entry) + _OVERHEAD, is_small=is_small)
-                copy.open(deque())
-                self.used.insert(self.used.index(lost), copy)
-            copy.write(entry + b"\n")
-            lost.settle_first([entry])
-            if lost.mark <= taken:
-                copy.taken = copy.position()
-            lost.taken = max(taken, lost.mark)
+        """Copy into new segments what lost ones hold, as far as there is room."""
+        rescue(self.used, self.new, self._forget)
 
     def seal(self) -> None:
         """Let nothing be written, and make no segment, any more."""

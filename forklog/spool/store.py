@@ -148,9 +148,8 @@ class Spool(Taking):
                 self._write = segment.write
                 if self._mark[0]:
                     return True
-                # It was closed meanwhile, perhaps before this segment was there: twice, not never.
                 self._write = closed
-                return False
+                return segments.is_left(segment)
         return False
 
     def put_aside(self, rank: int, entries: list[bytes]) -> None:

@@ -356,7 +356,8 @@ _SHARED = {
     },
     # Segments, which their list takes from; an orphan's account.
     "spool.adopter": {"adoption.limit"},
-    "spool.segments": {"copy.taken", "lost.is_lost", "lost.taken"},
+    "spool.segments": {"lost.is_lost"},
+    "spool.parts.rescue": {"copy.taken", "lost.taken"},
     "spool.taking": {"segment.taken"},
 }
 """The exceptions: each attribute has one other file that writes it, for a reason."""

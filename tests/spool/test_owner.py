@@ -389,3 +389,28 @@ def test_a_close_in_an_outage_gives_all_descriptors_back(folder: Path) -> None:
         assert len(heads()) == 3
         """,
     )
+
+
+@pytest.mark.parametrize("is_down", [True, False])
+def test_a_segment_that_is_begun_during_a_close(folder: Path, *, is_down: bool) -> None:
+    """No file of it stays behind without a head; the entry gets to the last resort."""
+    _check(
+        folder,
+        f"""
+        from forklog.spool.segments import Segments
+        last = FOLDER + ".last"
+        transport = Down() if {is_down} else FakeTransport()
+        log, handler = log_with(transport, shutdown_timeout=0.2, last_resort=last)
+        log.info("x" * 40_000)
+        end = held_up(Segments, "activate", lambda: log.info("late" + "y" * 40_000))
+        handler.close()
+        end()
+        handler.close()
+        assert len(heads()) == {is_down}, files()
+        late = [name for name in files() if name.endswith(".log")]
+        assert len(late) == {is_down}, files()
+        with open(last) as lines:
+            texts = [json.loads(line)["textPayload"][:4] for line in lines]
+        assert texts.count("late") == 1, texts
+        """,
+    )

@@ -1,0 +1,50 @@
+"""Copies what segments hold whose files are gone into new ones, so that it outlives the process.
+
+Used by `forklog.spool.segments`, after the files of a living spool were removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Callable
+
+from forklog.spool.format import SEGMENT_BYTES
+from forklog.spool.segment import Segment
+
+OVERHEAD = 128
+"""Bytes of a segment beside its entries: header, and more than one newline."""
+
+
+def rescue(
+    used: deque[Segment], new: Callable[..., Segment], forget: Callable[[list[Segment]], None]
+) -> None:
+    """Copy what lost segments hold, in its order, as far as there is room.
+
+    What is in flight counts as taken there, too.
+
+    Args:
+        used: the segments in their order; a lost one is replaced by its copies.
+        new: makes a segment; OSError where there is no room.
+        forget: takes lost ones that are not used any more.
+    """
+    with contextlib.suppress(OSError, ValueError):  # a read of another thread has sealed a copy
+        for lost in [segment for segment in list(used) if segment.is_lost]:
+            _copy(lost, used, new)
+            used.remove(lost)
+            forget([lost])
+
+
+def _copy(lost: Segment, used: deque[Segment], new: Callable[..., Segment]) -> None:
+    taken, size, copy = lost.taken, lost.seal() - lost.mark, None
+    is_small = size + OVERHEAD <= SEGMENT_BYTES[0]
+    for entry in lost.unsettled():
+        if copy is None or copy.position() + len(entry) >= copy.size:
+            copy = new(at_least=len(entry) + OVERHEAD, is_small=is_small)
+            copy.open(deque())
+            used.insert(used.index(lost), copy)
+        copy.write(entry + b"\n")
+        lost.settle_first([entry])
+        if lost.mark <= taken:
+            copy.taken = copy.position()
+        lost.taken = max(taken, lost.mark)
