@@ -39,6 +39,8 @@ class Segments(Reading):
         self.ready: deque[Segment] = deque()
         self.room = Room(max_bytes)
         self._made, self._is_over = 0, False
+        self.is_paused = False
+        """Its files are gone, and there was no room for others: no segment may be made."""
         self.aside: list[Segment] = []
         """They hold copies of what was set aside, and are not read here."""
         self._aside_keys: set[bytes] = set()
@@ -86,6 +88,8 @@ class Segments(Reading):
 
     def new(self, *, at_least: int = 0, is_first: bool = False, is_small: bool = False) -> Segment:
         """Make a segment; OSError where a bound or the system forbids it."""
+        if self.is_paused:
+            raise OSError("the spool's files are gone")
         room, sizes = self.room, SEGMENT_BYTES[: 1 if is_small or is_first else self._made + 1]
         # A smaller one where the bound, or the folder, has no room for a large one.
         size = room.largest(sizes)
@@ -162,7 +166,8 @@ class Segments(Reading):
         """Use again, or remove, the segments of which nothing is left."""
         while self.used and self.used[0].is_done():
             segment = self.used.popleft()
-            if self.ready or segment.is_lost or self._is_over or self._may_grow(segment):
+            is_over = self._is_over or self.is_paused
+            if self.ready or segment.is_lost or is_over or self._may_grow(segment):
                 self._remove(segment)
             else:
                 segment.clear()
@@ -181,16 +186,22 @@ class Segments(Reading):
         if self.owner.has_descriptors():  # else its number is another file's: keep it for ever
             self._maps.remove(segment.map)
 
+    def pause(self) -> None:
+        """Let nothing be written until `restart`: no other process would find it."""
+        self.is_paused = True
+        while self.ready:
+            self._remove(self.ready.pop())
+
     def restart(self, owner: Owner) -> Segment:
         """Have another owner make the segments, and return the first; or discard it: OSError."""
         self.owner.keep(self._maps)
-        before, room = self.owner, self.room
+        before, room, is_paused = self.owner, self.room, self.is_paused
         self._forget(self.ready)
-        self.owner, self.room = owner, Room(self._max_bytes)
+        self.owner, self.room, self.is_paused = owner, Room(self._max_bytes), False
         try:
             segment = self.new(is_first=True)
         except OSError:
-            self.owner, self.room = before, room
+            self.owner, self.room, self.is_paused = before, room, is_paused
             owner.discard()
             raise
         for lost in list(self.used):

@@ -107,12 +107,15 @@ class ProcessSpool:
             self._adopting.begin(self._make.adopter(owner, self._report, self._sums))
             self.store.open(owner)
         except FullError as error:  # what dead processes left, maybe: it is adopted all the same
-            text = f"the spool has no room yet, memory takes entries: {error}"
-            self._report.say("spool", f"{text} (check the folder of the option spool)")
+            self._wait(error)
         except (UnfitError, OSError, OptionError) as error:
             self._owner = None
             self._adopting.begin(None)
             self._turn_off(error)
+
+    def _wait(self, error: OSError) -> None:
+        text = f"the spool has no room yet, memory takes entries: {error.strerror or error}"
+        self._report.say("spool", f"{text} (check the folder of the option spool)")
 
     def _turn_off(self, error: Exception) -> None:
         self._why_off = str(error)
@@ -167,21 +170,29 @@ class ProcessSpool:
 
     def _restart(self, before: Owner) -> None:
         """Begin a new head: a tidier, a daemon or another process has taken the old one."""
-        text = "the spool's files were removed or closed; begins new ones, keep programs that tidy"
-        self._report.say("spool-lost", f"{text} away from {before.folder.path}")
+        if not self.store.is_paused:
+            self._say_lost(before)
         try:
             owner = self._make.owner(new_prefix(), self._origin)
             self.store.restart(owner)
-        except (UnfitError, OSError, OptionError) as error:
+        except (UnfitError, OptionError) as error:
             self._owner = None
             self._adopting.folders.append(before.folder)
             self.store.stop()
             self._turn_off(error)
             return
+        except OSError as error:  # tried again at the next look
+            self.store.pause()
+            self._wait(error)
+            return
         self._owner = owner
         before.leave()
         adopter = self._make.adopter(owner, self._report, self._sums, self._origin)
         self._adopting.replace(adopter, before.folder)
+
+    def _say_lost(self, before: Owner) -> None:
+        text = "the spool's files were removed or closed; begins new ones, keep programs that tidy"
+        self._report.say("spool-lost", f"{text} away from {before.folder.path}")
 
     def adopt(self, send: SendOther) -> Mapping[str, int]:
         """Look at the folder, or send one batch of an orphan; nothing where another thread does."""

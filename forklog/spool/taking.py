@@ -147,7 +147,7 @@ class Taking(OverLanes):
         for segment in lost:
             with contextlib.suppress(ValueError):  # not ready, or not any more
                 segments.ready.remove(segment)
-        return segments.owner.is_intact() and not lost
+        return segments.owner.is_intact() and not lost and not segments.is_paused
 
     def tidy(self) -> None:
         """Between two passes: have a segment ready, use again or remove what is settled."""
@@ -190,6 +190,17 @@ class Taking(OverLanes):
         if self._segments is not None:
             self._write = self._segments.restart(owner).write
             self._segments.rescue()
+
+    def pause(self) -> None:
+        """Have the lanes take entries until `restart`: no other process would find them."""
+        self._write = closed
+        if self._segments is not None:
+            self._segments.pause()
+
+    @property
+    def is_paused(self) -> bool:
+        """Tell whether `restart` is to be tried again."""
+        return self._segments is not None and self._segments.is_paused
 
     def stop(self) -> None:
         """Spool no entry from now on: they go to the lanes."""

@@ -391,6 +391,44 @@ def test_a_close_in_an_outage_gives_all_descriptors_back(folder: Path) -> None:
     )
 
 
+def test_a_spool_that_has_no_room_to_begin_anew_tries_again(folder: Path) -> None:
+    """Memory takes what comes meanwhile, and is counted; a kill after that loses none."""
+    stderr = _check(
+        folder,
+        """
+        def die():
+            log, handler = log_with(Down(), spool_max_folder_bytes=1 << 20)
+            log.info("before")
+            shutil.rmtree(FOLDER)
+            os.makedirs(FOLDER, 0o700)
+            with open(FOLDER + "/other", "wb") as other:
+                other.write(bytes(1 << 20))
+            def is_full():
+                log.info("meanwhile")
+                return handler.stats().unspooled
+            wait(is_full)
+            assert handler.stats().spool == FOLDER, handler.stats()
+            os.unlink(FOLDER + "/other")
+            def has_begun():
+                log.info("meanwhile")
+                return [name for name in files() if ".log" in name]
+            wait(has_begun)
+            unspooled = handler.stats().unspooled
+            log.info("after")
+            assert handler.stats().unspooled == unspooled
+        killed(die)
+        transport = FakeTransport()
+        log, handler = log_with(transport)
+        log.info("adopter")
+        wait(lambda: {"before", "after"} <= set(texts(transport)))
+        handler.close()
+        assert files() == []
+        """,
+    )
+    assert stderr.count("the spool's files were removed") == 1
+    assert stderr.count("the spool has no room yet, memory takes entries") == 1
+
+
 @pytest.mark.parametrize("is_down", [True, False])
 def test_a_segment_that_is_begun_during_a_close(folder: Path, *, is_down: bool) -> None:
     """No file of it stays behind without a head; the entry gets to the last resort."""
