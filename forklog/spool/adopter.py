@@ -22,6 +22,7 @@ from forklog.transports.base import OTHER_PROJECT, Envelope, Kind, Verdict
 
 _SCAN_SECONDS = 1.0  # at most between a pass and the next look at the folder
 _MOST_CLAIMED = 64  # orphans at a time: each holds a descriptor, and others may take the rest
+_MOST_WAITING = 256  # at most, where those before all wait for the server: one more with each look
 _FIRST_GAP, _LONGEST_GAP = 0.1, 1.0  # before another orphan's turn, after the server's refusal
 # A daemon has closed all descriptors: the owner of the folder sees that, and begins anew.
 _CLOSED = (errno.EBADF, errno.ENOTDIR)
@@ -108,7 +109,8 @@ class Adopter:
         is_trailing = now - self._last_scan < 2 * _SCAN_SECONDS
         self._last_scan = now
         self._scan_at = None if is_trailing else now + _SCAN_SECONDS
-        room = max(1, _MOST_CLAIMED - len(self._adoptions))
+        number = len(self._adoptions)
+        room = max(int(number < _MOST_WAITING), _MOST_CLAIMED - number)
         found = scan(self._folder, self._image, self._ignored, self._fits, room)
         self._has_left_some = len(found.orphans) == room
         most = self._max_entries
@@ -198,6 +200,7 @@ class Adopter:
         first, longest = FIRST_RETRY, LONGEST_RETRY
         if verdict.answer:
             first, longest = _FIRST_GAP, _LONGEST_GAP
+            self._look_for_more()  # in an outage none of them would be sent
         self._retry_at = monotonic() + max(delay, doubled(first, self._failures, longest))
         self._failures += 1
         self._adoptions.rotate(-1)
@@ -212,13 +215,18 @@ class Adopter:
         if orphan.is_empty() and not orphan.refused:
             self._adoptions.remove(adoption)
             orphan.remove()
-            if self._has_left_some and not self._adoptions:
-                self._scan_at = monotonic()
+            self._look_for_more()
             return
         self._let_go(adoption)
         if orphan.error is not None:
             self._ignored.add(orphan.name.prefix)
             self._fail(orphan.error)
+
+    def _look_for_more(self) -> None:
+        """Have the folder looked at for what the last look has left: now if none is claimed."""
+        if self._has_left_some and len(self._adoptions) < _MOST_WAITING:
+            at = self._last_scan + _SCAN_SECONDS if self._adoptions else monotonic()
+            self._scan_at = at if self._scan_at is None else min(at, self._scan_at)
 
     def close(self) -> None:
         """Let go of all orphans: another process may go on where this one stopped."""

@@ -730,3 +730,24 @@ def test_a_folder_is_listed_once_for_all_its_orphans(tmp_path: Path) -> None:
     assert folder.lists == 2
     assert folder.names() == []
     folder.close()
+
+
+@pytest.mark.parametrize(("stuck", "good"), [(1, 199), (70, 6)])
+def test_many_orphans_behind_stuck_ones(folder: Folder, stuck: int, good: int) -> None:
+    """All of them are sent by a process that logs nothing, however many are refused before."""
+    for number in range(stuck + good):
+        _orphan(folder, number, b"bad" if number < stuck else b"%d" % number)
+    adopter, server = _adopter(folder), _Server(b"bad", _REFUSALS[0])
+    _work(adopter, server, 800)
+    assert sorted(server.got) == sorted(b"%d" % number for number in range(stuck, stuck + good))
+    adopter.close()
+
+
+def test_in_an_outage_few_orphans_are_claimed(folder: Folder) -> None:
+    """Each holds a descriptor, and none can be sent."""
+    for number in range(70):
+        _orphan(folder, number, b"bad")
+    adopter, server = _adopter(folder), _Server(b"bad", _REFUSALS[2])
+    _work(adopter, server, 100)
+    assert len(adopter._adoptions) <= 65
+    adopter.close()
