@@ -68,3 +68,18 @@ def test_the_timeout_of_a_request(site: KilledSite, options: tuple[str, ...]) ->
     _start(site, *options)
     site.ask()
     site.check()
+
+
+def test_a_worker_that_ends_in_an_idle_server(site: KilledSite) -> None:
+    """The worker in its place delivers what it logged last, as it loads the application."""
+    _start(site)
+    assert site.ask("records=50&end=kill") is None
+    site.check()
+
+
+def test_a_worker_that_ends_in_an_idle_server_with_preload(site: KilledSite) -> None:
+    """No worker loads the application: the next record of any process delivers."""
+    _start(site, "--preload")
+    assert site.ask("records=50&end=kill") is None
+    site.ask()
+    site.check()
