@@ -24,7 +24,6 @@ there that no frame has the token any more.
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import threading
 from collections.abc import Callable
@@ -139,9 +138,15 @@ class End:
     def set(self) -> None:
         """Let it come; wakes those who wait. May be repeated; never blocks."""
         self._has_come = True
-        # A RuntimeError, or gevent's ValueError, of a lock that is free: set before.
-        with contextlib.suppress(RuntimeError, ValueError):
+        try:
             self._lock.release()
+        except RecursionError:  # a RuntimeError as well, and who waits may not have been woken
+            raise
+        except (
+            RuntimeError,
+            ValueError,
+        ):  # of a lock that is free: set before; the last is gevent's
+            return
 
     def wait(self, timeout: float) -> bool:
         """Wait for it, at most so many seconds; tell whether it has come."""

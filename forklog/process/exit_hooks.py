@@ -234,11 +234,7 @@ def register(leaver: Member) -> None:
     atexit.register(last)
     if _is_hooked[0]:
         return
-    # Children of multiprocessing skip atexit, but they end the threading module. It is CPython's
-    # own hook for concurrent.futures, present since 3.9.
-    if hook := getattr(threading, "_register_atexit", None):
-        with contextlib.suppress(RuntimeError):  # shutting down already
-            hook(_leave_threads)
+    thread_end.before_threads_end(_leave_threads)
     _is_hooked[0] = True  # last: an exception on the way has the next record do it again
 
 

@@ -1,7 +1,8 @@
-"""The end of a thread that has forked this process, for `exits`; to the kernel it is the main one.
+"""Ends that are those of threads, for `exits`.
 
-When its target returns, no exit hook runs: the C library ends the process with its last thread. A
-flush thread that lives on would keep the process alive for ever.
+A thread that has forked this process is the main one to the kernel. When its target returns, no
+exit hook runs: the C library ends the process with its last thread. A flush thread that lives on
+would keep the process alive for ever. Children of multiprocessing end the threading module alone.
 """
 
 from __future__ import annotations
@@ -49,6 +50,23 @@ class _Last:
 # As they were at import: greenlets have idents and locals of their own, and end otherwise.
 _get_ident, _local = threading.get_ident, threading.local()
 _main = threading.main_thread().ident
+
+
+def before_threads_end(call: Callable[[], object]) -> None:
+    """Have ``call()`` run where the threading module ends, unless it has ended.
+
+    Children of multiprocessing skip `atexit`, but they end that. It is CPython's own hook for
+    concurrent.futures, present since 3.9.
+    """
+    hook = getattr(threading, "_register_atexit", None)
+    if hook is None:
+        return
+    try:
+        hook(call)
+    except RecursionError:  # a RuntimeError as well; the next record is less deep
+        raise
+    except RuntimeError:  # shutting down already
+        return
 
 
 def watch(call: Callable[[], object]) -> None:

@@ -119,3 +119,39 @@ def test_a_fork_near_the_limit_returns_and_delivery_goes_on() -> None:
         """,
         is_covered=False,
     )
+
+
+def test_a_hook_that_could_not_be_set_is_set_by_the_next_record() -> None:
+    """The threading module's own hook raises RecursionError for the first record alone.
+
+    The class of fault: a RecursionError that passes for a process that is shutting down already.
+    """
+    check_python(
+        """
+        import logging, threading
+        calls, register = [], threading._register_atexit
+
+        def too_deep(call):
+            calls.append(call)
+            if len(calls) == 1:
+                raise RecursionError
+            register(call)
+
+        threading._register_atexit = too_deep
+        from forklog import CloudLoggingHandler
+        from forklog.testing import FakeTransport
+        handler = CloudLoggingHandler(transport=FakeTransport(), max_latency=0.01)
+        logger = logging.Logger("x")
+        logger.addHandler(handler)
+        logging.raiseExceptions = False
+        for text in ("first", "second"):
+            try:
+                logger.error(text)
+            except RecursionError:
+                pass
+        assert handler.flush(10), handler.stats()
+        assert len([call for call in calls if call.__module__.startswith("forklog")]) == 2, calls
+        handler.close()
+        """,
+        is_covered=False,
+    )

@@ -9,7 +9,7 @@ import threading
 import pytest
 from helpers import DONE, run_python
 
-from forklog.turn import TURN, Turn, TurnLock, alone
+from forklog.turn import TURN, End, Turn, TurnLock, alone
 
 
 def _leave(turn: dict[int, object], token: object) -> None:
@@ -104,3 +104,27 @@ def test_a_turn_that_a_frozen_thread_keeps_is_taken_over_at_the_end() -> None:
         timeout=10,
     )
     assert (done.returncode, done.stdout) == (DONE, "late"), done
+
+
+class _Deep:
+    """A lock whose release is one call too deep, the first time."""
+
+    def __init__(self) -> None:
+        self.released = 0
+
+    def release(self) -> None:
+        self.released += 1
+        if self.released == 1:
+            raise RecursionError
+        raise RuntimeError("release unlocked lock")
+
+
+def test_a_recursion_error_is_no_sign_of_an_end_that_was_set_before() -> None:
+    """It is a RuntimeError, as that of a lock that is free; who waits was not woken."""
+    end, lock = End(), _Deep()
+    end._lock = lock  # type: ignore[assignment]
+    with pytest.raises(RecursionError):
+        end.set()
+    end.set()
+    assert lock.released == 2
+    assert end.is_set()
