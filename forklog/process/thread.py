@@ -10,10 +10,12 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from itertools import starmap
 from typing import Any
 
 from forklog.clock import monotonic
 from forklog.process import green
+from forklog.process.base import pid, register_at_fork
 from forklog.process.signals import leave_to_others, remember_usual
 from forklog.turn import TURN, End, Turn
 
@@ -21,10 +23,15 @@ BUSY_SECONDS = 0.02  # a fork waits at most this long for a thread that is in a 
 IDLE_SECONDS = 1.0  # ...and this long for one that needs nothing but a processor to end
 _BIRTH_SECONDS = 5.0  # a thread that has not begun by then never will: its start was lost
 _STACK_BYTES = 512 * 1024  # for `threading.stack_size`, where the application's is less
+_START_SECONDS = 10.0  # for the start of another thread; one that takes so long never ends
 _GONE_SECONDS = 0.1  # from the last line of Python to the end of the kernel's task
 # As it was at import, together with the wakeup's lock. An application may have gevent patch the
 # modules later, and a greenlet that waits for a real lock would stop all others of its thread.
-_start_new_thread = _thread.start_new_thread
+_start_new_thread, _allocate_lock = _thread.start_new_thread, _thread.allocate_lock
+_locks: dict[
+    int, Any
+] = {}  # by process, for `threading.stack_size`: a fork copies one that is held
+_chosen: list[int] = []  # the size that the application chose, while it is another one
 
 
 class _Thread(threading.Thread):
@@ -40,18 +47,34 @@ class _Thread(threading.Thread):
 def _start_with_room(thread: threading.Thread) -> None:
     """Start a thread with a stack that holds a TLS handshake, whatever the application chose.
 
-    With the least that Python allows, 32 KiB, the import of a codec is a segmentation fault.
+    With the least that Python allows, 32 KiB, the import of a codec is a segmentation fault. The
+    size is the whole interpreter's, so one thread at a time changes it. Greenlets have no such
+    stack, and one that waits for a lock would stop the others.
     """
-    size = threading.stack_size()  # without an argument it sets the system's, too
+    lock = _locks.setdefault(pid(), _allocate_lock())
+    if green.are_green() or not lock.acquire(timeout=_START_SECONDS):
+        thread.start()
+        return
     try:
-        if 0 < size < _STACK_BYTES:
-            threading.stack_size(_STACK_BYTES)
-        elif size:
-            threading.stack_size(size)
+        _put_back()  # what a fork has copied
+        # Without an argument it sets the system's, so this is one step, which no fork divides.
+        _chosen.extend(starmap(threading.stack_size, ((),)))
+        if size := _chosen[0]:
+            threading.stack_size(max(size, _STACK_BYTES))
         thread.start()
     finally:
-        if size:
-            threading.stack_size(size)
+        _put_back()
+        lock.release()
+
+
+def _put_back() -> None:
+    """Let new threads have the stack that the application chose."""
+    if _chosen:
+        threading.stack_size(_chosen[0])
+        _chosen.clear()
+
+
+register_at_fork(after_in_child=_put_back)
 
 
 class FlushThread:

@@ -116,6 +116,121 @@ def test_the_application_s_stacks_stay_as_it_chose_them(size: int) -> None:
         """)
 
 
+_SMALL_STACKS = """
+        import logging, os, threading, time
+        import forklog
+        from forklog.testing import FakeTransport
+
+        size = 256 * 1024  # enough for a log call, and less than the flush thread has
+        threading.stack_size(size)
+        change = threading.stack_size  # a look at the size changes it
+
+        def logger_of(number):
+            handler = forklog.CloudLoggingHandler(transport=FakeTransport(), max_latency=0.01)
+            logger = logging.Logger(str(number))
+            logger.addHandler(handler)
+            return logger
+
+        def check(logger):
+            logger.error("delivered")
+            assert logger.handlers[0].flush(20), logger.handlers[0].stats()
+            deadline = time.monotonic() + 20
+            while thread._chosen and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert change() == size
+            change(size)
+
+        from forklog.process import thread
+"""
+
+
+def test_threads_that_start_at_once_leave_the_application_its_stacks() -> None:
+    """Eight handlers start their threads together, each of which takes its time.
+
+    Closes: a size that one start has set for a moment, taken for the application's by another.
+    """
+    check_python(
+        _SMALL_STACKS
+        + """
+        start = threading.Thread.start
+
+        def slowly(self):
+            if self.name.startswith("forklog-flush"):
+                time.sleep(0.05)
+            start(self)
+
+        threading.Thread.start = slowly
+        loggers = [logger_of(number) for number in range(8)]
+        for logger in loggers:
+            logger.error("together")
+        for logger in loggers:
+            assert logger.handlers[0].flush(20), logger.handlers[0].stats()
+        check(logger_of("last"))
+        """,
+        is_covered=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "is_after"), [(2, False), (2, True), (3, True)], ids=["looked at", "changed", "back"]
+)
+def test_a_fork_under_a_start_leaves_the_child_its_stacks(call: int, *, is_after: bool) -> None:
+    """A process forks right after each of the three lines that change the size.
+
+    The child starts a thread of its own, and the application's threads have the size that it chose.
+    Closes: a lock, or a size, that a fork has copied in the middle of a start.
+    """
+    check_python(
+        _SMALL_STACKS
+        + f"""
+        import warnings
+        warnings.simplefilter("ignore")
+        calls, children = [], []
+
+        def forking(*given):
+            calls.append(given)
+            found = change(*given) if {is_after} else None
+            if len(calls) == {call}:
+                children.append(os.fork())
+                if not children[0]:
+                    threading.stack_size = change
+                    try:
+                        check(logger_of("child"))
+                    finally:
+                        os._exit(DONE if size == change() else 1)
+            return found if {is_after} else change(*given)
+
+        threading.stack_size = forking
+        logger = logger_of("parent")
+        logger.error("in the parent")
+        assert logger.handlers[0].flush(30), logger.handlers[0].stats()
+        deadline = time.monotonic() + 20
+        while not children and time.monotonic() < deadline:  # by the thread that starts ours
+            time.sleep(0.01)
+        assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == DONE
+        threading.stack_size = change
+        check(logger)
+        """,
+        is_covered=False,
+    )
+
+
+def test_what_a_fork_from_c_has_copied_of_a_start_is_put_right_by_the_next() -> None:
+    """No hook of Python runs there: the child has its parent's held lock, and the size for ours."""
+    check_python(
+        _SMALL_STACKS
+        + """
+        held = thread._allocate_lock()
+        held.acquire()
+        thread._locks[os.getpid() + 1] = held
+        thread._chosen.append(size)
+        change(thread._STACK_BYTES)
+        check(logger_of("child"))
+        """,
+        is_covered=False,
+    )
+
+
 def test_a_crash_in_the_flush_thread_is_shown() -> None:
     """A fault is the thread's own, so that faulthandler prints where it was."""
     in_thread = "signal.pthread_kill(threading.get_ident(), signal.SIGSEGV)"
