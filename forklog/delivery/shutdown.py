@@ -6,6 +6,7 @@ Whoever calls waits here, against a deadline; the flush thread works meanwhile, 
 from __future__ import annotations
 
 import sys
+import threading
 from typing import TYPE_CHECKING, cast
 
 from forklog.clock import monotonic
@@ -16,6 +17,7 @@ from forklog.insert_id import InsertIds
 from forklog.options import Options
 from forklog.process.base import Host, Mark, Member
 from forklog.snapshot import Stats
+from forklog.turn import End
 
 if TYPE_CHECKING:
     from forklog.delivery.sending.sender import Sender
@@ -26,6 +28,7 @@ class Shutdown(Staged):
     """What `Pipeline` inherits; it has the attributes and the states."""
 
     mark: Mark
+    _home: Mark
     buffer: Buffer
     store: Store
     spooler: Spooler | None
@@ -41,6 +44,7 @@ class Shutdown(Staged):
         """Leave nothing yet."""
         super().__init__()
         self.is_closing = self._is_finishing = False
+        self._closing: dict[End, int] = {}  # by close under way: its thread
         self._known_lost = 0  # lost entries that an earlier flush has reported
 
     def _woken(self) -> None:
@@ -109,8 +113,9 @@ class Shutdown(Staged):
             if action is Action.END_WHEN_IDLE:
                 self.worker.end_when_idle()
             return
-        seconds = self.shutdown_timeout if timeout is None else timeout
+        seconds, over = self.shutdown_timeout if timeout is None else timeout, End()
         try:
+            self._closing[over] = threading.get_ident()
             # Before the waiting: what other threads log meanwhile starts a successor.
             self.is_closing = True
             self.mark[0] = 0
@@ -121,6 +126,8 @@ class Shutdown(Staged):
                 self.is_closing = False
                 self.mark[0] = 1
                 self.worker.drain_no_more()
+            over.set()
+            self._closing.pop(over, None)
 
     def _flush_and_finish(self, deadline: float) -> None:
         try:
@@ -179,7 +186,7 @@ class Shutdown(Staged):
     def begin_exit(self) -> bool:
         """Have the pipeline drain; tell whether it is this process's and has anything to drain."""
         if not self.mark[0]:
-            return False
+            return bool(self._closes())
         if self.state is State.INERT and not self.sender.is_pending():
             return False
         action = self._take(Event.EXIT)
@@ -190,8 +197,16 @@ class Shutdown(Staged):
             self._woken()
         return True
 
+    def _closes(self) -> list[End]:
+        """Return the ends of what other threads of this process have in `close`."""
+        own = threading.get_ident()
+        closing = list(self._closing.items()) if self._home[0] else []
+        return [over for over, ident in closing if ident != own and not over.is_set()]
+
     def await_exit(self, deadline: float) -> bool:
         """Wait until everything is settled, what came meanwhile too; tell whether it is."""
+        if not self.mark[0]:  # daemon threads, which may be in `close`, end with the process
+            return all(over.wait(deadline - monotonic()) for over in self._closes())
         is_settled = self.flush_until(deadline) and self.flush_until(deadline)
         if is_settled and self._host.is_ending():
             self.worker.adopt_last(deadline)
@@ -199,7 +214,9 @@ class Shutdown(Staged):
 
     def end_exit(self, *, is_settled: bool, is_end: bool = True) -> None:
         """Give up what is not settled; linger again if the process may go on."""
-        if not is_end:
+        if not self.mark[0] and is_settled:
+            return
+        if not is_end and self.mark[0]:
             self.worker.drain_no_more()
         with self.sender.on_drop.at_end(self.shutdown_timeout):
             if not is_settled:

@@ -86,6 +86,48 @@ def test_an_exit_is_bounded_and_loses_nothing_silently(emulator: Emulator, tmp_p
     assert "wrote 3 undelivered log entries to the last resort" in done.stderr
 
 
+@pytest.mark.parametrize("is_released", [True, False])
+def test_an_exit_waits_for_a_daemon_thread_that_is_in_close(
+    tmp_path: Path, *, is_released: bool
+) -> None:
+    """What another thread was closing is delivered, or in the last resort, when the process ends.
+
+    Closes the class: a thread that delivers and that the end of the process freezes unawaited.
+    """
+    lost = tmp_path / "lost"
+    done = check_python(f"""
+        import atexit
+        atexit.register(lambda: print(len(transport.entries), handler.stats().pending))  # the last
+        import logging, threading, time
+        from forklog import CloudLoggingHandler
+        from forklog.testing import FakeTransport, Hang
+        transport = FakeTransport(Hang())
+        handler = CloudLoggingHandler(
+            transport=transport, shutdown_timeout=20 if {is_released} else 1,
+            last_resort={str(lost)!r})
+        logging.getLogger().addHandler(handler)
+        logging.warning("old")
+        transport.wait_until(lambda: transport.sent, 20)
+
+        def release():
+            time.sleep(1.0)
+            transport.release()
+
+        threading.Thread(target=handler.close, daemon=True).start()
+        while not handler._gate.product.is_closing:
+            time.sleep(0.01)
+        if {is_released}:
+            threading.Thread(target=release, daemon=True).start()
+        atexit.unregister(logging.shutdown)  # up to 3.12 it flushes, and waits so
+    """)
+    assert done.stdout.split() == ["1" if is_released else "0", "0"], done.stderr
+    assert lost.exists() is not is_released
+    if not is_released:
+        assert [json.loads(line)["textPayload"] for line in lost.read_text().splitlines()] == [
+            "old"
+        ]
+
+
 def test_several_hooks_share_one_deadline() -> None:
     """What runs at the exit again and again does not wait its full time again and again."""
     check_python("""
