@@ -17,8 +17,8 @@ from forklog.context.base import Context
 from forklog.context.sources import SOURCES
 from forklog.contract import nothing
 from forklog.delivery.pipeline import Pipeline
+from forklog.encoding.call_site import is_own_record
 from forklog.encoding.encoder import Encoder
-from forklog.encoding.own_records import is_own_record
 from forklog.encoding.payload import WithheldError, bare, withheld
 from forklog.option_checks import check_level
 from forklog.process.servers import uwsgi

@@ -7,13 +7,16 @@ need a repair, and those of our own requests, have no fragment; `LenientEncoder`
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from forklog.encoding.repair import location_of
+from forklog.encoding.text import attribute_of, safe_text
 from forklog.severity import SEVERITIES, rank_of_level
 
 # What our own requests log, in the flush thread, must not become records to send: the handler looks
@@ -51,7 +54,8 @@ class FormattedError(NotWellFormedError):
         self.forklog_formatted = text
 
 
-class CallSite(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CallSite:
     """The parts of an entry that depend on its call site alone."""
 
     rank: int
@@ -125,3 +129,18 @@ def _location_of(record: logging.LogRecord) -> tuple[dict[str, str] | None, bool
     if are_texts and type(line) is int and 0 <= line < _MAX_LINE:
         return {"file": file, "function": function, "line": str(line)}, False
     return location_of(record)
+
+
+def is_own_record(record: logging.LogRecord, worker_ident: int) -> bool:
+    """Tell whether a record that the flush thread made is about our own requests.
+
+    An application's finalizers may run in that thread too, and what they log counts.
+
+    Args:
+        record: any record.
+        worker_ident: the ident of the flush thread.
+    """
+    thread = attribute_of(record, "thread")
+    if (threading.get_ident() if thread is None else thread) != worker_ident:
+        return False
+    return safe_text(attribute_of(record, "name")).startswith(OWN_LOGGERS)

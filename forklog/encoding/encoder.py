@@ -23,13 +23,11 @@ from forklog.encoding.call_site import CallSiteCache, NotWellFormedError, key_of
 from forklog.encoding.extra import NO_ADDITIONS, Additions
 from forklog.encoding.labels import names_logger
 from forklog.encoding.lenient import LenientEncoder
-from forklog.encoding.strict import StrictEncoder
+from forklog.encoding.strict import PLAIN_FIELDS, StrictEncoder
 from forklog.encoding.timestamps import fraction_of, is_sane, second_of
 from forklog.insert_id import InsertIds
 from forklog.limits import SURELY_SMALL_BYTES
 
-# A record with more fields than this has an extra, or was formatted by another handler before.
-_PLAIN_FIELDS = len(logging.LogRecord("", 0, "", 0, "", None, None).__dict__)
 _UNKNOWN: Mapping[str, Any] = {}
 _dumps = orjson.dumps
 _modules = sys.modules
@@ -95,7 +93,7 @@ class Encoder:
             return None
         key = record.pathname, record.lineno, record.funcName, record.name, record.levelno
         has_more = record.exc_info or record.exc_text or record.stack_info
-        if has_more or len(record.__dict__) != _PLAIN_FIELDS:
+        if has_more or len(record.__dict__) != PLAIN_FIELDS:
             return self.encode_strict(record, opening, key)
         context, scope = self._context, _scope_now()
         tail = b"}" if scope is None else self._tail_of(scope)
@@ -143,16 +141,25 @@ class Encoder:
         """
         if type(record) is not _Record:
             return None
-        site = self._sites.get(key or key_of(record.__dict__)) or self._sites.add(record)
-        exc_info, scope = record.exc_info, _scope_now()
+        given = record.__dict__
+        site = self._sites.get(key or key_of(given)) or self._sites.add(record)
+        exc_info, scope, context = given["exc_info"], _scope_now(), self._context
         if task is None:
-            task = self._context.current(exc_info[1] if exc_info else None)
+            is_known = scope is not None or exc_info or context.has_sources
+            if is_known or len(_modules) != context.modules_seen:
+                task = context.current(exc_info[1] if exc_info else None)
+            else:
+                task = NOTHING
         # The time first: it may raise, and nothing may after a formatter has run.
-        stamp = self._time_of(record.created)
+        second, stamp = self._second
+        part = given["created"] - second
+        fraction = _dumps(part)[1:11]
+        if part < 0.001 or part >= 1.0 or len(fraction) < 10:  # noqa: PLR2004 - as in `encode`
+            stamp, fraction = self._time_of(given["created"]), b""
         rest = self._strict.fields_of(record, site, task, is_formatted=is_formatted)
         if scope is not None:
             scope.note(site.rank)
-        return site.rank, b"".join((opening(), stamp, rest))
+        return site.rank, b"".join((opening(), stamp, fraction, rest))
 
     def encode_lenient(
         self, record: logging.LogRecord, ids: InsertIds, text: str | None = None

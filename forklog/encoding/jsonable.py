@@ -12,23 +12,23 @@ import datetime as dt
 import decimal
 import enum
 import math
-import re
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
 
+from forklog.encoding.text import safe_text, type_name
 from forklog.limits import MAX_ENTRY_BYTES, MAX_NODES, CutDict, CutList
 
 # A protobuf parser refuses messages nested deeper than 100; each level of a Struct takes up to
 # three of them.
 MAX_DEPTH = 32
-_MAX_REPR = 10_000
 # Keys that are not text go the long way: 1 and "1" would become one name, given twice.
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 _INT64 = 2**63
-_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_dumps = orjson.dumps
+_SEQUENCES = frozenset((list, tuple))
 _LEAVES = frozenset((str, int, float, bool, type(None), bytes, uuid.UUID, decimal.Decimal)) | {
     dt.datetime,
     dt.date,
@@ -39,7 +39,7 @@ _LEAVES = frozenset((str, int, float, bool, type(None), bytes, uuid.UUID, decima
 def to_json(value: object) -> bytes:
     """Encode a value as JSON. Never raises; what cannot be encoded is described instead."""
     encoded, rebuilt = encoded_or_copied(value)
-    return encoded or orjson.dumps(rebuilt)
+    return encoded or _dumps(rebuilt)
 
 
 def encoded_or_copied(value: object) -> tuple[bytes, Any]:
@@ -49,11 +49,15 @@ def encoded_or_copied(value: object) -> tuple[bytes, Any]:
     missing (`CutDict`).
     """
     try:
-        if _is_plain(value):
-            return orjson.dumps(value, default=_plain, option=_OPTIONS), None
-    except Exception:  # noqa: BLE001, S110 - a large number, a surrogate, a dict that changes meanwhile
-        pass
-    return b"", _Copier().copy(value, 0, ())
+        encoded = encoded_if_plain(value)
+    except Exception:  # noqa: BLE001 - a large number, a surrogate, a dict that changes meanwhile
+        encoded = b""
+    return encoded, None if encoded else _Copier().copy(value, 0, ())
+
+
+def encoded_if_plain(value: object) -> bytes:
+    """Return the value as JSON, no bytes where it has to be copied first; may raise anything."""
+    return _dumps(value, default=_plain, option=_OPTIONS) if _is_plain(value) else b""
 
 
 def _is_plain(value: object) -> bool:
@@ -63,18 +67,16 @@ def _is_plain(value: object) -> bool:
     for _ in range(MAX_DEPTH):
         below: list[Any] = []
         for holder in level:
-            members: Iterable[Any]
-            if holder.__class__ is dict:
-                members = holder.values()
-            elif holder.__class__ is list or holder.__class__ is tuple:
-                members = holder
-            else:
+            is_dict = type(holder) is dict
+            if not is_dict and type(holder) not in _SEQUENCES:
                 return False
             left -= len(holder)
             if left < 0:
                 return False
-            for member in members:
-                kind = member.__class__
+            for member in holder.values() if is_dict else holder:
+                kind = type(member)
+                if kind is str or kind is int:
+                    continue
                 if kind not in _LEAVES:
                     below.append(member)
                 elif kind is float and member - member != 0.0:  # NaN and the infinities
@@ -83,46 +85,6 @@ def _is_plain(value: object) -> bool:
             return True
         level = below
     return False
-
-
-def safe_text(value: object) -> str:
-    """Return ``str(value)`` as valid Unicode, or a description if that raises."""
-    try:
-        text = str.__str__(value if isinstance(value, str) else str(value))
-    except Exception as error:  # noqa: BLE001 - __str__ of the application
-        return f"<{_type_name(value)} whose str() raised {_type_name(error)}>"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        # A lone surrogate has no UTF-8; show it the way Python writes it. Two may be a character.
-        text = _PAIR.sub(_joined, text)
-        return text.encode("utf-8", "backslashreplace").decode()
-    return text
-
-
-def _joined(pair: re.Match[str]) -> str:
-    return pair[0].encode("utf-16", "surrogatepass").decode("utf-16")
-
-
-def safe_repr(value: object) -> str:
-    """Return ``repr(value)``, cut to 10,000 characters, or a description if that raises."""
-    try:
-        text = safe_text(repr(value))
-    except Exception as error:  # noqa: BLE001 - __repr__ of the application
-        return f"<{_type_name(value)} whose repr() raised {_type_name(error)}>"
-    return text if len(text) <= _MAX_REPR else f"{text[:_MAX_REPR]}... ({len(text)} characters)"
-
-
-def attribute_of(record: object, name: str, otherwise: Any = None) -> Any:
-    """Return an attribute of a record; the default if it has none, or a property that raises."""
-    try:
-        return getattr(record, name, otherwise)
-    except Exception:  # noqa: BLE001 - a record class of the application
-        return otherwise
-
-
-def _type_name(value: object) -> str:
-    return safe_text(type.__getattribute__(type(value), "__name__"))
 
 
 def _plain(value: object) -> Any:
@@ -159,10 +121,10 @@ class _Copier:
             if id(value) in seen:
                 return "<cycle>"
             if depth >= MAX_DEPTH and isinstance(value, (Mapping, list, tuple, set, frozenset)):
-                return f"<{_type_name(value)} below {MAX_DEPTH} levels>"
+                return f"<{type_name(value)} below {MAX_DEPTH} levels>"
             return self._opened(value, depth, (*seen, id(value)))
         except Exception as error:  # noqa: BLE001 - methods of the application
-            return f"<{_type_name(value)} that raised {_type_name(error)}>"
+            return f"<{type_name(value)} that raised {type_name(error)}>"
 
     def _opened(self, value: Any, depth: int, seen: tuple[int, ...]) -> Any:
         if isinstance(value, Mapping):

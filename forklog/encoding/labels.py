@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from forklog.encoding.jsonable import safe_text
+from forklog.encoding.text import safe_text
 from forklog.encoding.truncate import cut_bytes, fit_object
 from forklog.limits import MAX_KEY_BYTES, MAX_LABELS, MAX_LABELS_BYTES, MAX_VALUE_BYTES
 

@@ -16,7 +16,7 @@ import orjson
 from forklog.context.base import Context, FinishedRequest, LogContext
 from forklog.encoding.builder import EntryBuilder, log_of_requests, request_entry
 from forklog.encoding.extra import NO_ADDITIONS, Additions
-from forklog.encoding.jsonable import attribute_of, encoded_or_copied, safe_text, to_json
+from forklog.encoding.jsonable import encoded_or_copied, to_json
 from forklog.encoding.labels import labels_of, names_logger
 from forklog.encoding.payload import is_left_out, payload_of
 from forklog.encoding.repair import (
@@ -27,6 +27,7 @@ from forklog.encoding.repair import (
     span_id_of,
     trace_of,
 )
+from forklog.encoding.text import attribute_of, safe_text
 from forklog.encoding.truncate import fit_object, split_text
 from forklog.insert_id import InsertIds, id_of
 from forklog.limits import MAX_ENTRY_BYTES, MAX_GROWTH, MAX_LABELS_BYTES, estimate

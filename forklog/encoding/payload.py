@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from forklog.encoding.jsonable import attribute_of, safe_repr, safe_text
+from forklog.encoding.text import attribute_of, safe_repr, safe_text
 from forklog.encoding.truncate import cut_bytes
 
 _MAX_PLACE = 1_000  # bytes of a file's or function's name

@@ -13,8 +13,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from forklog.encoding.jsonable import safe_text
 from forklog.encoding.labels import labels_of
+from forklog.encoding.text import safe_text
 from forklog.encoding.truncate import cut_bytes
 from forklog.limits import MAX_RESOURCE_BYTES
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import orjson
 
-from forklog.context.base import LogContext, RequestFields
+from forklog.context.base import NOTHING, LogContext, RequestFields
 from forklog.encoding.call_site import CallSite, FormattedError, NotWellFormedError
 from forklog.encoding.extra import NO_ADDITIONS, Additions
-from forklog.encoding.jsonable import encoded_or_copied
+from forklog.encoding.jsonable import encoded_if_plain
 from forklog.encoding.repair import http_request_of
 from forklog.encoding.tracebacks import exception_text
 from forklog.limits import MAX_LABELS
@@ -38,12 +38,13 @@ _RARE = frozenset(
         "_resource",
     }
 )
+# A record with more fields than this has an extra, or was formatted by another handler before.
+PLAIN_FIELDS = len(logging.LogRecord("", 0, "", 0, "", None, None).__dict__)
 _MAX_LABELS = 16
 _MAX_KEY, _MAX_VALUE = 100, 1000  # characters of a label: surely within the limits of the API
 _MAX_TRACE = 250  # characters, of a span id as well
-_BRACE = ord("{")
-_NONE = b'"None"'
 _NEWLINE = "\n"
+# Not by attributes, which are three times dearer where there is a dict.
 _content_of = itemgetter("msg", "args", "exc_info", "exc_text", "stack_info")
 _dumps = orjson.dumps
 
@@ -81,23 +82,28 @@ class StrictEncoder:
             is_formatted: whether the handler has a formatter.
         """
         given = record.__dict__
-        # Not by attributes, which are three times dearer where there is a dict.
         text, args, exc_info, exc_text, stack_info = _content_of(given)
-        if not _RARE.isdisjoint(given) or type(text) is not str:
+        labels, json_fields = given.get("labels"), given.get("json_fields")
+        # Where these are all that a plain record has not, there is no trace, nor anything rare.
+        is_usual = len(given) == PLAIN_FIELDS + (labels is not None) + (json_fields is not None)
+        if (not is_usual and not given.keys().isdisjoint(_RARE)) or type(text) is not str:
             raise NotWellFormedError
-        if is_formatted or stack_info:
-            text = self._format(record)
-        elif exc_info or exc_text:
-            text = self._with_exception(record, text % args if args else text)
+        if is_formatted or stack_info or exc_info or exc_text:
+            text = self._formatted(record, text, args, is_whole=is_formatted or bool(stack_info))
         elif args:
             text = text % args
         try:
+            if self._fields_of:
+                json_fields = _merged(self._fields_of(given), json_fields)
+            if task is not NOTHING:
+                labels = _merged(task.labels, labels)
+                json_fields = _merged(task.fields, json_fields)
             parts = (
                 site.severity,
-                _labels(_merged(task.labels, given.get("labels")), site),
+                _labels(labels, site),
                 site.location,
-                self.task_fields(given, task),
-                _payload(text, _merged(task.fields, self._fields(given))),
+                b"" if is_usual and task is NOTHING else self.task_fields(given, task),
+                _payload(text, json_fields),
             )
             fields = b"".join(parts)
         except Exception as error:  # whatever it is, the lenient encoder repairs it
@@ -106,18 +112,16 @@ class StrictEncoder:
             raise FormattedError(text)
         return fields
 
-    def _with_exception(self, record: logging.LogRecord, text: str) -> str:
-        """Return the text that logging's default formatter makes of an exception's record."""
+    def _formatted(self, record: logging.LogRecord, text: str, args: Any, *, is_whole: bool) -> str:
+        """Return the text as the handler's formatter makes it, or as logging's default would."""
+        if is_whole:
+            return self._format(record)
+        text = text % args if args else text
         if not record.exc_text:
             record.exc_text = exception_text(record.exc_info)  # where the formatter keeps it
             if not record.exc_text:
                 return self._format(record)
         return f"{text}{'' if text[-1:] == _NEWLINE else _NEWLINE}{record.exc_text}"
-
-    def _fields(self, given: Mapping[str, Any]) -> Any:
-        """Return the JSON fields that ``extra=`` gives, with what the handler's options add."""
-        json_fields = given.get("json_fields")
-        return _merged(self._fields_of(given), json_fields) if self._fields_of else json_fields
 
     def task_fields(self, given: Mapping[str, Any], task: LogContext) -> bytes:
         """Encode trace, span and request: what ``extra=`` says, else what the task has."""
@@ -153,13 +157,14 @@ def _merged(below: Mapping[str, Any] | None, above: Any) -> Any:
 
 def _labels(given: Any, site: CallSite) -> bytes:
     """Encode the logger's name and the labels of ``extra=``."""
-    if given is None or given == {}:
+    if not given and (given is None or given == {}):
         return b'"labels":{%b},' % site.own if site.own else b""
-    if given.__class__ is not dict or len(given) > _MAX_LABELS:
+    if type(given) is not dict or len(given) > _MAX_LABELS:
         raise NotWellFormedError
     for key, value in given.items():
-        is_text = key.__class__ is str and value.__class__ is str
-        if not is_text or len(key) > _MAX_KEY or len(value) > _MAX_VALUE:
+        if type(key) is not str or type(value) is not str:
+            raise NotWellFormedError
+        if len(key) > _MAX_KEY or len(value) > _MAX_VALUE:
             raise NotWellFormedError
     if site.own and site.labels.keys().isdisjoint(given):
         return b'"labels":{%b,%b,' % (site.own, _dumps(given)[1:])
@@ -180,14 +185,13 @@ def _request(request: Mapping[str, Any]) -> bytes:
 
 
 def _payload(text: str, json_fields: Any) -> bytes:
-    encoded = _dumps(text)
-    if encoded[1] == _BRACE or encoded == _NONE:
+    if (text >= "{" and text[0] == "{") or text == "None":
         raise NotWellFormedError
     if not json_fields:
-        return b'"textPayload":%b}' % encoded
-    if json_fields.__class__ is not dict:
+        return b'"textPayload":%b}' % _dumps(text)
+    if type(json_fields) is not dict:
         raise NotWellFormedError
-    whole, _ = encoded_or_copied({**json_fields, "message": text})
+    whole = encoded_if_plain({**json_fields, "message": text})
     if not whole:
         raise NotWellFormedError
     return b'"jsonPayload":%b}' % whole

@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import HostileMapping
 
-from forklog.encoding.jsonable import MAX_DEPTH, safe_repr, safe_text, to_json
+from forklog.encoding.jsonable import MAX_DEPTH, to_json
+from forklog.encoding.text import safe_repr, safe_text
 
 
 class Hostile:
