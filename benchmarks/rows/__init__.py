@@ -22,3 +22,5 @@ ROWS = (
     "demo",
     "page",
 )
+ON_DEMAND = ("core",)
+"""Rows of `ONLY=` alone: no full run needs them."""

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from benchmarks.worker import Room
 
 TITLE = "Caller: one thread, pipeline live"
-_THEIRS = tuple(name for name in SUBJECTS if name != "bare")  # which delivers plain records only
+# "bare" delivers plain records only; "straight" has functions for plain ones and for fields.
+_THEIRS = tuple(name for name in SUBJECTS if name != "bare")
 _VARIANTS = {
     "plain": SUBJECTS,
     "fields": _THEIRS,
-    "exception": _THEIRS,
+    "exception": tuple(name for name in _THEIRS if name != "straight"),
     # The others deliver no trace; the do-nothing handler is the floor.
     "trace": ("nothing", "stock-grpc", "stock-http", "otel", "forklog"),
 }

@@ -35,8 +35,9 @@ def run(bench: Bench) -> Result:
     samples: dict[str, list[dict[str, Any]]] = {name: [] for name in _SUBJECTS}
     with tempfile.TemporaryDirectory() as folder:
         for _ in bench.pace(bench.rounds(4, 1), 100):
-            for name in _SUBJECTS:  # each server warms up by itself
-                samples[name].append(_serve(bench, name, Path(folder)))
+            for name, mode in _SUBJECTS.items():  # each server warms up by itself
+                sample = serve(bench, name, Path(folder), is_lazy=mode == "lazy")
+                samples[name].append(sample)
     rate = {n: [s["rate"] for s in samples[n]] for n in _SUBJECTS}
     kept = ratios(rate["forklog"], rate["nothing"])
     stock = max(("stock-grpc", "stock-http"), key=lambda n: figure(rate[n]).median)
@@ -67,7 +68,7 @@ def run(bench: Bench) -> Result:
     return Result(TITLE, lines, heads, figures, {"samples": samples}, f"Load by {driver()}.")
 
 
-def _serve(bench: Bench, name: str, folder: Path) -> dict[str, Any]:
+def serve(bench: Bench, name: str, folder: Path, *, is_lazy: bool) -> dict[str, Any]:
     """Start a server, warm it up, load it; see what had arrived when the load ended."""
     door = bench.sink.open(WIRES[name]) if name in WIRES else None
     environ = {
@@ -75,7 +76,6 @@ def _serve(bench: Bench, name: str, folder: Path) -> dict[str, Any]:
         "BENCH_PORT": str(door.port if door else 0),
         "PYTHONPATH": str(ROOT),
     }
-    is_lazy = _SUBJECTS[name] == "lazy"
     options = ["--lazy-apps"] if is_lazy else []
     with Server.start(_INI, folder, environ=environ, options=options) as server:
         server.wait_ready(2, 2 if is_lazy else 1)

@@ -18,11 +18,13 @@ _CLASSES = {
     "logstash": ("logstash", "Logstash", "logstash-async"),
     "bare": ("bare", "Bare", "the least that delivers"),
     "straight": ("one_function", "OneFunction", "forklog in one function"),
+    "compiled": ("compiled_core", "CompiledCore", "the plain path in C"),
     "forklog": ("forklog_handler", "Forklog", "forklog"),
     "spooled": ("forklog_handler", "Spooled", "forklog, spool"),
 }
 LABELS = {name: label for name, (_, _, label) in _CLASSES.items()}
-SUBJECTS = tuple(name for name in _CLASSES if name != "spooled")  # its rows give it a folder
+# The rows of the others give them a folder, or a file that was compiled.
+SUBJECTS = tuple(name for name in _CLASSES if name not in {"spooled", "compiled"})
 
 
 def make(name: str, **options: Any) -> Subject:
