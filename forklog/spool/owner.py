@@ -111,7 +111,7 @@ class Owner:
 
     def __init__(self, folder: Folder, prefix: str, head: Head) -> None:
         """Make the head under another name, lock it, and give it its name."""
-        self.folder, self._prefix = folder, prefix
+        self.folder, self.prefix = folder, prefix
         self.image = image()
         self._measured_at = -math.inf
         self._numbers: Iterator[int] = itertools.count()
@@ -131,10 +131,10 @@ class Owner:
 
     def renew(self, head: Head) -> None:
         """Put another head in its place: more is known now. OSError where that cannot be."""
-        file = _locked_file(self.folder, self._prefix, head, self._claim)
+        file = _locked_file(self.folder, self.prefix, head, self._claim)
         identity = identity_of(os.fstat(file))
         try:
-            self._rename(new_name(self._prefix))
+            self._rename(new_name(self.prefix))
         except BaseException:
             os.close(file)
             release(identity, self._claim)
@@ -161,7 +161,7 @@ class Owner:
     def new_segment(self, size: int) -> Segment:
         """Make a segment; OSError where it cannot be."""
         number = next(self._numbers)
-        name = segment_name(self._prefix, number)
+        name = segment_name(self.prefix, number)
         segment = Segment(name, self.folder, number, size)
         self.folder.add(size)
         return segment
@@ -196,7 +196,7 @@ class Owner:
 
     def leave(self) -> None:
         """Leave the segments to whoever runs next. May be called once."""
-        name = HeadName(self._prefix, LEFT_IMAGE)
+        name = HeadName(self.prefix, LEFT_IMAGE)
         directory = self.folder.descriptor
         if self.is_intact():
             with contextlib.suppress(OSError):

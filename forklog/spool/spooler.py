@@ -20,6 +20,7 @@ from forklog.spool.boot.held import Held
 from forklog.spool.folder import FullError, UnfitError
 from forklog.spool.left.adopting import Adopting
 from forklog.spool.left.adoption import Sums
+from forklog.spool.left.tidy import remove_headless
 from forklog.spool.owner import new_prefix
 from forklog.spool.store import Spool
 from forklog.spool.taking import Lanes
@@ -174,7 +175,7 @@ class ProcessSpool:
             self._say_lost(before)
         try:
             owner = self._make.owner(new_prefix(), self._origin)
-            self.store.restart(owner)
+            is_rescued = self.store.restart(owner)
         except (UnfitError, OptionError) as error:
             self._owner = None
             self._adopting.folders.append(before.folder)
@@ -187,6 +188,8 @@ class ProcessSpool:
             return
         self._owner = owner
         before.leave()
+        if is_rescued:
+            remove_headless(before.folder, before.prefix)
         adopter = self._make.adopter(owner, self._report, self._sums, self._origin)
         self._adopting.replace(adopter, before.folder)
 

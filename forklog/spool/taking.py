@@ -181,8 +181,11 @@ class Taking(OverLanes):
         """Return how many entries of the segments wait."""
         return self._segments.count() if self._segments is not None else 0
 
-    def restart(self, owner: Owner) -> None:
+    def restart(self, owner: Owner) -> bool:
         """Write to segments of another owner from now on; they get what the old ones hold.
+
+        Returns:
+            Whether there was room for all of it.
 
         Raises:
             OSError: the first segment cannot be made; the owner is discarded.
@@ -190,6 +193,7 @@ class Taking(OverLanes):
         if self._segments is not None:
             self._write = self._segments.restart(owner).write
             self._segments.rescue()
+        return not any(s.is_lost for s in self._segments.used) if self._segments else True
 
     def pause(self) -> None:
         """Have the lanes take entries until `restart`: no other process would find them."""

@@ -85,3 +85,18 @@ def age_of(folder: Folder, name: str) -> float:
 
 def _age(seen: os.stat_result) -> float:
     return max(0.0, time.time() - seen.st_mtime) if stat.S_ISREG(seen.st_mode) else 0.0
+
+
+def remove_headless(folder: Folder, prefix: str) -> None:
+    """Remove the segments of a prefix where no head is left of it. Never raises.
+
+    No process would send them; whoever has made them has what they hold in new ones.
+    """
+    with contextlib.suppress(OSError):
+        names = folder.names(is_measured=False)
+        heads = map(head_name_of, names)
+        if prefix in {head.prefix for head in heads if head is not None}:
+            return
+        for name in names:
+            if prefix_of_segment(name) == prefix:
+                os.unlink(name, dir_fd=folder.descriptor)
