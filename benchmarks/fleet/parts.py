@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _TIME = struct.Struct(">d")  # of times from zero on, the bytes have the order of the numbers
 _Take = Callable[[int], list[float]]
+_TakeNewest = Callable[[], list[float]]
 
 
 class _Options(NamedTuple):
@@ -43,8 +44,8 @@ class _Pacing:
 class _Waiting:
     """What waits in the process; nothing is ever set aside there."""
 
-    def __init__(self, take: _Take) -> None:
-        self._take = take
+    def __init__(self, take: _Take, take_newest: _TakeNewest) -> None:
+        self._take, self._take_newest = take, take_newest
 
     def is_next(self) -> bool:
         return False
@@ -53,11 +54,21 @@ class _Waiting:
         most = min(max_entries, max(1, max_bytes // _TIME.size))
         into.extend(map(_TIME.pack, self._take(most)))
 
+    def take_newest(self, into: list[bytes]) -> None:
+        into.extend(map(_TIME.pack, self._take_newest()))
+
 
 class Parts(Choosing):
     """What one process has in flight from the first refusal by a failure until all has passed."""
 
-    def __init__(self, rules: Rules, entry_bytes: int, most: int, take: _Take) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        entry_bytes: int,
+        most: int,
+        take: _Take,
+        take_newest: _TakeNewest,
+    ) -> None:
         """Hold nothing.
 
         Args:
@@ -65,6 +76,7 @@ class Parts(Choosing):
             entry_bytes: of one record.
             most: records that the buffer holds.
             take: takes so many waiting records at most, and returns when they were logged.
+            take_newest: does so with the newest.
         """
         max_bytes = type(rules).max_bytes // entry_bytes * _TIME.size
         self._in_flight = InFlight(rules.max_entries, max_bytes, Ledger())
@@ -72,7 +84,7 @@ class Parts(Choosing):
         self._share_bytes = most // 4 * _TIME.size
         self._since: int | None = None
         self._is_given_back = False
-        waiting = _Waiting(take)
+        waiting = _Waiting(take, take_newest)
         self._buffer, self.aside = cast("Store", waiting), cast("Aside", waiting)
         self.pacing = cast("Pacing", _Pacing(rules, entry_bytes))
 

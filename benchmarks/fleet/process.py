@@ -117,7 +117,7 @@ class Process:
             most = min(
                 self.rules.max_entries, self.rules.max_bytes // self.entry_bytes, self.buffer // 4
             )
-            self.batch += self._take_spans(most - held)
+            self.batch = sorted(self.batch + self._take_spans(most - held))
             held = sum(span.number for span in self.batch)
         return held
 
@@ -147,13 +147,25 @@ class Process:
         if not self.rules.splits or not (self.parts or is_of_content):
             return self.attempts
         if self.parts is None:
-            self.parts = Parts(self.rules, self.entry_bytes, self.buffer, self._take_times)
+            takes = self._take_times, self._take_newest
+            self.parts = Parts(self.rules, self.entry_bytes, self.buffer, *takes)
         if not self.parts:
             self.parts.begin(_times_of(self.batch), self.attempts - 1)
         return self.parts.refused(is_of_content=is_of_content)
 
     def _take_times(self, most: int) -> list[float]:
         return _times_of(self._take_spans(most))
+
+    def _take_newest(self) -> list[float]:
+        """Take the newest record; return when it was logged."""
+        if not self.spans:
+            return []
+        span = self.spans.pop()
+        middle = span.last - (span.last - span.first) / span.number
+        if span.number > 1:
+            self.spans.append(Span(span.first, middle, span.number - 1))
+        self.number -= 1
+        return _times_of([Span(middle, span.last, 1)])
 
     def caught_up(self, seconds: float) -> None:
         """Take note that a record from before the end of the outage came so long after it."""

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import chain, count, starmap
 
-from forklog.delivery.sending.lanes import behind, copied, first, fitting, move
+from forklog.delivery.sending.lanes import behind, copied, first, fitting, move, move_last, oldest
 from forklog.insert_id import AFTER_ALL
 from forklog.severity import NEVER, RANKS
 
@@ -173,6 +173,10 @@ class Buffer:
                 move(lane, into, bisect_left(run, limit))
         into.sort()
 
+    def take_newest(self, into: list[bytes]) -> None:
+        """Move the newest entry to the end of a list."""
+        move_last(self._lanes, into)
+
     def settle(self, size: int, *, is_last: bool = False) -> None:
         """Forget the bytes of entries that were taken and are settled now; none is out if last."""
         self.count_taken(-size)
@@ -219,13 +223,7 @@ class Buffer:
 
     def oldest(self) -> bytes:
         """Return the oldest entry that waits, or something above every entry if none does."""
-        heads = []
-        for lane in self._lanes:
-            try:
-                heads.append(lane[0])
-            except IndexError:  # noqa: PERF203 - emptied by another thread meanwhile
-                continue
-        return min(heads, default=AFTER_ALL)
+        return oldest(self._lanes, AFTER_ALL)
 
     def drain(self, into: list[bytes]) -> None:
         """Move all entries to a list, oldest first, those set aside included, as `take` does."""

@@ -124,6 +124,13 @@ class Taking(OverLanes):
         if len(into) < most and max_bytes > 0 and len(self._lanes):
             self._lanes.take(into, most - len(into), max_bytes)
 
+    def take_newest(self, into: list[bytes]) -> None:
+        """Move the newest entry of the lanes, else the oldest of the segments, read in order."""
+        number = len(into)
+        self._lanes.take_newest(into)
+        if len(into) == number:
+            self.take(into, 1, 1)
+
     def settle(self, size: int, *, is_last: bool = False) -> None:
         """Forget entries that were taken and are settled; if last, the segments as well."""
         self._lanes.settle(size, is_last=is_last)

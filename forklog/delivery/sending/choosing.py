@@ -47,7 +47,10 @@ class Choosing:
         room = self._room(batch.size)
         if batch.is_probe:
             number = min(number, self._in_flight.max_probe_entries())
-            room += self._share_bytes // 2 if number == 1 else 0
+            if (number == 1 or room <= 0) and room + self._share_bytes // 2 > 0:
+                # The newest: what was logged with a culprit may be another one.
+                self._buffer.take_newest(batch.entries)
+                return
         elif not batch.entries:
             room = max(1, room)
         if number > 0 and room > 0:

@@ -160,7 +160,8 @@ class InFlight:
         """
         self.put_off()
         batch = self.batches[0]
-        self._probe_entries = 1 if batch.is_probe else self._probe_entries
+        is_fresh = batch.is_probe and batch.since is None
+        self._probe_entries = 1 if is_fresh else self._probe_entries
         batch.refusals += 1
         if batch.since is None:
             batch.since = self.passes

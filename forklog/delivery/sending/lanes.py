@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, repeat, starmap, takewhile
 
 
@@ -18,6 +18,30 @@ def move(lane: deque[bytes], into: list[bytes] | deque[bytes], most: int) -> Non
     """Move the first entries of a lane in one step, with no line of Python for each."""
     with contextlib.suppress(IndexError):  # an overflow emptied it meanwhile; `into` has the others
         into.extend(starmap(lane.popleft, repeat((), most)))
+
+
+def move_last(lanes: Sequence[deque[bytes]], into: list[bytes]) -> None:
+    """Move the newest entry of all lanes, in one step; nothing where they are empty."""
+    with contextlib.suppress(IndexError):  # an overflow emptied the lane meanwhile
+        into.extend(starmap(max(lanes, key=_newest).pop, ((),)))
+
+
+def oldest(lanes: Iterable[deque[bytes]], otherwise: bytes) -> bytes:
+    """Return the oldest entry of all lanes, or something else where they are empty."""
+    heads = []
+    for lane in lanes:
+        try:
+            heads.append(lane[0])
+        except IndexError:  # noqa: PERF203 - emptied by another thread meanwhile
+            continue
+    return min(heads, default=otherwise)
+
+
+def _newest(lane: deque[bytes]) -> bytes:
+    try:
+        return lane[-1]
+    except IndexError:
+        return b""
 
 
 def fitting(entries: list[bytes], max_entries: int, max_bytes: int) -> int:

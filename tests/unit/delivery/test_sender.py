@@ -693,6 +693,43 @@ def test_single_entries_that_are_tried_in_an_outage_are_bounded_too() -> None:
     bench.check_accounts()
 
 
+@pytest.mark.parametrize("number", [400, 700])
+@pytest.mark.parametrize("is_early", [False, True])
+def test_culprits_that_fill_what_may_be_in_flight_stop_no_other(
+    number: int, *, is_early: bool
+) -> None:
+    """Each of many records is refused: what is behind them passes, in minutes and few requests.
+
+    Closes the class: a bound of the bytes in flight, beyond which nothing new was tried.
+    """
+    wire = _Firewall(403)
+    bench = _Bench(wire, max_buffer_bytes=2**20)
+    if is_early:
+        bench.log("first")
+        bench.sender.send_once()
+    bench.log(*["poison" + "x" * 1000] * number, *["good" + "x" * 1000] * 200)
+    waited, good = 0.0, 0
+    while good < 100 and wire.requests < 600:
+        if bench.sender.send_once() is SendResult.LATER:
+            waited += bench.sender.delay
+        good = sum(b'"good' in entry for entry in wire.stored)
+    assert good == 100
+    assert waited < 20 * 60
+    bench.check_accounts()
+
+
+def test_the_newest_entry_of_all_severities_is_taken() -> None:
+    """Of entries that wait, one moves; of none, none."""
+    buffer, taken = Buffer(10**6), []
+    buffer.take_newest(taken)
+    for rank, entry in ((5, b"1"), (2, b"2"), (8, b"3"), (2, b"4"), (5, b"5")):
+        buffer.offer(rank, entry)
+    for _ in range(4):
+        buffer.take_newest(taken)
+    assert taken == [b"5", b"4", b"3", b"2"]
+    assert (buffer.oldest(), len(buffer)) == (b"1", 1)
+
+
 def _with_many_aside(number: int) -> tuple[_Bench, _Firewall]:
     """Return a bench with as many entries aside, and a firewall that lets them pass now."""
     wire = _Firewall(403)
