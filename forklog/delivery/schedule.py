@@ -94,10 +94,17 @@ _QUIET, _SHORT_LINGER = 2, 0.01  # of max_latency; seconds
 _ENDS = {how: End(how) for how in Ended}
 
 
+def ordered_end(order: Order, *, is_paused: bool) -> End | None:
+    """Return the end that orders ask for, whatever else is to be seen; None for none."""
+    if order is Order.STOP or is_paused:
+        return _ENDS[Ended.STOPPED if order is Order.STOP else Ended.PAUSED]
+    return None
+
+
 def next_step(look: Look) -> Send | Wait | End:
     """Return what the worker does next."""
-    if look.order is Order.STOP or look.is_paused:
-        return _ENDS[Ended.STOPPED if look.order is Order.STOP else Ended.PAUSED]
+    if (end := ordered_end(look.order, is_paused=look.is_paused)) is not None:
+        return end
     is_draining = look.order >= Order.DRAIN
     left = look.retry_at - look.now
     if left > 0 and (look.is_retry_short or not is_draining):

@@ -13,7 +13,7 @@ from forklog.clock import monotonic
 from forklog.delivery.base import Store
 from forklog.delivery.lifecycle import Ended, Order
 from forklog.delivery.passes import NO_THREAD, Passes
-from forklog.delivery.schedule import End, Send, SendResult, Wait, next_step
+from forklog.delivery.schedule import End, Send, SendResult, Wait, next_step, ordered_end
 from forklog.delivery.sending.backoff import FIRST_DELAY
 from forklog.severity import NEVER
 
@@ -111,8 +111,11 @@ class Worker(Passes):
 
     def _loop(self) -> Ended:
         armed: Wait | None = None
+        orders = self.orders
         while True:
-            step = next_step(self._observe())
+            # Without a look, which a fork that waits for this end would have to wait for, too.
+            end = ordered_end(orders.highest, is_paused=orders.is_paused)
+            step = end or next_step(self._observe())
             if isinstance(step, End):
                 return step.how
             if isinstance(step, Send):

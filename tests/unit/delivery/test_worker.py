@@ -299,6 +299,23 @@ def test_a_paused_thread_ends_between_two_passes(
     assert len(bench.buffer) == 1
 
 
+def test_a_fork_waits_for_no_look(forklog_transport: FakeTransport) -> None:
+    """The thread that a pause ends looks neither at what waits nor at what is due."""
+
+    class Left:
+        looks = 0
+
+        def seconds(self) -> None:
+            self.looks += 1
+
+    left, ended = Left(), []
+    worker = _Bench(forklog_transport, spooler=left).worker
+    worker.pause()
+    worker.start_thread("forklog-flush-test", _nothing, ended.append, _nothing)
+    wait_until(lambda: ended == [Ended.PAUSED])
+    assert left.looks == 0
+
+
 def test_a_drop_is_noticed_once(bench: _Bench) -> None:
     """What an overflow shed in other threads is booked once, under its reason."""
     small = _Bench(FakeTransport(), max_buffer_bytes=2**20)
