@@ -14,6 +14,7 @@ import os
 import sys
 from typing import Any
 
+from benchmarks.callbacks import Callbacks
 from benchmarks.sink.client import Door, SinkClient
 from benchmarks.subjects import make
 from benchmarks.subjects.subject import Subject
@@ -28,6 +29,8 @@ class Room:
         self.sink = SinkClient(control_port)
         self.subject: Subject
         self.door: Door | None = None
+        self.callbacks: Callbacks
+        """Made by the row `fork`."""
 
     def start(self, delay: float = 0.0, **options: Any) -> Subject:
         """Start the subject once; only the first call's latency of the sink and options count."""

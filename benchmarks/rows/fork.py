@@ -2,6 +2,12 @@
 
 Two controls tell what no handler can change: a process with a do-nothing handler and a bare thread
 that sleeps, and what it costs a child to write to a page that it shares with its parent.
+
+From Python 3.12 on the flush thread ends before a fork, and a third control is a do-nothing handler
+whose thread does so, too. The callbacks before it are judged there: a record, which starts the
+thread, makes the fork after it dearer in any case, by what it leaves in caches and pages.
+``python3.14 -m benchmarks.rows.fork`` runs the row alone, with any Python that has forklog with its
+extra `emulator`.
 """
 
 from __future__ import annotations
@@ -13,22 +19,35 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.bench import Bench
+from benchmarks.callbacks import Callbacks
+from benchmarks.noise import Noise, machine
 from benchmarks.ratio import figure
 from benchmarks.result import Line, Result
+from benchmarks.table import plain
 from benchmarks.work import MESSAGE
 
 if TYPE_CHECKING:
     import logging
 
-    from benchmarks.bench import Bench
+    from benchmarks.subjects.subject import Subject
     from benchmarks.worker import Room
 
 TITLE = "Fork: os.fork() in the parent, and the first record of the child, µs"
-_STATES = ("imported", "control", "live", "sending")
+_ENDS = sys.version_info >= (3, 12)  # the flush thread, before a fork
+_SUBJECTS = {
+    "imported": "forklog",
+    "control": "nothing",
+    **({"ended": "stopped"} if _ENDS else {}),
+    "live": "forklog",
+    "sending": "forklog",
+}
 _PAGES = 256
+_MOST_MORE, _MOST_PAUSE, _MOST_FIRST = 50, 100, 1000  # µs
 _LABELS = {
     "imported": "forklog imported, no handler",
     "control": "forklog imported, a do-nothing handler and a bare thread asleep",
+    "ended": "a do-nothing handler, and a bare thread that ends before the fork",
     "live": "pipeline live, its thread asleep",
     "sending": "pipeline live, its thread sending",
 }
@@ -40,25 +59,45 @@ def measure(room: Room, state: str, number: int) -> dict[str, Any]:
     The children of the forks that are timed do nothing: what the caches hold after another child
     has logged is not of the fork.
     """
+    is_first = not hasattr(room, "callbacks")
+    if is_first:
+        room.callbacks = Callbacks()  # before those of forklog
     import forklog  # noqa: F401, PLC0415 - the same modules are loaded in all states
 
     if state == "control" and not hasattr(room, "subject"):
         room.start()
         threading.Thread(target=threading.Event().wait, daemon=True).start()
-    elif state in ("live", "sending"):
+    elif state in ("ended", "live", "sending"):
         subject = room.start(0.005 if state == "sending" else 0.0)
         subject.plain(100)
         subject.hurry()
         time.sleep(0.2)  # its thread sleeps then
+    if is_first:
+        room.callbacks.enclose()
     loggers = [None] if state == "imported" else [None, room.subject.logger]
     took: dict[bool, list[float]] = {False: [], True: []}
+    starts: list[float] = []
+    pauses: list[float] = []
     for logger in loggers:
         for _ in range(number):
             if state == "sending":
                 subject.exception(3)
+            elif _ENDS:
+                starts += _start_thread(subject) if state in ("ended", "live") else ()
+                time.sleep(0.01)  # in all states, since what the caches hold is forgotten then
             fork, first = _fork_once(room, logger)
             took[logger is not None].append(fork if logger is None else first)
-    return {"forks": took[False], "firsts": took[True]}
+            pauses.append(room.callbacks.took())
+    return {"forks": took[False], "firsts": took[True], "starts": starts, "pauses": pauses}
+
+
+def _start_thread(subject: Subject) -> list[float]:
+    """Log a record that starts the thread; return the microseconds of that, once it is settled."""
+    begin = time.perf_counter_ns()
+    subject.plain(1)
+    took = time.perf_counter_ns() - begin
+    subject.hurry()
+    return [took / 1000]
 
 
 def _fork_once(room: Room, logger: logging.Logger | None) -> tuple[float, float]:
@@ -117,45 +156,79 @@ def faults(room: Room, number: int) -> dict[str, Any]:  # noqa: ARG001 - as ever
 
 
 def run(bench: Bench) -> Result:
-    """Fork in turns in four processes; judge what the live pipeline adds."""
-    subjects = {state: "nothing" if state == "control" else "forklog" for state in _STATES}
-    workers = {state: bench.fresh(subject) for state, subject in subjects.items()}
-    forks: dict[str, list[float]] = {state: [] for state in _STATES}
-    firsts: dict[str, list[float]] = {state: [] for state in _STATES}
+    """Fork in turns in a process for each state; judge what the live pipeline adds."""
+    samples, pages = _samples(bench)
+    forks = {s: [figure(turn["forks"]).median for turn in samples[s]] for s in _SUBJECTS}
+    firsts, starts, pauses = (
+        {s: [took for turn in samples[s] for took in turn[what]] for s in _SUBJECTS}
+        for what in ("firsts", "starts", "pauses")
+    )
+    first = figure(firsts["live"])
+    is_prompt = first.median <= _MOST_FIRST
+    lines = [
+        _line_of_pauses(pauses) if _ENDS else _line_of_forks(forks),
+        Line("first record of the child", "<= 1 ms", f"{first.text('.0f')} µs", is_prompt),
+    ]
+    figures = [
+        [
+            _LABELS[s],
+            *(figure(took[s]).text(".0f") if took[s] else "-" for took in (forks, firsts)),
+            f"{max(firsts[s]):.0f}" if firsts[s] else "-",
+            *(figure(took[s]).text(".0f") if took[s] else "-" for took in (pauses, starts)),
+        ]
+        for s in _SUBJECTS
+    ]
+    page = figure(pages).text(".1f")
+    figures.append(["one shared page, written by the child", "-", page, "-", "-", "-"])
+    heads = ["state", "os.fork()", "first record of the child", "slowest of them"]
+    if _ENDS:
+        heads += ["callbacks before it", "a record that starts the thread"]
+    figures = [row[: len(heads)] for row in figures]
+    return Result(TITLE, lines, heads, figures, {"forks": forks, "firsts": firsts})
+
+
+def _line_of_forks(forks: dict[str, list[float]]) -> Line:
+    added = figure([a - b for a, b in zip(forks["live"], forks["imported"], strict=True)])
+    text = f"{added.text('.0f')} µs"
+    is_met = added.median <= _MOST_MORE
+    return Line("os.fork() with a live pipeline", f"<= {_MOST_MORE} µs more", text, is_met)
+
+
+def _line_of_pauses(pauses: dict[str, list[float]]) -> Line:
+    live, least, other = (figure(pauses[s]).median for s in ("live", "ended", "imported"))
+    text = f"{live - other:.0f} µs, {least - other:.0f} of them to end a bare thread"
+    is_met = live - other <= _MOST_PAUSE
+    return Line("os.fork() with a live pipeline", f"<= {_MOST_PAUSE} µs more", text, is_met)
+
+
+def _samples(bench: Bench) -> tuple[dict[str, list[dict[str, Any]]], list[float]]:
+    """Return the answers of the process of each state, and what it takes to write to a page."""
+    workers = {state: bench.fresh(subject) for state, subject in _SUBJECTS.items()}
+    samples: dict[str, list[dict[str, Any]]] = {state: [] for state in workers}
     pages: list[float] = []
     for number in bench.pace(bench.rounds(12, 4), 25):
         for state, worker in workers.items():
             answer = worker.measure("fork", state=state, number=20)
-            if number == 0:
-                continue
-            forks[state].append(figure(answer["forks"]).median)
-            firsts[state] += answer["firsts"]
+            if number:
+                samples[state].append(answer)
         pages += workers["control"].measure("fork", "faults", number=2)["faults"]
     for worker in workers.values():
         worker.close()
-    added = figure([a - b for a, b in zip(forks["live"], forks["imported"], strict=True)])
-    first = figure(firsts["live"])
-    most = 100 if sys.version_info >= (3, 12) else 50  # the flush thread has to end for it there
-    lines = [
-        Line(
-            "os.fork() with a live pipeline",
-            f"<= {most} µs more",
-            f"{added.text('.0f')} µs",
-            added.median <= most,
-        ),
-        Line(
-            "first record of the child", "<= 1 ms", f"{first.text('.0f')} µs", first.median <= 1000
-        ),
-    ]
-    heads = ["state", "os.fork()", "first record of the child", "slowest of them"]
-    figures = [
-        [
-            _LABELS[s],
-            figure(forks[s]).text(".0f"),
-            figure(firsts[s]).text(".0f") if firsts[s] else "-",
-            f"{max(firsts[s]):.0f}" if firsts[s] else "-",
-        ]
-        for s in _STATES
-    ]
-    figures.append(["one shared page, written by the child", "-", figure(pages).text(".1f"), "-"])
-    return Result(TITLE, lines, heads, figures, {"forks": forks, "firsts": firsts})
+    return samples, pages
+
+
+def _main() -> None:
+    noise = Noise()
+    print(machine())
+    noise.sample()
+    with Bench() as bench:
+        found = run(bench)
+    noise.sample()
+    print(plain(found.heads, found.figures))
+    for line in found.lines:
+        print(f"{line.what}: {line.target}; {line.measured}; {line.verdict()}")
+    print(f"noise: {noise.report()['text']}")
+
+
+if __name__ == "__main__":
+    _main()

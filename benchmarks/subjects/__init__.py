@@ -16,6 +16,7 @@ _CLASSES = {
     "otel": ("otel", "OpenTelemetry", "OpenTelemetry"),
     "loguru": ("loguru_enqueue", "Loguru", "loguru"),
     "logstash": ("logstash", "Logstash", "logstash-async"),
+    "stopped": ("stopped", "Stopped", "does nothing, and its thread ends before a fork"),
     "bare": ("bare", "Bare", "the least that delivers"),
     "straight": ("one_function", "OneFunction", "forklog in one function"),
     "compiled": ("compiled_core", "CompiledCore", "the plain path in C"),
@@ -23,8 +24,9 @@ _CLASSES = {
     "spooled": ("forklog_handler", "Spooled", "forklog, spool"),
 }
 LABELS = {name: label for name, (_, _, label) in _CLASSES.items()}
-# The rows of the others give them a folder, or a file that was compiled.
-SUBJECTS = tuple(name for name in _CLASSES if name not in {"spooled", "compiled"})
+# The rows of the others give them a folder, or a file that was compiled, or fork.
+_OF_A_ROW = {"spooled", "compiled", "stopped"}
+SUBJECTS = tuple(name for name in _CLASSES if name not in _OF_A_ROW)
 
 
 def make(name: str, **options: Any) -> Subject:
