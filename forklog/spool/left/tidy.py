@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from forklog.spool.files import BAD, Token, claim, identity_of, lock_left, opened, release
 from forklog.spool.folder import Folder
@@ -68,8 +68,7 @@ def tidy_segments(folder: Folder, names: Collection[str]) -> None:
 def _tidy_segments(folder: Folder, names: Collection[str]) -> None:
     old = [name for name in names if age_of(folder, name) > _BAD_SECONDS]
     # Once more: a head that was renamed during the first look may have been missed.
-    heads = map(head_name_of, folder.names(is_measured=False) if old else ())
-    prefixes = {head.prefix for head in heads if head is not None}
+    prefixes = _prefixes_of_heads(folder.names(is_measured=False) if old else ())
     for name in old:
         if prefix_of_segment(name) not in prefixes:
             os.unlink(name, dir_fd=folder.descriptor)
@@ -94,9 +93,15 @@ def remove_headless(folder: Folder, prefix: str) -> None:
     """
     with contextlib.suppress(OSError):
         names = folder.names(is_measured=False)
-        heads = map(head_name_of, names)
-        if prefix in {head.prefix for head in heads if head is not None}:
-            return
-        for name in names:
-            if prefix_of_segment(name) == prefix:
-                os.unlink(name, dir_fd=folder.descriptor)
+        if prefix not in _prefixes_of_heads(names):
+            _remove_segments(folder, prefix, names)
+
+
+def _prefixes_of_heads(names: Iterable[str]) -> set[str]:
+    return {head.prefix for head in map(head_name_of, names) if head is not None}
+
+
+def _remove_segments(folder: Folder, prefix: str, names: Iterable[str]) -> None:
+    for name in names:
+        if prefix_of_segment(name) == prefix:
+            os.unlink(name, dir_fd=folder.descriptor)

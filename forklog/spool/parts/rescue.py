@@ -29,10 +29,16 @@ def rescue(
         forget: takes lost ones that are not used any more.
     """
     with contextlib.suppress(OSError, ValueError):  # a read of another thread has sealed a copy
-        for lost in [segment for segment in list(used) if segment.is_lost]:
-            _copy(lost, used, new)
-            used.remove(lost)
-            forget([lost])
+        _rescue(used, new, forget)
+
+
+def _rescue(
+    used: deque[Segment], new: Callable[..., Segment], forget: Callable[[list[Segment]], None]
+) -> None:
+    for lost in [segment for segment in list(used) if segment.is_lost]:
+        _copy(lost, used, new)
+        used.remove(lost)
+        forget([lost])
 
 
 def _copy(lost: Segment, used: deque[Segment], new: Callable[..., Segment]) -> None:
