@@ -48,13 +48,22 @@ class Choosing:
         if batch.is_probe:
             number = min(number, self._in_flight.max_probe_entries())
             if (number == 1 or room <= 0) and room + self._share_bytes // 2 > 0:
-                # The newest: what was logged with a culprit may be another one.
-                self._buffer.take_newest(batch.entries)
+                self._take_one(batch.entries)
                 return
         elif not batch.entries:
             room = max(1, room)
         if number > 0 and room > 0:
             self._buffer.take(batch.entries, number, room)
+
+    def _take_one(self, into: list[bytes]) -> None:
+        """Take the newest entry and, while all are refused, the oldest in turns.
+
+        What was logged with a culprit may be another one, and so may what is logged now.
+        """
+        if self._in_flight.refusals // PATIENCE % 2:
+            self._buffer.take_newest(into)
+        else:
+            self._buffer.take(into, 1, 1)
 
     def _room(self, size: int) -> int:
         """Return the bytes that may join a batch of this size."""
@@ -66,11 +75,15 @@ class Choosing:
 
         At the pace of a blocked wire the next request is of another entry already.
         """
-        if self._in_flight.is_suspect(batch) or self._may_be_content(verdict):
+        if self._is_suspect(batch, verdict) or self._may_be_content(verdict):
             return 0
         if verdict.kind is Kind.BLOCKED and verdict.is_of_content:
             self._in_flight.want_other()
         return batch.attempts
+
+    def _is_suspect(self, batch: Batch, verdict: Verdict) -> bool:
+        """Tell whether the content is likely to be why, since others were delivered meanwhile."""
+        return verdict.is_of_content and self._in_flight.is_suspect(batch)
 
     def _may_be_content(self, verdict: Verdict) -> bool:
         """Tell whether a refusal may be a record's fault, because others were delivered lately."""

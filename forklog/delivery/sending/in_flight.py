@@ -181,6 +181,7 @@ class InFlight:
 
     def halve(self) -> None:
         """Send the halves of the first batch next: the server says that its content is wrong."""
+        self._row = 0  # else they would be joined again
         self._replace((*self._halves(is_part=self.batches[0].is_part), *self._rest()))
 
     def _halves(self, *, is_part: bool) -> tuple[Batch, Batch]:

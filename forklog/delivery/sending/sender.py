@@ -82,7 +82,7 @@ class Sender(Choosing, Pending):
             verdict, error = self._wire.attempt(batch, self._options.answer_timeout, timeout)
             # The flush thread lives on; others get what ends them once it is booked.
             seen.note_error(None if timeout is None else error)
-            if verdict.kind is Kind.BLOCKED and not self._in_flight.is_suspect(batch):
+            if verdict.kind is Kind.BLOCKED and not self._is_suspect(batch, verdict):
                 self._wire.close()  # what a person repairs may be read at the next open
             outcome = self.ledger.lock.run(self._settle, batch, verdict, seen)
         finally:
