@@ -206,7 +206,9 @@ class Shutdown(Staged):
     def await_exit(self, deadline: float) -> bool:
         """Wait until everything is settled, what came meanwhile too; tell whether it is."""
         if not self.mark[0]:  # daemon threads, which may be in `close`, end with the process
-            return all(over.wait(deadline - monotonic()) for over in self._closes())
+            is_over = all(over.wait(deadline - monotonic()) for over in self._closes())
+            if not (is_over and self.mark[0]):  # it is true again after a `close` that raised
+                return is_over
         is_settled = self.flush_until(deadline) and self.flush_until(deadline)
         if is_settled and self._host.is_ending():
             self.worker.adopt_last(deadline)
@@ -214,7 +216,7 @@ class Shutdown(Staged):
 
     def end_exit(self, *, is_settled: bool, is_end: bool = True) -> None:
         """Give up what is not settled; linger again if the process may go on."""
-        if not self.mark[0] and is_settled:
+        if not self.mark[0] and (is_settled or not is_end):  # a `close` that goes on may settle it
             return
         if not is_end and self.mark[0]:
             self.worker.drain_no_more()

@@ -128,6 +128,35 @@ def test_an_exit_waits_for_a_daemon_thread_that_is_in_close(
         ]
 
 
+def test_a_hook_in_a_life_that_goes_on_gives_up_nothing_of_a_close_under_way() -> None:
+    """A hook of uvicorn's, or of a worker's reload, may come while a thread is in a longer `close`.
+
+    Closes the class: an end that counts for the process, called where the process goes on.
+    """
+    check_python("""
+        import logging, threading, time
+        from forklog import CloudLoggingHandler
+        from forklog.process import exit_hooks
+        from forklog.testing import FakeTransport, Hang
+        transport = FakeTransport(Hang())
+        handler = CloudLoggingHandler(
+            transport=transport, shutdown_timeout=0.2, last_resort="none", answer_timeout=60)
+        logging.getLogger().addHandler(handler)
+        logging.warning("old")
+        transport.wait_until(lambda: transport.sent, 20)
+        pipeline = handler._gate.product
+        closing = threading.Thread(target=pipeline.close, args=(60,))
+        closing.start()
+        while not pipeline.is_closing:
+            time.sleep(0.01)
+        exit_hooks._leave_for_now()
+        transport.release()
+        closing.join(60)
+        stats = pipeline.stats()
+        assert stats.delivered == 1 and not stats.dropped, stats
+    """)
+
+
 def test_several_hooks_share_one_deadline() -> None:
     """What runs at the exit again and again does not wait its full time again and again."""
     check_python("""
