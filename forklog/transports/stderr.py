@@ -15,6 +15,7 @@ from forklog.transports.base import (
     EnvelopeConnection,
     Kind,
     Verdict,
+    WireError,
 )
 from forklog.transports.google.machine import login_file
 
@@ -60,6 +61,9 @@ class StderrConnection:
         except NoCredentialsError:
             self._seen = seen
             return
+        except WireError as error:  # no byte of the entries was sent
+            text, is_blocked = str(error), error.is_blocked
+            raise WireError(text, is_blocked=is_blocked, is_of_content=False) from error
         self._report.say("found", "Google credentials found, delivers logs from now on")
 
     def close(self) -> None:

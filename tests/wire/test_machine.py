@@ -380,3 +380,34 @@ def test_no_name_is_looked_up_once_the_time_is_over(monkeypatch: pytest.MonkeyPa
     deadline.start(0.0)
     with token_session(deadline) as session, pytest.raises(WireError, match="did not answer"):
         session.get("http://name.example/")
+
+
+def test_callers_with_little_time_learn_together_that_there_is_no_server(
+    machine: Metadata, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where each caller goes on early, what they waited adds up, and the tries do: it ends.
+
+    Closes the class: a question that begins anew each time that a caller has no time for it.
+    """
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    for name, value in machine.environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("GCE_METADATA_TIMEOUT", "1")
+    monkeypatch.setattr(metadata_module, "_PAUSE", 0.3)
+    monkeypatch.setattr(metadata_module, "_has_googles_board", lambda: False)
+    for state in ("_sightings", "_silences", "_broken_off"):
+        monkeypatch.setattr(metadata_module, state, [])
+    monkeypatch.setattr(metadata_module, "_cut_short", {})
+    machine.tell = lambda *_: machine.server.over.wait(120)
+    transport, errors = HttpTransport(Options(), lambda _project: None), list[str]()
+    connection = None
+    while connection is None:
+        assert len(errors) < 40, "it begins anew each time"
+        try:
+            connection = transport.open_within(0.4)
+        except WireError as error:
+            errors.append(str(error))
+    assert type(connection).__name__ == "StderrConnection"
+    assert len(errors) >= 3
+    assert all("no time was left" in error for error in errors)
+    assert not metadata_module._broken_off

@@ -31,6 +31,8 @@ _PRODUCT = "/sys/class/dmi/id/product_name"
 HEADERS = {"Metadata-Flavor": "Google"}
 _sightings: list[bool] = []  # not empty once a metadata server has answered
 _silences: list[bool] = []
+_cut_short: dict[str, float] = {}  # seconds that callers with little time have waited, by URL
+_broken_off: list[tuple[int, float]] = []  # tries that such a look had made, and when the last was
 
 
 def metadata_url(path: str) -> str:
@@ -90,12 +92,18 @@ def is_on_google(until: float = math.inf) -> bool:
 def _looks_like_google(until: float) -> bool:
     url = f"http://{os.environ.get('GCE_METADATA_IP', '169.254.169.254')}"
     tries = _number("GCE_METADATA_DETECT_RETRIES", 3)
-    for number in range(tries):  # on GKE the server may come up later than the container
-        if number:
-            time.sleep(max(0.0, min(_PAUSE, until - monotonic())))
-        with contextlib.suppress(NoAnswerError):
+    number, tried_at = _broken_off.pop() if _broken_off else (0, -math.inf)
+    while number < tries:  # on GKE the server may come up later than the container
+        time.sleep(max(0.0, min(tried_at + _PAUSE, until) - monotonic()))
+        try:
             if _get(url, _number("GCE_METADATA_TIMEOUT", 3), until) is not None:
                 return True
+        except NoAnswerError:
+            pass
+        except WireError:  # the next look goes on from here
+            _broken_off.append((number, tried_at))
+            raise
+        number, tried_at = number + 1, monotonic()
     return _has_googles_board()
 
 
@@ -112,9 +120,12 @@ def _number(name: str, default: int) -> int:
 
 
 def _get(url: str, timeout: float, until: float) -> str | None:
-    """Return the value at a URL, None where a metadata server has none; else a WireError."""
-    deadline, left = Deadline(), until - monotonic()
-    if left <= 0:
+    """Return the value at a URL, None where a metadata server has none; else a WireError.
+
+    Where callers have little time, what several of them waited counts as one wait.
+    """
+    deadline, began = Deadline(), monotonic()
+    if (left := until - began) <= 0:
         raise out_of_time()
     with pools.session(DeadlineAdapter(deadline)) as session:
         session.trust_env = False  # the server is one hop away: behind no proxy
@@ -125,13 +136,21 @@ def _get(url: str, timeout: float, until: float) -> str | None:
             ) as answer:
                 content = bytes(answer.raw.read(_MAX_BYTES + 1))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            if monotonic() >= until:
+            if (now := monotonic()) >= until and not _is_enough(url, now - began, timeout):
                 raise out_of_time() from error
             is_late = deadline.is_over() or isinstance(error, _TIMEOUTS)
             raise NoAnswerError(type(error).__name__, is_late=is_late) from error
         except ValueError as error:  # what cannot be a host
             raise NoAnswerError(type(error).__name__, is_late=False) from error
     return _value(answer, content)
+
+
+def _is_enough(url: str, seconds: float, timeout: float) -> bool:
+    """Add what a caller has waited; tell whether all have waited as long as one with time would."""
+    waited = _cut_short.pop(url, 0.0) + seconds
+    if waited < timeout:
+        _cut_short[url] = waited
+    return waited >= timeout
 
 
 def _value(answer: requests.Response, content: bytes) -> str | None:
