@@ -23,7 +23,7 @@ from forklog.encoding.call_site import CallSiteCache, NotWellFormedError, key_of
 from forklog.encoding.extra import NO_ADDITIONS, Additions
 from forklog.encoding.labels import names_logger
 from forklog.encoding.lenient import LenientEncoder
-from forklog.encoding.strict import PLAIN_FIELDS, StrictEncoder
+from forklog.encoding.strict import LAST_FIELD, PLAIN_FIELDS, StrictEncoder
 from forklog.encoding.timestamps import fraction_of, is_sane, second_of
 from forklog.insert_id import InsertIds
 from forklog.limits import SURELY_SMALL_BYTES
@@ -93,7 +93,7 @@ class Encoder:
             return None
         key = record.pathname, record.lineno, record.funcName, record.name, record.levelno
         has_more = record.exc_info or record.exc_text or record.stack_info
-        if has_more or len(record.__dict__) != PLAIN_FIELDS:
+        if has_more or len(given := record.__dict__) != PLAIN_FIELDS or LAST_FIELD not in given:
             return self.encode_strict(record, opening, key)
         context, scope = self._context, _scope_now()
         tail = b"}" if scope is None else self._tail_of(scope)

@@ -40,6 +40,8 @@ _RARE = frozenset(
 )
 # A record with more fields than this has an extra, or was formatted by another handler before.
 PLAIN_FIELDS = len(logging.LogRecord("", 0, "", 0, "", None, None).__dict__)
+LAST_FIELD = next(reversed(logging.LogRecord("", 0, "", 0, "", None, None).__dict__))
+"""The last of them: what ``extra=`` gives follows it, or stands in its place if one is missing."""
 _MAX_LABELS = 16
 _MAX_KEY, _MAX_VALUE = 100, 1000  # characters of a label: surely within the limits of the API
 _MAX_TRACE = 250  # characters, of a span id as well
@@ -84,8 +86,9 @@ class StrictEncoder:
         given = record.__dict__
         text, args, exc_info, exc_text, stack_info = _content_of(given)
         labels, json_fields = given.get("labels"), given.get("json_fields")
-        # Where these are all that a plain record has not, there is no trace, nor anything rare.
-        is_usual = len(given) == PLAIN_FIELDS + (labels is not None) + (json_fields is not None)
+        # Where a plain record has all but these, there is no trace, nor anything rare.
+        extras = (labels is not None) + (json_fields is not None)
+        is_usual = len(given) == PLAIN_FIELDS + extras and [*given][~extras] == LAST_FIELD
         if (not is_usual and not given.keys().isdisjoint(_RARE)) or type(text) is not str:
             raise NotWellFormedError
         if is_formatted or stack_info or exc_info or exc_text:
@@ -98,14 +101,9 @@ class StrictEncoder:
             if task is not NOTHING:
                 labels = _merged(task.labels, labels)
                 json_fields = _merged(task.fields, json_fields)
-            parts = (
-                site.severity,
-                _labels(labels, site),
-                site.location,
-                b"" if is_usual and task is NOTHING else self.task_fields(given, task),
-                _payload(text, json_fields),
-            )
-            fields = b"".join(parts)
+            about = self.task_fields(given, task) if task is not NOTHING or not is_usual else b""
+            payload = _payload(text, json_fields)
+            fields = b"".join((site.severity, _labels(labels, site), site.location, about, payload))
         except Exception as error:  # whatever it is, the lenient encoder repairs it
             raise FormattedError(text) from error
         if len(fields) > self._max_bytes:

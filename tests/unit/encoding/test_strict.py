@@ -15,6 +15,7 @@ from records import EncoderBench, accepted, record_of
 
 from forklog.context.base import NOTHING, Context, LogContext, RequestFields
 from forklog.context.sources import SOURCES
+from forklog.encoding.strict import LAST_FIELD
 
 TRACE = "projects/p/traces/0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
@@ -136,6 +137,29 @@ def test_the_strict_encoder_agrees_with_the_lenient_one(
     bench, record = EncoderBench(labels), record_of(message, created=created, **extra)
     entry = _by_strict(bench, record)
     assert entry is None or entry == _by_lenient(bench, record)
+
+
+_SPARE = ("levelname", "msecs", "thread", "threadName", "process", LAST_FIELD)
+
+
+@pytest.mark.parametrize("missing", _SPARE)
+@pytest.mark.parametrize("more", [{"labels": {"a": "b"}}, {"json_fields": {"n": 1}}, {}])
+def test_a_record_without_a_field_of_logging_keeps_its_trace(
+    missing: str, more: dict[str, Any]
+) -> None:
+    """A filter may remove a field: what ``extra=`` gives in its place is not taken for it.
+
+    Closes the class: kinds of records distinguished by the number of their fields alone.
+    """
+    if not (more or missing == LAST_FIELD):
+        pytest.skip("the plain path looks for the last field alone: each look costs every record")
+    bench, record = EncoderBench(), record_of("hello", trace=TRACE, **more)
+    del record.__dict__[missing]
+    try:
+        item = bench.encoder.encode(record, bench.ids.opening)
+    except Exception:  # noqa: BLE001 - it is the handler's rule
+        item = None
+    assert item is None or json.loads(item[1])["trace"] == TRACE
 
 
 def test_the_request_of_a_task_is_encoded_once() -> None:
