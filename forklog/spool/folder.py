@@ -11,6 +11,7 @@ import functools
 import os
 import stat
 import sys
+import weakref
 from collections.abc import Iterable
 from pathlib import PurePath
 
@@ -56,6 +57,10 @@ def path_of(option: str) -> str:
     return f"{_SHARED_MEMORY}/forklog-{os.geteuid()}"
 
 
+# By descriptor, the last that opened it: a daemon closes all, and the next one gets the number.
+_last: weakref.WeakValueDictionary[int, Folder] = weakref.WeakValueDictionary()
+
+
 class FullError(OSError):
     """The folder has no room just now, by a bound of ours."""
 
@@ -82,6 +87,7 @@ class Folder:
             self.descriptor = _opened(path, is_made=is_made)
         except OSError as error:
             raise UnfitError(f"the folder {path} cannot be opened: {error.strerror}") from error
+        _last[self.descriptor] = self
         try:
             self._check()
         except BaseException:
@@ -106,6 +112,9 @@ class Folder:
     def close(self) -> None:
         """Close the descriptor, unless its number is another file's by now. May be repeated."""
         descriptor, self.descriptor = self.descriptor, _NONE
+        if _last.get(descriptor) is not self:
+            return
+        del _last[descriptor]  # before another thread gets the number
         with contextlib.suppress(OSError):  # a daemon has closed all of them
             found = os.fstat(descriptor)
             if self._identity in (None, (found.st_dev, found.st_ino)):

@@ -259,3 +259,21 @@ assert len(copies()) == 5 and held.unspooled == 2
 assert len(files(".head")) == 1
 """
     check_python((_BODY + _COPIES + body).format(folder=str(tmp_path / "spool")))
+
+
+def test_a_daemon_that_closes_all_descriptors(tmp_path: Path) -> None:
+    """The master begins new files once, and the next look finds them intact."""
+    body = """
+held = master.spooler.held
+os.closerange(held.owner.folder.descriptor, 256)  # the next one gets this number
+held._looked_at = 0
+master.buffer.offer(2, entry(master.ids))
+master.held.hold()
+assert held.owner.is_intact()
+begun = held.owner
+for _ in range(3):
+    held._looked_at = 0
+    assert held.is_ready() and held.owner is begun
+assert len(copies()) == 4
+"""
+    check_python((_BODY + _COPIES + body).format(folder=str(tmp_path / "spool")))

@@ -306,6 +306,19 @@ def test_a_folder_that_others_may_enter_is_refused(tmp_path: Path, mode: int) ->
         Folder(str(path), 2**30)
 
 
+def test_a_folder_whose_number_the_next_one_has(folder: Folder) -> None:
+    """After a daemon has closed all descriptors, the close of the old one leaves it open."""
+    number = folder.descriptor
+    os.close(number)
+    following = Folder(folder.path, 2**30)
+    assert following.descriptor == number
+    folder.close()
+    assert following.names() == []
+    following.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(number)
+
+
 def test_a_link_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     """No link is followed, wherever it leads."""
     (tmp_path / "real").mkdir(mode=0o700)
