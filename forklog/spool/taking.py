@@ -200,7 +200,7 @@ class Taking(OverLanes):
         if self._segments is not None:
             self._write = self._segments.restart(owner).write
             self._segments.rescue()
-        return not any(s.is_lost for s in self._segments.used) if self._segments else True
+        return not any(s.is_lost for s in list(self._segments.used)) if self._segments else True
 
     def pause(self) -> None:
         """Have the lanes take entries until `restart`: no other process would find them."""
