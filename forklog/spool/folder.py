@@ -7,6 +7,7 @@ replace a folder on the way.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import stat
@@ -75,6 +76,7 @@ class Folder:
 
     Raises:
         UnfitError: it is not this user's alone, on an unfit file system, or not writable.
+        OSError: there is no descriptor to be had just now.
     """
 
     def __init__(self, path: str, max_bytes: int, *, is_made: bool = True) -> None:
@@ -86,6 +88,8 @@ class Folder:
         try:
             self.descriptor = _opened(path, is_made=is_made)
         except OSError as error:
+            if error.errno in {errno.EMFILE, errno.ENFILE}:  # a later try may find a descriptor
+                raise
             raise UnfitError(f"the folder {path} cannot be opened: {error.strerror}") from error
         _last[self.descriptor] = self
         try:
@@ -150,8 +154,7 @@ class Folder:
     def has_few(self, largest: int) -> bool:
         """Tell whether its files fit into its bound, were all of this size.
 
-        By the size of the folder itself, which bounds their number: a first record need not look at
-        each of them then.
+        By the size of the folder itself, which bounds their number: no file need be looked at.
         """
         files = os.fstat(self.descriptor).st_size // _LEAST_OF_A_NAME
         return files * largest <= self._max_bytes

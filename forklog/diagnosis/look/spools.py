@@ -53,7 +53,7 @@ def _look(options: Options, say: Callable[..., None]) -> None:
         path = path_of(str(options.spool))
         say(path=path)
         folder = Folder(path, 2**62, is_made=False)
-    except UnfitError as why:
+    except (UnfitError, OSError) as why:
         if not isinstance(why.__cause__, FileNotFoundError):  # the first record makes it
             say(unfit=str(why))
         return

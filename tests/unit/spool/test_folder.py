@@ -319,6 +319,28 @@ def test_a_folder_whose_number_the_next_one_has(folder: Folder) -> None:
         os.fstat(number)
 
 
+def test_a_process_without_a_descriptor_left(folder: Folder) -> None:
+    """The folder is not unfit for that: a later try finds one."""
+    check_python(
+        f"""
+        import errno, os, resource
+        from forklog.spool.folder import Folder, UnfitError
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        number = os.dup(0)
+        os.close(number)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (number, hard))
+        try:
+            Folder({folder.path!r}, 2**30)
+        except OSError as error:
+            assert error.errno == errno.EMFILE, error
+        else:
+            raise AssertionError("no error")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+        Folder({folder.path!r}, 2**30).close()
+        """
+    )
+
+
 def test_a_link_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     """No link is followed, wherever it leads."""
     (tmp_path / "real").mkdir(mode=0o700)
