@@ -100,7 +100,7 @@ class HeldCopies(Protocol):
     """
 
     def is_ready(self) -> bool:
-        """Tell whether to write entries down now: not right after one found no room."""
+        """Tell whether to write entries down now: hardly right after one found no room."""
 
     def hold(self, entries: Sequence[bytes]) -> int:
         """Write entries down, in this order; return how many, the first ones, found room."""

@@ -155,7 +155,7 @@ while master.buffer.oldest() != large[3]:
     assert master.buffer._drop_one()
 Folder.has_room = real
 deadline = time.monotonic() + 30
-while not master.spooler.held.is_ready():
+while not (master.spooler.held.is_ready() and master.spooler.held._may_make):
     assert time.monotonic() < deadline
     time.sleep(0.01)
 master.held.hold()
@@ -277,3 +277,55 @@ for _ in range(3):
 assert len(copies()) == 4
 """
     check_python((_BODY + _COPIES + body).format(folder=str(tmp_path / "spool")))
+
+
+def test_removed_files_that_find_room_in_part(tmp_path: Path) -> None:
+    """New files are begun once; what no process finds is counted once, and copied with room."""
+    body = """
+from forklog.spool.folder import Folder
+held = master.spooler.held
+text = b'","timestamp":"2026-11-28T10:00:00Z","textPayload":"' + b"x" * 30_000 + b'"}}'
+for _ in range(9):
+    master.buffer.offer(2, master.ids.opening() + text)
+master.held.hold()
+before = copies()
+assert len(before) == 12
+for name in files(".head"):
+    os.unlink(os.path.join({folder!r}, name))
+real = Folder.has_room
+Folder.has_room = lambda *_args, is_first=False, **_options: is_first
+heads = set()
+for number in range(4):
+    held._looked_at = held._full_at = 0
+    master.buffer.offer(2, entry(master.ids))
+    master.held.hold()
+    heads.update(files(".head"))
+    assert (len(heads), held.unspooled) == (1, 12), (heads, held.unspooled)
+assert len(copies()) == 16
+Folder.has_room = real
+held._looked_at = 0
+time.sleep(1.1)
+assert held.is_ready() and not any(segment.is_lost for segment in held._used())
+assert (copies()[:12], len(copies()), held.unspooled) == (before, 16, 12)
+assert sorted(files(".log")) == sorted(segment.name for segment in held._used())
+"""
+    check_python((_BODY + _COPIES + body).format(folder=str(tmp_path / "spool")))
+
+
+def test_a_large_entry_that_finds_no_room(tmp_path: Path) -> None:
+    """Smaller ones of another severity still go where there is room, in the same second too."""
+    body = """
+from forklog.spool.folder import Folder
+Folder.has_room = lambda *_args, **_options: False
+held = master.spooler.held
+text = b'","timestamp":"2026-11-28T10:00:00Z","textPayload":"' + b"x" * 240_000 + b'"}}'
+master.buffer.offer(2, master.ids.opening() + text)
+master.held.hold()
+held._full_at = math.inf
+for _ in range(3):
+    master.buffer.offer(1, entry(master.ids))
+    master.held.hold()
+assert (len(copies()), held.unspooled) == (6, 1), (len(copies()), held.unspooled)
+"""
+    body = (_BODY + _COPIES + "import math" + body).format(folder=str(tmp_path / "spool"))
+    check_python(body)

@@ -28,6 +28,7 @@ from forklog.spool.segments import Segments
 _CLAIM_SECONDS = 1.0
 _RETRY_SECONDS = 1.0  # at most between two tries where there was no room
 _LOOK_SECONDS = 1.0  # at most between two looks at the files
+_USEFUL_BYTES = 1024  # of the last segment: with fewer, no copy is tried in that second
 _NO_ROOM = "its bounds, or the system, leave no room"
 
 
@@ -47,28 +48,52 @@ class Held:
         self._segments: Segments | None = None
         self._maps: list[object] = []
         self._full_at = self._looked_at = -math.inf
+        self._may_make, self._is_gone = True, False
+        self._lost: list[Segment] = []  # since the last files were begun
         self.why_off = ""
         """Why no copy is ever written here; empty where one may be."""
         self.unspooled = 0
-        """Entries of which there was no copy when their log call returned."""
+        """Entries of which there was no copy when their log call returned, or is none any more."""
         keep_in_children(self, self._maps)
 
     def is_ready(self) -> bool:
         """Look after the files; tell whether copies may be tried.
 
-        Not within a second after one that found no room.
+        Within a second after one that found no room, only into what room the last segment has.
         """
         if self._segments is not None and monotonic() - self._looked_at >= _LOOK_SECONDS:
             self._looked_at = monotonic()
             self._look(self._segments, self._segments.owner)
-        return not self.why_off and monotonic() - self._full_at >= _RETRY_SECONDS
+        self._may_make = monotonic() - self._full_at >= _RETRY_SECONDS
+        return not (self.why_off or self._is_gone) and (self._may_make or self._has_room())
+
+    def _has_room(self) -> bool:
+        return any(last.size - last.position() > _USEFUL_BYTES for last in self._used()[-1:])
 
     def _look(self, segments: Segments, before: Owner) -> None:
         """Begin new files where a tidier has removed some; they get what no process has yet."""
         old = list(segments.used)
-        lost = [segment for segment in old if not segment.look()]
-        if not lost and before.is_intact():
+        found = [segment for segment in old if not segment.is_lost]
+        self._lost += [segment for segment in found if not segment.look()]
+        is_intact = before.is_intact()
+        is_gone = bool(self._lost) or not is_intact
+        if is_gone and not self._restart(segments, before):
             return
+        segments.room.ask_again()
+        segments.rescue()
+        left = set(old).intersection(segments.used)  # no room for these
+        for segment in set(old) - left:
+            segment.unlink()
+        if is_gone:
+            missed = left.intersection(self._lost if is_intact else (*self._lost, *found))
+            self._lost.clear()
+            self.miss(sum(len(segment.unsettled()) for segment in missed))
+            end = before.leave if left else before.remove
+            end()
+            before.folder.close()
+
+    def _restart(self, segments: Segments, before: Owner) -> bool:
+        """Begin new files; tell whether there was room for them."""
         text = "the spool's files were removed or closed; begins new ones, keep programs that tidy"
         self._report.say("spool-lost", f"{text} away from {before.folder.path}")
         try:
@@ -77,16 +102,10 @@ class Held:
         except (UnfitError, OSError, OptionError) as error:
             self.owner = before
             self._wait(error)
-            return
-        segments.rescue()
-        left = set(old).intersection(segments.used)  # no room for these
-        for segment in set(old) - left:
-            segment.unlink()
-        if left:
-            before.leave()
-            before.folder.close()
-        else:
-            before.discard()
+            self._is_gone = True
+            return False
+        self._is_gone = False
+        return True
 
     def miss(self, entries: int) -> None:
         """Count entries that are new, and in memory alone. Of a spool that is off none counts."""
@@ -99,8 +118,8 @@ class Held:
         """
         segments = self._segments or (self._open() if entries else None)
         for number, entry in enumerate(entries):
-            if segments is None or not _write(segments, entry):
-                if segments is not None:
+            if segments is None or not _write(segments, entry, may_make=self._may_make):
+                if segments is not None and self._may_make:
                     self._wait(_NO_ROOM)
                 return number
         return len(entries)
@@ -174,20 +193,23 @@ class Held:
     def close(self) -> None:
         """Remove all files: this process has taken back what no other has."""
         segments, self._segments = self._segments, None
+        self._lost.clear()
         owner, self.owner = self.owner, None
-        self.why_off, self._full_at = "", -math.inf
+        self.why_off, self._full_at, self._is_gone = "", -math.inf, False
         if segments is not None and owner is not None:
             for segment in (*segments.used, *segments.ready):
                 segment.unlink()
             owner.discard()
 
 
-def _write(segments: Segments, entry: bytes) -> bool:
+def _write(segments: Segments, entry: bytes, *, may_make: bool) -> bool:
     """Write an entry to the last segment, or to a further one; tell whether there was room."""
     with contextlib.suppress(ValueError):
         if segments.used:
             segments.used[-1].write(entry + b"\n")
             return True
+    if not may_make:
+        return False
     segments.room.ask_again()
     segment = segments.next(len(entry))
     if segment is None:
