@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from forklog.insert_id import KEY_BYTES
 from forklog.spool.format import LARGE_BYTES, SEGMENT_BYTES
 from forklog.spool.parts.reading import Reading
-from forklog.spool.parts.rescue import OVERHEAD, rescue
+from forklog.spool.parts.rescue import OVERHEAD, remove_ready, rescue
 from forklog.spool.parts.room import Room
 from forklog.spool.segment import Segment
 
@@ -160,7 +160,8 @@ class Segments(Reading):
     def _make_ready(self) -> None:
         self.ready.append(self.new())
         if self._is_over:  # since the look: whoever left the files did not see this one
-            self.ready.pop().unlink()
+            with contextlib.suppress(IndexError):  # a log call has taken it
+                self.ready.pop().unlink()
 
     def recycle(self) -> None:
         """Use again, or remove, the segments of which nothing is left."""
@@ -190,13 +191,14 @@ class Segments(Reading):
         """Let nothing be written until `restart`: no other process would find it."""
         self.is_paused = True
         while self.ready:
-            self._remove(self.ready.pop())
+            with contextlib.suppress(IndexError):  # a log call has taken it
+                self._remove(self.ready.pop())
 
     def restart(self, owner: Owner) -> Segment:
         """Have another owner make the segments, and return the first; or discard it: OSError."""
         self.owner.keep(self._maps)
         before, room, is_paused = self.owner, self.room, self.is_paused
-        self._forget(self.ready)
+        ready = list(self.ready)
         self.owner, self.room, self.is_paused = owner, Room(self._max_bytes), False
         try:
             segment = self.new(is_first=True)
@@ -204,14 +206,14 @@ class Segments(Reading):
             self.owner, self.room, self.is_paused = before, room, is_paused
             owner.discard()
             raise
-        for lost in list(self.used):
-            lost.is_lost = True
+        remove_ready(self.ready, ready, self._maps)
+        self.lose_others(owner.prefix)
         self.activate(segment)
         self._aside_keys.clear()  # the next try writes a copy again
         self._forget(self.aside)
         return segment
 
-    def _forget(self, segments: deque[Segment] | list[Segment]) -> None:
+    def _forget(self, segments: list[Segment]) -> None:
         while segments:
             with contextlib.suppress(ValueError):
                 self._maps.remove(segments.pop().map)

@@ -356,7 +356,7 @@ _SHARED = {
     },
     # Segments, which their list takes from; an orphan's account.
     "spool.adopter": {"adoption.limit"},
-    "spool.segments": {"lost.is_lost"},
+    "spool.parts.reading": {"segment.is_lost"},
     "spool.parts.rescue": {"copy.taken", "lost.taken"},
     "spool.taking": {"segment.taken"},
 }

@@ -71,7 +71,7 @@ def _tidy_segments(folder: Folder, names: Collection[str]) -> None:
     prefixes = _prefixes_of_heads(folder.names(is_measured=False) if old else ())
     for name in old:
         if prefix_of_segment(name) not in prefixes:
-            os.unlink(name, dir_fd=folder.descriptor)
+            _unlink(folder, name)
 
 
 def age_of(folder: Folder, name: str) -> float:
@@ -104,4 +104,9 @@ def _prefixes_of_heads(names: Iterable[str]) -> set[str]:
 def _remove_segments(folder: Folder, prefix: str, names: Iterable[str]) -> None:
     for name in names:
         if prefix_of_segment(name) == prefix:
-            os.unlink(name, dir_fd=folder.descriptor)
+            _unlink(folder, name)
+
+
+def _unlink(folder: Folder, name: str) -> None:
+    with contextlib.suppress(OSError):  # another process has removed it
+        os.unlink(name, dir_fd=folder.descriptor)

@@ -9,6 +9,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 
+from forklog.spool.format import prefix_of_segment
 from forklog.spool.segment import Segment
 
 
@@ -54,6 +55,12 @@ class Reading:
                 segment.move(into, entries, end)
                 moved += sum(map(len, entries))
         return moved
+
+    def lose_others(self, prefix: str) -> None:
+        """Note as lost what is not of this prefix; log calls may have begun some that are."""
+        for segment in list(self.used):
+            if prefix_of_segment(segment.name) != prefix:
+                segment.is_lost = True
 
     def settle(self) -> None:
         """Everything that was taken is settled."""

@@ -32,6 +32,15 @@ def rescue(
         _rescue(used, new, forget)
 
 
+def remove_ready(ready: deque[Segment], old: list[Segment], maps: list[object]) -> None:
+    """Remove old segments from those that are ready, and their files and maps."""
+    for segment in old:
+        with contextlib.suppress(ValueError):  # a log call has taken it
+            ready.remove(segment)
+            segment.unlink()
+            maps.remove(segment.map)
+
+
 def _rescue(
     used: deque[Segment], new: Callable[..., Segment], forget: Callable[[list[Segment]], None]
 ) -> None:
