@@ -138,9 +138,14 @@ class Segment:
         return content[: content.rfind(b"\n") + 1].split(b"\n")[:-1]
 
     def settle_first(self, entries: list[bytes]) -> None:
-        """Move the mark past these, the first of `unsettled`."""
-        if entries:
-            self._mark[1] = self.mark + sum(map(len, entries)) + len(entries)
+        """Move the mark past these, the first of `unsettled`; never back.
+
+        To where the last one stands: another process may have moved the mark meanwhile.
+        """
+        last = entries[-1] + b"\n" if entries else b""
+        start = self.map.find(last, self.mark) if entries else -1
+        if start >= 0 and start + len(last) > self.mark:
+            self._mark[1] = start + len(last)
 
     @property
     def mark(self) -> int:

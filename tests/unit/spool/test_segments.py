@@ -12,6 +12,7 @@ from helpers import wait_until
 from forklog.spool.format import SEGMENT_BYTES, Head
 from forklog.spool.owner import Owner, new_prefix
 from forklog.spool.parts.room import Room
+from forklog.spool.segment import Segment
 from forklog.spool.segments import Segments
 
 if TYPE_CHECKING:
@@ -65,3 +66,19 @@ def test_room_is_given_back() -> None:
     assert room.left == 60
     assert room.reserve(60)
     assert not room.reserve(1)
+
+
+def test_a_mark_that_another_process_has_moved(folder: Folder) -> None:
+    """It goes to where the settled entries end, once, and never back."""
+    segment = Segment("x", folder, 0, SEGMENT_BYTES[0])
+    segment.open([])
+    entries = [b'{"insertId":"%029x"}' % number for number in range(4)]
+    for entry in entries:
+        segment.write(entry + b"\n")
+    segment.settle_first(entries[:2])
+    for seen_before in (entries[:1], entries[:2]):
+        segment.settle_first(seen_before)
+        assert segment.unsettled() == entries[2:]
+    segment.settle_first(entries[:3])
+    assert segment.unsettled() == entries[3:]
+    segment.unlink()
