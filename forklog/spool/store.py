@@ -10,7 +10,7 @@ import contextlib
 import weakref
 from collections.abc import Callable
 
-from forklog.process.base import keep_in_children, register_at_fork
+from forklog.process.base import home, keep_in_children, register_at_fork
 from forklog.severity import NEVER
 from forklog.spool.folder import FullError
 from forklog.spool.owner import Owner
@@ -134,14 +134,17 @@ class Spool(Taking):
 
     def _roll(self, entry: bytes) -> bool:
         """Write to a further segment; tell whether there is one to be had."""
-        segments = self._segments
+        segments, here = self._segments, home()
         if not self._mark[0] or segments is None:
             return False
         with contextlib.suppress(ValueError):  # opened, or rolled, by another thread meanwhile
             self._write(entry + b"\n")
             return True
-        while segment := segments.next(len(entry)):
+        while here[0] and (segment := segments.next(len(entry))):
             segments.activate(segment)
+            if not here[0]:  # forked in between: the segment is the parent's
+                segment.close()
+                return False
             # Sealed already where another thread rolled meanwhile and the flush thread came by.
             with contextlib.suppress(ValueError):
                 segment.write(entry + b"\n")
@@ -149,7 +152,7 @@ class Spool(Taking):
                 if self._mark[0]:
                     return True
                 self._write = closed
-                return segments.is_left(segment)
+                return bool(here[0]) and segments.is_left(segment)
         return False
 
     def put_aside(self, rank: int, entries: list[bytes]) -> None:

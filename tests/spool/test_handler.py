@@ -614,6 +614,35 @@ def test_a_child_writes_to_no_inherited_file(folder: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("step", ["next", "activate"])
+def test_a_fork_while_a_log_call_begins_a_segment(folder: Path, step: str) -> None:
+    """As of a signal handler: the child that returns there leaves the parent's segments alone."""
+    _check(
+        folder,
+        f"""
+        from forklog.spool.segments import Segments
+        log, handler = log_with(FakeTransport(Hang(times=1000)), shutdown_timeout=0.3)
+        log.info("one")
+        genuine, children = Segments.{step}, []
+        def forking(self, given):
+            found = genuine(self, given) if {step!r} == "next" else None
+            if not children:
+                children.append(os.fork())
+            return found if {step!r} == "next" else genuine(self, given)
+        Segments.{step} = forking
+        while not children:
+            log.info("%s", "x" * 1000)
+        if children == [0]:
+            os._exit(0)
+        os.waitpid(children[0], 0)
+        log.info("two")
+        used = {{segment.name for segment in handler._gate.product.spooler.store._segments.used}}
+        assert len(used) > 1 and not used - set(os.listdir(FOLDER)), (used, os.listdir(FOLDER))
+        handler.close()
+        """,
+    )
+
+
 def test_what_is_logged_while_the_files_are_made(folder: Path) -> None:
     """A finalizer's or signal handler's records in the middle of the opening call are kept too."""
     _check(
