@@ -8,6 +8,7 @@ holds up no other one; an entry that it refuses alone is moved behind the others
 from __future__ import annotations
 
 import errno
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -23,6 +24,7 @@ from forklog.transports.base import OTHER_PROJECT, Envelope, Kind, Verdict
 _SCAN_SECONDS = 1.0  # at most between a pass and the next look at the folder
 _MOST_CLAIMED = 64  # orphans at a time: each holds a descriptor, and others may take the rest
 _MOST_WAITING = 256  # at most, where those before all wait for the server: one more with each look
+_PART_OF_FILES = 8  # of the files that the process may open: at most one in so many
 _FIRST_GAP, _LONGEST_GAP = 0.1, 1.0  # before another orphan's turn, after the server's refusal
 # A daemon has closed all descriptors: the owner of the folder sees that, and begins anew.
 _CLOSED = (errno.EBADF, errno.ENOTDIR)
@@ -110,7 +112,7 @@ class Adopter:
         self._last_scan = now
         self._scan_at = None if is_trailing else now + _SCAN_SECONDS
         number = len(self._adoptions)
-        room = max(int(number < _MOST_WAITING), _MOST_CLAIMED - number)
+        room = max(int(number < _most_waiting()), _MOST_CLAIMED - number)
         found = scan(self._folder, self._image, self._ignored, self._fits, room)
         self._has_left_some = len(found.orphans) == room
         most = self._max_entries
@@ -224,7 +226,7 @@ class Adopter:
 
     def _look_for_more(self) -> None:
         """Have the folder looked at for what the last look has left: now if none is claimed."""
-        if self._has_left_some and len(self._adoptions) < _MOST_WAITING:
+        if self._has_left_some and len(self._adoptions) < _most_waiting():
             at = self._last_scan + _SCAN_SECONDS if self._adoptions else monotonic()
             self._scan_at = at if self._scan_at is None else min(at, self._scan_at)
 
@@ -236,3 +238,8 @@ class Adopter:
     def _let_go(self, adoption: Adoption) -> None:
         self._adoptions.remove(adoption)
         adoption.orphan.close()
+
+
+def _most_waiting() -> int:
+    files = os.sysconf("SC_OPEN_MAX")  # the limit of this process; -1 where there is none
+    return min(_MOST_WAITING, max(_MOST_CLAIMED, files // _PART_OF_FILES))

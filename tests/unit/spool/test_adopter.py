@@ -751,3 +751,17 @@ def test_in_an_outage_few_orphans_are_claimed(folder: Folder) -> None:
     _work(adopter, server, 100)
     assert len(adopter._adoptions) <= 65
     adopter.close()
+
+
+@pytest.mark.parametrize(("limit", "most"), [(1024, 128), (256, 64), (8192, 256)])
+def test_orphans_that_all_wait_leave_descriptors_to_the_application(limit: int, most: int) -> None:
+    """At most an eighth of what the process may open is theirs, and 64 in any case."""
+    check_python(
+        f"""
+        import resource
+        from forklog.spool.adopter import _most_waiting
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, hard))
+        assert _most_waiting() == {most}, _most_waiting()
+        """
+    )
