@@ -220,7 +220,7 @@ class Segments(Reading):
 
     def rescue(self) -> None:
         """Copy into new segments what lost ones hold, as far as there is room."""
-        rescue(self.used, self.new, self._forget)
+        rescue(self.used, self.new, self._forget, self.owner.folder)
 
     def seal(self) -> None:
         """Let nothing be written, and make no segment, any more."""

@@ -9,6 +9,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable
 
+from forklog.spool.folder import Folder
 from forklog.spool.format import SEGMENT_BYTES
 from forklog.spool.segment import Segment
 
@@ -17,7 +18,10 @@ OVERHEAD = 128
 
 
 def rescue(
-    used: deque[Segment], new: Callable[..., Segment], forget: Callable[[list[Segment]], None]
+    used: deque[Segment],
+    new: Callable[..., Segment],
+    forget: Callable[[list[Segment]], None],
+    folder: Folder,
 ) -> None:
     """Copy what lost segments hold, in its order, as far as there is room.
 
@@ -27,9 +31,10 @@ def rescue(
         used: the segments in their order; a lost one is replaced by its copies.
         new: makes a segment; OSError where there is no room.
         forget: takes lost ones that are not used any more.
+        folder: where the files of lost ones are, if there are any; each gives its room to the next.
     """
     with contextlib.suppress(OSError, ValueError):  # a read of another thread has sealed a copy
-        _rescue(used, new, forget)
+        _rescue(used, new, forget, folder)
 
 
 def remove_ready(ready: deque[Segment], old: list[Segment], maps: list[object]) -> None:
@@ -42,12 +47,18 @@ def remove_ready(ready: deque[Segment], old: list[Segment], maps: list[object]) 
 
 
 def _rescue(
-    used: deque[Segment], new: Callable[..., Segment], forget: Callable[[list[Segment]], None]
+    used: deque[Segment],
+    new: Callable[..., Segment],
+    forget: Callable[[list[Segment]], None],
+    folder: Folder,
 ) -> None:
     for lost in [segment for segment in list(used) if segment.is_lost]:
         _copy(lost, used, new)
         used.remove(lost)
         forget([lost])
+        with contextlib.suppress(OSError):
+            folder.unlink(lost.name)
+            folder.add(-lost.size)
 
 
 def _copy(lost: Segment, used: deque[Segment], new: Callable[..., Segment]) -> None:

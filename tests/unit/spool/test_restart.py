@@ -228,3 +228,11 @@ def test_a_segment_that_another_process_has_removed(folder: Folder) -> None:
     remove_headless(late, prefix)
     late.close()
     assert folder.names() == []
+
+
+def test_the_files_of_a_former_owner_make_room_for_their_copies(spool: Spool, path: Path) -> None:
+    """Each is removed once new ones have what it held."""
+    owner = _owner(path)
+    assert spool.restart(owner)
+    assert {prefix_of_segment(file.name) for file in path.glob("*.log")} == {owner.prefix}
+    assert taken(spool) == _ENTRIES
