@@ -399,10 +399,11 @@ def test_a_spool_that_has_no_room_to_begin_anew_tries_again(folder: Path) -> Non
         def die():
             log, handler = log_with(Down(), spool_max_folder_bytes=1 << 20)
             log.info("before")
-            shutil.rmtree(FOLDER)
-            os.makedirs(FOLDER, 0o700)
+            before = files()
             with open(FOLDER + "/other", "wb") as other:
                 other.write(bytes(1 << 20))
+            for name in before:
+                os.unlink(f"{FOLDER}/{name}")
             def is_full():
                 log.info("meanwhile")
                 return handler.stats().unspooled
