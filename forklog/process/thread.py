@@ -15,7 +15,7 @@ from typing import Any
 
 from forklog.clock import monotonic
 from forklog.process import green
-from forklog.process.base import pid, register_at_fork
+from forklog.process.base import Mark, home, register_at_fork
 from forklog.process.signals import leave_to_others, remember_usual
 from forklog.turn import TURN, End, Turn
 
@@ -28,9 +28,9 @@ _GONE_SECONDS = 0.1  # from the last line of Python to the end of the kernel's t
 # As it was at import, together with the wakeup's lock. An application may have gevent patch the
 # modules later, and a greenlet that waits for a real lock would stop all others of its thread.
 _start_new_thread, _allocate_lock = _thread.start_new_thread, _thread.allocate_lock
-_locks: dict[
-    int, Any
-] = {}  # by process, for `threading.stack_size`: a fork copies one that is held
+# For `threading.stack_size`, by process: a fork copies one that is held. Not by the PID, which a
+# descendant may have again.
+_locks: dict[Mark, Any] = {}
 _chosen: list[int] = []  # the size that the application chose, while it is another one
 
 
@@ -51,7 +51,7 @@ def _start_with_room(thread: threading.Thread) -> None:
     size is the whole interpreter's, so one thread at a time changes it. Greenlets have no such
     stack, and one that waits for a lock would stop the others.
     """
-    lock = _locks.setdefault(pid(), _allocate_lock())
+    lock = _locks.setdefault(home(), _allocate_lock())
     if green.are_green() or not lock.acquire(timeout=_START_SECONDS):
         thread.start()
         return

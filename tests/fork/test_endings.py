@@ -140,9 +140,10 @@ def test_a_server_that_is_gone_holds_up_no_end(
     url = emulator.url if server == "never answers" else refusing
     with ThreadPoolExecutor(4) as pool:  # they wait for most of their time
         ended = dict(zip(ENDS, pool.map(lambda end: Ended(end, url), ENDS), strict=True))
-    for end, one in ended.items():
-        if one.seconds >= MOST_SECONDS:  # measured again, alone: other work may have held it up
-            ended[end] = Ended(end, url)
+    for end in ENDS:
+        for _ in range(3):  # measured again, alone: other work may have held it up
+            if ended[end].seconds >= MOST_SECONDS:
+                ended[end] = Ended(end, url)
     emulator.clear_faults()
     for end, one in ended.items():
         assert one.status == one.wanted, (end, one.output)
@@ -280,6 +281,7 @@ def test_exec_loses_what_no_flush_has_delivered(emulator: Emulator, flush: str) 
     The class of faults: an end that Python cannot see.
     """
     setup = SETUP.format(url=emulator.url, latency=60, timeout=SHUTDOWN_SECONDS)
+    setup = setup.replace("flush(0.1)", "flush()")
     program = f"import os; assert len(os.listdir('/proc/self/task')) == 1; os._exit({DONE})"
     call = f"os.execv(sys.executable, [sys.executable, '-S', '-c', {program!r}])"
     done = run_python(f"{setup}\nlogging.info('last')\n{flush}\n{call}", is_covered=False)

@@ -158,7 +158,7 @@ def test_the_deadline_holds_for_a_packed_request(way: str) -> None:
             connection.send(entries, 0.8)
         took = time.monotonic() - start
         connection.close()
-    assert 0.7 < took < 6.0
+    assert 0.7 < took < 50.0  # the server would hold it up for 60
 
 
 @pytest.mark.parametrize("value", ["zstd", "GZIP", "", True, 1, b"gzip"])

@@ -222,11 +222,38 @@ def test_what_a_fork_from_c_has_copied_of_a_start_is_put_right_by_the_next() -> 
         + """
         held = thread._allocate_lock()
         held.acquire()
-        thread._locks[os.getpid() + 1] = held
+        thread._locks["the parent"] = held
         thread._chosen.append(size)
         change(thread._STACK_BYTES)
         check(logger_of("child"))
         """,
+        is_covered=False,
+    )
+
+
+def test_a_descendant_with_the_pid_of_its_ancestor_does_not_wait_for_its_lock() -> None:
+    """A fork copies the lock of a start that is under way, and the PID may come back.
+
+    Closes the class: what belongs to a process, found by its PID.
+    """
+    check_python(
+        _SMALL_STACKS
+        + """
+        from forklog.process.base import home
+        held = thread._allocate_lock()
+        held.acquire()
+        same = os.getpid()
+        os.getpid = lambda: same
+        thread._locks[same] = thread._locks[home()] = held
+        thread._START_SECONDS = 300.0
+        child = os.fork()
+        if not child:
+            logger = logger_of("child")
+            logger.error("in the child")
+            os._exit(DONE if logger.handlers[0].flush(60) else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == DONE
+        """,
+        timeout=120,
         is_covered=False,
     )
 
