@@ -139,9 +139,26 @@ def test_max_requests(site: GunicornSite, kind: str) -> None:
     site.start("-k", kind, *options, "--preload", "--max-requests=5", app=app)
     site.ask_until(lambda pids: len(pids) >= 3 * WORKERS)
     # One at its limit has no handler for TERM any more, which kills it before its last hook.
-    wait_until(lambda: not _ending(site), PATIENCE, site.output())
+    # Nor has one that was forked just now.
+    wait_until(lambda: not _ending(site) and _are_ready(site), PATIENCE, site.output())
     site.end(signal.SIGTERM)
     assert import_records(site.check()) == BOOT
+
+
+def _are_ready(site: GunicornSite) -> bool:
+    """Tell whether all workers that live have a handler for TERM."""
+    lines = site.output().splitlines()
+    booted = [int(line.split()[-1]) for line in lines if "Booting worker with pid" in line]
+    return all(_catches_term(pid) for pid in booted if is_running(pid))
+
+
+def _catches_term(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:  # it has ended
+        return True
+    (caught,) = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt")]
+    return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
 
 
 def _ending(site: GunicornSite) -> set[str]:
