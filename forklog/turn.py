@@ -142,10 +142,7 @@ class End:
             self._lock.release()
         except RecursionError:  # a RuntimeError as well, and who waits may not have been woken
             raise
-        except (
-            RuntimeError,
-            ValueError,
-        ):  # of a lock that is free: set before; the last is gevent's
+        except (RuntimeError, ValueError):  # gevent's, of a lock that is free: set before
             return
 
     def wait(self, timeout: float) -> bool:

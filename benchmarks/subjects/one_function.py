@@ -53,15 +53,20 @@ class OneFunction(Forklog):
         super().fields(number)
 
 
+def _parts_of(handler: forklog.CloudLoggingHandler) -> tuple[Any, ...]:
+    """Return what both functions have in their closures, of the one pipeline that they are for."""
+    encoder, pipeline = handler._encoder, handler._gate.product  # noqa: SLF001
+    buffer = pipeline.buffer
+    of_encoder = encoder._sites, encoder._context, encoder._max_bytes  # noqa: SLF001
+    return encoder, *of_encoder, buffer, buffer._append, pipeline.mark  # noqa: SLF001
+
+
 def _handle_of(  # noqa: C901 - one function is the point
     handler: forklog.CloudLoggingHandler, opening: Callable[[], bytes]
 ) -> Callable[[logging.LogRecord], Any]:
-    """Return the function; one process and one pipeline are all it is for."""
-    gate, encoder, whole_path = handler._gate, handler._encoder, handler.handle  # noqa: SLF001
-    sites, context, room = encoder._sites, encoder._context, encoder._max_bytes  # noqa: SLF001
-    pipeline = gate.product
-    buffer, mark = pipeline.buffer, pipeline.mark
-    lanes, known = buffer._append, dict[str, dict[int, Any]]()  # noqa: SLF001
+    """Return the function for plain records; it works in one process."""
+    encoder, sites, context, room, buffer, lanes, mark = _parts_of(handler)
+    whole_path, known = handler.handle, dict[str, dict[int, Any]]()
     dumps, modules, plain_record = orjson.dumps, sys.modules, logging.LogRecord
     fields, joined, odd = PLAIN_FIELDS, b"".join, _MAY_BE_ODD
 
@@ -115,11 +120,8 @@ def _fields_of(  # noqa: C901 - one function is the point
     handler: forklog.CloudLoggingHandler, opening: Callable[[], bytes]
 ) -> Callable[[logging.LogRecord], Any]:
     """Return the same for records with labels and flat JSON fields, and nothing else."""
-    gate, encoder, whole_path = handler._gate, handler._encoder, handler.handle  # noqa: SLF001
-    sites, context, room = encoder._sites, encoder._context, encoder._max_bytes  # noqa: SLF001
-    pipeline = gate.product
-    buffer, mark = pipeline.buffer, pipeline.mark
-    lanes, known = buffer._append, dict[str, dict[int, Any]]()  # noqa: SLF001
+    encoder, sites, context, room, buffer, lanes, mark = _parts_of(handler)
+    whole_path, known = handler.handle, dict[str, dict[int, Any]]()
     dumps, modules, plain_record = orjson.dumps, sys.modules, logging.LogRecord
     number, joined, leaves = PLAIN_FIELDS + 2, b"".join, _LEAVES
 

@@ -21,6 +21,7 @@ from forklog.spool.folder import FullError, UnfitError
 from forklog.spool.left.adopting import Adopting
 from forklog.spool.left.adoption import Sums
 from forklog.spool.left.tidy import remove_headless
+from forklog.spool.lines import say_lost, say_off
 from forklog.spool.owner import new_prefix
 from forklog.spool.store import Spool
 from forklog.spool.taking import Lanes
@@ -120,8 +121,7 @@ class ProcessSpool:
 
     def _turn_off(self, error: Exception) -> None:
         self._why_off = str(error)
-        text = f"the spool is off, entries wait in memory alone: {error}"
-        self._report.say("spool", f"{text} (check the folder of the option spool)")
+        say_off(self._report, error)
 
     def take_in(self) -> None:
         """Open it, and spool what waits in memory; before the flush thread runs."""
@@ -172,7 +172,7 @@ class ProcessSpool:
     def _restart(self, before: Owner) -> None:
         """Begin a new head: a tidier, a daemon or another process has taken the old one."""
         if not self.store.is_paused:
-            self._say_lost(before)
+            say_lost(self._report, before.folder.path)
         try:
             owner = self._make.owner(new_prefix(), self._origin)
             is_rescued = self.store.restart(owner)
@@ -192,10 +192,6 @@ class ProcessSpool:
             remove_headless(before.folder, before.prefix)
         adopter = self._make.adopter(owner, self._report, self._sums, self._origin)
         self._adopting.replace(adopter, before.folder)
-
-    def _say_lost(self, before: Owner) -> None:
-        text = "the spool's files were removed or closed; begins new ones, keep programs that tidy"
-        self._report.say("spool-lost", f"{text} away from {before.folder.path}")
 
     def adopt(self, send: SendOther) -> Mapping[str, int]:
         """Look at the folder, or send one batch of an orphan; nothing where another thread does."""

@@ -170,6 +170,10 @@ class Transport(Protocol):
         ...
 
 
+LEAST_SECONDS = 0.05
+"""For an answer, where all that comes before it has taken the time of a caller that waits."""
+
+
 @runtime_checkable
 class TimedTransport(Transport, Protocol):
     """A wire of forklog's that opens connections within the time that is left, as of an exit."""

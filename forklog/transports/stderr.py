@@ -10,6 +10,7 @@ from forklog.errors import NoCredentialsError
 from forklog.stderr.reporter import StderrReporter
 from forklog.stderr.stream import write_to_stderr
 from forklog.transports.base import (
+    LEAST_SECONDS,
     Connection,
     Envelope,
     EnvelopeConnection,
@@ -18,8 +19,6 @@ from forklog.transports.base import (
     WireError,
 )
 from forklog.transports.google.machine import login_file
-
-_LEAST_SECONDS = 0.05  # for an answer, where the look has taken all of the time
 
 
 class StderrConnection:
@@ -42,7 +41,7 @@ class StderrConnection:
         if self._wire is None and (seen := _traces()) != self._seen:
             self._look(seen, timeout)
         if self._wire is not None:
-            return self._wire.send(entries, max(_LEAST_SECONDS, until - monotonic()))
+            return self._wire.send(entries, max(LEAST_SECONDS, until - monotonic()))
         written = write_to_stderr(b"".join(entry + b"\n" for entry in entries))
         unwritten = frozenset(range(written, len(entries)))
         why = "stderr cannot be written; check what reads it" if unwritten else ""

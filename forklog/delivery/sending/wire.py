@@ -12,6 +12,7 @@ from forklog.clock import monotonic
 from forklog.delivery.sending.sound import UnsoundError, sound_connection, sound_verdict
 from forklog.process.base import usual_mask
 from forklog.transports.base import (
+    LEAST_SECONDS,
     OTHER_PROJECT,
     Connection,
     Envelope,
@@ -29,11 +30,8 @@ if TYPE_CHECKING:
     from forklog.delivery.sending.batch import Batch
 
 
-_LEAST_SECONDS = 0.05  # for an answer, where the opening has taken all of the time
-
-
 def _left(until: float, timeout: float) -> float:
-    return min(timeout, max(_LEAST_SECONDS, until - monotonic()))
+    return min(timeout, max(LEAST_SECONDS, until - monotonic()))
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:

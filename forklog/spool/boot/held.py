@@ -21,6 +21,7 @@ from forklog.insert_id import AFTER_ALL
 from forklog.process.base import keep_in_children
 from forklog.spool.files import lock
 from forklog.spool.folder import CLOEXEC, NOFOLLOW, UnfitError
+from forklog.spool.lines import say_lost, say_off
 from forklog.spool.owner import Owner
 from forklog.spool.segment import Segment
 from forklog.spool.segments import Segments
@@ -82,8 +83,6 @@ class Held:
         segments.room.ask_again()
         segments.rescue()
         left = set(old).intersection(segments.used)  # no room for these
-        for segment in set(old) - left:
-            segment.unlink()
         if is_gone:
             missed = left.intersection(self._lost if is_intact else (*self._lost, *found))
             self._lost.clear()
@@ -94,8 +93,7 @@ class Held:
 
     def _restart(self, segments: Segments, before: Owner) -> bool:
         """Begin new files; tell whether there was room for them."""
-        text = "the spool's files were removed or closed; begins new ones, keep programs that tidy"
-        self._report.say("spool-lost", f"{text} away from {before.folder.path}")
+        say_lost(self._report, before.folder.path)
         try:
             self.owner = self._new_owner()
             segments.restart(self.owner)
@@ -135,8 +133,7 @@ class Held:
             self.owner = self._new_owner()
         except (UnfitError, OptionError) as error:
             self.why_off = str(error)
-            text = f"the spool is off, entries wait in memory alone: {error}"
-            self._report.say("spool", f"{text} (check the folder of the option spool)")
+            say_off(self._report, error)
             return None
         except OSError as error:
             self._wait(error)

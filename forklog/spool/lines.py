@@ -1,0 +1,17 @@
+"""Lines on stderr that more than one part of a spool writes; docs/troubleshooting.md has each."""
+
+from __future__ import annotations
+
+from forklog.delivery.base import Reporter
+
+
+def say_off(report: Reporter, error: Exception) -> None:
+    """Report that nothing is spooled, and why."""
+    text = f"the spool is off, entries wait in memory alone: {error}"
+    report.say("spool", f"{text} (check the folder of the option spool)")
+
+
+def say_lost(report: Reporter, path: str) -> None:
+    """Report that the files of a spool in this folder are gone, and that others are made."""
+    text = "the spool's files were removed or closed; begins new ones, keep programs that tidy"
+    report.say("spool-lost", f"{text} away from {path}")
