@@ -189,6 +189,8 @@ def test_killed_workers_are_replaced(site: GunicornSite) -> None:
     site.ask_in_vain("records=8&hold=60")
     wait_until(lambda: len(site.workers()) == 2, PATIENCE, "a new worker")
     victim = site.ask()
+    # A worker writes it after its answer; killed before the flush, it would take it along.
+    wait_until(lambda: f"{victim} gunicorn.access" in site.output(), PATIENCE, "its access line")
     site.check()
     os.kill(victim, signal.SIGKILL)
     wait_until(lambda: len(site.workers()) == 3, PATIENCE, "a new worker")
