@@ -22,11 +22,9 @@ def wrong_certificate(error: BaseException, whose: str, remedy: str) -> WireErro
         whose: the server, as the line names it.
         remedy: what to check if its certificate is not trusted.
     """
-    for cause in _causes(error):
+    for cause in causes_of(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            text = f"{whose}'s certificate is not trusted, or not for this name"
-            rest = "the machine's clock and its CA certificates"
-            return WireError(f"{text}; check {remedy}, {rest}", is_blocked=True)
+            return untrusted(whose, remedy)
         is_no_file = type(cause) is OSError and _NO_BUNDLE in str(cause)
         if is_no_file or (isinstance(cause, ssl.SSLError) and cause.library == "X509"):
             text = "the file of CA certificates cannot be used"
@@ -35,7 +33,14 @@ def wrong_certificate(error: BaseException, whose: str, remedy: str) -> WireErro
     return None
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def untrusted(whose: str, remedy: str) -> WireError:
+    """Return what to do where a certificate is not trusted; as in `wrong_certificate`."""
+    text = f"{whose}'s certificate is not trusted, or not for this name"
+    rest = "the machine's clock and its CA certificates"
+    return WireError(f"{text}; check {remedy}, {rest}", is_blocked=True)
+
+
+def causes_of(error: BaseException | None) -> Iterator[BaseException]:
     """Return an error and what it was made of: urllib3 keeps that in arguments, not in causes."""
     for _ in range(_MAX_CAUSES):
         if error is None:

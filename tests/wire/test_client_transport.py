@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from helpers import check_python
-from wire import make_certificate
+from wire import RawServer, make_certificate, read_request, reset
 
 from forklog import OptionError
 from forklog.transports.google import ClientTransport
@@ -253,12 +255,14 @@ from forklog.transports.base import Kind, WireError, verdict_of
 options = Options(project="p", resource={"type": "global"})
 wire = ClientTransport(factory).with_options(options, lambda _project: None).open()
 try:
-    verdict = wire.send([b'{"textPayload": "t"}'], 20)
+    verdict = wire.send([b'{"textPayload": "t"}'], float(os.environ.get("SECONDS", "20")))
 except WireError as error:
     verdict = verdict_of(error, is_first_attempt=True)
 assert (verdict.kind, verdict.is_of_content) == (Kind.RETRY, False), verdict
 wire.close()
 """
+_BLOCKED = _NEVER_SENT.replace("Kind.RETRY", "Kind.BLOCKED")
+_SENT = _NEVER_SENT.replace("(Kind.RETRY, False)", "(Kind.RETRY, True)")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:9", "nowhere.invalid:9"])
@@ -268,6 +272,106 @@ def test_a_connection_that_was_never_made_is_no_fault_of_an_entry(client: str, h
     body = {"http": _HTTP, "grpc": _GRPC}[client] + _NEVER_SENT
     url = f"http://{host}" if client == "http" else host
     check_python(body, 60, {"URL": url}, is_covered=False)
+
+
+def _close(connection: socket.socket) -> None:
+    connection.recv(10)
+
+
+def _reset(connection: socket.socket) -> None:
+    connection.recv(10)
+    reset(connection)
+
+
+def _answer_in_the_clear(connection: socket.socket) -> None:
+    connection.recv(10)
+    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def _be_silent(connection: socket.socket) -> None:
+    while connection.recv(65_536):
+        pass
+
+
+def _ask_for_another_version(connection: socket.socket) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # it has no certificate to show
+    context.wrap_socket(connection, server_side=True)
+
+
+_HANDSHAKES = [_close, _reset, _answer_in_the_clear, _be_silent, _ask_for_another_version]
+
+
+@pytest.mark.parametrize("act", _HANDSHAKES)
+@pytest.mark.parametrize("client", ["http", "grpc"])
+def test_a_handshake_that_fails_is_no_fault_of_an_entry(client: str, act: Any) -> None:
+    """The connection is there, but TLS is not: no byte of the request was sent."""
+    with RawServer(act) as server:
+        url = f"https://127.0.0.1:{server.port}" if client == "http" else f"127.0.0.1:{server.port}"
+        body = {"http": _HTTP, "grpc": _GRPC}[client] + _NEVER_SENT
+        check_python(body, 60, {"URL": url, "SECONDS": "4"}, is_covered=False)
+        assert server.accepted
+
+
+@pytest.mark.parametrize("client", ["http", "grpc"])
+def test_a_port_that_never_answers_is_no_fault_of_an_entry(client: str) -> None:
+    """A queue that is full drops what wants to connect, as a firewall does."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        url = f"https://{address}" if client == "http" else address
+        body = {"http": _HTTP, "grpc": _GRPC}[client] + _NEVER_SENT
+        check_python(body, 60, {"URL": url, "SECONDS": "4"}, is_covered=False)
+
+
+@pytest.mark.parametrize("host", ["localhost", "other.example"])
+@pytest.mark.parametrize("client", ["http", "grpc"])
+def test_a_certificate_that_is_not_trusted_blocks(client: str, host: str, tmp_path: Path) -> None:
+    """Only a person can repair one that no authority has signed, or one of another name."""
+    context, pem = make_certificate(tmp_path, host)
+    trusted = {} if host == "localhost" else {"REQUESTS_CA_BUNDLE": str(pem)}
+    if trusted:
+        trusted["GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"] = str(pem)
+    with contextlib.ExitStack() as stack:
+        if client == "http":
+            server = stack.enter_context(RawServer(_close, context))
+            url = f"https://localhost:{server.port}"
+        else:
+            key = tmp_path / "server.key"
+            url, _ = stack.enter_context(_server(tmp_path, [], pem, key))
+        body = {"http": _HTTP, "grpc": _GRPC}[client] + _BLOCKED
+        check_python(body, 60, {"URL": url, **trusted}, is_covered=False)
+
+
+def _read_and_close(connection: socket.socket) -> None:
+    read_request(connection)
+
+
+def _read_and_be_silent(connection: socket.socket) -> None:
+    read_request(connection)
+    _be_silent(connection)
+
+
+@pytest.mark.parametrize("act", [_read_and_close, _read_and_be_silent])
+def test_over_http_a_request_that_was_sent_may_be_an_entrys_fault(act: Any, tmp_path: Path) -> None:
+    """A firewall that reads it may cut the connection for what it holds."""
+    context, pem = make_certificate(tmp_path, "localhost")
+    with RawServer(act, context) as server:
+        given = {"URL": f"https://localhost:{server.port}", "REQUESTS_CA_BUNDLE": str(pem)}
+        check_python(_HTTP + _SENT, 60, {**given, "SECONDS": "4"}, is_covered=False)
+
+
+def test_over_grpc_a_request_that_was_sent_may_be_an_entrys_fault(tmp_path: Path) -> None:
+    """A deadline that ends while the channel is ready says nothing of the connection."""
+    _, pem = make_certificate(tmp_path, "localhost")
+    with _server(tmp_path, ["DEADLINE_EXCEEDED"], pem, tmp_path / "server.key") as (address, _):
+        given = {"URL": address, "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(pem)}
+        check_python(_GRPC + _SENT, 60, given, is_covered=False)
 
 
 _ASYNC = """

@@ -11,7 +11,6 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -34,13 +33,12 @@ from forklog.transports.base import Connection, Envelope, Kind, Verdict, WireErr
 from forklog.transports.google.access import known_project
 from forklog.transports.google.client_errors import (
     CLIENT_ERRORS,
-    answer_of,
     client_error,
-    is_unsent,
+    verdict_of_client,
 )
 from forklog.transports.google.metadata import read_metadata
 from forklog.transports.google.resource import detect_resource
-from forklog.transports.http_verdict import Place, judge
+from forklog.transports.http_verdict import Place
 
 _Write = Callable[[dict[str, Any], float], bool]
 _UNCONFIRMED = (
@@ -148,9 +146,8 @@ class _ClientConnection:
         try:
             is_confirmed = self._write(body, timeout)
         except GoogleAPICallError as error:
-            answer = answer_of(error, Place(project=self._project, endpoint="the client"))
-            verdict = judge(answer, len(entries))
-            return replace(verdict, is_of_content=False) if is_unsent(error) else verdict
+            place = Place(project=self._project, endpoint="the client")
+            return verdict_of_client(error, place, len(entries), _channel_of(self._client))
         except json_format.ParseError:  # protobuf's own rules; the server has the same
             if len(entries) > 1:
                 return Verdict(Kind.HALVE, "an entry is no LogEntry")
@@ -168,10 +165,21 @@ class _ClientConnection:
         """Close the client's channel or session."""
         client = self._client
         with contextlib.suppress(Exception):
-            api = getattr(client, "logging_api", client)
-            gapic = getattr(api, "_gapic_api", api)
-            close = getattr(gapic, "transport", None) or client
+            close = getattr(_gapic_of(client), "transport", None) or client
             close.close()
+
+
+def _gapic_of(client: Any) -> Any:
+    """Return the generated client below another, or the client itself."""
+    api = getattr(client, "logging_api", client)
+    return getattr(api, "_gapic_api", api)
+
+
+def _channel_of(client: Any) -> Any:
+    """Return the channel of gRPC, None without one."""
+    with contextlib.suppress(Exception):
+        return _gapic_of(client).transport.grpc_channel
+    return None
 
 
 def _writer_of(client: Any) -> _Write:
@@ -180,7 +188,7 @@ def _writer_of(client: Any) -> _Write:
     It tells whether the answer is that of the API.
     """
     api = getattr(client, "logging_api", client)
-    gapic = getattr(api, "_gapic_api", api)
+    gapic = _gapic_of(client)
     if inspect.iscoroutinefunction(getattr(gapic, "write_log_entries", None)):
         name = type(client).__name__
         text = f"the factory returned {name}, which is no client of Google's that waits; correct it"

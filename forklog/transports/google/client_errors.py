@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import threading
+import traceback
+from collections.abc import Iterator
+from dataclasses import replace
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import google.auth.exceptions
@@ -11,8 +17,9 @@ import requests
 import urllib3.exceptions
 from google.cloud.logging_v2.types import WriteLogEntriesPartialErrors
 
-from forklog.transports.base import WireError
-from forklog.transports.http_verdict import Answer, Place
+from forklog.transports.base import Verdict, WireError
+from forklog.transports.certificates import causes_of, untrusted, wrong_certificate
+from forklog.transports.http_verdict import Answer, Place, judge
 from forklog.transports.retry_after import retry_after
 
 if TYPE_CHECKING:
@@ -20,9 +27,15 @@ if TYPE_CHECKING:
 
 # What gRPC's own library says where it has no connection, with the status of an overloaded server.
 _UNSENT = re.compile(
-    r"(?i)failed to connect to all addresses|errors resolving|(dns|name) resolution|address lookup|"
-    r"domain name not found|getting metadata from plugin failed"
+    r"(?i)failed to connect to all addresses|connections to all backends failing|"
+    r"errors resolving|(dns|name) resolution|address lookup|domain name not found|"
+    r"getting metadata from plugin failed"
 )
+_UNTRUSTED = re.compile(
+    r"CERTIFICATE_VERIFY_FAILED|is not in peer certificate|Hostname Verification Check failed"
+)
+_STATE_SECONDS = 0.2  # for the answer of gRPC's own threads
+_WHOSE, _ENDPOINT = "Google's client: the server", "the client's endpoint"
 _PARTIAL = "type.googleapis.com/google.logging.v2.WriteLogEntriesPartialErrors"
 CLIENT_ERRORS = (
     requests.RequestException,
@@ -33,23 +46,61 @@ CLIENT_ERRORS = (
 """What the client may raise where no answer came."""
 
 
-def answer_of(error: GoogleAPICallError, place: Place) -> Answer:
+def verdict_of_client(
+    error: GoogleAPICallError, place: Place, count: int, channel: Any = None
+) -> Verdict:
+    """Judge what came in place of a success; ``channel`` is gRPC's, None for HTTP.
+
+    Raises:
+        WireError: the certificate of the server is not trusted.
+    """
+    verdict = judge(_answer_of(error, place), count)
+    if not _is_unsent(error, channel):
+        return verdict
+    if _UNTRUSTED.search(str(error.message)):
+        raise untrusted(_WHOSE, _ENDPOINT) from error
+    return replace(verdict, is_of_content=False)
+
+
+def _answer_of(error: GoogleAPICallError, place: Place) -> Answer:
     """Return what the server answered, as if it had come by HTTP."""
     status = int(error.code or 500)
     response = error.response
     if isinstance(response, requests.Response):
         delay = retry_after(response.headers)
         return Answer(status, response.content, delay, place)
-    name = getattr(error.grpc_status_code, "name", "")
+    name = _status_of(error)
     details = [found for found in map(_partial_of, error.details) if found]
     shown = {"code": status, "status": name, "message": error.message, "details": details}
     return Answer(status, orjson.dumps({"error": shown}), _delay_of(error), place)
 
 
-def is_unsent(error: GoogleAPICallError) -> bool:
+def _status_of(error: GoogleAPICallError) -> str:
+    return getattr(error.grpc_status_code, "name", "")
+
+
+def _is_unsent(error: GoogleAPICallError, channel: Any) -> bool:
     """Tell whether gRPC had no connection, so that no byte of the request was sent."""
-    is_of_grpc = getattr(error.grpc_status_code, "name", "") == "UNAVAILABLE"
-    return is_of_grpc and bool(_UNSENT.match(str(error.message)))
+    status = _status_of(error)
+    if status == "DEADLINE_EXCEEDED":  # in the same words where a connected server is silent
+        return _state_of(channel) in {"CONNECTING", "TRANSIENT_FAILURE"}
+    return status == "UNAVAILABLE" and bool(_UNSENT.match(str(error.message)))
+
+
+def _state_of(channel: Any) -> str:
+    """Return how far a channel of gRPC is, empty where that is not to be had."""
+    states: list[Any] = []
+    is_known = threading.Event()
+
+    def note(state: Any) -> None:
+        states.append(state)
+        is_known.set()
+
+    with contextlib.suppress(Exception):  # no channel; no thread at the end of a process
+        channel.subscribe(note)
+        is_known.wait(_STATE_SECONDS)
+        channel.unsubscribe(note)
+    return getattr(states[0], "name", "") if states else ""
 
 
 def _partial_of(detail: Any) -> dict[str, Any] | None:
@@ -78,17 +129,26 @@ def client_error(error: BaseException) -> WireError:
         text = "the credentials of the client could not be refreshed; renew or replace them"
         is_blocked = not getattr(error, "retryable", False)
         return WireError(text, is_blocked=is_blocked, is_of_content=False)
+    if wrong := wrong_certificate(error, _WHOSE, _ENDPOINT):
+        return wrong
     text = f"no connection to the server ({name}) by the client of google-cloud-logging"
     is_of_content = not (is_of_google_auth or _is_of_connecting(error))
-    text = f"{text}; check the network and the client's endpoint"
+    text = f"{text}; check the network and {_ENDPOINT}"
     return WireError(text, is_of_content=is_of_content)
 
 
 def _is_of_connecting(error: BaseException) -> bool:
-    """Tell whether requests has made no connection; a handshake that fails may be any failure."""
-    reason = getattr(error.args[0] if error.args else None, "reason", None)
-    return isinstance(error, (requests.ConnectTimeout, requests.exceptions.ProxyError)) or (
-        isinstance(
-            reason, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
-        )
-    )
+    """Tell whether urllib3 was making a connection, the handshake of TLS included."""
+    return any(map(_is_connect, _frames_of(error)))
+
+
+def _frames_of(error: BaseException) -> Iterator[FrameType]:
+    for cause in causes_of(error):
+        for frame, _ in traceback.walk_tb(cause.__traceback__):
+            yield frame
+
+
+def _is_connect(frame: FrameType) -> bool:
+    """Tell whether a frame is of urllib3's `connect`, before which no byte is sent."""
+    is_of_urllib3 = frame.f_globals.get("__name__") == urllib3.connection.__name__
+    return is_of_urllib3 and frame.f_code.co_name == "connect"
