@@ -412,7 +412,8 @@ def test_a_spool_that_has_no_room_to_begin_anew_tries_again(folder: Path) -> Non
             os.unlink(FOLDER + "/other")
             def has_begun():
                 log.info("meanwhile")
-                return [name for name in files() if ".log" in name]
+                logs = [name for name in files() if ".log" in name]
+                return any(b'"before"' in open(f"{FOLDER}/{name}", "rb").read() for name in logs)
             wait(has_begun)
             unspooled = handler.stats().unspooled
             log.info("after")
