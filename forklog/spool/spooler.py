@@ -69,6 +69,7 @@ class ProcessSpool:
         self._opening: dict[int, tuple[int]] = {}  # a turn, by whose thread
         self._why_off, self._is_tried, self._is_opened = "no record yet", False, False
         self._owner: Owner | None = None
+        self._former: list[Owner] = []  # of segments that wait for room; none adopts them meanwhile
         self._checking = Turn()  # of whoever looks after head and segments
         self._origin: Origin | None = None
         self._sums, self._checked_at, self._reported = Sums(), 0.0, 0
@@ -158,6 +159,8 @@ class ProcessSpool:
             self._checked_at = now
             if self.store.is_open and not self.store.is_found():
                 self._restart(self._owner)
+            elif self._former and self.store.rescue():
+                self._end_former(is_rescued=True)
         self.store.tidy()
 
     def _learn(self, origin: Origin) -> None:
@@ -187,11 +190,21 @@ class ProcessSpool:
             self._wait(error)
             return
         self._owner = owner
-        before.leave()
-        if is_rescued:
-            remove_headless(before.folder, before.prefix)
+        self._former.append(before)
         adopter = self._make.adopter(owner, self._report, self._sums, self._origin)
-        self._adopting.replace(adopter, before.folder)
+        self._adopting.replace(adopter)
+        if is_rescued:
+            self._end_former(is_rescued=True)
+
+    def _end_former(self, *, is_rescued: bool) -> None:
+        """Let go of the heads before this one, and of what is left of their files."""
+        while self._former:
+            owner = self._former[0]
+            owner.leave()
+            if is_rescued:
+                remove_headless(owner.folder, owner.prefix)
+            self._adopting.let_go(owner.folder)
+            del self._former[0]
 
     def adopt(self, send: SendOther) -> Mapping[str, int]:
         """Look at the folder, or send one batch of an orphan; nothing where another thread does."""
@@ -211,8 +224,11 @@ class ProcessSpool:
         self.report_left()
         self._why_off = _CLOSED
         owner, self._owner = self._owner, None
-        self.store.leave()
-        self._adopting.end(owner.folder if owner is not None else None)
+        left = self.store.leave()
+        self._end_former(is_rescued=not left)
+        if owner is not None:
+            self._adopting.let_go(owner.folder)
+        self._adopting.end()
 
     def numbers(self) -> Mapping[str, Any]:
         """Return the fields of `Stats` that are the spool's."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from forklog.delivery.base import Store
 from forklog.process.base import new_mark
+from forklog.spool.format import prefix_of_segment
 
 if TYPE_CHECKING:
     from forklog.spool.owner import Owner
@@ -145,7 +146,8 @@ class Taking(OverLanes):
     def is_found(self) -> bool:
         """Tell whether head and segments are still there and this process's; lost is what is not.
 
-        A tidier may remove some of them, and a daemon closes them all.
+        A tidier may remove some of them, and a daemon closes them all. What was lost with a former
+        owner does not count: it waits for room, see `rescue`.
         """
         segments = self._segments
         if segments is None:
@@ -154,7 +156,9 @@ class Taking(OverLanes):
         for segment in lost:
             with contextlib.suppress(ValueError):  # not ready, or not any more
                 segments.ready.remove(segment)
-        return segments.owner.is_intact() and not lost and not segments.is_paused
+        prefix = segments.owner.prefix
+        is_lost = any(prefix_of_segment(segment.name) == prefix for segment in lost)
+        return segments.owner.is_intact() and not is_lost and not segments.is_paused
 
     def tidy(self) -> None:
         """Between two passes: have a segment ready, use again or remove what is settled."""
@@ -199,8 +203,16 @@ class Taking(OverLanes):
         """
         if self._segments is not None:
             self._write = self._segments.restart(owner).write
-            self._segments.rescue()
-        return not any(s.is_lost for s in list(self._segments.used)) if self._segments else True
+        return self.rescue()
+
+    def rescue(self) -> bool:
+        """Ask for room for what lost segments hold; tell whether none of it waits for room."""
+        segments = self._segments
+        if segments is None:
+            return True
+        segments.room.ask_again()
+        segments.rescue()
+        return not any(segment.is_lost for segment in list(segments.used))
 
     def pause(self) -> None:
         """Have the lanes take entries until `restart`: no other process would find them."""

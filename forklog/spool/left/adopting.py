@@ -38,17 +38,20 @@ class Adopting:
         """Have the first adopter; or none again, where the spool cannot be opened."""
         self.adopter = adopter
 
-    def replace(self, adopter: Adopter, folder: Folder) -> None:
-        """Go on with another adopter; let go of the one before it, and of its folder."""
+    def replace(self, adopter: Adopter) -> None:
+        """Go on with another adopter; let go of the one before it."""
         before, self.adopter = self.adopter, adopter
         self._replaced.extend([before] if before is not None else [])
+        self._close()
+
+    def let_go(self, folder: Folder) -> None:
+        """Close a folder once no adopter uses it."""
         self.folders.append(folder)
         self._close()
 
-    def end(self, folder: Folder | None) -> None:
-        """Look at nothing any more; let go of all orphans and of the folder."""
+    def end(self) -> None:
+        """Look at nothing any more; let go of all orphans and of the folders."""
         self._is_over = True
-        self.folders.extend([folder] if folder is not None else [])
         self._close()
 
     def is_under_way(self) -> bool:
@@ -73,7 +76,7 @@ class Adopting:
         finally:
             if TURN in self._turn and self._turn[TURN] is token:
                 del self._turn[TURN]
-                if self._is_over or self._replaced:
+                if self._is_over or self._replaced or self.folders:
                     self._close()
 
     def _close(self) -> None:

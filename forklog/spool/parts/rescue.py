@@ -66,7 +66,7 @@ def _copy(lost: Segment, used: deque[Segment], new: Callable[..., Segment]) -> N
     is_small = size + OVERHEAD <= SEGMENT_BYTES[0]
     for entry in lost.unsettled():
         if copy is None or copy.position() + len(entry) >= copy.size:
-            copy = new(at_least=len(entry) + OVERHEAD, is_small=is_small)
+            copy = _made(new, at_least=len(entry) + OVERHEAD, is_small=is_small)
             copy.open(deque())
             used.insert(used.index(lost), copy)
         copy.write(entry + b"\n")
@@ -74,3 +74,11 @@ def _copy(lost: Segment, used: deque[Segment], new: Callable[..., Segment]) -> N
         if lost.mark <= taken:
             copy.taken = copy.position()
         lost.taken = max(taken, lost.mark)
+
+
+def _made(new: Callable[..., Segment], *, at_least: int, is_small: bool) -> Segment:
+    """Make a segment of the largest size that there is room for: each refusal is of one size."""
+    for _ in SEGMENT_BYTES[1:]:
+        with contextlib.suppress(OSError):
+            return new(at_least=at_least, is_small=is_small)
+    return new(at_least=at_least, is_small=is_small)

@@ -1,0 +1,100 @@
+"""A spool whose files were removed, where the folder has no room for all that they held."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from helpers import wait_until
+
+from forklog.delivery.buffer import Buffer
+from forklog.options import Options
+from forklog.spool.format import SEGMENT_BYTES
+from forklog.spool.making import Making
+from forklog.spool.owner import new_prefix
+from forklog.spool.spooler import ProcessSpool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_BOUND = 3 << 20
+_ENTRIES = [b"%06d " % number + b"x" * 500 for number in range(2000)]
+
+
+class _Lines(list[str]):
+    def say(self, _key: str, text: str) -> bool:
+        self.append(text)
+        return True
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return the path of the folder."""
+    return tmp_path / "spool"
+
+
+@pytest.fixture
+def spool(path: Path) -> Iterator[ProcessSpool]:
+    """Open a spool with entries in several segments."""
+    options = Options(project="p", spool=str(path), spool_max_folder_bytes=_BOUND)
+    making = Making(options, lambda: ("p", "http://localhost"))
+    prefix = new_prefix()
+    given = Buffer(2**20), lambda: None, _Lines(), lambda: prefix, lambda: True
+    made = ProcessSpool(options, making, *given)
+    assert made.open()
+    for entry in _ENTRIES:
+        made.store.offer(0, entry)
+    assert not made.store.unspooled
+    yield made
+    made.leave()
+
+
+def _look(spool: ProcessSpool) -> None:
+    """Look after the files, as if a second had passed."""
+    spool._checked_at = 0.0
+    spool.check()
+
+
+def _names(path: Path) -> set[str]:
+    return {file.name for file in path.iterdir()}
+
+
+def _saved(path: Path) -> set[bytes]:
+    """Return the entries that would outlive a kill."""
+    heads = {file.name[:27] for file in path.glob("*.head")}
+    found = [file.read_bytes() for file in path.glob("*.log") if file.name[:27] in heads]
+    return {line for content in found for line in content[64:].replace(b"\0", b"").split(b"\n")}
+
+
+def _lose_the_largest(path: Path, room: int) -> None:
+    """Remove the largest segment; leave so much room in the folder."""
+    largest = max(path.glob("*.log"), key=lambda file: file.stat().st_size)
+    largest.unlink()
+    used = sum(file.stat().st_size for file in path.iterdir())
+    (path / "other").write_bytes(bytes(_BOUND - used - room))
+
+
+def test_a_lost_segment_waits_for_room(spool: ProcessSpool, path: Path) -> None:
+    """However long it waits, no file is made, and none of the others is left to an adopter."""
+    _lose_the_largest(path, SEGMENT_BYTES[0] + 1000)
+    _look(spool)
+    before = _names(path)
+    for _ in range(20):
+        _look(spool)
+    assert _names(path) == before
+    assert not list(path.glob("*-00000000.head"))
+    assert not spool.adopt(lambda *_: pytest.fail("an orphan"))
+    (path / "other").unlink()
+    assert not set(_ENTRIES) <= _saved(path)
+
+    def is_saved() -> bool:
+        _look(spool)
+        return set(_ENTRIES) <= _saved(path)
+
+    wait_until(is_saved)
+    assert spool.store.count_spooled() == len(_ENTRIES)
+    assert len([name for name in _names(path) if name.endswith(".head")]) <= 2
+    into: list[bytes] = []
+    spool.store.take(into, len(_ENTRIES) + 1, 2**30)
+    assert into == _ENTRIES
