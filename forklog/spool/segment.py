@@ -12,6 +12,7 @@ import os
 import sys
 from collections import deque
 from functools import partial
+from io import BytesIO
 
 from forklog.spool.folder import CLOEXEC, NOFOLLOW, Folder
 from forklog.spool.format import HEADER_BYTES, MAGIC, segment_header
@@ -102,16 +103,16 @@ class Segment:
         start, end = self.taken, self.position()
         if start >= end:
             return [], start
-        content = self.map[start : min(end, start + max_bytes)]
-        length = content.rfind(b"\n") + 1
-        if not length:  # the first one alone is larger
-            content = self.map[start : self.map.find(b"\n", start, end) + 1]
-            length = len(content)
-        entries = content[:length].split(b"\n")[:-1]
+        stop = self.map.rfind(b"\n", start, min(end, start + max_bytes)) + 1
+        if not stop:  # the first one alone is larger
+            stop = max(start, self.map.find(b"\n", start, end) + 1)
+        # No `split`, which compares byte by byte. What is stripped is the newline alone: an entry
+        # ends with a brace.
+        entries = list(map(bytes.rstrip, BytesIO(self.map[start:stop])))
         if len(entries) > max_entries:
             entries = entries[:max_entries]
-            length = sum(map(len, entries)) + len(entries)
-        return entries, start + length
+            stop = start + sum(map(len, entries)) + len(entries)
+        return entries, stop
 
     def move(self, into: list[bytes], entries: list[bytes], end: int) -> None:
         """Take these entries, which end there, to the end of a list.

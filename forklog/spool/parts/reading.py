@@ -31,7 +31,7 @@ class Reading:
                 entries, end = segment.read(max_entries - len(into), max_bytes - moved)
                 if not entries:
                     break
-                size = sum(map(len, entries))
+                size = end - segment.taken - len(entries)
                 if moved and moved + size > max_bytes:
                     return moved
                 segment.move(into, entries, end)
