@@ -20,6 +20,7 @@ from forklog.spool.format import HEADER_BYTES, MAGIC, segment_header
 _MADV_POPULATE_WRITE = 23  # linux/mman-common.h, since 5.14; the mmap module does not name it
 _FLAGS = os.O_CREAT | os.O_EXCL | os.O_RDWR | NOFOLLOW | CLOEXEC
 _NUL = b"\0"
+_ZEROS = bytes(16 * 1024)
 # A map has a descriptor of its own, which it closes by number when it goes; 3.13 can do without.
 _new_map = mmap.mmap
 if sys.version_info >= (3, 13):
@@ -170,7 +171,9 @@ class Segment:
     def clear(self) -> None:
         """Zero it for its next use; it stays closed."""
         end = self.seal()
-        self.map[HEADER_BYTES:end] = bytes(end - HEADER_BYTES)
+        for start in range(HEADER_BYTES, end, len(_ZEROS)):
+            part = _ZEROS[: end - start]
+            self.map[start : start + len(part)] = part
         self.taken = HEADER_BYTES
         self._mark[1] = HEADER_BYTES
         self.end = None
