@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from forklog.process.base import Token
 from forklog.severity import RANKS
 
 Ranges = list[tuple[int, int]]
+_LOWEST = 0  # the rank of what is read from copies, which do not tell it
 
 
 class Inheritance(NamedTuple):
@@ -25,6 +26,8 @@ class Inheritance(NamedTuple):
 
     buffer: Buffer
     handover: Token
+    end: int
+    """The first number that was not offered, as of the fork."""
     copies: HeldCopies | None = None
     """Where the entries stand in a spool as well."""
 
@@ -51,11 +54,12 @@ class HeldEntries:
         self._claimed: Ranges = []
         self.adopted = 0
         """How many entries of an ancestor's are this process's now."""
+        self._lost = self._rescued = 0
 
     def inheritance(self) -> Inheritance | None:
         """Return what a child forked now may adopt: own held entries, or an ancestor's."""
         if self._handover is not None:
-            return Inheritance(self._buffer, self._handover, self._copies())
+            return Inheritance(self._buffer, self._handover, self._end, self._copies())
         return self._inheritance
 
     def hold(self) -> None:
@@ -102,8 +106,12 @@ class HeldEntries:
         if self._handover is None:
             return
         copies = self._copies()
-        with _claiming(copies) as first:
-            self._forget_adopted(self._handover.claim(self._end, self._claimed), first)
+        with _claiming(copies) as copied:
+            mine = self._handover.claim(self._end, self._claimed)
+            rescued = _overflowed(self._buffer, copied)
+            self._forget_adopted(mine, min(copied, default=AFTER_ALL))
+            self._buffer.adopt(_LOWEST, deque(rescued))
+            self._rescued += len(rescued)
             if self._spooler is not None and copies is not None:
                 self._spooler.take_in()
                 copies.close()
@@ -129,25 +137,39 @@ class HeldEntries:
         inheritance = self._inheritance
         if inheritance is None:
             return 0
-        with _claiming(inheritance.copies) as first:
-            self._take_over(inheritance, first)
+        with _claiming(inheritance.copies) as copied:
+            self._take_over(inheritance, copied)
         self._inheritance, self._claimed = None, []
         return self.adopted
 
-    def _take_over(self, inheritance: Inheritance, first: bytes) -> None:
+    def take_overflow(self) -> tuple[int, int]:
+        """Return, once, what became of held entries that an overflow has taken from memory.
+
+        Returns:
+            How many of an ancestor's are lost, and how many of this process's own are not.
+        """
+        numbers = self._lost, self._rescued
+        self._lost = self._rescued = 0
+        return numbers
+
+    def _take_over(self, inheritance: Inheritance, copied: list[bytes]) -> None:
         """Take over what is offered, and what the copies have from the first on.
 
-        A process that was killed right after it had claimed has left that.
+        A process that was killed right after it had claimed has left that. The copies may have what
+        an overflow has taken from memory as well.
         """
-        waiting = inheritance.buffer.snapshot()
+        rescued = _overflowed(inheritance.buffer, copied)
+        first = min(copied, default=AFTER_ALL)
+        waiting = [*((_LOWEST, entry) for entry in rescued), *inheritance.buffer.snapshot()]
         end = 1 + max((number_of(entry) for _, entry in waiting), default=-1)
-        ranges = inheritance.handover.claim(end, self._claimed)
+        ranges = inheritance.handover.claim(max(end, inheritance.end), self._claimed)
         mine: dict[int, deque[bytes]] = {}
         for rank, entry in waiting:
             if _is_in(entry, ranges) or entry >= first:
                 mine.setdefault(rank, deque()).append(entry)
         everything = [entry for entries in mine.values() for entry in entries]
         self.adopted = len(everything)
+        self._lost = _lost(inheritance.buffer, ranges, (entry for _, entry in waiting))
         known = {entry for _, entry in self._buffer.snapshot()} if mine else set()
         for rank, entries in mine.items():
             if entries[0] not in known:
@@ -169,13 +191,31 @@ class HeldEntries:
 
 
 @contextlib.contextmanager
-def _claiming(copies: HeldCopies | None) -> Iterator[bytes]:
-    """Claim alone, as far as can be; give the first entry that no process has, by the copies."""
+def _claiming(copies: HeldCopies | None) -> Iterator[list[bytes]]:
+    """Claim alone, as far as can be; give the entries that no process has, by the copies."""
     if copies is None:
-        yield AFTER_ALL
+        yield []
         return
     with copies.claiming() as is_alone:
-        yield copies.unsettled() if is_alone else AFTER_ALL
+        yield copies.unsettled() if is_alone else []
+
+
+def _overflowed(buffer: Buffer, copied: list[bytes]) -> list[bytes]:
+    """Return, in order, the entries that have a copy, and that the buffer has dropped."""
+    if not buffer.count_overflowed():
+        return []
+    return sorted(set(copied).difference(entry for _, entry in buffer.snapshot()))
+
+
+def _lost(buffer: Buffer, claimed: Ranges, found: Iterable[bytes]) -> int:
+    """Return how many of the claimed entries an overflow has dropped, and no copy has.
+
+    A number without an entry may be a record that could not be encoded as well.
+    """
+    if not (overflowed := buffer.count_overflowed()):
+        return 0
+    numbers = sum(high - low for low, high in claimed)
+    return max(0, min(overflowed, numbers - sum(_is_in(entry, claimed) for entry in found)))
 
 
 def _is_in(entry: bytes, ranges: Ranges) -> bool:

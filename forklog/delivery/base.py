@@ -111,8 +111,8 @@ class HeldCopies(Protocol):
     def claiming(self) -> AbstractContextManager[bool]:
         """Claim alone among all descendants; gives whether that is so. Waits a bounded time."""
 
-    def unsettled(self) -> bytes:
-        """Return the oldest entry that no process has taken over, or bytes above every entry."""
+    def unsettled(self) -> list[bytes]:
+        """Return the entries that no process has taken over, of those that this one inherited."""
 
     def settle(self, last: bytes) -> None:
         """Take note that entries up to this one are taken over; for whoever claims alone.

@@ -34,7 +34,7 @@ class Buffer:
             middle of an offer can exceed it by one entry each.
         on_wake: called by `offer` where `arm` has asked for it. Where it raises, the next offer
             calls it again.
-        on_full: called by `offer` before an overflow drops entries; may wait for room.
+        on_full: called by `offer` before an overflow drops entries; may wake, and wait for room.
         on_overflow: called with each entry that an overflow dropped, or None.
     """
 
@@ -115,7 +115,6 @@ class Buffer:
     def _alarm(self) -> None:
         if self.bytes > self.max_bytes:
             if self._on_full is not None:
-                self.on_wake()  # first: it waits for a thread that makes room
                 self._on_full()
             while self.bytes > self.max_bytes and self._drop_one():
                 pass

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from forklog.delivery.base import Reporter, Sink, Store
-from forklog.delivery.ledger import Ledger
+from forklog.delivery.ledger import NOTHING, Ledger, Slip
 from forklog.transports.base import Kind, Verdict
 
 _HICCUPS = 2  # so many failures of one batch are not reported
@@ -134,6 +134,19 @@ class Overflow:
         if self._kept_bytes - self._reported_bytes < self._max_bytes:
             self._kept_bytes += size  # one step, as in the buffer
             self._entries.append(entry)
+
+    def settle_held(self, lost: int, rescued: int) -> None:
+        """Book and say what became of held entries that an overflow has taken from memory.
+
+        Args:
+            lost: of an ancestor's, for which no other process accounts.
+            rescued: of this process's own, which its spool has.
+        """
+        if rescued:
+            self._ledger.book(NOTHING, overflowed=self._ledger.account.overflowed + rescued)
+        if lost:
+            self._ledger.book(Slip(dropped={"buffer_full": lost}))
+            self._losses.of_drop("buffer_full", lost)
 
     def report(self) -> None:
         """Book, say and hand over what overflows dropped since the last time."""

@@ -76,7 +76,7 @@ class Pipeline(Starting, Shutdown):
         self.buffer = (Buffer if HAS_GIL else UnlockedBuffer)(
             options.max_buffer_bytes,
             self._woken,
-            on_full=self._await_room if options.block_timeout else None,
+            on_full=self._before_overflow,
             on_overflow=(lambda e: self.worker.overflow.keep(e)) if options.on_drop else None,  # noqa: PLW0108
         )
         self.spooler = self._spooler_of(new_spooler)
@@ -146,8 +146,11 @@ class Pipeline(Starting, Shutdown):
         """Have another function take the entries, or, without one, the buffer again."""
         self.offer = wrap(self.store.offer) if wrap else self.store.offer
 
-    def _await_room(self) -> None:
-        self.worker.await_room(self.buffer)
+    def _before_overflow(self) -> None:
+        """Hold, and copy, what an overflow may drop next; or wait for a thread that makes room."""
+        if self.state is State.HOLDING or self._options.block_timeout:
+            self._woken()
+            self.worker.await_room(self.buffer)
 
     def _may_spool(self) -> bool:
         """Tell whether this process spools: one that holds leaves its entries to descendants."""

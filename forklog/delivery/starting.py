@@ -138,7 +138,7 @@ class Starting(Staged):
         """Register with forks and exits; have what this process held, and what it may adopt."""
         self._host.enlist(cast("Member", self))
         self.held.stop_holding()
-        self.held.adopt()
+        self._adopt_held()
         if self.spooler is not None:
             self.spooler.take_in()
 
@@ -203,8 +203,13 @@ class Starting(Staged):
             self._perform(self._event() or Event.RECORD)
 
     def _adopt(self) -> None:
-        if self.held.adopt():
+        if self._adopt_held():
             self._woken()
+
+    def _adopt_held(self) -> int:
+        number = self.held.adopt()
+        self.worker.overflow.settle_held(*self.held.take_overflow())
+        return number
 
 
 METHODS: Mapping[Action, str] = {

@@ -144,3 +144,12 @@ def test_a_worker_killed_at_birth(site: KilledSite) -> None:
     site.start_uwsgi(workers=1)
     wait_until(lambda: "killed by signal 9" in site.output(), PATIENCE, "the kill")
     assert len(site.check()) == 4
+
+
+def test_a_load_that_logs_more_than_memory_holds(site: KilledSite) -> None:
+    """All of it is in the master's spool, and outlives a worker that is killed at its birth."""
+    site.environ |= {"KILLED_AT_BIRTH": "1", "KILLED_BOOT": "8000", "KILLED_MEMORY": str(1 << 20)}
+    site.start_uwsgi(workers=1)
+    wait_until(lambda: "killed by signal 9" in site.output(), PATIENCE, "the kill")
+    assert len(site.check()) == 8000
+    assert "forklog[" not in site.output()

@@ -329,3 +329,44 @@ assert (len(copies()), held.unspooled) == (6, 1), (len(copies()), held.unspooled
 """
     body = (_BODY + _COPIES + "import math" + body).format(folder=str(tmp_path / "spool"))
     check_python(body)
+
+
+_FLOOD = """
+master.buffer.max_bytes = master.buffer.alarm_bytes = 1000
+for number in range(100):
+    master.buffer.offer(2, entry(master.ids))
+    master.held.hold()
+assert len(master.buffer) < 20
+everything = copies()
+"""
+
+
+def test_what_an_overflow_has_taken_from_memory(tmp_path: Path) -> None:
+    """A worker takes it over from the copies; killed before it has, it leaves it to the next."""
+    body = """
+assert child(lambda: Process(master, is_killed=True), True) == -signal.SIGKILL
+assert copies() == everything and len(everything) == 103
+def adopt():
+    process = Process(master, room=50)
+    assert process.held.adopt() == 103
+    assert process.held.take_overflow() == (0, 0)
+    assert sorted(e for _, e in process.buffer.snapshot()) == everything[50:]
+    os._exit(7)
+assert child(adopt, True) == 7
+assert copies() == everything[50:]
+assert child(lambda: Process(master), True) == 153
+assert copies() == []
+"""
+    check_python((_BODY + _COPIES + _FLOOD + body).format(folder=str(tmp_path / "spool")))
+
+
+def test_a_holder_takes_back_what_an_overflow_has_taken_from_memory(tmp_path: Path) -> None:
+    """It has all of it again, and knows how many were not lost."""
+    body = """
+left = len(master.buffer)
+master.held.stop_holding()
+assert sorted(e for _, e in master.buffer.snapshot()) == everything
+assert master.held.take_overflow() == (0, 103 - left)
+assert files("") == []
+"""
+    check_python((_BODY + _COPIES + _FLOOD + body).format(folder=str(tmp_path / "spool")))

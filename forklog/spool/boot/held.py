@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Sequence
 from forklog.clock import monotonic
 from forklog.delivery.base import Reporter
 from forklog.errors import OptionError
-from forklog.insert_id import AFTER_ALL
 from forklog.process.base import keep_in_children
 from forklog.spool.files import lock
 from forklog.spool.folder import CLOEXEC, NOFOLLOW, UnfitError
@@ -166,10 +165,9 @@ class Held:
         except OSError:  # a tidier
             return None
 
-    def unsettled(self) -> bytes:
-        """Return the oldest entry that no process has, or bytes above every entry."""
-        entries = (entry for segment in self._used() for entry in _inherited(segment))
-        return min(entries, default=AFTER_ALL)
+    def unsettled(self) -> list[bytes]:
+        """Return the entries that no process has, but for those written after our fork."""
+        return [entry for segment in self._used() for entry in _inherited(segment)]
 
     def settle(self, last: bytes) -> None:
         """Move the marks past entries up to this one; for whoever claims alone.
@@ -196,6 +194,8 @@ class Held:
         if segments is not None and owner is not None:
             for segment in (*segments.used, *segments.ready):
                 segment.unlink()
+            owner.keep(self._maps)
+            self._maps.clear()
             owner.discard()
 
 

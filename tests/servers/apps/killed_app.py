@@ -38,6 +38,7 @@ logger.addHandler(
     CloudLoggingHandler(
         project="killed",
         spool=os.environ["KILLED_FOLDER"],
+        max_buffer_bytes=int(os.environ.get("KILLED_MEMORY", "33554432")),
         max_latency=float(os.environ.get("KILLED_LATENCY", "0.2")),
         shutdown_timeout=2.0,
     )

@@ -120,6 +120,27 @@ def test_a_holder_that_stops_takes_back_what_is_left() -> None:
     assert len(parent.buffer) == 1
 
 
+def test_one_successor_accounts_for_what_an_overflow_has_dropped() -> None:
+    """The one that adopts; the next one for what was dropped since then, and of that alone."""
+    master = _Process()
+    master.buffer.max_bytes = master.buffer.alarm_bytes = 1000
+    for _ in range(2):
+        _hold_each(master, 50)
+        assert len(master.buffer) < 50
+        first, second = _Process(master), _Process(master)
+        first.held.adopt()
+        second.held.adopt()
+        assert first.held.take_overflow() == (50 - first.held.adopted, 0)
+        assert first.held.take_overflow() == second.held.take_overflow() == (0, 0)
+    master.held.stop_holding()
+
+
+def _hold_each(process: _Process, count: int) -> None:
+    for _ in range(count):
+        process.log(1)
+        process.held.hold()
+
+
 def test_an_offer_that_a_later_number_has_overtaken() -> None:
     """It is held all the same, adopted, and taken back."""
     for is_held in (True, False):

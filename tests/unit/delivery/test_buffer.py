@@ -363,12 +363,3 @@ def test_what_is_put_aside_calls_for_no_batch() -> None:
     assert not woken
     buffer.offer(0, b"y" * 100)
     assert woken == [1]
-
-
-def test_a_full_buffer_wakes_before_it_waits_for_room() -> None:
-    """Whoever makes room is woken first: an idle thread would not be by `on_full`."""
-    calls: list[str] = []
-    buffer = Buffer(100, lambda: calls.append("wake"), on_full=lambda: calls.append("wait"))
-    buffer.arm(NEVER)
-    buffer.offer(0, b"y" * 101)
-    assert calls[:2] == ["wake", "wait"]

@@ -10,15 +10,19 @@ from helpers import wait_until
 from host import FakeHost
 
 from forklog.delivery.lifecycle import State
-from forklog.delivery.pipeline import Pipeline
+from forklog.delivery.pipeline import NewSpooler, Pipeline
 from forklog.encoding.lenient import drop_notice
-from forklog.options import Options
+from forklog.options import MIN_BUFFER_BYTES, Options
 from forklog.process.thread import FlushThread
+from forklog.severity import NEVER
+from forklog.spool.making import Making
+from forklog.spool.spooler import ProcessSpool
 from forklog.testing import Fail, FakeTransport
 from forklog.transports.base import Kind, Quota, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -35,7 +39,7 @@ def build(host: FakeHost, forklog_transport: FakeTransport) -> Iterator[Callable
     def make(inherited: Pipeline | None = None, **options: Any) -> Pipeline:
         given = Options(**{"project": "p", "last_resort": "none", "max_latency": 0.01, **options})
         notice = partial(drop_notice, shared={})
-        pipeline = Pipeline(given, forklog_transport, notice, host)
+        pipeline = Pipeline(given, forklog_transport, notice, host, new_spooler=_new_spooler(given))
         pipeline.begin(inherited)
         made.append(pipeline)
         return pipeline
@@ -44,6 +48,12 @@ def build(host: FakeHost, forklog_transport: FakeTransport) -> Iterator[Callable
     host.loads = False
     for pipeline in made:
         pipeline.close(1.0)
+
+
+def _new_spooler(options: Options) -> NewSpooler | None:
+    if not options.spool:
+        return None
+    return partial(ProcessSpool, options, Making(options, lambda: ("p", "https://example.invalid")))
 
 
 def _log(pipeline: Pipeline, text: str = "a") -> None:
@@ -69,6 +79,93 @@ def test_a_loader_holds_and_its_child_adopts(
     assert worker.stats().adopted == 1
     assert master.flush(10.0)  # no loader any more: it takes back what no child has adopted
     assert len(forklog_transport.entries) == 1
+
+
+def _flood(pipeline: Pipeline, number: int) -> None:
+    """Log twice what its memory holds, so that nothing less severe finds room in the end."""
+    for rank in (2, 1):
+        for _ in range(number):
+            pipeline.offer(rank, pipeline.opening() + b'","textPayload":"%b"}' % (b"x" * 10_000))
+
+
+def test_what_a_loader_holds_beyond_its_memory(
+    host: FakeHost,
+    build: Callable[..., Pipeline],
+    forklog_transport: FakeTransport,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The child that adopts accounts for what was dropped: on stderr, in numbers, in the log."""
+    host.loads = True
+    master = build(max_buffer_bytes=MIN_BUFFER_BYTES)
+    number = MIN_BUFFER_BYTES // 10_000
+    _flood(master, number)
+    held = master.stats()
+    dropped = held.dropped["buffer_full"]
+    assert held.pending + dropped == 2 * number
+    host.loads = False
+    master._home = [0]  # the worker is another process
+    worker = build(master)
+    worker.adopt()
+    forklog_transport.wait_for(held.pending + 1)
+    assert not worker.flush(10.0)
+    assert f"dropped {dropped} log entries (buffer_full)" in capfd.readouterr().err
+    stats = worker.stats()
+    assert dict(stats.dropped) == {"buffer_full": dropped}
+    assert (stats.adopted, stats.accepted) == (held.pending, held.accepted + 1)  # the notice too
+    master.held.stop_holding()
+
+
+def test_what_a_loader_holds_beyond_its_memory_is_in_its_spool(
+    host: FakeHost,
+    build: Callable[..., Pipeline],
+    forklog_transport: FakeTransport,
+    tmp_path: Path,
+) -> None:
+    """The child delivers all of it, whatever its severity, and nothing counts as dropped."""
+    host.loads = True
+    given = {"max_buffer_bytes": MIN_BUFFER_BYTES, "spool": str(tmp_path / "spool")}
+    master = build(**given)
+    number = MIN_BUFFER_BYTES // 10_000
+    _flood(master, number)
+    assert master.stats().pending < 2 * number
+    host.loads = False
+    master._home = [0]  # the worker is another process
+    worker = build(master, **given)
+    worker.adopt()
+    forklog_transport.wait_for(2 * number)
+    assert worker.flush(10.0)
+    stats = worker.stats()
+    assert (stats.adopted, stats.accepted, dict(stats.dropped)) == (2 * number, 2 * number, {})
+    master.held.stop_holding()
+
+
+def test_a_loader_that_sends_what_it_held_beyond_its_memory(
+    host: FakeHost,
+    build: Callable[..., Pipeline],
+    forklog_transport: FakeTransport,
+    tmp_path: Path,
+) -> None:
+    """What its spool had is not dropped: it counts once, as delivered."""
+    host.loads = True
+    master = build(max_buffer_bytes=MIN_BUFFER_BYTES, spool=str(tmp_path / "spool"))
+    number = MIN_BUFFER_BYTES // 10_000
+    _flood(master, number)
+    host.loads = False
+    assert master.flush(10.0)
+    forklog_transport.wait_for(2 * number)
+    stats = master.stats()
+    assert (stats.delivered, stats.accepted, dict(stats.dropped)) == (2 * number, 2 * number, {})
+
+
+def test_an_overflow_wakes_the_thread_before_it_waits_for_room(
+    build: Callable[..., Pipeline],
+) -> None:
+    """With block_timeout a thread that nothing else has woken makes room."""
+    pipeline = build(block_timeout=0.01, max_buffer_bytes=MIN_BUFFER_BYTES)
+    pipeline.buffer.arm(NEVER)
+    pipeline.buffer.count_taken(MIN_BUFFER_BYTES)
+    _log(pipeline)
+    assert pipeline.state is State.RUNNING
 
 
 def test_a_process_without_threads_sends_in_the_logging_thread(
