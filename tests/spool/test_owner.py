@@ -422,7 +422,7 @@ def test_a_spool_that_has_no_room_to_begin_anew_tries_again(folder: Path) -> Non
         transport = FakeTransport()
         log, handler = log_with(transport)
         log.info("adopter")
-        wait(lambda: {"before", "after"} <= set(texts(transport)))
+        wait(lambda: {"before", "after"} <= set(texts(transport)) and len(heads()) == 1)
         handler.close()
         assert files() == []
         """,
