@@ -18,7 +18,8 @@ from forklog.recovery.last_resort import LastResortFile, NoLastResortError
 from forklog.recovery.outcome import Outcome
 from forklog.recovery.send import Sending
 from forklog.recovery.spools import recover_spools
-from forklog.spool.folder import AUTO, Folder, UnfitError, path_of
+from forklog.spool.folder import Folder, UnfitError
+from forklog.spool.parts.place import AUTO, path_of
 from forklog.terminal.screen import screen_on
 
 _LEFT, _NOT_RUN = 1, 2

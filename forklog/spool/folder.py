@@ -11,51 +11,27 @@ import errno
 import functools
 import os
 import stat
-import sys
 import weakref
 from collections.abc import Iterable
-from pathlib import PurePath
 
-AUTO = "auto"
 # Not on Windows, where there is no spool.
 CLOEXEC, NOFOLLOW = getattr(os, "O_CLOEXEC", 0), getattr(os, "O_NOFOLLOW", 0)
 NONBLOCK, DIRECTORY = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_DIRECTORY", 0)
 _PATH = getattr(os, "O_PATH", 0)
-_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the folder in it is checked before it is used
 # Where a mapped file is memory of this kernel: a lock tells whether its owner lives.
 _FIT = frozenset({"tmpfs", "ext2", "ext3", "ext4", "xfs", "overlay", "f2fs"})
 # Where each store needs a new block: on a full one it would kill the process with SIGBUS.
 _COPY_ON_WRITE = frozenset({"btrfs", "zfs", "bcachefs"})
-_PROC = "/proc/self/fd"
+PROC = "/proc/self/fd"
 _NONE = 2**31 - 1  # no process has so many descriptors; -1 means something else to `os.scandir`
 _LEAST_OF_A_NAME = 12  # bytes in the folder; ext4's least, and tmpfs counts 20 for each
+PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT})
+"""Errors of a system that lacks descriptors, memory or blocks just now; it may have them later."""
 _FREE_OF_TMPFS, _FREE_OF_DISK, _FREE_FOR_FIRST = 0.25, 0.1, 0.02
 
 
 class UnfitError(Exception):
     """The spool cannot work here; the text says why and what to do."""
-
-
-def path_of(option: str) -> str:
-    """Return the folder that an option means, as a path whose last step is its name.
-
-    With a slash or a dot behind the name the kernel would follow a link of that name. A ``..``
-    stays: what it means depends on links before it.
-
-    Raises:
-        UnfitError: there is none on this system.
-    """
-    if sys.platform != "linux":
-        raise UnfitError(f"a spool needs Linux, this is {sys.platform}")
-    if not getattr(sys, "_is_gil_enabled", lambda: True)():
-        raise UnfitError("a spool needs the interpreter's lock, which this build has not")
-    if not os.path.isdir(_PROC):  # noqa: PTH112 - no object needed
-        raise UnfitError("a spool needs /proc, which is not mounted here")
-    if option != AUTO:
-        return str(PurePath(option))
-    if not os.path.isdir(_SHARED_MEMORY):  # noqa: PTH112 - no object needed
-        raise UnfitError(f"there is no {_SHARED_MEMORY}; give the path of a folder")
-    return f"{_SHARED_MEMORY}/forklog-{os.geteuid()}"
 
 
 # By descriptor, the last that opened it: a daemon closes all, and the next one gets the number.
@@ -76,7 +52,7 @@ class Folder:
 
     Raises:
         UnfitError: it is not this user's alone, on an unfit file system, or not writable.
-        OSError: there is no descriptor to be had just now.
+        OSError: the system lacks something just now, such as a descriptor.
     """
 
     def __init__(self, path: str, max_bytes: int, *, is_made: bool = True) -> None:
@@ -88,7 +64,7 @@ class Folder:
         try:
             self.descriptor = _opened(path, is_made=is_made)
         except OSError as error:
-            if error.errno in {errno.EMFILE, errno.ENFILE}:  # a later try may find a descriptor
+            if error.errno in PASSING:
                 raise
             raise UnfitError(f"the folder {path} cannot be opened: {error.strerror}") from error
         _last[self.descriptor] = self
@@ -108,7 +84,7 @@ class Folder:
             raise UnfitError(f"the folder {self.path} has mode {mode:04o}; give it 0700")
         if not os.access(".", os.W_OK, dir_fd=self.descriptor):
             raise UnfitError(f"the folder {self.path} is not writable")
-        kind = _file_system(found.st_dev, self.path)
+        kind = file_system(found.st_dev, self.path)
         if why := why_unfit(kind):
             raise UnfitError(f"the folder {self.path} is on {kind}; {why}")
         self.is_memory = kind == "tmpfs"
@@ -214,21 +190,13 @@ def _make(path: str, *, is_again: bool = False) -> None:
         return
     made = os.open(path, _PATH | DIRECTORY | NOFOLLOW | CLOEXEC)
     try:  # whatever the mask; by the descriptor, as a link may stand there by now
-        os.chmod(f"{_PROC}/{made}", 0o700)  # noqa: PTH101
+        os.chmod(f"{PROC}/{made}", 0o700)  # noqa: PTH101
     finally:
         os.close(made)
 
 
-def look_ahead(path: str) -> None:
-    """Learn on what file system a folder is, or will be, so that no log call reads the table."""
-    there = path
-    while not os.path.exists(there):  # noqa: PTH110 - no object needed
-        there = os.path.dirname(there)  # noqa: PTH120
-    _file_system(os.stat(there).st_dev, path)  # noqa: PTH116
-
-
 @functools.cache
-def _file_system(device: int, _path: str) -> str:
+def file_system(device: int, _path: str) -> str:
     """Return the type of the file system with this device number.
 
     The table takes longer to read than all else that a first record needs, so it is read ahead,

@@ -11,6 +11,12 @@ def say_off(report: Reporter, error: Exception) -> None:
     report.say("spool", f"{text} (check the folder of the option spool)")
 
 
+def say_waiting(report: Reporter, error: OSError) -> None:
+    """Report that nothing is spooled until there is room, or what else the system lacks."""
+    text = f"the spool has no room yet, memory takes entries: {error.strerror or error}"
+    report.say("spool", f"{text} (check the folder of the option spool)")
+
+
 def say_lost(report: Reporter, path: str) -> None:
     """Report that the files of a spool in this folder are gone, and that others are made."""
     text = "the spool's files were removed or closed; begins new ones, keep programs that tidy"

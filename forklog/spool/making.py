@@ -11,10 +11,11 @@ from forklog.errors import OptionError
 from forklog.options import Options
 from forklog.process.base import pid
 from forklog.spool.adopter import Adopter
-from forklog.spool.folder import Folder, UnfitError, look_ahead, path_of
+from forklog.spool.folder import Folder, UnfitError
 from forklog.spool.format import Fits, Head
 from forklog.spool.left.adoption import Sums
 from forklog.spool.owner import Owner, boot_id, clean, image
+from forklog.spool.parts.place import look_ahead, path_of
 from forklog.spool.scan import scan
 from forklog.transports.base import Origin
 

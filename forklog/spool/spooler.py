@@ -17,11 +17,11 @@ from forklog.errors import OptionError
 from forklog.options import Options
 from forklog.severity import rank_of_threshold
 from forklog.spool.boot.held import Held
-from forklog.spool.folder import FullError, UnfitError
+from forklog.spool.folder import PASSING, FullError, UnfitError
 from forklog.spool.left.adopting import Adopting
 from forklog.spool.left.adoption import Sums
-from forklog.spool.left.tidy import remove_headless
-from forklog.spool.lines import say_lost, say_off
+from forklog.spool.left.former import Former
+from forklog.spool.lines import say_lost, say_off, say_waiting
 from forklog.spool.owner import new_prefix
 from forklog.spool.store import Spool
 from forklog.spool.taking import Lanes
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _CHECK_SECONDS = 1.0  # at most, between two looks at the head
 _OPEN_SECONDS, _OPEN_POLL = 5.0, 0.0005  # for another thread to make the files
+_RETRY_SECONDS = 1.0  # at most between two tries where the system lacks something just now
 _CLOSED = "closed"
 
 
@@ -68,33 +69,40 @@ class ProcessSpool:
         self._prefix, self._may_open = prefix, may_open
         self._opening: dict[int, tuple[int]] = {}  # a turn, by whose thread
         self._why_off, self._is_tried, self._is_opened = "no record yet", False, False
+        self._open_at, self._is_late = 0.0, False
         self._owner: Owner | None = None
-        self._former: list[Owner] = []  # of segments that wait for room; none adopts them meanwhile
         self._checking = Turn()  # of whoever looks after head and segments
         self._origin: Origin | None = None
         self._sums, self._checked_at, self._reported = Sums(), 0.0, 0
         self._adopting = Adopting(self._sums)
+        self._former = Former(self._adopting.let_go)
 
     def open(self) -> bool:
         """Spool from now on, or report why not; once. Returns whether entries are spooled.
 
         Called by every offer until then. Waits for another thread that opens it, so that no entry
         whose log call has returned is in memory alone; but a signal handler's does not wait for
-        the call that it has interrupted.
+        the call that it has interrupted. Tries again where the system lacks something for now.
         """
         token = (threading.get_ident(),)
         if self._is_opened or self._opening.get(TURN) == token or not self._may_open():
             return self.store.is_open
-        deadline = monotonic() + _OPEN_SECONDS
+        now = monotonic()
+        if now < self._open_at:
+            return False
+        deadline = now + _OPEN_SECONDS
         try:
             while self._opening.setdefault(TURN, token) is not token:
                 if monotonic() > deadline:
                     return False
                 time.sleep(_OPEN_POLL)
             if not self._is_opened:
-                if not self.store.is_open:  # it is if a signal handler struck below, earlier
-                    self._open()
-                self.store.take_in()  # what finalizers and signal handlers logged meanwhile
+                # It is open if a signal handler struck below, earlier.
+                if not self.store.is_open and not self._open():
+                    return False
+                self._is_late = self._open_at > 0
+                if not self._is_late:  # else the flush thread may take the same entries just now
+                    self.store.take_in()  # what finalizers and signal handlers logged meanwhile
                 self._is_opened = True
                 if self._why_off == _CLOSED:  # by another thread meanwhile
                     self.leave()
@@ -103,26 +111,28 @@ class ProcessSpool:
                 del self._opening[TURN]
         return self.store.is_open
 
-    def _open(self) -> None:
+    def _open(self) -> bool:
+        """Open it, or report why not; tell whether that is settled."""
+        if monotonic() < self._open_at:  # another thread has just tried
+            return False
         try:
             is_again, self._is_tried = self._is_tried, True
             owner = self._owner = self._make.owner(self._prefix(), is_again=is_again)
             self._adopting.begin(self._make.adopter(owner, self._report, self._sums))
             self.store.open(owner)
         except FullError as error:  # what dead processes left, maybe: it is adopted all the same
-            self._wait(error)
+            say_waiting(self._report, error)
         except (UnfitError, OSError, OptionError) as error:
             self._owner = None
             self._adopting.begin(None)
-            self._turn_off(error)
-
-    def _wait(self, error: OSError) -> None:
-        text = f"the spool has no room yet, memory takes entries: {error.strerror or error}"
-        self._report.say("spool", f"{text} (check the folder of the option spool)")
-
-    def _turn_off(self, error: Exception) -> None:
-        self._why_off = str(error)
-        say_off(self._report, error)
+            if isinstance(error, OSError) and error.errno in PASSING:
+                self._is_tried, self._open_at = False, monotonic() + _RETRY_SECONDS
+                self._why_off = f"not yet: {error.strerror}"
+                say_waiting(self._report, error)
+                return False
+            self._why_off = str(error)
+            say_off(self._report, error)
+        return True
 
     def take_in(self) -> None:
         """Open it, and spool what waits in memory; before the flush thread runs."""
@@ -154,13 +164,16 @@ class ProcessSpool:
         alone(self._checking, self._check)
 
     def _check(self) -> None:
+        if self._open_at > 0 and self.open() and self._is_late:
+            self._is_late = False
+            self.store.take_in()
         now = monotonic()
         if self._owner is not None and now - self._checked_at >= _CHECK_SECONDS:
             self._checked_at = now
             if self.store.is_open and not self.store.is_found():
                 self._restart(self._owner)
-            elif self._former and self.store.rescue():
-                self._end_former(is_rescued=True)
+            elif self._former.has_any() and self.store.rescue():
+                self._former.end(is_copied=True)
         self.store.tidy()
 
     def _learn(self, origin: Origin) -> None:
@@ -183,28 +196,19 @@ class ProcessSpool:
             self._owner = None
             self._adopting.folders.append(before.folder)
             self.store.stop()
-            self._turn_off(error)
+            self._why_off = str(error)
+            say_off(self._report, error)
             return
         except OSError as error:  # tried again at the next look
             self.store.pause()
-            self._wait(error)
+            say_waiting(self._report, error)
             return
         self._owner = owner
-        self._former.append(before)
+        self._former.add(before)
         adopter = self._make.adopter(owner, self._report, self._sums, self._origin)
         self._adopting.replace(adopter)
         if is_rescued:
-            self._end_former(is_rescued=True)
-
-    def _end_former(self, *, is_rescued: bool) -> None:
-        """Let go of the heads before this one, and of what is left of their files."""
-        while self._former:
-            owner = self._former[0]
-            owner.leave()
-            if is_rescued:
-                remove_headless(owner.folder, owner.prefix)
-            self._adopting.let_go(owner.folder)
-            del self._former[0]
+            self._former.end(is_copied=True)
 
     def adopt(self, send: SendOther) -> Mapping[str, int]:
         """Look at the folder, or send one batch of an orphan; nothing where another thread does."""
@@ -223,9 +227,10 @@ class ProcessSpool:
         """Stop spooling; what is left waits for another process."""
         self.report_left()
         self._why_off = _CLOSED
+        self._is_opened = self._is_opened or self._open_at > 0  # no later call opens it
         owner, self._owner = self._owner, None
         left = self.store.leave()
-        self._end_former(is_rescued=not left)
+        self._former.end(is_copied=not left)
         if owner is not None:
             self._adopting.let_go(owner.folder)
         self._adopting.end()

@@ -63,9 +63,15 @@ def test_a_small_tmpfs(tmp_path: Path, share: float) -> None:
         assert len(set(texts(transport))) == 3000
         log.info("again")
         assert handler.flush(10)
+        os.unlink({str(tmp_path)!r} + "/other")
+        def is_on():
+            log.info("again")
+            return handler.flush(10) and handler.stats().spool == FOLDER
+        wait(is_on)
         """
     stderr = _run(body, *before, folder=tmp_path)
-    assert ("the spool is off" in stderr) == bool(share), stderr
+    assert ("the spool has no room yet" in stderr) == bool(share), stderr
+    assert "the spool is off" not in stderr
 
 
 def test_a_system_without_proc(tmp_path: Path) -> None:

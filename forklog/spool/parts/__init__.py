@@ -1,1 +1,1 @@
-"""Parts of the segments of one living spool: their room, and how they are read."""
+"""Parts of one living spool: its place, and the room and the reading of its segments."""

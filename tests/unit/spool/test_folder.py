@@ -17,9 +17,10 @@ import pytest
 from heads import FITS, HEAD, put
 from helpers import check_python
 
-from forklog.spool.folder import Folder, UnfitError, _type_in, path_of, why_unfit
+from forklog.spool.folder import Folder, UnfitError, _type_in, why_unfit
 from forklog.spool.format import HEADER_BYTES, SEGMENT_BYTES, Fits, segment_header, segment_name
 from forklog.spool.orphan import Orphan
+from forklog.spool.parts.place import path_of
 from forklog.spool.scan import scan
 
 if TYPE_CHECKING:
@@ -384,10 +385,10 @@ def test_the_folder_of_another_user_is_refused(tmp_path: Path) -> None:
         Folder(str(path), 2**30)
 
 
-def test_a_foreign_file_system_is_refused() -> None:
+def test_a_foreignfile_system_is_refused() -> None:
     """Where a lock tells nothing, as on a network, there is no spool; /proc stands for it here."""
-    script = "from forklog.spool.folder import _file_system; import os; "
-    script += "print(_file_system(os.stat('/proc').st_dev, '/proc'))"
+    script = "from forklog.spool.folder import file_system; import os; "
+    script += "print(file_system(os.stat('/proc').st_dev, '/proc'))"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
@@ -408,7 +409,7 @@ def test_a_subvolume_that_stands_in_no_table_is_of_btrfs(device: str, kind: str)
 
 
 @pytest.mark.parametrize("kind", ["btrfs", "zfs", "bcachefs", "nfs4", "an unknown file system"])
-def test_unfit_file_systems(kind: str) -> None:
+def test_unfitfile_systems(kind: str) -> None:
     """Copy-on-write reserves nothing, and a full disk would kill a log call; the text says so."""
     is_local = kind in {"btrfs", "zfs", "bcachefs"}
     assert ("copy-on-write" if is_local else "a local one") in why_unfit(kind)

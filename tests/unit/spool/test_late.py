@@ -1,0 +1,132 @@
+"""A spool that lacks something of the system at its first record, and has it later."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from helpers import wait_until
+
+from forklog.delivery.buffer import Buffer
+from forklog.options import Options
+from forklog.spool.making import Making
+from forklog.spool.owner import new_prefix
+from forklog.spool.spooler import ProcessSpool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_LACKS = [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT]
+
+
+class _Lines(list[str]):
+    def say(self, _key: str, text: str) -> bool:
+        self.append(text)
+        return True
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return the path of the folder."""
+    return tmp_path / "spool"
+
+
+@pytest.fixture
+def lines() -> _Lines:
+    """Return the lines for people."""
+    return _Lines()
+
+
+@pytest.fixture
+def spool(path: Path, lines: _Lines) -> Iterator[ProcessSpool]:
+    """Make a spool that is not open yet."""
+    options = Options(project="p", spool=str(path))
+    making = Making(options, lambda: ("p", "http://localhost"))
+    prefix = new_prefix()
+    given = Buffer(2**20), lambda: None, lines, lambda: prefix, lambda: True
+    made = ProcessSpool(options, making, *given)
+    yield made
+    made.store.take([], 1000, 2**26)
+    made.store.settle(0, is_last=True)
+    made.leave()
+
+
+def _offer(spool: ProcessSpool, patch: pytest.MonkeyPatch, where: str, error: int) -> int:
+    """Offer entries while the system lacks something; return how often it was asked."""
+    genuine, asked = os.open, 0
+
+    def fail(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        nonlocal asked
+        if where in path:
+            asked += 1
+            raise OSError(error, os.strerror(error))
+        return genuine(path, flags, mode, dir_fd=dir_fd)
+
+    with patch.context() as patched:
+        patched.setattr(os, "open", fail)
+        for number in range(10):
+            spool.store.offer(0, b"%d" % number)
+    return asked
+
+
+@pytest.mark.parametrize("error", _LACKS)
+@pytest.mark.parametrize("where", ["spool", ".new", ".log"])
+def test_what_the_system_lacks_at_first(
+    spool: ProcessSpool, lines: _Lines, where: str, error: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Log calls ask once a second at most; then the spool comes on, with what came before."""
+    assert _offer(spool, monkeypatch, where, error) < 5
+    assert not spool.store.is_open
+    assert [os.strerror(error) in line and "is off" not in line for line in lines] == [True]
+    assert spool.numbers()["spool"] == f"off: not yet: {os.strerror(error)}"
+
+    def is_on() -> bool:
+        spool.check()
+        return spool.store.is_open
+
+    wait_until(is_on)
+    assert spool.store.count_spooled() == 10
+    assert spool.numbers()["spool"].endswith("/spool")
+    assert not spool.store.unspooled
+
+
+def test_a_log_call_that_opens_it_late(
+    spool: ProcessSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leaves to the thread that runs passes what that one may be taking."""
+    assert _offer(spool, monkeypatch, ".new", errno.EMFILE)
+
+    def is_on() -> bool:
+        spool.store.offer(0, b"more")
+        return spool.store.is_open
+
+    wait_until(is_on)
+    assert spool.store.count_spooled() == 1
+    entries = len(spool.store)
+    spool.check()
+    assert spool.store.count_spooled() == len(spool.store) == entries
+
+
+def test_a_close_before_it_could_be_opened(
+    spool: ProcessSpool, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No later record makes files."""
+    assert _offer(spool, monkeypatch, ".new", errno.EMFILE)
+    spool.leave()
+    spool._open_at = 1.0
+    spool.store.offer(0, b"late")
+    spool.check()
+    assert not list(path.iterdir())
+    assert spool.numbers()["spool"] == "off: closed"
+
+
+def test_what_does_not_pass(
+    spool: ProcessSpool, lines: _Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A spool that cannot be written here is off for good."""
+    assert _offer(spool, monkeypatch, ".new", errno.EROFS) == 1
+    assert "is off" in lines[0]
+    assert spool.numbers()["spool"].startswith("off: ")
