@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from pathlib import PurePath
@@ -28,10 +29,16 @@ def path_of(option: str) -> str:
     if not os.path.isdir(PROC):  # noqa: PTH112 - no object needed
         raise UnfitError("a spool needs /proc, which is not mounted here")
     if option != AUTO:
-        return str(PurePath(option))
+        return _spelled(option)
     if not os.path.isdir(_SHARED_MEMORY):  # noqa: PTH112 - no object needed
         raise UnfitError(f"there is no {_SHARED_MEMORY}; give the path of a folder")
     return f"{_SHARED_MEMORY}/forklog-{os.geteuid()}"
+
+
+@functools.cache
+def _spelled(path: str) -> str:
+    # Kept since the handler looked ahead: a first record need not take it to pieces.
+    return str(PurePath(path))
 
 
 def look_ahead(path: str) -> None:

@@ -58,3 +58,21 @@ before =""",
 def test_the_first_record_reads_no_table(tmp_path: Path) -> None:
     """The handler has read the boot's id, the process image and the mounts when it was made."""
     _check(_AUDITED, str(tmp_path / "spool"))
+
+
+_PROFILED = _PROGRAM.replace(
+    "before =",
+    """
+parsed = []
+def note(frame, event, argument):
+    if event == "call" and "pathlib" in frame.f_code.co_filename:
+        parsed.append(frame.f_code.co_name)
+sys.setprofile(note)
+before =""",
+).replace("print(*(set(sys.modules) - before)", "sys.setprofile(None)\nprint(*parsed")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a spool needs Linux")
+def test_the_first_record_takes_no_path_to_pieces(tmp_path: Path) -> None:
+    """The handler has done so when it was made: the objects of a path are slow to make."""
+    _check(_PROFILED, str(tmp_path / "spool"))
