@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from forklog.clock import monotonic, realtime_ns
 from forklog.process.base import Mark, home
-from forklog.spool.files import Token, claim_new, identity_of, lock, release
+from forklog.spool.files import Identity, Token, claim_new, identity_of, lock, release
 from forklog.spool.folder import CLOEXEC, NOFOLLOW, Folder, FullError
 from forklog.spool.format import (
     LEFT_IMAGE,
@@ -117,8 +117,7 @@ class Owner:
         self._numbers: Iterator[int] = itertools.count()
         self._name = HeadName(prefix, self.image)
         self._claim = Token()
-        self._file = _locked_file(folder, prefix, head, self._claim)
-        self._identity = identity_of(os.fstat(self._file))
+        self._file, self._identity = _locked_file(folder, prefix, head, self._claim)
         try:
             self._rename(new_name(prefix))
         except BaseException:
@@ -131,8 +130,7 @@ class Owner:
 
     def renew(self, head: Head) -> None:
         """Put another head in its place: more is known now. OSError where that cannot be."""
-        file = _locked_file(self.folder, self.prefix, head, self._claim)
-        identity = identity_of(os.fstat(file))
+        file, identity = _locked_file(self.folder, self.prefix, head, self._claim)
         try:
             self._rename(new_name(self.prefix))
         except BaseException:
@@ -222,12 +220,13 @@ class Owner:
         release(self._identity, self._claim)
 
 
-def _locked_file(folder: Folder, prefix: str, head: Head, token: Token) -> int:
-    """Return a descriptor of a new head, locked before anything is in it, and claimed here."""
+def _locked_file(folder: Folder, prefix: str, head: Head, token: Token) -> tuple[int, Identity]:
+    """Return a new head's descriptor and identity; locked while still empty, and claimed here."""
     name, directory = new_name(prefix), folder.descriptor
     file = os.open(name, _FLAGS, 0o600, dir_fd=directory)
     try:
-        claim_new(identity_of(os.fstat(file)), token)
+        identity = identity_of(os.fstat(file))
+        claim_new(identity, token)
         lock(file)
         _write_all(file, encode_head(head))
     except BaseException:
@@ -237,7 +236,7 @@ def _locked_file(folder: Folder, prefix: str, head: Head, token: Token) -> int:
         os.close(file)
         release(identity, token)
         raise
-    return file
+    return file, identity
 
 
 def _write_all(file: int, content: bytes) -> None:

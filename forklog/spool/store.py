@@ -76,7 +76,7 @@ class Spool(Taking):
 
         An exception of a signal handler leaves an entry in one place or in both.
         """
-        if not self.is_open:
+        if not self.is_open or not self._lanes.has_waiting():
             return
         for rank, entry in self._lanes.snapshot():
             if self._append(entry):
