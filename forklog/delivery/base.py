@@ -47,7 +47,7 @@ class Store(Protocol):
         """Move the oldest entries to the end of a list; their bytes count until `settle`."""
 
     def take_newest(self, into: list[bytes]) -> None:
-        """Move the newest entry to a list, as far as the store can reach it; else the oldest."""
+        """Move the newest entry to the end of a list."""
 
     def settle(self, size: int, *, is_last: bool = False) -> None:
         """Forget the bytes of entries that were taken and are settled; if last, none is out."""

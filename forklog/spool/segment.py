@@ -12,14 +12,13 @@ import os
 import sys
 from collections import deque
 from functools import partial
-from io import BytesIO
 
 from forklog.spool.folder import CLOEXEC, NOFOLLOW, Folder
 from forklog.spool.format import HEADER_BYTES, MAGIC, segment_header
+from forklog.spool.parts.taken import NUL, Taken
 
 _MADV_POPULATE_WRITE = 23  # linux/mman-common.h, since 5.14; the mmap module does not name it
 _FLAGS = os.O_CREAT | os.O_EXCL | os.O_RDWR | NOFOLLOW | CLOEXEC
-_NUL = b"\0"
 _ZEROS = bytes(16 * 1024)
 # A map has a descriptor of its own, which it closes by number when it goes; 3.13 can do without.
 _new_map = mmap.mmap
@@ -27,7 +26,7 @@ if sys.version_info >= (3, 13):
     _new_map = partial(mmap.mmap, trackfd=False)
 
 
-class Segment:
+class Segment(Taken):
     """A segment of this process. `write` is for any thread; the rest for the flush thread.
 
     Args:
@@ -40,7 +39,7 @@ class Segment:
         OSError: the file cannot be made, or the file system has no room for all of it.
     """
 
-    __slots__ = ("_folder", "_mark", "end", "is_lost", "map", "name", "size", "taken", "write")
+    __slots__ = ("_folder", "is_lost", "name", "write")
 
     def __init__(self, name: str, folder: Folder, number: int, size: int) -> None:
         """Make the file with all its bytes: a sparse one would kill the process on a full disk."""
@@ -66,10 +65,7 @@ class Segment:
         self.map[: len(MAGIC)] = MAGIC  # last, so that a header with it is whole
         # One aligned store moves the mark: a reader sees the old one or the new one.
         self._mark = memoryview(self.map)[:HEADER_BYTES].cast("Q")
-        self.taken = HEADER_BYTES
-        """All before it was taken to be sent."""
-        self.end: int | None = None
-        """Where a sealed one ends; None while it is written to."""
+        self.taken, self.ahead, self.end = HEADER_BYTES, {}, None
         self.is_lost = False
         """Its file is removed, and it could not be copied: it lives as long as this process."""
         self.write = self.map.write
@@ -87,82 +83,13 @@ class Segment:
         """Let no log call write any more: `write` raises ValueError from now on."""
         self.map.seek(0, os.SEEK_END)
 
-    def position(self) -> int:
-        """Return the end of what was written."""
-        return self.map.tell() if self.end is None else self.end
-
     def seal(self) -> int:
         """Close it, once; return its exact end, late writers' entries included."""
         if self.end is None:
             self.close()
-            end = self.map.find(_NUL, self.taken)
+            end = self.map.find(NUL, self.taken)
             self.end = self.size if end < 0 else end
         return self.end
-
-    def read(self, max_entries: int, max_bytes: int) -> tuple[list[bytes], int]:
-        """Return the next entries, at least one if there is any, and the position behind them."""
-        start, end = self.taken, self.position()
-        if start >= end:
-            return [], start
-        stop = self.map.rfind(b"\n", start, min(end, start + max_bytes)) + 1
-        if not stop:  # the first one alone is larger
-            stop = max(start, self.map.find(b"\n", start, end) + 1)
-        # No `split`, which compares byte by byte. What is stripped is the newline alone: an entry
-        # ends with a brace.
-        entries = list(map(bytes.rstrip, BytesIO(self.map[start:stop])))
-        if len(entries) > max_entries:
-            entries = entries[:max_entries]
-            stop = start + sum(map(len, entries)) + len(entries)
-        return entries, stop
-
-    def move(self, into: list[bytes], entries: list[bytes], end: int) -> None:
-        """Take these entries, which end there, to the end of a list.
-
-        In one step of C: no signal handler's exception leaves them in neither place.
-        """
-        steps = partial(into.extend, entries), partial(setattr, self, "taken", end)
-        deque(map(partial.__call__, steps), maxlen=0)
-
-    def first(self) -> bytes:
-        """Return the first entry that was not taken, or nothing."""
-        entries, _ = self.read(1, 1)
-        return entries[0] if entries else b""
-
-    def count(self) -> int:
-        """Return how many entries were not taken."""
-        return self.map[self.taken : self.position()].count(b"\n")
-
-    def unsettled(self) -> list[bytes]:
-        """Return all entries behind the mark, also those that another process has written."""
-        start = self.mark
-        end = self.map.find(_NUL, start)
-        content = self.map[start : self.size if end < 0 else end]
-        return content[: content.rfind(b"\n") + 1].split(b"\n")[:-1]
-
-    def settle_first(self, entries: list[bytes]) -> None:
-        """Move the mark past these, the first of `unsettled`; never back.
-
-        To where the last one stands: another process may have moved the mark meanwhile.
-        """
-        last = entries[-1] + b"\n" if entries else b""
-        start = self.map.find(last, self.mark) if entries else -1
-        if start >= 0 and start + len(last) > self.mark:
-            self._mark[1] = start + len(last)
-
-    @property
-    def mark(self) -> int:
-        """Return the position before which everything is settled."""
-        return int(self._mark[1])
-
-    def settle(self) -> None:
-        """Move the mark: all that was taken is settled."""
-        if self._mark[1] != self.taken:
-            self._mark[1] = self.taken
-
-    def give_back(self) -> int:
-        """Take back what was taken and is not settled; return its bytes without newlines."""
-        before, self.taken = self.taken, self.mark
-        return before - self.taken - self.map[self.taken : before].count(b"\n")
 
     def is_done(self) -> bool:
         """Tell whether it is sealed and all of it is settled."""
@@ -174,7 +101,7 @@ class Segment:
         for start in range(HEADER_BYTES, end, len(_ZEROS)):
             part = _ZEROS[: end - start]
             self.map[start : start + len(part)] = part
-        self.taken = HEADER_BYTES
+        self.taken, self.ahead = HEADER_BYTES, {}
         self._mark[1] = HEADER_BYTES
         self.end = None
 

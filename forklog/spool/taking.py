@@ -126,11 +126,13 @@ class Taking(OverLanes):
             self._lanes.take(into, most - len(into), max_bytes)
 
     def take_newest(self, into: list[bytes]) -> None:
-        """Move the newest entry of the lanes, else the oldest of the segments, read in order."""
+        """Move the newest entry of the lanes, else that of the segments, to the end of a list."""
         number = len(into)
         self._lanes.take_newest(into)
-        if len(into) == number:
-            self.take(into, 1, 1)
+        if len(into) == number and self._segments is not None:
+            size = self._segments.take_newest(into)
+            self.spooled_bytes -= size
+            self._lanes.count_taken(size)
 
     def settle(self, size: int, *, is_last: bool = False) -> None:
         """Forget entries that were taken and are settled; if last, the segments as well."""

@@ -34,11 +34,19 @@ class Reading:
                 size = end - segment.taken - len(entries)
                 if moved and moved + size > max_bytes:
                     return moved
-                segment.move(into, entries, end)
-                moved += size
-            if segment.taken < segment.position():
+                moved += segment.move(into, entries, end)
+            if segment.has_waiting():
                 return moved
         return moved
+
+    def take_newest(self, into: list[bytes]) -> int:
+        """Move the newest entry to the end of a list; return its bytes. It is not read again."""
+        for segment in reversed(list(self.used)):
+            if segment is not self.used[-1]:
+                segment.seal()
+            if size := segment.take_newest(into):
+                return size
+        return 0
 
     def take_lost(self, into: list[bytes], *, is_all: bool) -> int:
         """Move what segments hold that no other process finds to a list; return their bytes.
@@ -52,8 +60,7 @@ class Reading:
             if is_all or segment.is_lost:
                 segment.seal()
                 entries, end = segment.read(sys.maxsize, segment.size)
-                segment.move(into, entries, end)
-                moved += sum(map(len, entries))
+                moved += segment.move(into, entries, end)
         return moved
 
     def lose_others(self, prefix: str) -> None:
@@ -86,7 +93,7 @@ class Reading:
 
     def has_waiting(self) -> bool:
         """Tell whether an entry waits."""
-        return any(segment.taken < segment.position() for segment in list(self.used))
+        return any(segment.has_waiting() for segment in list(self.used))
 
     def first(self) -> bytes:
         """Return the first entry that waits, or nothing."""

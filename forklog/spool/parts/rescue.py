@@ -62,15 +62,20 @@ def _rescue(
 
 
 def _copy(lost: Segment, used: deque[Segment], new: Callable[..., Segment]) -> None:
-    taken, size, copy = lost.taken, lost.seal() - lost.mark, None
-    is_small = size + OVERHEAD <= SEGMENT_BYTES[0]
+    taken, used_bytes, copy = lost.taken, lost.seal() - lost.mark, None
+    place = lost.mark
+    is_small = used_bytes + OVERHEAD <= SEGMENT_BYTES[0]
     for entry in lost.unsettled():
         if copy is None or copy.position() + len(entry) >= copy.size:
             copy = _made(new, at_least=len(entry) + OVERHEAD, is_small=is_small)
             copy.open(deque())
             used.insert(used.index(lost), copy)
+        if place in lost.ahead:
+            copy.ahead[copy.position()] = len(entry)
         copy.write(entry + b"\n")
         lost.settle_first([entry])
+        lost.ahead.pop(place, 0)
+        place += len(entry) + 1
         if lost.mark <= taken:
             copy.taken = copy.position()
         lost.taken = max(taken, lost.mark)
