@@ -20,6 +20,8 @@ HEADER_BYTES = 64
 SEGMENT_BYTES = (64 * 1024, 256 * 1024, 1024 * 1024)
 """The first segment of a process, its second, and all further ones."""
 LARGE_BYTES = 512 * 1024  # for an entry that the next segment would not hold
+OVERHEAD = 128
+"""Bytes of a segment beside its entries: header, and more than one newline."""
 MAX_HEAD_BYTES = 256 * 1024
 LEFT_IMAGE = "00000000"
 """In place of a process image: its process has left the spool on purpose."""

@@ -114,6 +114,10 @@ class Segment(Taken):
                 self.is_lost = True
         return not self.is_lost
 
+    def lose(self) -> None:
+        """Take it for lost, whether its file is there or not: no owner of this process has it."""
+        self.is_lost = True
+
     def unlink(self) -> None:
         """Remove the file; the map stays as long as it is used."""
         with contextlib.suppress(OSError):

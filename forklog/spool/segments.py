@@ -10,10 +10,10 @@ import contextlib
 from collections import deque
 from typing import TYPE_CHECKING
 
-from forklog.insert_id import KEY_BYTES
-from forklog.spool.format import LARGE_BYTES, SEGMENT_BYTES
+from forklog.spool.format import LARGE_BYTES, OVERHEAD, SEGMENT_BYTES
+from forklog.spool.parts.aside import Aside
 from forklog.spool.parts.reading import Reading
-from forklog.spool.parts.rescue import OVERHEAD, remove_ready, rescue
+from forklog.spool.parts.rescue import remove_ready, rescue
 from forklog.spool.parts.room import Room
 from forklog.spool.segment import Segment
 
@@ -41,9 +41,7 @@ class Segments(Reading):
         self._made, self._is_over = 0, False
         self.is_paused = False
         """Its files are gone, and there was no room for others: no segment may be made."""
-        self.aside: list[Segment] = []
-        """They hold copies of what was set aside, and are not read here."""
-        self._aside_keys: set[bytes] = set()
+        self.aside = Aside()
         self.made_inline = 0
         """Segments that a log call had to make."""
 
@@ -114,32 +112,12 @@ class Segments(Reading):
         return segment
 
     def put_aside(self, entry: bytes) -> None:
-        """Keep a copy of an entry that waits apart from the others, once; OSError without room.
-
-        The mark moves past the place where it stands.
-        """
-        key = entry[:KEY_BYTES]
-        if key in self._aside_keys:
-            return
-        with contextlib.suppress(ValueError):
-            if self.aside:
-                self.aside[-1].write(entry + b"\n")
-                self._aside_keys.add(key)
-                return
-        segment = self.new(at_least=len(entry) + OVERHEAD, is_small=True)
-        segment.open(self.aside)
-        segment.write(entry + b"\n")
-        self._aside_keys.add(key)
-
-    def is_aside(self, entry: bytes) -> bool:
-        """Tell whether there is a copy of an entry among those that were set aside."""
-        return entry[:KEY_BYTES] in self._aside_keys
+        """Keep a copy of an entry that waits apart from the others, once; OSError without room."""
+        self.aside.put(entry, self.new)
 
     def drop_aside(self) -> None:
         """Remove the copies: none waits apart any more."""
-        self._aside_keys.clear()
-        while self.aside:
-            self._remove(self.aside.pop())
+        self.aside.drop(self._remove)
 
     def prepare(self) -> None:
         """Have a segment ready for when the active one is full.
@@ -209,8 +187,7 @@ class Segments(Reading):
         remove_ready(self.ready, ready, self._maps)
         self.lose_others(owner.prefix)
         self.activate(segment)
-        self._aside_keys.clear()  # the next try writes a copy again
-        self._forget(self.aside)
+        self.aside.lose()
         return segment
 
     def _forget(self, segments: list[Segment]) -> None:
@@ -221,6 +198,7 @@ class Segments(Reading):
     def rescue(self) -> None:
         """Copy into new segments what lost ones hold, as far as there is room."""
         rescue(self.used, self.new, self._forget, self.owner.folder)
+        self.aside.rescue(self.new, self._forget)
 
     def seal(self) -> None:
         """Let nothing be written, and make no segment, any more."""
@@ -230,13 +208,13 @@ class Segments(Reading):
 
     def close_in_child(self) -> None:
         """In a process forked just now: write to no inherited map."""
-        for segment in (*self.used, *self.ready, *self.aside):
+        for segment in (*self.used, *self.ready, *self.aside.segments):
             segment.close()
 
     def leave(self) -> int:
         """After `seal`: leave what is not settled, and return how many; or remove all files."""
         self.owner.keep(self._maps)
-        left = self.count() + len(self._aside_keys)
+        left = self.count() + self.aside.count()
         for segment in (*self.ready, *(() if left else self.used)):
             segment.unlink()
         if left:

@@ -176,7 +176,7 @@ class Spool(Taking):
         size = segments.take_lost(entries, is_all=is_gone)
         self.spooled_bytes -= size
         self._lanes.count_taken(size)
-        if is_gone or any(segment.is_lost for segment in segments.aside):
+        if is_gone or segments.aside.has_lost():
             segments.drop_aside()
         if is_gone or not entries:
             return
@@ -190,7 +190,7 @@ class Spool(Taking):
                 self._lanes.settle(len(entry))
                 continue
             has_room = False
-            if segments.is_aside(entry):
+            if segments.aside.has(entry):
                 self._lanes.settle(len(entry))
             else:
                 left.append(entry)

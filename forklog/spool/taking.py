@@ -139,7 +139,7 @@ class Taking(OverLanes):
         self._lanes.settle(size, is_last=is_last)
         if is_last and self._segments is not None:
             self._segments.settle()
-            if self._segments.aside and not self._lanes.count_aside():
+            if self._segments.aside.segments and not self._lanes.count_aside():
                 self._segments.drop_aside()
             left = self.spooled_bytes  # before the look: what is offered after it counts
             if left and not self._segments.has_waiting():
@@ -154,7 +154,8 @@ class Taking(OverLanes):
         segments = self._segments
         if segments is None:
             return True
-        lost = [s for s in (*segments.used, *segments.ready, *segments.aside) if not s.look()]
+        every = (*segments.used, *segments.ready, *segments.aside.segments)
+        lost = [segment for segment in every if not segment.look()]
         for segment in lost:
             with contextlib.suppress(ValueError):  # not ready, or not any more
                 segments.ready.remove(segment)
@@ -214,7 +215,8 @@ class Taking(OverLanes):
             return True
         segments.room.ask_again()
         segments.rescue()
-        return not any(segment.is_lost for segment in list(segments.used))
+        is_lost = any(segment.is_lost for segment in list(segments.used))
+        return not (is_lost or segments.aside.has_lost())
 
     def pause(self) -> None:
         """Have the lanes take entries until `restart`: no other process would find them."""

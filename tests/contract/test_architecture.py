@@ -356,7 +356,6 @@ _SHARED = {
     },
     # Segments, which their list takes from; an orphan's account.
     "spool.adopter": {"adoption.limit"},
-    "spool.parts.reading": {"segment.is_lost"},
     "spool.parts.rescue": {"copy.taken", "lost.taken"},
     "spool.taking": {"segment.taken"},
 }

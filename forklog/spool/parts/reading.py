@@ -67,7 +67,7 @@ class Reading:
         """Note as lost what is not of this prefix; log calls may have begun some that are."""
         for segment in list(self.used):
             if prefix_of_segment(segment.name) != prefix:
-                segment.is_lost = True
+                segment.lose()
 
     def settle(self) -> None:
         """Everything that was taken is settled."""

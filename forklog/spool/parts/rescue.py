@@ -10,11 +10,8 @@ from collections import deque
 from collections.abc import Callable
 
 from forklog.spool.folder import Folder
-from forklog.spool.format import SEGMENT_BYTES
+from forklog.spool.format import OVERHEAD, SEGMENT_BYTES
 from forklog.spool.segment import Segment
-
-OVERHEAD = 128
-"""Bytes of a segment beside its entries: header, and more than one newline."""
 
 
 def rescue(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from heads import HEAD, put
+from helpers import wait_until
 
 from forklog.delivery.buffer import Buffer
 from forklog.spool.folder import Folder, FullError
@@ -236,3 +237,33 @@ def test_the_files_of_a_former_owner_make_room_for_their_copies(spool: Spool, pa
     assert spool.restart(owner)
     assert {prefix_of_segment(file.name) for file in path.glob("*.log")} == {owner.prefix}
     assert taken(spool) == _ENTRIES
+
+
+class _Small(Owner):
+    """An owner in a folder that has no room for more than a first segment, until it has."""
+
+    has_room = False
+
+    def check_room(self, size: int, *, is_first: bool = False) -> None:
+        if not (is_first or self.has_room):
+            raise FullError("full")
+        super().check_room(size, is_first=is_first)
+
+
+def test_what_was_put_aside_waits_for_room(spool: Spool, path: Path) -> None:
+    """It is copied once there is some, although nothing else waits."""
+    aside = taken(spool)[:3]
+    for entry in aside:
+        spool.put_aside(0, [entry])
+    spool.settle(0, is_last=True)
+    owner = _Small(Folder(str(path), 2**30), new_prefix(), _HEAD)
+    assert not spool.restart(owner)
+    assert not spool.rescue()
+    owner.has_room = True
+    wait_until(spool.rescue)
+    (copy,) = (file for file in path.glob(f"*{owner.prefix}*.log") if b"0\n" in file.read_bytes())
+    assert b"\n".join(aside) in copy.read_bytes()
+    assert {prefix_of_segment(file.name) for file in path.glob("*.log")} == {owner.prefix}
+    assert _reserved(spool) == _sizes(path)
+    spool.keep(aside)
+    assert aside == []

@@ -98,3 +98,25 @@ def test_a_lost_segment_waits_for_room(spool: ProcessSpool, path: Path) -> None:
     into: list[bytes] = []
     spool.store.take(into, len(_ENTRIES) + 1, 2**30)
     assert into == _ENTRIES
+
+
+def _put_aside(spool: ProcessSpool) -> list[bytes]:
+    """Put entries aside that were taken before the others."""
+    spool.store.take(into := [], len(_ENTRIES), 2**30)
+    for entry in into[:3]:
+        spool.store.put_aside(0, [entry])
+    spool.store.settle(0, is_last=True)
+    return into[:3]
+
+
+@pytest.mark.parametrize("suffix", [".head", ".log"])
+def test_what_was_put_aside_gets_into_the_new_files(
+    spool: ProcessSpool, path: Path, suffix: str
+) -> None:
+    """At once, and not only when the server refuses it again, which may take an hour."""
+    aside = _put_aside(spool)
+    for file in path.glob(f"*{suffix}"):
+        file.unlink()
+    _look(spool)
+    assert set(aside) <= _saved(path)
+    assert len(list(path.glob("*.log"))) <= 3

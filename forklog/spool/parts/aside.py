@@ -1,0 +1,75 @@
+"""Copies of what was set aside, in segments of their own, which are not read in this process.
+
+Used by `forklog.spool.segments`. An adopter finds the copies after a kill.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+from forklog.insert_id import KEY_BYTES
+from forklog.spool.format import OVERHEAD
+from forklog.spool.segment import Segment
+
+
+class Aside:
+    """For the flush thread. Its users make and remove the segments."""
+
+    def __init__(self) -> None:
+        """Have none."""
+        self.segments: list[Segment] = []
+        """The last one is written to, unless it is lost."""
+        self._keys: set[bytes] = set()
+
+    def put(self, entry: bytes, new: Callable[..., Segment]) -> None:
+        """Keep a copy of an entry, once; OSError where `new` finds no room for a segment.
+
+        The mark of the other segments moves past the place where it stands.
+        """
+        key = entry[:KEY_BYTES]
+        if key in self._keys:
+            return
+        with contextlib.suppress(ValueError):
+            if self.segments and not self.segments[-1].is_lost:
+                self.segments[-1].write(entry + b"\n")
+                self._keys.add(key)
+                return
+        segment = new(at_least=len(entry) + OVERHEAD, is_small=True)
+        segment.open(self.segments)
+        segment.write(entry + b"\n")
+        self._keys.add(key)
+
+    def has(self, entry: bytes) -> bool:
+        """Tell whether there is a copy of an entry."""
+        return entry[:KEY_BYTES] in self._keys
+
+    def count(self) -> int:
+        """Return how many entries have a copy."""
+        return len(self._keys)
+
+    def drop(self, remove: Callable[[Segment], None]) -> None:
+        """Remove the copies: none waits apart any more."""
+        self._keys.clear()
+        while self.segments:
+            remove(self.segments.pop())
+
+    def lose(self) -> None:
+        """Take all copies for lost: another owner has begun, and they are not in its files."""
+        self._keys.clear()
+        for segment in self.segments:
+            segment.lose()
+
+    def has_lost(self) -> bool:
+        """Tell whether copies are lost, and were not copied again."""
+        return any(segment.is_lost for segment in self.segments)
+
+    def rescue(self, new: Callable[..., Segment], forget: Callable[[list[Segment]], None]) -> None:
+        """Copy what lost segments hold, and remove their files; as far as there is room."""
+        with contextlib.suppress(OSError):
+            for lost in [segment for segment in self.segments if segment.is_lost]:
+                for entry in lost.unsettled():
+                    self.put(entry, new)
+                self.segments.remove(lost)
+                lost.unlink()
+                forget([lost])
