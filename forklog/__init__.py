@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-# With `-X lazy_imports=all` (Python 3.15) each module would load in the thread that needs it first:
-# in a log call, or in the flush thread while the process forks.
-if sys.version_info >= (3, 15):
-    _lazy = sys.get_lazy_imports()
-    sys.set_lazy_imports("normal")
-try:
+from forklog.setting_up.eager import eager
+
+with eager():
     from forklog.__about__ import VERSION as __version__  # noqa: N811 - its public name
     from forklog.context.scope import bind, bound, unbind, unbind_all
     from forklog.context.threads import carry_threads
@@ -23,9 +19,6 @@ try:
     from forklog.setting_up.structlog import structlog_processor
     from forklog.snapshot import Stats
     from forklog.structured import StructuredLogHandler
-finally:
-    if sys.version_info >= (3, 15):
-        sys.set_lazy_imports(_lazy)
 
 if TYPE_CHECKING:
     from forklog.diagnosis.report import Report

@@ -7,7 +7,6 @@ its transports, has imported it already.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -57,6 +56,10 @@ def options_of(
 
 def refuse_unknown(unknown: Mapping[str, Any], known: Collection[str]) -> None:
     """Refuse an option that is not known; its value may be a secret under a misspelt name."""
+    if not unknown:
+        return
+    import difflib  # noqa: PLC0415 - for this error alone
+
     names = sorted(known)
     for name in sorted(unknown):
         close = difflib.get_close_matches(name.lower(), names, 1)

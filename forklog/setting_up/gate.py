@@ -15,8 +15,7 @@ from forklog.options import Options
 from forklog.process.host import ThisProcess
 from forklog.process.per_process import PerProcess
 from forklog.process.servers import uwsgi
-from forklog.spool.making import Making
-from forklog.spool.spooler import ProcessSpool
+from forklog.setting_up.eager import eager
 from forklog.transports.base import Transport
 from forklog.transports.google.access import endpoint_of, known_project
 
@@ -111,6 +110,9 @@ def _new_spooler(options: Options) -> NewSpooler | None:
 
     if not options.spool:
         return None
+    with eager():  # now: neither a log call nor the flush thread loads a module
+        from forklog.spool.making import Making  # noqa: PLC0415 - most handlers have no spool
+        from forklog.spool.spooler import ProcessSpool  # noqa: PLC0415
     making = Making(options, identity)
     making.look_ahead()
     return partial(ProcessSpool, options, making)

@@ -126,14 +126,30 @@ def test_the_thread_imports_nothing(kind: str, tokens: str, tmp_path: Path) -> N
     check_python(_BODY, env=env)
 
 
+def test_a_spool_is_loaded_by_its_handler_alone(tokens: str, tmp_path: Path) -> None:
+    """What writes and reads it is there once the handler is, and where no handler has one, never.
+
+    Closes: 27 modules, an eighth of the time of a start, for an option that is off.
+    """
+    is_there = 'any(name.startswith("forklog.spool") for name in sys.modules)'
+    at_hook = "sys.addaudithook(see)"
+    env = {"GCE_METADATA_HOST": tokens, "GCE_METADATA_IP": tokens, "NO_PROXY": "*"}
+    check_python(_BODY.replace(at_hook, f"assert not {is_there}\n    {at_hook}"), env=env)
+    body = _BODY.replace(at_hook, f"assert {is_there}\n    {at_hook}")
+    body = body.replace("project=", f'spool="{tmp_path / "spool"}", project=')
+    check_python(body, env=env)
+    assert any((tmp_path / "spool").iterdir())
+
+
 @pytest.mark.skipif(sys.version_info < (3, 15), reason="lazy imports came with Python 3.15")
-def test_a_process_whose_imports_are_lazy() -> None:
+@pytest.mark.parametrize("spool", ["", "spool='auto', "], ids=["no spool", "spool"])
+def test_a_process_whose_imports_are_lazy(spool: str) -> None:
     """With `-X lazy_imports=all` a log call imports nothing, and the flush thread neither.
 
     Closes: 13 modules imported by the first record, 19 by one with an exception.
     """
     done = check_python(
-        _BODY.replace(
+        _BODY.replace("project=", f"{spool}project=").replace(
             'logging.getLogger("app").error("first")',
             """
     before = set(sys.modules)
