@@ -91,8 +91,11 @@ def _let_go(owner: weakref.ref[Any], kept: dict[Any, Any] = _kept) -> None:
 
 
 def _after_fork_in_child(_kept: object) -> None:
-    for mark in list(_pid_marks):
-        mark[0] = 0
+    try:
+        for mark in list(_pid_marks):
+            mark[0] = 0
+    except RecursionError:
+        return  # a mark asks for the PID itself
 
 
 def register_at_fork(
@@ -101,15 +104,11 @@ def register_at_fork(
     after_in_parent: Callable[[], object] | None = None,
     after_in_child: Callable[[], object] | None = None,
 ) -> None:
-    """Run callbacks around ``os.fork`` where the platform has it; they cannot be taken back."""
+    """Run callbacks around ``os.fork``, if there is one; each catches RecursionError itself."""
     if not hasattr(os, "register_at_fork"):
         return
-    if before is not None:
-        os.register_at_fork(before=before)
-    if after_in_parent is not None:
-        os.register_at_fork(after_in_parent=after_in_parent)
-    if after_in_child is not None:
-        os.register_at_fork(after_in_child=after_in_child)
+    given = {"before": before, "after_in_parent": after_in_parent, "after_in_child": after_in_child}
+    os.register_at_fork(**{name: hook for name, hook in given.items() if hook is not None})
 
 
 # The interpreter lets its callbacks go after all modules and files: a child that inherits a socket

@@ -105,7 +105,10 @@ def exit_deadline() -> ExitDeadline:
 
 
 def _renew() -> None:
-    _of_process[0] = ExitDeadline()
+    try:
+        _of_process[0] = ExitDeadline()
+    except RecursionError:
+        return  # `exit_deadline` looks at the PID
 
 
 register_at_fork(after_in_child=_renew)

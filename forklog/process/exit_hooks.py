@@ -239,8 +239,11 @@ def register(leaver: Member) -> None:
 
 
 def _after_fork() -> None:
-    server_hooks.connect_forked(_leave, _leave_for_now)
-    thread_end.watch(_leave_forking_thread)
+    try:
+        server_hooks.connect_forked(_leave, _leave_for_now)
+        thread_end.watch(_leave_forking_thread)
+    except RecursionError:
+        return  # the first record connects to servers
 
 
 register_at_fork(after_in_child=_after_fork)

@@ -51,23 +51,32 @@ def _is_pause_needed() -> bool:
 
 
 def _before() -> None:
-    if _is_pause_needed():
-        since = monotonic()
-        _each(lambda forker: forker.pause())  # all of them first: one bound for all waits
-        _each(lambda forker: forker.before_fork(since))
+    try:
+        if _is_pause_needed():
+            since = monotonic()
+            _each(lambda forker: forker.pause())  # all of them first: one bound for all waits
+            _each(lambda forker: forker.before_fork(since))
+    except RecursionError:
+        return  # it would be printed; a fork beside the thread is safe, see above
 
 
 def _after_in_parent() -> None:
-    if not _is_pause_needed():
-        return
-    is_wanted = any(_each(lambda forker: forker.after_fork_in_parent()))
-    if is_wanted and not (_restart_soon and _is_main_thread()):
-        _restart()
+    try:
+        if not _is_pause_needed():
+            return
+        is_wanted = any(_each(lambda forker: forker.after_fork_in_parent()))
+        if is_wanted and not (_restart_soon and _is_main_thread()):
+            _restart()
+    except RecursionError:
+        return  # the next record restarts what is wanted
 
 
 def _after_in_child() -> None:
-    if are_green():
-        _each(lambda forker: forker.end_in_child())
+    try:
+        if are_green():
+            _each(lambda forker: forker.end_in_child())
+    except RecursionError:
+        return  # the copy ends where it finds that it is in a child
 
 
 def _is_main_thread() -> bool:
@@ -75,7 +84,10 @@ def _is_main_thread() -> bool:
 
 
 def _restart(_nothing: object = None) -> int:
-    _each(lambda forker: forker.restart())
+    try:
+        _each(lambda forker: forker.restart())
+    except RecursionError:
+        return 0  # the next record does it
     return 0
 
 

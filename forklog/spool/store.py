@@ -203,9 +203,12 @@ _all: weakref.WeakSet[Spool] = weakref.WeakSet()
 
 
 def _seal_all() -> None:
-    for spool in list(_all):
-        with contextlib.suppress(Exception):
-            spool.seal_in_child()
+    try:
+        for spool in list(_all):
+            with contextlib.suppress(Exception):
+                spool.seal_in_child()
+    except RecursionError:
+        return  # the first record of the child finds that the spool is not its own
 
 
 register_at_fork(after_in_child=_seal_all)

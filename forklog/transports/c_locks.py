@@ -78,15 +78,24 @@ def held() -> Iterator[None]:
 
 
 def _before() -> None:
-    _gates[0].close()
+    try:
+        _gates[0].close()
+    except RecursionError:
+        return  # closed or not: what follows is a call less deep
 
 
 def _after_in_parent() -> None:
-    _gates[0].open()
+    try:
+        _gates[0].open()
+    except RecursionError:
+        return  # it was not closed, at this depth
 
 
 def _after_in_child() -> None:
-    _gates[0] = _Gate()
+    try:
+        _gates[0] = _Gate()
+    except RecursionError:
+        return  # it was not closed, at this depth
 
 
 register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)

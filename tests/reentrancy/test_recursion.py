@@ -121,6 +121,56 @@ def test_a_fork_near_the_limit_returns_and_delivery_goes_on() -> None:
     )
 
 
+def test_a_fork_hook_that_could_begin_prints_nothing() -> None:
+    """Python prints what a hook raises: at most that no frame was left for the hook itself.
+
+    The class of fault: a RecursionError below a hook, with a traceback of ours on stderr.
+    """
+    check_python(
+        _DEPTHS
+        + """
+        import logging, os, sys, warnings
+        from forklog import CloudLoggingHandler
+        from forklog.testing import FakeTransport
+
+        warnings.simplefilter("ignore")  # near the limit the thread may live on
+        printed = []
+        sys.unraisablehook = printed.append
+
+        def ours():
+            for raised in printed:
+                hook = getattr(raised.object, "func", raised.object)
+                module = getattr(hook, "__module__", None) or ""
+                if module.startswith("forklog") and raised.exc_traceback.tb_next is not None:
+                    yield hook
+
+        transport = FakeTransport()
+        handler = CloudLoggingHandler(transport=transport, max_latency=0.01, last_resort="none")
+        logger = logging.Logger("x")
+        logger.addHandler(handler)
+        logger.error("before")
+        assert handler.flush(10), handler.stats()
+        usual = sys.getrecursionlimit()
+        sys.setrecursionlimit(200)
+        last = deepest()
+        for depth in range(last - 20, last + 1):
+            sys.setrecursionlimit(200)
+            try:
+                pid = at(depth, os.fork)
+            except (RecursionError, SystemError):  # see above
+                continue
+            finally:
+                sys.setrecursionlimit(usual)
+            if not pid:
+                os._exit(len(list(ours())))
+            assert os.waitpid(pid, 0)[1] == 0, depth - last
+        assert not list(ours()), printed
+        handler.close()
+        """,
+        is_covered=False,
+    )
+
+
 def test_a_hook_that_could_not_be_set_is_set_by_the_next_record() -> None:
     """The threading module's own hook raises RecursionError for the first record alone.
 
