@@ -23,8 +23,8 @@ from forklog.spool.left.adoption import Sums
 from forklog.spool.left.former import Former
 from forklog.spool.lines import say_lost, say_off, say_waiting
 from forklog.spool.owner import new_prefix
+from forklog.spool.parts.lanes import Lanes
 from forklog.spool.store import Spool
-from forklog.spool.taking import Lanes
 from forklog.turn import TURN, Turn, alone
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from forklog.process.base import home, keep_in_children, register_at_fork
 from forklog.severity import NEVER
 from forklog.spool.folder import FullError
 from forklog.spool.owner import Owner
+from forklog.spool.parts.lanes import Lanes
 from forklog.spool.segments import Segments
-from forklog.spool.taking import NO_ALARM, Lanes, Taking, closed
+from forklog.spool.taking import NO_ALARM, Taking, closed
 
 
 class Spool(Taking):

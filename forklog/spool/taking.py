@@ -1,18 +1,15 @@
-"""The half of a spool that the flush thread uses: takes from the segments, then from the lanes.
-
-The lanes are the buffer behind the spool; what was set aside and what overflows is theirs.
-"""
+"""The half of a spool that the flush thread uses: takes from the segments, then from the lanes."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from forklog.delivery.base import Store
 from forklog.process.base import new_mark
 from forklog.spool.format import prefix_of_segment
+from forklog.spool.parts.lanes import Lanes, OverLanes
 
 if TYPE_CHECKING:
     from forklog.spool.owner import Owner
@@ -24,68 +21,6 @@ NO_ALARM = sys.maxsize  # no float: each log call compares with it
 def closed(_entry: bytes) -> int:
     """Stand in for the `write` of a segment where there is none."""
     raise ValueError("no segment")
-
-
-class Lanes(Store, Protocol):
-    """The buffer: a store that counts what was taken from elsewhere."""
-
-    def count_taken(self, size: int) -> None:
-        """Count bytes that were taken from elsewhere, until `settle`."""
-
-    def snapshot(self) -> list[tuple[int, bytes]]:
-        """Return copies of all (rank, entry) that wait, without removing any."""
-
-    def forget(self, rank: int, entry: bytes) -> None:
-        """Remove an entry that is held elsewhere now."""
-
-
-class OverLanes:
-    """The half of a spool that is the lanes': what was set aside, what overflows, their bounds."""
-
-    def __init__(self, lanes: Lanes) -> None:
-        """Stand before the buffer."""
-        self._lanes = lanes
-        self.spooled_bytes = 0
-        """Wire bytes of the entries that stand in segments and were not taken."""
-
-    def put_aside(self, rank: int, entries: list[bytes]) -> None:
-        """Put the first entry of a list aside, in memory."""
-        self._lanes.put_aside(rank, entries)
-
-    def take_aside(self, into: list[bytes], rank: int = 0) -> None:
-        """Move one entry that was set aside to a list."""
-        self._lanes.take_aside(into, rank)
-
-    def count_aside(self) -> int:
-        """Return the number of entries that were set aside."""
-        return self._lanes.count_aside()
-
-    def aside_bytes(self) -> int:
-        """Return the wire bytes of the entries that were set aside."""
-        return self._lanes.aside_bytes()
-
-    def oldest_aside(self) -> bytes:
-        """Return the oldest entry that was set aside."""
-        return self._lanes.oldest_aside()
-
-    def count_overflowed(self) -> int:
-        """Return the number of entries that overflows have dropped so far."""
-        return self._lanes.count_overflowed()
-
-    @property
-    def max_bytes(self) -> int:
-        """Return the bound of what is in memory."""
-        return self._lanes.max_bytes
-
-    @property
-    def unencoded(self) -> int:
-        """Return the number of records that became no entry."""
-        return self._lanes.unencoded
-
-    @property
-    def bytes(self) -> int:
-        """Return the wire bytes that wait, or were taken and are not settled."""
-        return self._lanes.bytes + self.spooled_bytes
 
 
 class Taking(OverLanes):
