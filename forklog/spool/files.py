@@ -20,7 +20,7 @@ try:
 except ImportError:  # on Windows, where there is no spool
     fcntl = None  # type: ignore[assignment]
 
-from forklog.process.base import Mark, home
+from forklog.process.base import Mark, home, pid
 from forklog.spool.folder import CLOEXEC, NOFOLLOW, NONBLOCK, Folder
 from forklog.spool.format import (
     HEADER_BYTES,
@@ -31,6 +31,7 @@ from forklog.spool.format import (
     read_header,
     segment_header,
 )
+from forklog.spool.left import interpreters
 
 _FLAGS = os.O_RDWR | CLOEXEC | NONBLOCK | NOFOLLOW
 _NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | NOFOLLOW | CLOEXEC
@@ -52,6 +53,7 @@ class Token:
 
 _Claims = dict[Identity, "weakref.ref[Token]"]
 _claims: dict[Mark, _Claims] = {}  # by process: a forked child begins with none
+_sockets: dict[Mark, interpreters.Sockets] = {}
 
 
 def identity_of(found: os.stat_result) -> Identity:
@@ -70,7 +72,7 @@ def claim(identity: Identity, token: Token) -> bool:
         if identity in claims and claims[identity] is held:
             del claims[identity]
         held = claims.setdefault(identity, token.ref)
-    return held is token.ref
+    return held is token.ref and interpreters.claim(_own_sockets(), pid(), identity)
 
 
 def claim_new(identity: Identity, token: Token) -> None:
@@ -82,11 +84,16 @@ def release(identity: Identity, token: Token) -> None:
     """Give a claim back, if it is by this token; after the file was closed. May be repeated."""
     claims = _own_claims()
     if identity in claims and claims[identity] is token.ref:
+        interpreters.release(_own_sockets(), identity)
         del claims[identity]
 
 
 def _own_claims() -> _Claims:
     return _claims.setdefault(home(), {})
+
+
+def _own_sockets() -> interpreters.Sockets:
+    return _sockets.setdefault(home(), {})
 
 
 def opened(folder: Folder, name: str, max_bytes: int) -> int | None:

@@ -188,3 +188,47 @@ def test_two_interpreters_of_one_process(tmp_path: Path) -> None:
         assert texts(transport) == ["adopter", "inner", "outer", "outer again"]
         """
     _run(body, folder=tmp_path / "spool")
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="orjson refuses sub-interpreters there")
+def test_one_of_two_interpreters_adopts(tmp_path: Path) -> None:
+    """What one of them is about to send, the other leaves alone."""
+    body = """
+        import _xxsubinterpreters as interpreters
+        inner = '''
+        import logging, sys, time
+        sys.path[:] = {path!r}
+        import forklog
+        from forklog.testing import FakeTransport
+        transport = FakeTransport()
+        handler = forklog.CloudLoggingHandler(
+            transport=transport, project="p", spool={folder!r}, max_latency=0.01)
+        logger = logging.Logger("inner", logging.DEBUG)
+        logger.addHandler(handler)
+        def look():
+            logger.info("inner")
+            assert handler.flush(30)
+            deadline = time.monotonic() + 30
+            while handler._gate.product.spooler.seconds() is not None:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            with open({folder!r} + ".texts", "w") as file:
+                file.write(" ".join(entry["textPayload"] for entry in transport.entries))
+        '''
+        def die():
+            log_with(FakeTransport(Hang(times=1000)))[0].info("orphan")
+        killed(die)
+        one = interpreters.create(isolated=False)
+        transport = FakeTransport(Deliver(), Hang(times=1000))
+        log, handler = log_with(transport)
+        log.info("outer")
+        wait(lambda: len(transport.sent) == 2, "the orphan")
+        interpreters.run_string(one, inner.format(path=sys.path, folder=FOLDER))
+        interpreters.run_string(one, "look()")
+        with open(FOLDER + ".texts") as file:
+            found = file.read().split()
+        assert found == ["inner"], found
+        transport.release()
+        wait(lambda: handler.stats().recovered == 1, "the orphan")
+        """
+    _run(f"{body}os._exit({DONE})", folder=tmp_path / "spool")
