@@ -90,6 +90,60 @@ def test_a_child_ends_whatever_locks_of_the_pools_are_held(forks: Forks, fork: s
     forks.check_every_record_once(processes=1)
 
 
+@pytest.mark.parametrize("end", ["exits", "collects"])
+def test_children_of_multiprocessing_deliver_and_end(forks: Forks, end: str) -> None:
+    """Each delivers its record once and ends while its parent holds the locks of its pools.
+
+    They skip urllib3's finalizers at exit, but not those of a handler that a child drops.
+    `tests/servers/test_held_locks.py` does the same to the workers of servers.
+    """
+    forks.run(
+        SETUP
+        + f"""
+    import multiprocessing
+    import stage
+    from urllib3._collections import RecentlyUsedContainer
+
+    def work():
+        log()
+        if {end!r} == "collects":
+            handler.close()
+            stage.logger.handlers.clear()
+            del stage.handler
+            for name in ("handler", "product", "wire"):
+                del globals()[name]
+            for _ in range(3):
+                gc.collect()
+
+    log()
+    assert handler.flush()
+    product = handler._gate.product
+    wire = product.sender._wire.connection
+    wire._tokens.get("http://" + os.environ["LOGGING_EMULATOR_HOST"], timeout=10).close()
+    ended = product.worker.thread.ended
+    product.before_fork()  # no frame of the thread keeps its pipeline
+    assert ended.wait(10)
+    locks = [container.lock for container in all_of(RecentlyUsedContainer)]
+    locks += [pool.pool.mutex for pool in all_of(urllib3.HTTPConnectionPool)
+              if hasattr(pool.pool, "mutex")]
+    assert len(locks) >= 2
+    over = hold(locks)
+    context = multiprocessing.get_context("fork")
+    children = [context.Process(target=work) for _ in range(5)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(25)
+        assert child.exitcode == 0, child
+    over.set()
+    product.after_fork_in_parent()
+    log()
+    """,
+        latency=30,
+    )
+    forks.check_every_record_once(processes=6)
+
+
 @pytest.mark.parametrize("fork", FORKS)
 @pytest.mark.parametrize("end", ["collects", "exits"])
 def test_a_child_that_never_logs_finalizes_no_session(forks: Forks, fork: str, end: str) -> None:
