@@ -236,6 +236,15 @@ class BrokenRecord(logging.LogRecord):
 
     trace = http_request = json_fields = labels
 
+    @property
+    def thread(self) -> Any:
+        """Raise."""
+        raise RuntimeError
+
+    @thread.setter
+    def thread(self, _number: object) -> None:
+        """Let `logging` make the record."""
+
 
 class ClassLabels(logging.LogRecord):
     """A record whose class has the extras."""
