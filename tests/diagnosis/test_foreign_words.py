@@ -84,7 +84,12 @@ def _check(report: str) -> None:
 
 @pytest.mark.parametrize("fault", [None, 403])
 def test_the_machine_s_words_are_printable(emulator: Emulator, fault: int | None) -> None:
-    """Cluster, location, e-mail: in the facts, in a finding, and in no command that is copied."""
+    """Cluster, location, e-mail: in the facts, in a finding, and in no command that is copied.
+
+    Class of fault: control characters of a foreign text reach a terminal; siblings:
+    `test_a_project_that_is_none_is_one_clear_line`, `test_all_that_a_report_shows_is_printable`,
+    `test_no_command_holds_what_a_shell_would_run`, `test_the_notes_of_a_recovery_are_printable`.
+    """
     _attach(project="p", endpoint=emulator.url, credentials=MachineAccount())
     if fault:
         emulator.fault("status", status=fault)

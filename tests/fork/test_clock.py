@@ -65,7 +65,9 @@ _BODY = """
 def test_the_clock_is_set_before_the_fork(change: int, way: str) -> None:
     """A worker's flush covers what it adopted and what it logged, whatever happened to the clock.
 
-    Closes: "settled" that rests on the order of the wall clock between two pipelines.
+    Class of fault: an order that rests on the wall clock alone; siblings:
+    `test_a_clock_that_was_set_back`, `test_prefixes_of_one_moment_differ`,
+    `test_a_retry_after_date_is_counted_from_the_servers_clock`.
     """
     modes = way != "plain fork", way == "end"
     check_python(f"    IS_SERVER, ENDS_AT_ONCE, CHANGE = *{modes}, {change}\n{_BODY}")

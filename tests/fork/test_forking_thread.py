@@ -73,7 +73,8 @@ def _program(start: str, body: str, lost: object, wanted: list[str], latency: fl
 def test_the_child_delivers_and_ends(body: str, start: str) -> None:
     """With its forking thread the child ends, as with a console handler; its records arrive.
 
-    Closes the class: a process that ends without a hook while our own thread keeps it alive.
+    Class of fault: a process that ends without a hook while our own thread keeps it alive;
+    siblings: `test_the_child_ends_in_an_outage`.
     """
     text, wanted = _BODIES[body]
     latency = 0.1 if body == "another thread goes on" else 60
@@ -84,7 +85,10 @@ def test_the_child_delivers_and_ends(body: str, start: str) -> None:
 def test_the_child_ends_in_an_outage(tmp_path: Path, other: bool) -> None:  # noqa: FBT001
     """With a server that hangs the child ends within its timeout; the last resort has the record.
 
-    Closes the class: an end that waits for as long as the outage lasts.
+    Class of fault: an end that waits for as long as the outage lasts; siblings:
+    `test_a_server_that_is_gone_holds_up_no_end`, `test_a_dead_server_holds_up_no_process`,
+    `test_a_metadata_server_that_is_gone_holds_no_process`,
+    `test_an_exit_does_not_wait_for_a_token`.
     """
     lost = tmp_path / "lost"
     fault = "Fail(503, times=10**6)" if other else "Hang(times=99)"

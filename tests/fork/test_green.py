@@ -22,6 +22,9 @@ def test_forks_while_a_request_is_under_way(forks: Forks, library: str) -> None:
 
     Five children are forked while the parent waits for each of its answers; all deliver their own
     records, and the parent keeps its connection and its batch.
+
+    Class of fault: a fork copies a green thread, which goes on with its parent's work in the child;
+    siblings: gevent, a parameter of this test.
     """
     if find_spec(library) is None:  # not importorskip: eventlet's hook warns of each later fork
         pytest.skip(f"{library} is not installed")

@@ -48,6 +48,13 @@ def test_a_child_ends_whatever_locks_of_the_pools_are_held(forks: Forks, fork: s
 
     urllib3 closes a pool in a finalizer at exit, which took the lock of the pool's queue. All kinds
     of sessions are there: of the entries, of tokens, through a proxy, to the metadata server.
+
+    Class of fault: a child uses or finalizes what it inherited, while its parent held a lock;
+    siblings: `test_a_child_that_never_logs_finalizes_no_session`,
+    `test_google_auth_cannot_use_our_session_in_a_thread_of_its_own`,
+    `test_files_with_the_numbers_of_inherited_sockets_stay_open`,
+    `test_a_fork_while_another_thread_writes_leaves_stderr_usable`,
+    `test_a_fork_under_a_start_leaves_the_child_its_stacks`.
     """
     forks.run(
         SETUP

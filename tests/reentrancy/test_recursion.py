@@ -24,6 +24,11 @@ def test_a_call_near_the_limit_raises_nowhere_that_another_handler_would_not() -
 
     A RecursionError is a RuntimeError: it must not pass for a thread that cannot be started.
     Whatever is lost is counted, and the next record at the top is delivered by a thread.
+
+    Class of fault: a RecursionError that passes for another failure, because it is a RuntimeError;
+    siblings: `test_a_fork_near_the_limit_returns_and_delivery_goes_on`,
+    `test_a_fork_hook_that_could_begin_prints_nothing`,
+    `test_a_hook_that_could_not_be_set_is_set_by_the_next_record`.
     """
     check_python(
         _DEPTHS

@@ -89,7 +89,12 @@ class Struck:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_first_record(make_logger: Make, kind: type[BaseException]) -> None:
-    """Struck at any such place, the first record leaves a state from which the next one starts."""
+    """Struck at any such place, the first record leaves a state from which the next one starts.
+
+    Class of fault: an exception of a signal handler leaves a state from which no later record
+    starts; siblings: `test_the_wake_up`, `test_a_flush`, `test_a_close`, `test_an_exit`,
+    `test_giving_up`, `test_the_record_that_opens_it`, `test_an_allocation_that_fails`.
+    """
     struck: list[Struck] = []
     steps = every_strike(
         lambda: struck[-1].act(lambda: struck[-1].logger.info("struck")),
@@ -108,7 +113,12 @@ def test_the_first_record(make_logger: Make, kind: type[BaseException]) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_wake_up(make_logger: Make, kind: type[BaseException]) -> None:
-    """Struck at any such place of its wake-up, a record leaves the thread wakeable."""
+    """Struck at any such place of its wake-up, a record leaves the thread wakeable.
+
+    Class of fault: an exception of a signal handler leaves a step half done, and no later record
+    does it again; siblings: `test_the_first_record`, `test_records_that_need_a_further_segment`,
+    `test_what_waits_in_memory_is_taken_in`.
+    """
     struck = Struck(make_logger, kind, max_latency=0.001)
 
     def act() -> None:

@@ -15,7 +15,12 @@ SECONDS = 4
 @pytest.mark.thorough
 @pytest.mark.parametrize("error", ["KeyboardInterrupt", "RuntimeError", "MemoryError"])
 def test_signal_handlers_that_raise_while_records_are_logged(error: str) -> None:
-    """What returned is delivered or counted, what was struck comes at most once; it goes on."""
+    """What returned is delivered or counted, what was struck comes at most once; it goes on.
+
+    Class of fault: an exception of a signal handler at a point that no trace reaches; siblings:
+    `test_a_turn_lock_is_free_after_whatever_strikes`,
+    `test_sums_of_bytes_go_on_after_whatever_strikes`, `test_where_cpython_runs_signal_handlers`.
+    """
     done = check_python(
         f"""
         import logging, random, signal, sys, time

@@ -89,7 +89,10 @@ def test_a_program_that_goes_on_after_ctrl_c(name: str) -> None:
     So it does after SIGTERM, which uvicorn raises again for the handler that the program has set.
     The deadline of the end begins later, once the program ends.
 
-    Closes the class: a hook that fires while the process lives on is taken for its end.
+    Class of fault: a hook that fires while the process lives on is taken for its end; siblings:
+    `test_the_end_of_the_main_thread_is_no_end_while_others_live`,
+    `test_a_hook_in_a_life_that_goes_on_gives_up_nothing_of_a_close_under_way`,
+    `test_an_exception_that_ends_no_worker_waits_for_nothing`.
     """
     done = run_python(
         """

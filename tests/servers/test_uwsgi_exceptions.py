@@ -66,7 +66,12 @@ def raise_in_requests(site: Site, times: int, at_once: int = WORKERS) -> None:
     ids=lambda lines: lines.replace(" = true", "").replace("\n", " ").strip(),
 )
 def test_a_request_that_raises_ends_its_worker(site: Site, lines: str) -> None:
-    """Every record arrives, those of the request that raised too; others follow in new workers."""
+    """Every record arrives, those of the request that raised too; others follow in new workers.
+
+    Class of fault: a server ends a process in C, and no exit hook runs; siblings:
+    `test_sys_exit_in_a_request_of_a_worker_with_threads`,
+    `test_a_dirty_worker_delivers_at_its_end`, `test_the_records_of_a_job_arrive_once`.
+    """
     site.environ["EXAMPLE_MAX_LATENCY"] = FAR_AWAY
     server = site.start_uwsgi(WORKERS, MASTER + lines)
     first = set(server.workers().values())

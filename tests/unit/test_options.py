@@ -284,7 +284,13 @@ _KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg"
     ],
 )
 def test_no_error_shows_what_may_be_a_secret(options: dict[str, object]) -> None:
-    """A misspelt or misplaced secret is named by its type; its value is in no message."""
+    """A misspelt or misplaced secret is named by its type; its value is in no message.
+
+    Class of fault: a message quotes a value that may be a secret; siblings:
+    `test_a_token_or_key_in_the_place_of_another_option_is_hidden`,
+    `test_options_do_not_print_their_credentials`, `test_a_key_given_for_the_project_is_not_shown`,
+    `test_a_token_that_no_header_can_hold_is_not_shown`.
+    """
     with pytest.raises(forklog.OptionError) as caught:
         forklog.CloudLoggingHandler(**options)  # type: ignore[arg-type]
     assert "MIIEvQ" not in str(caught.value)
@@ -317,7 +323,12 @@ _USERS = (
 @pytest.mark.parametrize("value", _USERS, ids=repr)
 @pytest.mark.parametrize("option", sorted(Options.__dataclass_fields__))
 def test_no_option_shows_a_user_or_what_a_container_holds(option: str, value: object) -> None:
-    """The user of a URL, and what bytes and containers hold, is named by its type, everywhere."""
+    """The user of a URL, and what bytes and containers hold, is named by its type, everywhere.
+
+    Class of fault: a message quotes a value that may be a secret; siblings:
+    `test_a_url_without_its_secrets`, `test_the_proxy_is_named`,
+    `test_a_proxy_is_named_without_its_secrets`, `test_a_wrong_variable_is_named`.
+    """
     said = ""
     try:
         Options(**{option: value})  # type: ignore[arg-type]

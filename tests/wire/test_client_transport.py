@@ -121,7 +121,11 @@ def test_its_exceptions_over_http_are_verdicts(
 
 
 def test_over_http_a_json_object_alone_confirms() -> None:
-    """Another success, such as a proxy's 204 or a list, has the batch sent again."""
+    """Another success, such as a proxy's 204 or a list, has the batch sent again.
+
+    Class of fault: what no server of Cloud Logging has confirmed counts as delivered; siblings:
+    `test_no_other_success_confirms`, `test_a_laptop_gets_json_lines_on_stderr`.
+    """
     body = """
 import http.server, threading
 answers, taken = [(204, b""), (200, b"[]"), (202, b""), (200, b"{}")], []

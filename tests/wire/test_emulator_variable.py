@@ -65,7 +65,12 @@ def test_an_endpoint_given_on_purpose_wins(
 def test_a_wrong_variable_is_named(
     monkeypatch: pytest.MonkeyPatch, client_of: Callable[..., stock.Client], host: str
 ) -> None:
-    """A value that names no host is refused at construction, by the variable's name."""
+    """A value that names no host is refused at construction, by the variable's name.
+
+    Class of fault: a message quotes a value that may be a secret; siblings:
+    `test_no_option_shows_a_user_or_what_a_container_holds`, `test_a_url_without_its_secrets`,
+    `test_a_proxy_is_named_without_its_secrets`.
+    """
     monkeypatch.setenv("LOGGING_EMULATOR_HOST", host)
     with pytest.raises(OptionError, match="variable LOGGING_EMULATOR_HOST=") as caught:
         CloudLoggingHandler(client_of())

@@ -118,7 +118,13 @@ def test_down_at_the_start(trouble: Callable[..., _Trouble], emulator: Emulator)
 def test_down_for_longer_than_the_buffer_lasts(
     trouble: Callable[..., _Trouble], emulator: Emulator
 ) -> None:
-    """DEBUG is shed, oldest first, every ERROR arrives, and the log says what it lacks."""
+    """DEBUG is shed, oldest first, every ERROR arrives, and the log says what it lacks.
+
+    Class of fault: what cannot be shed fills the buffer, so that an outage drops ERROR too;
+    siblings: `test_a_batch_takes_at_most_a_quarter_of_the_buffer`,
+    `test_single_entries_that_are_tried_in_an_outage_are_bounded_too`,
+    `test_what_is_put_aside_has_a_quarter_of_the_buffer`.
+    """
     w = trouble()
     w.log()
     assert w.handler.flush(20)

@@ -98,7 +98,13 @@ def _send(endpoint: str | None, **options: Any) -> int:
 def test_loopback_never_goes_by_a_proxy(
     proxy: _Recorder, host: str, credentials: _Token | None
 ) -> None:
-    """Entries and token for this machine do not pass a proxy, which would read both."""
+    """Entries and token for this machine do not pass a proxy, which would read both.
+
+    Class of fault: a proxy or another host reads a token that was sent over plain http; siblings:
+    `test_a_client_of_googles_shares_no_token_with_a_proxy`,
+    `test_an_emulator_variable_gets_no_token`, `test_a_redirect_carries_no_token`,
+    `test_a_token_over_plain_http_is_fetched_past_every_proxy`, `test_no_proxy_reads_a_secret`.
+    """
     with _Recorder(host="127.1.2.3" if host == "127.1.2.3" else "127.0.0.1") as target:
         assert _send(f"http://{host}:{target.port}", credentials=credentials) == 200
     assert len(target.heads) == 1
@@ -109,7 +115,12 @@ def test_loopback_never_goes_by_a_proxy(
 def test_a_client_of_googles_shares_no_token_with_a_proxy(
     target: _Recorder, proxy: _Recorder
 ) -> None:
-    """The credentials of ``client=`` go to the client's endpoint on this machine, past a proxy."""
+    """The credentials of ``client=`` go to the client's endpoint on this machine, past a proxy.
+
+    Class of fault: a proxy or another host reads a token that was sent over plain http; siblings:
+    `test_loopback_never_goes_by_a_proxy`, `test_a_name_that_looks_like_this_machine_is_not_it`,
+    `test_no_proxy_reads_a_token`.
+    """
     client = stock.Client(
         project="p",
         credentials=_Token(),

@@ -43,7 +43,10 @@ def test_an_expression_cannot_hold_the_server(
     """Catastrophic backtracking is answered, or refused with 400, while other calls are served.
 
     So is a long run of characters, of which the engine makes tables without a look at the clock.
-    Closes the class "a filter of a user stops the event loop".
+
+    Class of fault: a filter of a user stops the event loop; siblings:
+    `test_a_large_filter_is_refused`, `test_a_long_scan_ends_its_page`,
+    `test_an_export_that_has_begun_breaks_off`.
     """
     write({"textPayload": text})
     answers: list[tuple[int, dict[str, Any]]] = []
@@ -80,7 +83,12 @@ def test_an_expression_cannot_hold_the_server(
     ],
 )
 def test_a_large_filter_is_refused(call: Send, source: str, text: str) -> None:
-    """Too many comparisons, levels or repeats, and half a code point, are 400 with the reason."""
+    """Too many comparisons, levels or repeats, and half a code point, are 400 with the reason.
+
+    Class of fault: a filter or a body of a user holds the server, or is a 500; siblings:
+    `test_an_expression_cannot_hold_the_server`, `test_a_deep_or_large_body_is_refused`,
+    `test_a_long_scan_ends_its_page`.
+    """
     status, answer = _ask(call, source)
     assert (status, answer["error"]["status"]) == (400, "INVALID_ARGUMENT")
     assert text in answer["error"]["message"]

@@ -103,7 +103,9 @@ def test_pages_and_rebound_names_are_refused(
 ) -> None:
     """A foreign Origin or Host is 403 on every call, and nothing is stored, armed or counted.
 
-    Closes the class "a web page on the developer's machine drives the emulator".
+    Class of fault: a web page on the developer's machine drives the emulator; siblings:
+    `test_a_post_must_be_json`, `test_two_hosts_are_refused`, `test_other_sites_are_refused`,
+    `test_no_other_site_can_embed_what_is_served`.
     """
     status, answer = call(method, path, {"kind": "hang", **BODY}, headers)
     assert (status, answer["error"]["status"]) == (403, "PERMISSION_DENIED")
@@ -116,7 +118,12 @@ def test_pages_and_rebound_names_are_refused(
     "path", ["/emulator/faults", "/emulator/entries:list", "/v2/entries:write", "/v2/entries:list"]
 )
 def test_a_post_must_be_json(emulator: Emulator, path: str, kind: str | None) -> None:
-    """A content type that a page may send without permission is 400, and so is none."""
+    """A content type that a page may send without permission is 400, and so is none.
+
+    Class of fault: a web page on the developer's machine drives the emulator; siblings:
+    `test_pages_and_rebound_names_are_refused`, `test_two_hosts_are_refused`,
+    `test_other_sites_are_refused`.
+    """
     given = [] if kind is None else [f"Content-Type: {kind}"]
     port = int(emulator.host.rpartition(":")[2])
     found = exchange(port, f"POST {path} HTTP/1.1", "Host: localhost", "Content-Length: 0", *given)
@@ -159,7 +166,11 @@ def test_the_bound_address_is_a_name_too() -> None:
 
 
 def test_nothing_else_listens(emulator: Emulator) -> None:
-    """By default only 127.0.0.1 is bound, not even the rest of loopback."""
+    """By default only 127.0.0.1 is bound, not even the rest of loopback.
+
+    Class of fault: the emulator listens on an address that the user did not ask for; siblings:
+    `test_arguments_are_refused_by_their_rule`.
+    """
     port = int(emulator.host.rpartition(":")[2])
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.2", port)) != 0
@@ -182,7 +193,11 @@ def test_nothing_else_listens(emulator: Emulator) -> None:
     ],
 )
 def test_arguments_are_refused_by_their_rule(arguments: list[str], text: str) -> None:
-    """A wrong argument ends it with status 2 and the rule; no function of ours is named."""
+    """A wrong argument ends it with status 2 and the rule; no function of ours is named.
+
+    Class of fault: an empty or wrong argument is taken for another one, such as every address;
+    siblings: `test_nothing_else_listens`, and the other arguments here.
+    """
     done = subprocess.run(
         [*COMMAND, *arguments], capture_output=True, text=True, timeout=60, check=False
     )

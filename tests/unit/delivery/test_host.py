@@ -253,8 +253,9 @@ def test_a_start_that_failed_is_tried_again(
 ) -> None:
     """The failing log call sends what waits; the next one has a thread.
 
-    It closes the fault of a process that sent inline for ever after one failure, with no timer
-    for what it logged last.
+    Class of fault: a failure that passes is taken for one that lasts; siblings:
+    `test_a_start_that_fails_for_long_costs_no_log_call_a_try`,
+    `test_a_process_without_a_descriptor_left`, `test_slow_is_not_absent`.
     """
     refusals = [1]
     host.new_thread = lambda: _Reluctant(refusals)  # type: ignore[method-assign]

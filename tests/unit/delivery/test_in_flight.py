@@ -60,7 +60,15 @@ class _Server:
 @pytest.mark.parametrize("size", [2, 3, 202, 10_000])
 @pytest.mark.parametrize("place", [0.0, 0.5, 1.0])
 def test_one_culprit_is_found_in_a_bounded_number_of_requests(size: int, place: float) -> None:
-    """Of a batch with one entry that is always refused all others are delivered, soon."""
+    """Of a batch with one entry that is always refused all others are delivered, soon.
+
+    Class of fault: a record that is always refused for its content holds up the others; siblings:
+    `test_what_waits_behind_a_lone_culprit_goes_past_it`,
+    `test_culprits_before_all_others_let_them_pass`,
+    `test_many_culprits_in_one_batch_and_another_behind_let_others_pass`,
+    `test_a_probe_that_is_left_alone_lets_others_pass`,
+    `test_a_steady_share_of_culprits_stops_no_other_for_long`.
+    """
     culprit = int(place * (size - 1))
     server = _Server(lambda entries: culprit in entries, list(range(size))).run()
     assert server.aside == [culprit]

@@ -285,7 +285,9 @@ def test_a_folder_of_another_user_is_refused(
 ) -> None:
     """Whoever owns a folder on the way decides what stands below it: stderr gets the entries.
 
-    Closes: trust in a path of which another user holds a part.
+    Class of fault: trust in a path of which another user holds a part; siblings:
+    `test_a_planted_link_in_the_way_is_not_followed`, `test_the_folder_of_another_user_is_refused`,
+    `test_a_link_in_place_of_the_folder_is_refused`.
     """
     if os.geteuid() != 0:
         pytest.skip("only root can make a folder of another user")
@@ -304,7 +306,9 @@ def test_a_folder_that_is_swapped_meanwhile_is_not_followed(
 ) -> None:
     """While a folder and another user's link change places, no entry gets to the link's target.
 
-    Closes: a path that is checked and then opened by its name.
+    Class of fault: a path that is checked and then opened by its name; siblings:
+    `test_a_symbolic_link_is_not_followed`, `test_what_was_planted_is_not_written`,
+    `test_a_link_that_takes_the_place_of_a_new_folder_is_not_followed`.
     """
     if os.geteuid() != 0:
         pytest.skip("only root can make a link of another user")
@@ -339,7 +343,12 @@ def test_a_folder_that_is_swapped_meanwhile_is_not_followed(
 def test_an_existing_file_is_made_private(
     tmp_path: Path, report: StderrReporter, before: int, after: int
 ) -> None:
-    """An existing file that everybody may read or write is so no longer."""
+    """An existing file that everybody may read or write is so no longer.
+
+    Class of fault: other users have rights on what holds entries; siblings:
+    `test_a_file_is_private_and_appended_to`, `test_folders_that_are_made_are_private`,
+    `test_a_folder_that_others_may_enter_is_refused`.
+    """
     path = tmp_path / "lost.json"
     path.touch()
     path.chmod(before)
@@ -348,7 +357,12 @@ def test_an_existing_file_is_made_private(
 
 
 def test_a_torn_line_stays_alone(tmp_path: Path, report: StderrReporter) -> None:
-    """After a line that a full disk has cut, entries begin on a line of their own."""
+    """After a line that a full disk has cut, entries begin on a line of their own.
+
+    Class of fault: an entry is joined to a line that was cut; siblings:
+    `test_a_line_that_another_process_writes_at_this_moment_is_not_torn`,
+    `test_many_processes_append_to_one_file`, `test_a_line_that_was_torn_is_ended`.
+    """
     path = tmp_path / "lost.json"
     path.write_bytes(b'{"textPayload":"to')
     write_last_resort(str(path), _ENTRIES, report)

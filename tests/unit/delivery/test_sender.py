@@ -566,7 +566,14 @@ _WAYS = [403, 404, 451, 500, 503, 200, WireError("no connection to the server (C
 def test_one_bad_record_stops_no_other(
     tmp_path: Path, way: int | WireError, *, is_alone: bool
 ) -> None:
-    """What is refused for its content is set aside and stays pending; all others arrive, soon."""
+    """What is refused for its content is set aside and stays pending; all others arrive, soon.
+
+    Class of fault: a record that is always refused for its content holds up the others; siblings:
+    `test_culprits_that_fill_what_may_be_in_flight_stop_no_other`,
+    `test_what_is_set_aside_holds_up_nothing_new_once_the_server_takes_it`,
+    `test_a_delay_that_one_bad_record_brings_holds_no_other_up`,
+    `test_a_record_that_is_refused_holds_a_working_wire_up_for_seconds`.
+    """
     wire = _Firewall(way)
     bench = _Bench(wire, last_resort=str(tmp_path / "lost"))
     bench.log("poison")
@@ -672,7 +679,13 @@ def test_a_server_that_refuses_everything_is_not_hammered() -> None:
 
 
 def test_a_batch_takes_at_most_a_quarter_of_the_buffer() -> None:
-    """What is in flight, single entries aside that are tried in an outage, is a quarter of it."""
+    """What is in flight, single entries aside that are tried in an outage, is a quarter of it.
+
+    Class of fault: what cannot be shed fills the buffer, so that an outage drops ERROR too;
+    siblings: `test_down_for_longer_than_the_buffer_lasts`,
+    `test_single_entries_that_are_tried_in_an_outage_are_bounded_too`,
+    `test_what_is_put_aside_has_a_quarter_of_the_buffer`.
+    """
     wire = _Counted(*[503] * 9)
     bench = _Bench(wire, max_buffer_bytes=2**20)
     bench.log(*["x" * 1000] * 900)

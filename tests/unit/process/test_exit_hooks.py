@@ -189,8 +189,13 @@ _SERVERS = {
 def test_the_end_of_the_main_thread_is_no_end_while_others_live(server: str) -> None:
     """Another thread logs on after the main thread has returned: batches as before, no drop.
 
-    Closes the class: a hook that fires while the process lives on is taken for its end. A slow
-    server needs nearly the shutdown_timeout for each answer, and an outage is longer than that.
+    A slow server needs nearly the shutdown_timeout for each answer, and an outage is longer than
+    that.
+
+    Class of fault: a hook that fires while the process lives on is taken for its end; siblings:
+    `test_a_program_that_goes_on_after_ctrl_c`,
+    `test_a_hook_in_a_life_that_goes_on_gives_up_nothing_of_a_close_under_way`,
+    `test_an_exception_that_ends_no_worker_waits_for_nothing`.
     """
     transport, most = _SERVERS[server]
     done = run_python(

@@ -69,7 +69,9 @@ begin()
 def test_ctrl_c_while_the_exit_waits(tmp_path: Path, end: str, presses: int) -> None:
     """The first press hands everything to the last resort at once; further ones change nothing.
 
-    Closes the class: an exception between two steps of the end leaves entries in no place.
+    Class of fault: an exception between two steps of the end leaves entries in no place; siblings:
+    `test_an_exit`, `test_a_close`, `test_giving_up`,
+    `test_a_close_that_ctrl_c_interrupts_and_another_one`.
     """
     lost = tmp_path / "lost"
     program = _PROGRAM.format(
@@ -89,7 +91,11 @@ def test_ctrl_c_while_the_exit_waits(tmp_path: Path, end: str, presses: int) -> 
 def test_a_record_after_logging_shutdown(tmp_path: Path, first: str, outcome: str) -> None:
     """A callback that runs after `logging.shutdown` logs: the record is sent or in the file.
 
-    Closes the class: a pipeline that is built after the last hook, which no hook waits for.
+    Class of fault: a pipeline that is built after the last hook, which no hook waits for; siblings:
+    `test_late_records_in_an_outage_hold_the_exit_up_for_a_moment`,
+    `test_after_the_last_hook_the_logging_thread_sends`,
+    `test_what_is_logged_while_the_interpreter_comes_down`,
+    `test_what_a_finalizer_logs_when_modules_are_taken_down`.
     """
     lost = tmp_path / "lost"
     before = """

@@ -46,7 +46,12 @@ def _texts(path: Path) -> list[str]:
 def test_an_exit_with_five_handlers_takes_one_timeout(tmp_path: Path, first: str) -> None:
     """Five handlers whose server hangs share one shutdown_timeout, with a thread or without one.
 
-    Closes the class: a deadline for each handler in turn. The records of all end in the file.
+    The records of all end in the file.
+
+    Class of fault: a deadline for each handler in turn at the exit; siblings:
+    `test_a_hanging_server_takes_no_time_from_a_live_one`,
+    `test_late_records_in_an_outage_hold_the_exit_up_for_a_moment`,
+    `test_five_handlers_wait_for_stderr_once`, `test_five_handlers_whose_on_drop_is_slow`.
     """
     lost = tmp_path / "lost"
     body = f"{first}\nif not {first!r}: log.info('second')\nstart = time.monotonic()"
@@ -92,7 +97,9 @@ atexit.register(lambda: [logging.getLogger("many").info("late") for _ in range(1
 def test_handlers_that_are_closed_together_take_one_timeout(tmp_path: Path, call: str) -> None:
     """Whatever of `logging` closes five handlers does so within one deadline.
 
-    Closes the class: each handler is flushed and closed in turn, with a deadline of its own.
+    Class of fault: each handler is flushed and closed in turn, with a deadline of its own;
+    siblings: `test_an_exit_with_five_handlers_takes_one_timeout`,
+    `test_slow_callbacks_of_five_handlers_hold_a_fork_up_for_a_moment`.
     """
     lost = tmp_path / "lost"
     body = """

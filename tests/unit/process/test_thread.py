@@ -290,7 +290,11 @@ def test_a_child_started_in_on_drop_has_the_signals_that_it_would_have(
 ) -> None:
     """Its mask is that of the thread that logged first, so SIGTERM ends it; ours is blocked again.
 
-    The class of faults: code of the application in our thread inherits what we set for ourselves.
+    Class of fault: code of the application inherits what our thread has set for itself; siblings:
+    `test_children_of_an_own_transport_have_the_usual_mask`,
+    `test_children_of_a_client_s_factory_have_the_usual_mask`,
+    `test_children_of_the_application_s_credentials_have_the_usual_mask`,
+    `test_the_application_s_stacks_stay_as_it_chose_them`.
     """
     done = check_python(f"""
         import logging, os, signal, subprocess, sys, threading

@@ -143,7 +143,11 @@ def test_no_exit_hangs_where_the_reader_stopped(
 ) -> None:
     """A full stderr of any kind holds no process, and its flags stay as they were.
 
-    Closes: an exit that waits for ever for a reader of stderr.
+    Class of fault: an exit that waits for ever for a reader of stderr; siblings:
+    `test_a_terminal_that_was_stopped_holds_no_exit`,
+    `test_a_process_that_changed_its_user_does_not_hang_either`,
+    `test_a_stuck_reader_of_stderr_does_not_stop_the_exit`,
+    `test_five_handlers_wait_for_stderr_once`.
     """
     end = stderr(kind, is_blocking=is_blocking)
     end.fill()
@@ -178,7 +182,8 @@ def test_no_line_is_lost_while_it_is_read(
 ) -> None:
     """A slow reader gets all lines, whole and in order, whatever stderr is.
 
-    Closes: EAGAIN of a non-blocking stderr that ends the writing.
+    Class of fault: EAGAIN of a non-blocking stderr that ends the writing; siblings:
+    `test_a_process_that_changed_its_user_loses_no_line`, `test_a_slow_reader_gets_whole_lines`.
     """
     end = stderr(kind, is_blocking=is_blocking)
     process = end.run(_WRITE)

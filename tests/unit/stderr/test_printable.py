@@ -11,7 +11,13 @@ from forklog.stderr.printable import escaped, lines_of, printable
 
 @given(st.text(), st.integers(10, 50))
 def test_any_text_becomes_one_printable_line(text: str, limit: int) -> None:
-    """Whatever a server sends, a line has no control characters and is not longer than allowed."""
+    """Whatever a server sends, a line has no control characters and is not longer than allowed.
+
+    Class of fault: control characters of a foreign text reach a terminal; siblings:
+    `test_a_character_that_controls_a_terminal_is_escaped`,
+    `test_a_reason_of_a_foreign_transport_controls_no_terminal`,
+    `test_the_servers_words_are_one_printable_line`.
+    """
     line = printable(text, limit)
     assert line.isprintable()
     assert len(line) <= limit

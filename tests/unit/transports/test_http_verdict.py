@@ -38,7 +38,11 @@ def test_only_the_answer_of_the_api_confirms() -> None:
     ],
 )
 def test_no_other_success_confirms(status: int, body: bytes, kind: str) -> None:
-    """What a captive portal, a proxy or another server answers is retried, and the line says it."""
+    """What a captive portal, a proxy or another server answers is retried, and the line says it.
+
+    Class of fault: what no server of Cloud Logging has confirmed counts as delivered; siblings:
+    `test_over_http_a_json_object_alone_confirms`, `test_a_laptop_gets_json_lines_on_stderr`.
+    """
     place = Place(endpoint="https://logs.example")
     verdict = judge(Answer(status, body, place=place, content_type=kind), 3)
     assert verdict.kind is Kind.RETRY
@@ -254,7 +258,12 @@ def test_a_400_about_an_entry_finds_the_entry(message: object) -> None:
 
 @pytest.mark.parametrize("status", [400, 403, 503])
 def test_the_servers_words_are_one_printable_line(status: int) -> None:
-    """Status and message of the server stand in the reason, without control characters, cut."""
+    """Status and message of the server stand in the reason, without control characters, cut.
+
+    Class of fault: control characters of a foreign text reach a terminal; siblings:
+    `test_no_other_success_confirms`, `test_a_reason_of_a_foreign_transport_controls_no_terminal`,
+    `test_a_url_without_its_secrets`.
+    """
     error = {"status": "A\x1b]0;x\x07B\n" + "C" * 999, "message": "why\r\n\x9b31m" + "m" * 65_536}
     verdict = judge(Answer(status, json.dumps({"error": error}).encode()), 1)
     assert verdict.reason.isprintable()

@@ -210,7 +210,10 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Metadat
 def test_a_byte_now_and_then_is_no_answer(machine: Metadata, part: str) -> None:
     """A server that drips holds the flush thread for the bound of one question.
 
-    Closes: a timeout for each byte in place of one for the answer.
+    Class of fault: a timeout for each byte in place of one for the answer; siblings:
+    `test_no_token_server_holds_the_thread_or_fills_the_memory`,
+    `test_google_auth_s_metadata_server_is_bounded`, `test_a_token_shares_the_request_s_deadline`,
+    `test_no_server_holds_the_sender_longer_than_the_timeout`.
     """
 
     def drip(connection: socket.socket, _head: str) -> None:
@@ -231,7 +234,10 @@ def test_a_byte_now_and_then_is_no_answer(machine: Metadata, part: str) -> None:
 def test_an_answer_without_end_costs_little(machine: Metadata) -> None:
     """Of 200 MB the first 64 KiB are read, and they are no value.
 
-    Closes: an answer that is kept whatever its size.
+    Class of fault: an answer that is kept whatever its size; siblings:
+    `test_no_token_server_holds_the_thread_or_fills_the_memory`,
+    `test_a_packed_answer_is_unpacked_within_the_bound`,
+    `test_google_auth_s_metadata_server_is_bounded`.
     """
     sent = [0]
 
@@ -251,7 +257,10 @@ def test_an_answer_without_end_costs_little(machine: Metadata) -> None:
 def test_slow_is_not_absent(machine: Metadata) -> None:
     """A cluster's name that takes 1.4 s is awaited; one that takes too long is asked for again.
 
-    Closes: a wrong resource for the life of a connection.
+    Class of fault: a server that is slow is taken for absent, for the life of a connection;
+    siblings: `test_a_server_that_answered_before_is_awaited`,
+    `test_each_environment_is_the_stock_handler_s`,
+    `test_a_caller_that_has_to_go_on_does_not_wait_for_the_metadata_server`.
     """
     tell, pause = machine.tell, [1.4]
 
