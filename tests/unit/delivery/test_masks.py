@@ -1,4 +1,7 @@
-"""The signal mask of children that code of the application starts in the flush thread."""
+"""The signal mask of children that code of the application starts in the flush thread.
+
+SIGPIPE is not compared: in the flush thread it stays blocked, whatever the application has set.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ assert set(masks) == {places}, masks
 
 
 def test_children_of_an_own_transport_have_the_usual_mask() -> None:
-    """A child that open, send or close starts has the mask that the application has set."""
+    """A child that open, send or close starts has the application's mask, SIGPIPE aside."""
     body = """
 class Own:
     def open(self):
