@@ -54,7 +54,9 @@ def test_a_child_ends_whatever_locks_of_the_pools_are_held(forks: Forks, fork: s
     `test_google_auth_cannot_use_our_session_in_a_thread_of_its_own`,
     `test_files_with_the_numbers_of_inherited_sockets_stay_open`,
     `test_a_fork_while_another_thread_writes_leaves_stderr_usable`,
-    `test_a_fork_under_a_start_leaves_the_child_its_stacks`.
+    `test_a_fork_under_a_start_leaves_the_child_its_stacks`,
+    `test_children_of_multiprocessing_deliver_and_end`, `test_uwsgis_workers_deliver_and_end`,
+    `test_gunicorns_workers_deliver_and_end`.
     """
     forks.run(
         SETUP
