@@ -74,6 +74,18 @@ def test_every_record_arrives_once(site: GunicornSite, kind: str, *, is_preloade
 
 
 @pytest.mark.parametrize("is_preloaded", [False, True], ids=["", "preload"])
+def test_workers_of_tornado(site: GunicornSite, *, is_preloaded: bool) -> None:
+    """They deliver too; tornado's access log, which no console has, is off."""
+    pytest.importorskip("tornado")
+    quiet = "logconfig_dict['loggers']['tornado.access'] = {'level': 'WARNING'}"
+    options = ("-k", "tornado", *["--preload"][: int(is_preloaded)])
+    site.start(*options, config=_changed(site.folder, quiet))
+    site.ask_until(lambda pids: len(pids) == WORKERS)
+    site.end(signal.SIGTERM)
+    assert import_records(site.check()) == BOOT * (1 if is_preloaded else WORKERS)
+
+
+@pytest.mark.parametrize("is_preloaded", [False, True], ids=["", "preload"])
 def test_an_application_that_configures_logging_itself(
     site: GunicornSite, *, is_preloaded: bool
 ) -> None:
