@@ -175,7 +175,7 @@ class HeldEntries:
             if entries[0] not in known:
                 self._buffer.adopt(rank, entries)
         if mine and self._spooler is not None and inheritance.copies is not None:
-            self._spooler.take_in()
+            self._spooler.take_in(set(everything).difference(copied))
             if first != AFTER_ALL:
                 inheritance.copies.settle(self._last_taken_in(everything))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -138,8 +138,12 @@ class Spooler(Protocol):
     def held(self) -> HeldCopies:
         """Return where this process, if it holds, writes its entries down."""
 
-    def take_in(self) -> None:
-        """Spool what waits in memory; before the flush thread runs."""
+    def take_in(self, new: Collection[bytes] = ()) -> None:
+        """Spool what waits in memory; before the flush thread runs.
+
+        Args:
+            new: entries of which there is no copy; what finds no room counts as unspooled.
+        """
 
     def has_orphans(self) -> bool:
         """Tell whether a dead process has left anything to adopt."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from forklog.clock import monotonic
@@ -134,10 +134,10 @@ class ProcessSpool:
             say_off(self._report, error)
         return True
 
-    def take_in(self) -> None:
+    def take_in(self, new: Collection[bytes] = ()) -> None:
         """Open it, and spool what waits in memory; before the flush thread runs."""
         if self.open():
-            self.store.take_in()
+            self.store.take_in(new)
 
     def has_orphans(self) -> bool:
         """Look whether there is anything to adopt; opens no spool."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from forklog.process.base import home, keep_in_children, register_at_fork
 from forklog.severity import NEVER
@@ -72,10 +72,13 @@ class Spool(Taking):
         self._mark[0] = 1
         self._write = first.write
 
-    def take_in(self) -> None:
+    def take_in(self, new: Collection[bytes] = ()) -> None:
         """Move what waits in the lanes into the segments; before the flush thread takes any.
 
         An exception of a signal handler leaves an entry in one place or in both.
+
+        Args:
+            new: entries that count as unspooled where there is no room for them.
         """
         if not self.is_open or not self._lanes.has_waiting():
             return
@@ -84,6 +87,8 @@ class Spool(Taking):
                 self._lanes.forget(rank, entry)
                 if rank >= self._urgent_rank:
                     self._has_urgent = True
+            elif entry in new:
+                self.unspooled += 1
 
     @property
     def is_open(self) -> bool:

@@ -29,7 +29,7 @@ class Spooler:
     def __init__(self, lanes, room, is_killed):
         self.held = Held(lambda: make.owner(new_prefix()), 1 << 20, StderrReporter())
         self.lanes, self.room, self.is_killed = lanes, room, is_killed
-    def take_in(self):
+    def take_in(self, new=()):
         if self.is_killed:
             os.kill(os.getpid(), signal.SIGKILL)
         for rank, entry in self.lanes.snapshot()[:self.room]:

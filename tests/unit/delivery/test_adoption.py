@@ -18,7 +18,7 @@ from forklog.spool.owner import new_prefix
 from forklog.stderr.reporter import StderrReporter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from forklog.delivery.base import Spooler
@@ -29,9 +29,11 @@ class _Spooler:
 
     def __init__(self, held: Held) -> None:
         self.held = held
+        self.new: set[bytes] = set()
 
-    def take_in(self) -> None:
+    def take_in(self, new: Collection[bytes] = ()) -> None:
         """Take none in."""
+        self.new = set(new)
 
 
 class _Process:
@@ -207,3 +209,23 @@ def test_the_work_for_a_held_entry_does_not_grow(tmp_path: Path, max_bytes: int 
         assert spooler.held.unspooled == number - written
     process.held.stop_holding()
     assert len(process.buffer) == number
+
+
+def test_a_successor_whose_spool_has_no_room_counts_what_has_no_copy(tmp_path: Path) -> None:
+    """What the holder's copies have outlives a kill there, and is no loss to count."""
+    make = Making(Options(project="p", spool=str(tmp_path / "spool")), lambda: ("p", "e"))
+    held = Held(lambda: make.owner(new_prefix()), 64 << 10, StderrReporter())
+    master, number = _Process(), 2000
+    master.buffer = Buffer(1 << 20)
+    spooler = _Spooler(held)
+    master.held = HeldEntries(master.buffer, None, HandoverToken, cast("Spooler", spooler))
+    master.log(number)
+    master.held.hold()
+    written = sum(len(segment.unsettled()) for segment in held._used())
+    buffer, own = Buffer(1 << 20), _Spooler(held)
+    inheritance = master.held.inheritance()
+    entries = HeldEntries(buffer, inheritance, HandoverToken, cast("Spooler", own))
+    assert entries.adopt() == number
+    assert 0 < written < number
+    assert len(own.new) == number - written
+    master.held.stop_holding()

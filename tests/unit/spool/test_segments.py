@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from heads import HEAD
 from helpers import wait_until
 
+from forklog.delivery.buffer import Buffer
 from forklog.spool.format import SEGMENT_BYTES, Head
 from forklog.spool.owner import Owner, new_prefix
 from forklog.spool.parts.room import Room
 from forklog.spool.segment import Segment
 from forklog.spool.segments import Segments
+from forklog.spool.store import Spool
 
 if TYPE_CHECKING:
     from forklog.spool.folder import Folder
@@ -82,3 +84,24 @@ def test_a_mark_that_another_process_has_moved(folder: Folder) -> None:
     segment.settle_first(entries[:3])
     assert segment.unsettled() == entries[3:]
     segment.unlink()
+
+
+def test_what_a_worker_takes_over_without_room_is_counted(folder: Folder) -> None:
+    """Once, and alone what is new to the spool: the rest was counted when it was logged."""
+    lanes = Buffer(2**20)
+    spool = Spool(lanes, 0, 2**20, lambda: None, lambda: True)
+    spool.open(Owner(folder, new_prefix(), Head(**HEAD)))  # type: ignore[arg-type]
+    number = 0
+    while not spool.unspooled:
+        spool.offer(0, b"%d " % number + b"x" * 1000)
+        number += 1
+    new = [b"%d " % number + b"y" * 5000 for number in range(3)]
+    for entry in new:
+        lanes.offer(0, entry)
+    spool.take_in(new)
+    assert spool.unspooled == 4
+    spool.take_in()
+    assert spool.unspooled == 4
+    spool.take([], 2 * number, 2**30)
+    spool.settle(0, is_last=True)
+    spool.leave()
