@@ -87,6 +87,15 @@ def emulator(running_emulator: Emulator) -> Emulator:
 
 
 @pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Have no garbage collected: other tests' finalizers raise in a parser of a deep answer."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.fixture
 def tracing_alone() -> Iterator[None]:
     """Have no thread traced but by the test, and none that outlives it.
 

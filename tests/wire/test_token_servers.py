@@ -7,7 +7,6 @@ proxy in the clear or are replaced by ~/.netrc, for every kind of credentials th
 from __future__ import annotations
 
 import base64
-import gc
 import gzip
 import json
 import logging
@@ -290,15 +289,6 @@ _BODIES = [
     b'{"access_token": "secret\\nX: y", "expires_in": 5}',
     b'{"error": {"secret": []}, "error_description": 5}',
 ]
-
-
-@pytest.fixture
-def uncollected() -> Iterator[None]:
-    """Have no garbage collected: other tests' finalizers raise in a parser of a deep answer."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.mark.usefixtures("uncollected")

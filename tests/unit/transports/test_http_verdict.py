@@ -25,6 +25,7 @@ def test_only_the_answer_of_the_api_confirms() -> None:
     assert judge(Answer(200, b' {"later": "fields"}\n'), 3).kind is Kind.DELIVERED
 
 
+@pytest.mark.usefixtures("uncollected")
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
@@ -290,6 +291,7 @@ def test_senseless_partial_errors_are_ignored() -> None:
     assert judge(_partial(400, {"0": "odd"}), 4).refused == {0: "refused"}
 
 
+@pytest.mark.usefixtures("uncollected")
 @pytest.mark.parametrize(
     "body",
     [b"", b"<html>", b"[]", b"null", b'{"error": 5}', b'{"error": {"details": 3}}', b"[" * 99_999],
