@@ -187,10 +187,9 @@ _SERVERS = {
 
 @pytest.mark.parametrize("server", _SERVERS)
 def test_the_end_of_the_main_thread_is_no_end_while_others_live(server: str) -> None:
-    """Another thread logs on after the main thread has returned: batches as before, no drop.
+    """Another thread logs on after the main thread has returned: batches as before, no loss.
 
-    A slow server needs nearly the shutdown_timeout for each answer, and an outage is longer than
-    that.
+    The slow server's answer and the outage take longer than the shutdown_timeout.
 
     Class of fault: a hook that fires while the process lives on is taken for its end; siblings:
     `test_a_program_that_goes_on_after_ctrl_c`,
@@ -201,7 +200,7 @@ def test_the_end_of_the_main_thread_is_no_end_while_others_live(server: str) -> 
     done = run_python(
         f"""
         import atexit, logging, threading, time
-        atexit.register(lambda: print(len(transport.sent), len(transport.entries), drops()))
+        atexit.register(lambda: print(len(transport.sent), len(transport.entries), given_up()))
         from forklog import CloudLoggingHandler
         from forklog.testing import Fail, FakeTransport
 
@@ -210,7 +209,7 @@ def test_the_end_of_the_main_thread_is_no_end_while_others_live(server: str) -> 
                 self.connection = super().open()
                 return self
             def send(self, entries, timeout):
-                time.sleep(0.4)
+                time.sleep(0.6)
                 return self.connection.send(entries, timeout)
             def close(self):
                 self.connection.close()
@@ -221,7 +220,9 @@ def test_the_end_of_the_main_thread_is_no_end_while_others_live(server: str) -> 
         log = logging.getLogger("on")
         log.addHandler(handler)
         log.setLevel("INFO")
-        drops = lambda: sum(handler.stats().dropped.values())
+        def given_up():
+            stats = handler.stats()
+            return sum(stats.dropped.values()) + sum(stats.diverted.values())
         log.info("first")
         def work():
             threading.main_thread().join()
@@ -236,6 +237,6 @@ def test_the_end_of_the_main_thread_is_no_end_while_others_live(server: str) -> 
         60,
     )
     assert done.returncode == DONE, done.stderr
-    requests, entries, drops = map(int, done.stdout.split())
-    assert (entries, drops) == (101, 0)
+    requests, entries, given_up = map(int, done.stdout.split())
+    assert (entries, given_up) == (101, 0)
     assert requests < most, "a record each, with a hook that has begun the end"
