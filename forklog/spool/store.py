@@ -186,7 +186,7 @@ class Spool(Taking):
             segments.drop_aside()
         if is_gone or not entries:
             return
-        size = segments.give_back()
+        size = segments.give_back(set(entries))
         self.spooled_bytes += size
         held = set(segments.all())
         left = []

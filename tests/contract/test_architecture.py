@@ -356,7 +356,7 @@ _SHARED = {
     },
     # Segments, which their list takes from; an orphan's account.
     "spool.adopter": {"adoption.limit"},
-    "spool.parts.rescue": {"copy.taken", "lost.taken"},
+    "spool.parts.rescue": {"copy.taken"},
     "spool.taking": {"segment.taken"},
 }
 """The exceptions: each attribute has one other file that writes it, for a reason."""

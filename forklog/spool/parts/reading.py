@@ -74,15 +74,14 @@ class Reading:
         for segment in list(self.used):
             segment.settle()
 
-    def give_back(self) -> int:
-        """Take back what was taken and is not settled; return its bytes without newlines."""
-        return sum(segment.give_back() for segment in self._found())
+    def give_back(self, entries: set[bytes]) -> int:
+        """Take back these entries, if they were taken; return their bytes without newlines."""
+        return sum(segment.give_back(entries) for segment in self._found())
 
     def all(self) -> Iterator[bytes]:
         """Give all entries that wait and that another process finds; take none."""
         for segment in self._found():
-            content = segment.map[segment.taken : segment.position()]
-            yield from content.split(b"\n")
+            yield from segment.waiting()
 
     def _found(self) -> list[Segment]:
         return [segment for segment in list(self.used) if not segment.is_lost]

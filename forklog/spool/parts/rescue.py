@@ -59,7 +59,7 @@ def _rescue(
 
 
 def _copy(lost: Segment, used: deque[Segment], new: Callable[..., Segment]) -> None:
-    taken, used_bytes, copy = lost.taken, lost.seal() - lost.mark, None
+    used_bytes, copy = lost.seal() - lost.mark, None
     place = lost.mark
     is_small = used_bytes + OVERHEAD <= SEGMENT_BYTES[0]
     for entry in lost.unsettled():
@@ -67,15 +67,16 @@ def _copy(lost: Segment, used: deque[Segment], new: Callable[..., Segment]) -> N
             copy = _made(new, at_least=len(entry) + OVERHEAD, is_small=is_small)
             copy.open(deque())
             used.insert(used.index(lost), copy)
-        if place in lost.ahead:
-            copy.ahead[copy.position()] = len(entry)
+        start, is_taken = copy.position(), place < lost.taken
+        if is_taken and copy.taken < start:
+            copy.ahead[start] = len(entry)
         copy.write(entry + b"\n")
-        lost.settle_first([entry])
-        lost.ahead.pop(place, 0)
-        place += len(entry) + 1
-        if lost.mark <= taken:
+        if is_taken and copy.taken == start:
             copy.taken = copy.position()
-        lost.taken = max(taken, lost.mark)
+        lost.settle_first([entry])
+        place += len(entry) + 1
+        if place > lost.taken:
+            lost.move([], [], place)
 
 
 def _made(new: Callable[..., Segment], *, at_least: int, is_small: bool) -> Segment:

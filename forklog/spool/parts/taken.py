@@ -6,6 +6,7 @@ Used by `forklog.spool.segment`, whose other half is written to.
 from __future__ import annotations
 
 import mmap
+import sys
 from collections import deque
 from functools import partial
 from io import BytesIO
@@ -23,7 +24,7 @@ class Taken:
     size: int
     _mark: memoryview
     taken: int
-    """All before it was taken to be sent."""
+    """All before it was taken to be sent. An entry that begins there waits."""
     ahead: dict[int, int]
     """Behind that: where the entries begin that were taken before their turn, and their bytes."""
     end: int | None
@@ -59,14 +60,16 @@ class Taken:
         if self.ahead:
             entries = self._in_turn(entries)
             size = sum(map(len, entries))
-        ahead = {start: size for start, size in self.ahead.items() if start >= end}
-        steps = (
-            partial(into.extend, entries),
-            partial(setattr, self, "taken", end),
-            partial(setattr, self, "ahead", ahead),
-        )
+        steps = partial(into.extend, entries), *self._up_to(end, self.ahead)
         deque(map(partial.__call__, steps), maxlen=0)
         return size
+
+    def _up_to(self, end: int, ahead: dict[int, int]) -> tuple[partial[None], partial[None]]:
+        """Return the steps by which all before a position is taken; an entry there waits."""
+        ahead = {start: size for start, size in ahead.items() if start >= end}
+        while size := ahead.pop(end, 0):
+            end += size + 1
+        return partial(setattr, self, "taken", end), partial(setattr, self, "ahead", ahead)
 
     def _in_turn(self, entries: list[bytes]) -> list[bytes]:
         """Return those of the next entries that were not taken before."""
@@ -87,15 +90,18 @@ class Taken:
             end = start
         if entry:
             ahead = {**self.ahead, start: len(entry)}
-            steps = partial(into.append, entry), partial(setattr, self, "ahead", ahead)
+            steps = partial(into.append, entry), *self._up_to(self.taken, ahead)
             deque(map(partial.__call__, steps), maxlen=0)  # see `move`
         return len(entry)
 
     def first(self) -> bytes:
         """Return the first entry that was not taken, or nothing."""
-        most = len(self.ahead) + 1
-        entries, _ = self.read(most, 1 if most == 1 else self.size)
-        return next(iter(self._in_turn(entries)), b"")
+        entries, _ = self.read(1, 1)
+        return next(iter(entries), b"")
+
+    def waiting(self) -> list[bytes]:
+        """Return all entries that were not taken."""
+        return self._in_turn(self.read(sys.maxsize, self.size)[0])
 
     def count(self) -> int:
         """Return how many entries were not taken."""
@@ -103,7 +109,7 @@ class Taken:
 
     def has_waiting(self) -> bool:
         """Tell whether an entry was not taken."""
-        return self.taken < self.position() and (not self.ahead or self.count() > 0)
+        return self.taken < self.position()
 
     def unsettled(self) -> list[bytes]:
         """Return all entries behind the mark, also those that another process has written."""
@@ -129,13 +135,22 @@ class Taken:
 
     def settle(self) -> None:
         """Move the mark: all that was taken is settled."""
-        while size := self.ahead.get(self.taken):
-            self.move([], [], self.taken + size + 1)
         if self._mark[1] != self.taken:
             self._mark[1] = self.taken
 
-    def give_back(self) -> int:
-        """Take back what was taken and is not settled; return its bytes without newlines."""
-        size, self.ahead = sum(self.ahead.values()), {}
-        before, self.taken = self.taken, self.mark
-        return size + before - self.taken - self.map[self.taken : before].count(b"\n")
+    def give_back(self, entries: set[bytes]) -> int:
+        """Take back these entries, if they were taken; return their bytes without newlines.
+
+        What else was taken is settled, whether or not the mark has passed it.
+        """
+        given, start, ahead = 0, self.mark, {}
+        end = max((start + size + 1 for start, size in self.ahead.items()), default=self.taken)
+        for line in BytesIO(self.map[start:end]):
+            if start < self.taken or start in self.ahead:
+                if line[:-1] in entries:
+                    given += len(line) - 1
+                else:
+                    ahead[start] = len(line) - 1
+            start += len(line)
+        deque(map(partial.__call__, self._up_to(self.mark, ahead)), maxlen=0)
+        return given
