@@ -115,6 +115,12 @@ class Segments(Reading):
         """Keep a copy of an entry that waits apart from the others, once; OSError without room."""
         self.aside.put(entry, self.new)
 
+    def read_aside(self, entries: list[bytes]) -> int:
+        """Read these entries from their copies, and drop the others; return their bytes."""
+        size = self.aside.give(set(entries), self.used) if entries else 0
+        self.drop_aside()
+        return size
+
     def drop_aside(self) -> None:
         """Remove the copies: none waits apart any more."""
         self.aside.drop(self._remove)

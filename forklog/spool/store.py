@@ -189,19 +189,17 @@ class Spool(Taking):
         size = segments.give_back(set(entries))
         self.spooled_bytes += size
         held = set(segments.all())
-        left = []
-        has_room = True
+        left, copied = [], []
         for entry in entries:
             if entry in held or self._append(entry):
                 self._lanes.settle(len(entry))
-                continue
-            has_room = False
-            if segments.aside.has(entry):
-                self._lanes.settle(len(entry))
+            elif segments.aside.has(entry):
+                copied.append(entry)
             else:
                 left.append(entry)
-        if has_room:
-            segments.drop_aside()
+        size = segments.read_aside(copied)
+        self.spooled_bytes += size
+        self._lanes.settle(size)
         entries[:] = left
 
 

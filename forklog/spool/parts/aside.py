@@ -1,4 +1,4 @@
-"""Copies of what was set aside, in segments of their own, which are not read in this process.
+"""Copies of what was set aside, in segments of their own, not read before this process gives up.
 
 Used by `forklog.spool.segments`. An adopter finds the copies after a kill.
 """
@@ -6,7 +6,9 @@ Used by `forklog.spool.segments`. An adopter finds the copies after a kill.
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from forklog.insert_id import KEY_BYTES
 from forklog.spool.format import OVERHEAD
@@ -53,6 +55,17 @@ class Aside:
         self._keys.clear()
         while self.segments:
             remove(self.segments.pop())
+
+    def give(self, entries: set[bytes], into: deque[Segment]) -> int:
+        """Have these entries read from their copies, before all others; return their bytes."""
+        given = 0
+        for segment in reversed(self.segments[:]):
+            segment.move([], [], segment.seal())
+            if size := segment.give_back(entries):
+                steps = partial(into.appendleft, segment), partial(self.segments.remove, segment)
+                deque(map(partial.__call__, steps), maxlen=0)
+                given += size
+        return given
 
     def lose(self) -> None:
         """Take all copies for lost: another owner has begun, and they are not in its files."""
