@@ -22,9 +22,9 @@ OPENING = b'{"insertId":"'
 _MICROSECOND = 13
 _PREFIX = _MICROSECOND + 6
 _NUMBER = 10
-_START = len(OPENING) + _PREFIX
+PREFIX_BYTES = len(OPENING) + _PREFIX
 _LAST_MICROSECOND = 16**_MICROSECOND - 1
-KEY_BYTES = _START + _NUMBER
+KEY_BYTES = PREFIX_BYTES + _NUMBER
 AFTER_ALL = b"\xff"
 """Bytes above every entry and every insertId."""
 _DIGITS = b"0123456789abcdef"
@@ -103,4 +103,4 @@ def id_of(entry: bytes) -> str:
 
 def number_of(entry: bytes) -> int:
     """Return an entry's sequence number within its pipeline."""
-    return int(entry[_START:KEY_BYTES], 16)
+    return int(entry[PREFIX_BYTES:KEY_BYTES], 16)

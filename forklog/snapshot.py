@@ -64,7 +64,7 @@ class Stats:
     spooled_bytes: int = 0
     """Gauge: those of the pending bytes that outlive the process in the spool."""
     unspooled: int = 0
-    """Counter: entries that memory took, because the spool was full or could not be written.
+    """Counter: entries that memory took, because the spool was full, not open yet or not writable.
 
     In a uWSGI master, entries held for its workers of which there is no copy, too.
     """

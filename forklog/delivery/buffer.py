@@ -236,11 +236,13 @@ class Buffer:
         move(entries, self._lanes[rank], len(entries))
         self.count_taken(size)
 
-    def forget(self, rank: int, entry: bytes) -> None:
-        """Remove an entry that is held elsewhere now, such as by another process."""
+    def forget(self, rank: int, entry: bytes) -> bool:
+        """Remove an entry that is held elsewhere now; tell whether it was there."""
         with contextlib.suppress(ValueError):
             self._lanes[rank].remove(entry)
             self.count_taken(-len(entry))
+            return True
+        return False
 
     def snapshot(self) -> list[tuple[int, bytes]]:
         """Return copies of all (rank, entry), without removing any."""

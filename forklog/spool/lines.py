@@ -21,3 +21,9 @@ def say_lost(report: Reporter, path: str) -> None:
     """Report that the files of a spool in this folder are gone, and that others are made."""
     text = "the spool's files were removed or closed; begins new ones, keep programs that tidy"
     report.say("spool-lost", f"{text} away from {path}")
+
+
+def say_left(report: Reporter, number: int, path: str) -> None:
+    """Report how many entries wait for another process in this folder."""
+    text = f"{number} log entries wait in the spool {path}; the next process that logs with"
+    report.say("spool-left", f"{text} it sends them, or: forklog recover {path}")

@@ -21,7 +21,7 @@ from forklog.spool.folder import PASSING, FullError, UnfitError
 from forklog.spool.left.adopting import Adopting
 from forklog.spool.left.adoption import Sums
 from forklog.spool.left.former import Former
-from forklog.spool.lines import say_lost, say_off, say_waiting
+from forklog.spool.lines import say_left, say_lost, say_off, say_waiting
 from forklog.spool.owner import new_prefix
 from forklog.spool.parts.lanes import Lanes
 from forklog.spool.store import Spool
@@ -115,6 +115,7 @@ class ProcessSpool:
         """Open it, or report why not; tell whether that is settled."""
         if monotonic() < self._open_at:  # another thread has just tried
             return False
+        self.store.expect(is_awaited=True)
         try:
             is_again, self._is_tried = self._is_tried, True
             owner = self._owner = self._make.owner(self._prefix(), is_again=is_again)
@@ -130,6 +131,7 @@ class ProcessSpool:
                 self._why_off = f"not yet: {error.strerror}"
                 say_waiting(self._report, error)
                 return False
+            self.store.expect(is_awaited=False)
             self._why_off = str(error)
             say_off(self._report, error)
         return True
@@ -219,15 +221,14 @@ class ProcessSpool:
         left = self.store.count_spooled()
         if left and left != self._reported and self._owner is not None:
             self._reported = left
-            path = self._owner.folder.path
-            text = f"{left} log entries wait in the spool {path}; the next process that logs with"
-            self._report.say("spool-left", f"{text} it sends them, or: forklog recover {path}")
+            say_left(self._report, left, self._owner.folder.path)
 
     def leave(self) -> None:
         """Stop spooling; what is left waits for another process."""
         self.report_left()
         self._why_off = _CLOSED
         self._is_opened = self._is_opened or self._open_at > 0  # no later call opens it
+        self.store.expect(is_awaited=False)
         owner, self._owner = self._owner, None
         left = self.store.leave()
         self._former.end(is_copied=not left)

@@ -10,6 +10,7 @@ import contextlib
 import weakref
 from collections.abc import Callable, Collection
 
+from forklog.insert_id import PREFIX_BYTES
 from forklog.process.base import home, keep_in_children, register_at_fork
 from forklog.severity import NEVER
 from forklog.spool.folder import FullError
@@ -45,7 +46,9 @@ class Spool(Taking):
         self._on_wake = on_wake
         self._maps: list[object] = []
         self.unspooled = 0
-        """Entries that the lanes took since the spool was opened."""
+        """Entries that the lanes took, from the first try to open the spool on."""
+        self._is_awaited = False
+        self._late: bytes | None = None  # what the entries counted meanwhile begin with
         _all.add(self)
         keep_in_children(self, self._maps)
 
@@ -61,7 +64,7 @@ class Spool(Taking):
             first = segments.new(is_first=True)
         except FullError:
             self._segments = segments
-            self._mark[0] = 1
+            self._mark[0], self._is_awaited = 1, False
             raise
         except OSError:
             owner.discard()
@@ -69,8 +72,12 @@ class Spool(Taking):
         segments.activate(first)
         # In this order: what is written from now on, by a signal handler too, is read.
         self._segments = segments
-        self._mark[0] = 1
+        self._mark[0], self._is_awaited = 1, False
         self._write = first.write
+
+    def expect(self, *, is_awaited: bool) -> None:
+        """Count what the lanes take while the spool is opened, or waits for what is lacking."""
+        self._is_awaited = is_awaited
 
     def take_in(self, new: Collection[bytes] = ()) -> None:
         """Move what waits in the lanes into the segments; before the flush thread takes any.
@@ -84,7 +91,9 @@ class Spool(Taking):
             return
         for rank, entry in self._lanes.snapshot():
             if self._append(entry):
-                self._lanes.forget(rank, entry)
+                is_late = self._late is not None and entry.startswith(self._late)
+                if self._lanes.forget(rank, entry) and is_late:
+                    self.unspooled -= 1
                 if rank >= self._urgent_rank:
                     self._has_urgent = True
             elif entry in new:
@@ -108,7 +117,7 @@ class Spool(Taking):
         except ValueError:
             is_first = not self._mark[0]
             if not self._roll(entry) and not (is_first and self._open_here() and self._roll(entry)):
-                self.unspooled += self._mark[0]
+                self._count_unspooled(entry)
                 self._lanes.offer(rank, entry)
                 return
         size = len(entry)
@@ -127,6 +136,17 @@ class Spool(Taking):
         except BaseException:
             self._wake_rank = 0
             raise
+
+    def _count_unspooled(self, entry: bytes) -> None:
+        """Count an entry that the lanes take; what a late opening takes in counts no more.
+
+        What is in flight by then stays counted: a kill loses it.
+        """
+        if not self._mark[0]:
+            if not self._is_awaited:
+                return
+            self._late = entry[:PREFIX_BYTES]
+        self.unspooled += 1
 
     def _append(self, entry: bytes) -> bool:
         try:

@@ -16,8 +16,8 @@ class Lanes(Store, Protocol):
     def snapshot(self) -> list[tuple[int, bytes]]:
         """Return copies of all (rank, entry) that wait, without removing any."""
 
-    def forget(self, rank: int, entry: bytes) -> None:
-        """Remove an entry that is held elsewhere now."""
+    def forget(self, rank: int, entry: bytes) -> bool:
+        """Remove an entry that is held elsewhere now; tell whether it was there."""
 
 
 class OverLanes:

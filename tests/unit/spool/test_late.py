@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import deque
 from typing import TYPE_CHECKING
 
 import pytest
 from helpers import wait_until
 
 from forklog.delivery.buffer import Buffer
+from forklog.insert_id import InsertIds
 from forklog.options import Options
 from forklog.spool.making import Making
 from forklog.spool.owner import new_prefix
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_IDS = InsertIds()
 _LACKS = [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT]
 
 
@@ -41,12 +44,18 @@ def lines() -> _Lines:
 
 
 @pytest.fixture
-def spool(path: Path, lines: _Lines) -> Iterator[ProcessSpool]:
+def buffer() -> Buffer:
+    """Return the lanes."""
+    return Buffer(2**20)
+
+
+@pytest.fixture
+def spool(path: Path, lines: _Lines, buffer: Buffer) -> Iterator[ProcessSpool]:
     """Make a spool that is not open yet."""
     options = Options(project="p", spool=str(path))
     making = Making(options, lambda: ("p", "http://localhost"))
     prefix = new_prefix()
-    given = Buffer(2**20), lambda: None, lines, lambda: prefix, lambda: True
+    given = buffer, lambda: None, lines, lambda: prefix, lambda: True
     made = ProcessSpool(options, making, *given)
     yield made
     made.store.take([], 1000, 2**26)
@@ -67,8 +76,8 @@ def _offer(spool: ProcessSpool, patch: pytest.MonkeyPatch, where: str, error: in
 
     with patch.context() as patched:
         patched.setattr(os, "open", fail)
-        for number in range(10):
-            spool.store.offer(0, b"%d" % number)
+        for _ in range(10):
+            spool.store.offer(0, _IDS.opening())
     return asked
 
 
@@ -100,14 +109,62 @@ def test_a_log_call_that_opens_it_late(
     assert _offer(spool, monkeypatch, ".new", errno.EMFILE)
 
     def is_on() -> bool:
-        spool.store.offer(0, b"more")
+        spool.store.offer(0, _IDS.opening())
         return spool.store.is_open
 
     wait_until(is_on)
     assert spool.store.count_spooled() == 1
+    assert spool.store.unspooled == len(spool.store) - 1
     entries = len(spool.store)
     spool.check()
     assert spool.store.count_spooled() == len(spool.store) == entries
+    assert not spool.store.unspooled
+    spool.store.stop()
+    spool.store.offer(0, _IDS.opening())
+    assert not spool.store.unspooled, "it is off by now"
+
+
+def test_what_is_in_flight_when_it_is_opened(
+    spool: ProcessSpool, buffer: Buffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stays in memory alone, and counted; what another process has counted does not count.
+
+    Closes the class: an entry that a kill would lose, and that no number of `stats()` has.
+    """
+    assert _offer(spool, monkeypatch, ".new", errno.EMFILE)
+    assert spool.store.unspooled == 10
+    in_flight: list[bytes] = []
+    spool.store.take(in_flight, 4, 2**20)
+    others = InsertIds()
+    buffer.adopt(0, deque(others.opening() for _ in range(3)))
+
+    def is_on() -> bool:
+        spool.check()
+        return spool.store.is_open
+
+    wait_until(is_on)
+    assert spool.store.count_spooled() == 9
+    assert spool.store.unspooled == len(in_flight) == 4
+
+
+def test_an_entry_of_a_finalizer_while_it_is_opened(
+    spool: ProcessSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory takes it, and the spool at once."""
+    genuine = os.open
+    logged: list[bytes] = []
+
+    def log(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if not logged:
+            logged.append(_IDS.opening())
+            spool.store.offer(0, logged[0])
+            assert spool.store.unspooled == 1
+        return genuine(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", log)
+    spool.store.offer(0, _IDS.opening())
+    assert spool.store.count_spooled() == 2
+    assert not spool.store.unspooled
 
 
 def test_a_close_before_it_could_be_opened(
@@ -119,6 +176,7 @@ def test_a_close_before_it_could_be_opened(
     spool._open_at = 1.0
     spool.store.offer(0, b"late")
     spool.check()
+    assert spool.store.unspooled == 10
     assert not list(path.iterdir())
     assert spool.numbers()["spool"] == "off: closed"
 
@@ -130,3 +188,4 @@ def test_what_does_not_pass(
     assert _offer(spool, monkeypatch, ".new", errno.EROFS) == 1
     assert "is off" in lines[0]
     assert spool.numbers()["spool"].startswith("off: ")
+    assert not spool.store.unspooled
