@@ -244,6 +244,7 @@ class Buffer:
             return True
         return False
 
-    def snapshot(self) -> list[tuple[int, bytes]]:
-        """Return copies of all (rank, entry), without removing any."""
-        return [(rank, entry) for rank, lane in enumerate(self._lanes) for entry in copied(lane)]
+    def snapshot(self, *, is_aside: bool = False) -> list[tuple[int, bytes]]:
+        """Return copies of all (rank, entry) that wait, or that were set aside; remove none."""
+        lanes = self._aside if is_aside else self._lanes
+        return [(rank, entry) for rank, lane in enumerate(lanes) for entry in copied(lane)]

@@ -115,6 +115,10 @@ class Segments(Reading):
         """Keep a copy of an entry that waits apart from the others, once; OSError without room."""
         self.aside.put(entry, self.new)
 
+    def trim_aside(self, entries: list[bytes]) -> None:
+        """Remove the copies of all but these entries, as far as that can be done."""
+        self.aside.trim(entries, self.new, self._remove, lambda: self.room.left)
+
     def read_aside(self, entries: list[bytes]) -> int:
         """Read these entries from their copies, and drop the others; return their bytes."""
         size = self.aside.give(set(entries), self.used) if entries else 0

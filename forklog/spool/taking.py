@@ -74,11 +74,19 @@ class Taking(OverLanes):
         self._lanes.settle(size, is_last=is_last)
         if is_last and self._segments is not None:
             self._segments.settle()
-            if self._segments.aside.segments and not self._lanes.count_aside():
-                self._segments.drop_aside()
+            if self._segments.aside.segments:
+                self._settle_aside(self._segments)
             left = self.spooled_bytes  # before the look: what is offered after it counts
             if left and not self._segments.has_waiting():
                 self.spooled_bytes -= left
+
+    def _settle_aside(self, segments: Segments) -> None:
+        """Remove copies of what is not aside any more: delivered, or dropped by an overflow."""
+        number = self._lanes.count_aside()
+        if not number:
+            segments.drop_aside()
+        elif segments.aside.has_surplus(number):
+            segments.trim_aside([entry for _, entry in self._lanes.snapshot(is_aside=True)])
 
     def is_found(self) -> bool:
         """Tell whether head and segments are still there and this process's; lost is what is not.

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from functools import partial
 
 from forklog.insert_id import KEY_BYTES
-from forklog.spool.format import OVERHEAD
+from forklog.spool.format import OVERHEAD, SEGMENT_BYTES
 from forklog.spool.segment import Segment
+
+_SPARE = 32  # so many copies too many are no matter
 
 
 class Aside:
@@ -22,7 +24,7 @@ class Aside:
         """Have none."""
         self.segments: list[Segment] = []
         """The last one is written to, unless it is lost."""
-        self._keys: set[bytes] = set()
+        self._keys: dict[bytes, Segment] = {}
 
     def put(self, entry: bytes, new: Callable[..., Segment]) -> None:
         """Keep a copy of an entry, once; OSError where `new` finds no room for a segment.
@@ -35,12 +37,12 @@ class Aside:
         with contextlib.suppress(ValueError):
             if self.segments and not self.segments[-1].is_lost:
                 self.segments[-1].write(entry + b"\n")
-                self._keys.add(key)
+                self._keys[key] = self.segments[-1]
                 return
         segment = new(at_least=len(entry) + OVERHEAD, is_small=True)
         segment.open(self.segments)
         segment.write(entry + b"\n")
-        self._keys.add(key)
+        self._keys[key] = segment
 
     def has(self, entry: bytes) -> bool:
         """Tell whether there is a copy of an entry."""
@@ -49,6 +51,52 @@ class Aside:
     def count(self) -> int:
         """Return how many entries have a copy."""
         return len(self._keys)
+
+    def has_surplus(self, number: int) -> bool:
+        """Tell whether most copies are of entries that wait apart no more; so many do."""
+        return self.count() > 2 * number + _SPARE and not self.has_lost()
+
+    def trim(
+        self,
+        entries: list[bytes],
+        new: Callable[..., Segment],
+        remove: Callable[[Segment], None],
+        room_bytes: Callable[[], int],
+    ) -> None:
+        """Remove the copies of all others; those that share a segment with one, if there is room.
+
+        Args:
+            entries: those that wait apart.
+            new: makes a segment; OSError where there is no room.
+            remove: takes a segment that is not needed.
+            room_bytes: tells how much `new` may make.
+        """
+        kept = [entry for entry in entries if self.has(entry)]
+        needed = {self._keys[entry[:KEY_BYTES]] for entry in kept}
+        for segment in [segment for segment in self.segments[:-1] if segment not in needed]:
+            self._keys = {key: where for key, where in self._keys.items() if where is not segment}
+            self.segments.remove(segment)
+            remove(segment)
+        if self.has_surplus(len(kept)) and sum(map(len, kept)) + SEGMENT_BYTES[0] <= room_bytes():
+            with contextlib.suppress(OSError):
+                self._copy(kept, new, remove)
+
+    def _copy(
+        self,
+        entries: list[bytes],
+        new: Callable[..., Segment],
+        remove: Callable[[Segment], None],
+    ) -> None:
+        copies = Aside()
+        gone = copies.segments
+        try:
+            for entry in entries:
+                copies.put(entry, new)
+            # No call in between: no signal handler's exception removes the wrong ones.
+            gone, self.segments, self._keys = self.segments, copies.segments, copies._keys
+        finally:
+            while gone:
+                remove(gone.pop())
 
     def drop(self, remove: Callable[[Segment], None]) -> None:
         """Remove the copies: none waits apart any more."""

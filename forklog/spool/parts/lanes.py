@@ -13,8 +13,8 @@ class Lanes(Store, Protocol):
     def count_taken(self, size: int) -> None:
         """Count bytes that were taken from elsewhere, until `settle`."""
 
-    def snapshot(self) -> list[tuple[int, bytes]]:
-        """Return copies of all (rank, entry) that wait, without removing any."""
+    def snapshot(self, *, is_aside: bool = False) -> list[tuple[int, bytes]]:
+        """Return copies of all (rank, entry) that wait, or that were set aside; remove none."""
 
     def forget(self, rank: int, entry: bytes) -> bool:
         """Remove an entry that is held elsewhere now; tell whether it was there."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from heads import FITS, HEAD
 
 from forklog.delivery.buffer import Buffer
@@ -26,9 +28,9 @@ def _entry(text: str) -> bytes:
     return _IDS.opening() + b'","timestamp":"","textPayload":"%b"}' % text.encode()
 
 
-def _spool(folder: Folder) -> Spool:
-    """Open a spool with room for a segment and for the copies of what is set aside."""
-    made = Spool(Buffer(2**20), 7, 2 * SEGMENT_BYTES[0], lambda: None, lambda: False)
+def _spool(folder: Folder, number: int = 2) -> Spool:
+    """Open a spool with room for so many segments: one, and the copies of what is set aside."""
+    made = Spool(Buffer(2**20), 7, number * SEGMENT_BYTES[0], lambda: None, lambda: False)
     own = Folder(folder.path, 2**30)
     made.open(Owner(own, new_prefix(), Head(**HEAD)))  # type: ignore[arg-type]
     return made
@@ -58,6 +60,16 @@ def _give_up(spool: Spool, entries: list[bytes]) -> None:
     spool.drain(entries)
     spool.keep(entries)
     spool.settle(sum(map(len, entries)), is_last=True)
+
+
+def _on_disk(folder: Folder) -> set[bytes]:
+    """Return what would outlive a kill, and what is settled."""
+    files = [path.read_bytes() for path in Path(folder.path).glob("*.log")]
+    return {line for content in files for line in content[64:].replace(b"\0", b"").split(b"\n")}
+
+
+def _file_bytes(folder: Folder) -> int:
+    return sum(path.stat().st_size for path in Path(folder.path).glob("*.log"))
 
 
 def _adopted(folder: Folder, number: int) -> list[bytes]:
@@ -109,3 +121,46 @@ def test_what_has_no_place_but_its_copy_is_sent(folder: Folder) -> None:
     assert (len(spool), spool.bytes, spool.has_waiting()) == (0, 0, False)
     assert len([name for name in folder.names() if name.endswith(".log")]) == 2
     assert spool.leave() == 0
+
+
+@pytest.mark.parametrize("staying", [0, 60, 179])
+def test_copies_of_what_is_not_aside_any_more_are_removed(folder: Folder, staying: int) -> None:
+    """One entry that stays aside keeps no room from new ones, wherever its copy stands."""
+    spool = _spool(folder, 16)
+    aside = [_entry(f"{number}" + "x" * 1000) for number in range(180)]
+    for number in range(0, 180, 10):
+        _put_aside(spool, aside[number : number + 10], [_entry("other")])
+        spool.tidy()
+    before = _file_bytes(folder)
+    for entry in aside:
+        spool.take_aside(taken := [], 2)
+        if entry == aside[staying]:
+            spool.put_aside(2, taken)
+        spool.settle(sum(map(len, taken)), is_last=True)
+        assert aside[staying] in _on_disk(folder)
+    assert not spool.unspooled
+    assert _file_bytes(folder) == before - 2 * SEGMENT_BYTES[0]
+    spool.take_aside(taken := [], 2)
+    assert taken == [aside[staying]]
+    spool.settle(spool.bytes, is_last=True)
+    assert spool.leave() == 0
+
+
+def test_copies_stay_where_new_ones_have_no_room(folder: Folder) -> None:
+    """A full spool removes none that is needed, and makes room where it can."""
+    spool = _spool(folder, 3)
+    aside = [_entry(f"{number}" + "x" * 1000) for number in range(90)]
+    for number in range(0, 90, 10):
+        _put_aside(spool, aside[number : number + 10], [_entry("other")])
+    _fill(spool)
+    staying = {aside[0], aside[-1]}
+    for entry in aside:
+        spool.take_aside(taken := [], 2)
+        if entry in staying:
+            spool.put_aside(2, taken)
+        spool.settle(sum(map(len, taken)), is_last=True)
+        assert staying <= _on_disk(folder)
+    assert spool.count_aside() == 2
+    _give_up(spool, [])
+    assert spool.leave()
+    assert staying <= set(_adopted(folder, 1000))
