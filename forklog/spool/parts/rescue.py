@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from forklog.spool.folder import Folder
 from forklog.spool.format import OVERHEAD, SEGMENT_BYTES
@@ -68,11 +70,13 @@ def _copy(lost: Segment, used: deque[Segment], new: Callable[..., Segment]) -> N
             copy.open(deque())
             used.insert(used.index(lost), copy)
         start, is_taken = copy.position(), place < lost.taken
+        steps: list[partial[Any]] = [partial(copy.write, entry + b"\n")]
         if is_taken and copy.taken < start:
-            copy.ahead[start] = len(entry)
-        copy.write(entry + b"\n")
+            steps.append(partial(copy.ahead.__setitem__, start, len(entry)))
+        # In one step of C, which ends where it is sealed by now: no place without its entry.
+        deque(map(partial.__call__, steps), maxlen=0)
         if is_taken and copy.taken == start:
-            copy.taken = copy.position()
+            copy.taken = start + len(entry) + 1
         lost.settle_first([entry])
         place += len(entry) + 1
         if place > lost.taken:

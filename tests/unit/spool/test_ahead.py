@@ -179,3 +179,49 @@ def test_what_was_taken_before_its_turn_is_so_in_new_files(tmp_path: Path, spool
     assert taken == [*entries[:2], *entries[:6:-1], *entries[2:7]]
     assert (len(spool), spool.spooled_bytes) == (0, 0)
     before.discard()
+
+
+class _Sealed(Owner):
+    """An owner of whose segments another thread seals the second one while it is written to."""
+
+    made = 0
+
+    def new_segment(self, size: int) -> Segment:
+        segment, self.made = super().new_segment(size), self.made + 1
+        if self.made == 2:
+            genuine, written = segment.write, 0
+
+            def write(entry: bytes) -> int:
+                nonlocal written
+                written += 1
+                if written == 2:
+                    segment.seal()
+                return genuine(entry)
+
+            segment.write = write
+        return segment
+
+
+def test_a_copy_that_is_sealed_before_it_has_all(tmp_path: Path, spool: Spool) -> None:
+    """It knows nothing of an entry that it has not; what waits in it waits, and is counted.
+
+    Closes the class: a note of an entry that was taken, where the entry is not.
+    """
+    entries = [_entry(str(number)) for number in range(2)]
+    for entry in entries:
+        spool.offer(2, entry)
+    taken: list[bytes] = []
+    spool.take_newest(taken)
+    for path in (tmp_path / "spool").iterdir():
+        path.unlink()
+    assert spool._segments is not None
+    before = spool._segments.owner
+    assert not spool.is_found()
+    head = Head(**HEAD)  # type: ignore[arg-type]
+    assert not spool.restart(_Sealed(Folder(str(tmp_path / "spool"), 2**30), new_prefix(), head))
+    assert spool.rescue()
+    assert (len(spool), spool.has_waiting(), spool.oldest()) == (1, True, entries[0])
+    spool.take(taken, 100, 2**20)
+    assert taken == entries[::-1]
+    assert not spool.has_waiting()
+    before.discard()
