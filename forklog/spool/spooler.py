@@ -116,8 +116,8 @@ class ProcessSpool:
         if monotonic() < self._open_at:  # another thread has just tried
             return False
         self.store.expect(is_awaited=True)
+        is_again, self._is_tried = self._is_tried, True
         try:
-            is_again, self._is_tried = self._is_tried, True
             owner = self._owner = self._make.owner(self._prefix(), is_again=is_again)
             self._adopting.begin(self._make.adopter(owner, self._report, self._sums))
             self.store.open(owner)
@@ -127,7 +127,7 @@ class ProcessSpool:
             self._owner = None
             self._adopting.begin(None)
             if isinstance(error, OSError) and error.errno in PASSING:
-                self._is_tried, self._open_at = False, monotonic() + _RETRY_SECONDS
+                self._is_tried, self._open_at = is_again, monotonic() + _RETRY_SECONDS
                 self._why_off = f"not yet: {error.strerror}"
                 say_waiting(self._report, error)
                 return False

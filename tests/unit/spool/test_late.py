@@ -13,8 +13,10 @@ from helpers import wait_until
 from forklog.delivery.buffer import Buffer
 from forklog.insert_id import InsertIds
 from forklog.options import Options
+from forklog.spool.format import prefix_of_segment
 from forklog.spool.making import Making
 from forklog.spool.owner import new_prefix
+from forklog.spool.segments import Segments
 from forklog.spool.spooler import ProcessSpool
 
 if TYPE_CHECKING:
@@ -165,6 +167,34 @@ def test_an_entry_of_a_finalizer_while_it_is_opened(
     spool.store.offer(0, _IDS.opening())
     assert spool.store.count_spooled() == 2
     assert not spool.store.unspooled
+
+
+@pytest.mark.parametrize("where", ["spool", ".new", ".log"])
+def test_what_the_system_lacks_after_an_interrupted_try(
+    spool: ProcessSpool, path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files that a signal handler's exception has left are removed by the try that succeeds."""
+
+    def strike(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Segments, "activate", strike)
+        with pytest.raises(KeyboardInterrupt):
+            spool.store.offer(0, _IDS.opening())
+    assert len(list(path.iterdir())) == 2
+    assert _offer(spool, monkeypatch, where, errno.EMFILE)
+
+    def is_on() -> bool:
+        spool.check()
+        return spool.store.is_open
+
+    wait_until(is_on)
+    assert spool.store.count_spooled() == 10
+    spool.store.tidy()
+    prefixes = {prefix_of_segment(file.name) for file in path.glob("*.log")}
+    assert prefixes == {spool._prefix()}
+    assert len(list(path.glob("*.head"))) == 1
 
 
 def test_a_close_before_it_could_be_opened(
