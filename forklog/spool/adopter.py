@@ -168,7 +168,7 @@ class Adopter:
     def _settle(self, adoption: Adoption, number: int, verdict: Verdict) -> int:
         orphan = adoption.orphan
         if verdict.kind is Kind.HALVE and number > 1:
-            adoption.limit = number // 2
+            adoption.halve(number)
             return 0
         if verdict.reason == OTHER_PROJECT:
             self._ignored.add(orphan.name.prefix)

@@ -347,15 +347,7 @@ _SHARED = {
         "within.blocks",
         "within.parent",
     },
-    # The judgement of batches: they are values that nothing else changes.
-    "delivery.sending.in_flight": {
-        "batch.is_part",
-        "batch.refusals",
-        "batch.since",
-        "batch.strikes",
-    },
-    # Segments, which their list takes from; an orphan's account.
-    "spool.adopter": {"adoption.limit"},
+    # Segments, which their list takes from.
     "spool.parts.rescue": {"copy.taken"},
     "spool.taking": {"segment.taken"},
 }

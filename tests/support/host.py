@@ -8,7 +8,7 @@ from forklog.clock import monotonic
 from forklog.process.host import ThisProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from forklog.process.base import Member
 
@@ -47,6 +47,18 @@ class FakeHost(ThisProcess):
     def flush_at_exit(self, members: Sequence[Member]) -> None:
         """Do as `end`, for some pipelines; the real one would end the test's own process."""
         self._end(members, self.seconds)
+
+    def fork(self, during: Callable[[], object] = lambda: None) -> None:
+        """Play the hooks of a fork in the parent; ``during`` runs in between."""
+        since, members = monotonic(), list(dict.fromkeys(self.members))
+        for member in members:
+            member.pause()
+        for member in members:
+            member.before_fork(since)
+        during()
+        wanted = [member for member in members if member.after_fork_in_parent()]
+        for member in wanted:
+            member.restart()
 
     def end(self, seconds: float) -> None:
         """Play the hook of an exit."""

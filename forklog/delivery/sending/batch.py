@@ -29,6 +29,17 @@ class Batch:
         """Count one more request that holds these entries."""
         self.attempts += 1
 
+    def count_refusal(self, passes: int, *, is_strike: bool) -> None:
+        """Count one more refusal; ``passes`` is `InFlight.passes` now."""
+        self.refusals += 1
+        self.strikes += is_strike
+        if self.since is None:
+            self.since = passes
+
+    def become_part(self) -> None:
+        """Have one more refusal split it, or set it aside."""
+        self.is_part = True
+
     def open(self, *, is_open: bool) -> None:
         """Let new entries join, or no more."""
         self.is_open = is_open

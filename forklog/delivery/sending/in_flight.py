@@ -162,11 +162,8 @@ class InFlight:
         batch = self.batches[0]
         is_fresh = batch.is_probe and batch.since is None
         self._probe_entries = 1 if is_fresh else self._probe_entries
-        batch.refusals += 1
-        if batch.since is None:
-            batch.since = self.passes
         is_alone = is_named or len(batch.entries) == 1
-        batch.strikes += is_alone and self.is_suspect(batch)
+        batch.count_refusal(self.passes, is_strike=is_alone and self.is_suspect(batch))
         if batch.refusals < (1 if batch.is_part else PATIENCE):
             return False
         self._wants_other = True
@@ -175,7 +172,7 @@ class InFlight:
         if len(batch.entries) > 1 and not batch.strikes:
             self._replace((*self._rest(), *self._halves(is_part=True)))
         else:
-            batch.is_part = True
+            batch.become_part()
             self.batches.rotate(-1)
         return False
 

@@ -47,6 +47,10 @@ class Adoption:
     postponed: int = 0
     """Entries that were moved behind all others since the last one that was delivered."""
 
+    def halve(self, number: int) -> None:
+        """Send half as many entries in the next request as were in the last one."""
+        self.limit = number // 2
+
     def put_off(self, number: int, *, is_of_content: bool, least: float) -> None:
         """Take note that a batch of ``number`` entries was refused, or not answered."""
         wait = doubled(FIRST_RETRY, self.failures, LONGEST_RETRY)
@@ -54,7 +58,7 @@ class Adoption:
         self.refusals += is_of_content
         is_part = self.limit < self.max_entries
         if number > 1 and self.refusals >= (1 if is_part else _PATIENCE):
-            self.limit = number // 2
+            self.halve(number)
             self.failures = self.refusals = 0  # a part is tried soon; there are few of them
         elif number == 1 and self.refusals >= (1 if self.postponed else _PATIENCE):
             self.refusals = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from forklog.process.thread import FlushThread
 from forklog.severity import NEVER
 from forklog.spool.making import Making
 from forklog.spool.spooler import ProcessSpool
-from forklog.testing import Fail, FakeTransport
+from forklog.testing import Fail, FakeTransport, Hang
 from forklog.transports.base import Kind, Quota, Verdict
 
 if TYPE_CHECKING:
@@ -196,6 +197,56 @@ def test_the_exit_delivers_and_gives_up_what_it_cannot(
     host.end(0.2)
     assert delivering.stats().delivered == 1
     assert failing.stats().dropped == {"shutdown": 1}
+
+
+def _threads() -> list[str]:
+    names = (thread.name for thread in threading.enumerate())
+    return [name for name in names if name.startswith("forklog-flush")]
+
+
+def test_a_fork_finds_no_thread_and_what_is_pending_goes_out_after_it(
+    host: FakeHost, build: Callable[..., Pipeline], forklog_transport: FakeTransport
+) -> None:
+    """The thread ends before it, and starts again for what waits, without another record."""
+    forklog_transport.then(Fail(503))
+    pipeline = build()
+    _log(pipeline, "before")
+    wait_until(lambda: pipeline.stats().requests)
+    seen: list[list[str]] = []
+    host.fork(lambda: seen.append(_threads()))
+    assert seen == [[]]
+    wait_until(lambda: bool(_threads()))
+    host.fork(lambda: _log(pipeline, "by a hook of the application"))
+    assert pipeline.flush(10.0)
+    assert len(forklog_transport.entries) == pipeline.stats().delivered == 2
+
+
+def test_a_fork_in_the_middle_of_a_request_waits_a_bounded_time(
+    host: FakeHost, build: Callable[..., Pipeline], forklog_transport: FakeTransport
+) -> None:
+    """The request goes on beside the fork, and what it holds is settled once."""
+    forklog_transport.then(Hang())
+    pipeline = build()
+    _log(pipeline)
+    wait_until(lambda: pipeline.stats().requests)
+    seen: list[int] = []
+    host.fork(lambda: seen.append(pipeline.stats().delivered))
+    assert seen == [0]
+    forklog_transport.release()
+    assert pipeline.flush(10.0)
+    assert len(forklog_transport.entries) == pipeline.stats().delivered == 1
+
+
+def test_a_fork_starts_nothing_in_a_closed_pipeline(
+    host: FakeHost, build: Callable[..., Pipeline]
+) -> None:
+    """Its thread has ended for good."""
+    pipeline = build()
+    _log(pipeline)
+    pipeline.close(10.0)
+    host.fork()
+    assert pipeline.state is State.CLOSED
+    assert not _threads()
 
 
 def test_after_the_last_hook_the_logging_thread_sends(
