@@ -60,13 +60,13 @@ class Taken:
         if self.ahead:
             entries = self._in_turn(entries)
             size = sum(map(len, entries))
-        steps = partial(into.extend, entries), *self._up_to(end, self.ahead)
+        ahead = {start: size for start, size in self.ahead.items() if start >= end}
+        steps = partial(into.extend, entries), *self._up_to(end, ahead)
         deque(map(partial.__call__, steps), maxlen=0)
         return size
 
     def _up_to(self, end: int, ahead: dict[int, int]) -> tuple[partial[None], partial[None]]:
         """Return the steps by which all before a position is taken; an entry there waits."""
-        ahead = {start: size for start, size in ahead.items() if start >= end}
         while size := ahead.pop(end, 0):
             end += size + 1
         return partial(setattr, self, "taken", end), partial(setattr, self, "ahead", ahead)
@@ -87,7 +87,7 @@ class Taken:
             if start not in self.ahead:
                 entry = self.map[start : end - 1]
                 break
-            end = start
+            end = min(start, next(reversed(self.ahead)))  # all behind the last one was taken then
         if entry:
             ahead = {**self.ahead, start: len(entry)}
             steps = partial(into.append, entry), *self._up_to(self.taken, ahead)
