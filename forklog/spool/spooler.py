@@ -119,13 +119,13 @@ class ProcessSpool:
         is_again, self._is_tried = self._is_tried, True
         try:
             owner = self._owner = self._make.owner(self._prefix(), is_again=is_again)
-            self._adopting.begin(self._make.adopter(owner, self._report, self._sums))
+            self._adopting.replace(self._make.adopter(owner, self._report, self._sums))
             self.store.open(owner)
         except FullError as error:  # what dead processes left, maybe: it is adopted all the same
             say_waiting(self._report, error)
         except (UnfitError, OSError, OptionError) as error:
-            self._owner = None
-            self._adopting.begin(None)
+            made, self._owner = self._owner, None
+            self._adopting.give_up(made.folder if made is not None else None)
             if isinstance(error, OSError) and error.errno in PASSING:
                 self._is_tried, self._open_at = is_again, monotonic() + _RETRY_SECONDS
                 self._why_off = f"not yet: {error.strerror}"

@@ -57,7 +57,7 @@ class Spool(Taking):
 
         Raises:
             FullError: entries are spooled once there is room; the lanes take them until then.
-            OSError: the first segment cannot be made; the owner is discarded.
+            OSError: the first segment cannot be made; the owner's head is removed.
         """
         segments = Segments(owner, self._max_bytes, self._maps)
         try:
@@ -67,7 +67,7 @@ class Spool(Taking):
             self._mark[0], self._is_awaited = 1, False
             raise
         except OSError:
-            owner.discard()
+            owner.remove()
             raise
         segments.activate(first)
         # In this order: what is written from now on, by a signal handler too, is read.

@@ -34,11 +34,15 @@ class Adopting:
         """To be closed once no adopter uses them."""
         self._is_over = False
 
-    def begin(self, adopter: Adopter | None) -> None:
-        """Have the first adopter; or none again, where the spool cannot be opened."""
-        self.adopter = adopter
+    def give_up(self, folder: Folder | None) -> None:
+        """Have no adopter, where the spool of a folder cannot be opened; let go of both.
 
-    def replace(self, adopter: Adopter) -> None:
+        A thread may have begun to look at the folder by then.
+        """
+        self.folders.extend([folder] if folder is not None else [])
+        self.replace(None)
+
+    def replace(self, adopter: Adopter | None) -> None:
         """Go on with another adopter; let go of the one before it."""
         before, self.adopter = self.adopter, adopter
         self._replaced.extend([before] if before is not None else [])

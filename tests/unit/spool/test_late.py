@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
+from heads import HEAD
 from helpers import wait_until
 
 from forklog.delivery.buffer import Buffer
 from forklog.insert_id import InsertIds
 from forklog.options import Options
-from forklog.spool.format import prefix_of_segment
+from forklog.spool.format import SEGMENT_BYTES, prefix_of_segment, segment_header, segment_name
 from forklog.spool.making import Making
 from forklog.spool.owner import new_prefix
 from forklog.spool.segments import Segments
 from forklog.spool.spooler import ProcessSpool
+from forklog.transports.base import Kind, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _IDS = InsertIds()
 _LACKS = [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT]
@@ -195,6 +199,51 @@ def test_what_the_system_lacks_after_an_interrupted_try(
     prefixes = {prefix_of_segment(file.name) for file in path.glob("*.log")}
     assert prefixes == {spool._prefix()}
     assert len(list(path.glob("*.head"))) == 1
+
+
+def test_what_is_adopted_while_it_is_opened(
+    spool: ProcessSpool, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pass claims a dead process's head before the open fails: it is let go, and found again."""
+    path.mkdir(mode=0o700)
+    head = {**HEAD, "endpoint": "http://localhost"}
+    file = path / f"forklog-{1:019x}-00000000.head"
+    file.write_bytes(orjson.dumps(head))
+    file.chmod(0o600)
+    content = segment_header(0, SEGMENT_BYTES[0]) + _IDS.opening() + b'","timestamp":""}\n'
+    log = path / segment_name(f"{1:019x}", 0)
+    log.write_bytes(content.ljust(SEGMENT_BYTES[0], b"\0"))
+    log.chmod(0o600)
+    genuine = os.open
+
+    def fail(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if flags & os.O_CREAT and ".log" in path:
+            spool.adopt(lambda *_: Verdict(Kind.RETRY, "503"))
+            assert _opened(file) == 1
+            raise OSError(errno.ENOSPC, "full")
+        return genuine(path, flags, mode, dir_fd=dir_fd)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", fail)
+        spool.store.offer(0, _IDS.opening())
+    assert not _opened(file)
+    assert not _opened(path)
+
+    def is_on() -> bool:
+        spool.check()
+        return spool.store.is_open
+
+    wait_until(is_on)
+    assert spool.adopt(lambda *_: Verdict(Kind.DELIVERED)) == {"delivered": 1, "refused": 0}
+
+
+def _opened(path: Path) -> int:
+    """Return how many descriptors of a file this process has."""
+    files = []
+    for file in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # that of the look itself
+            files.append(file.readlink())
+    return files.count(path)
 
 
 def test_a_close_before_it_could_be_opened(
