@@ -55,6 +55,7 @@ class HeldEntries:
         self.adopted = 0
         """How many entries of an ancestor's are this process's now."""
         self._lost = self._rescued = 0
+        self._is_back = False  # what was held, from memory and copies
 
     def inheritance(self) -> Inheritance | None:
         """Return what a child forked now may adopt: own held entries, or an ancestor's."""
@@ -101,25 +102,37 @@ class HeldEntries:
         """Tell whether entries came since the last `hold`."""
         return any(self._buffer.unseen(self._held))
 
+    def is_holding(self) -> bool:
+        """Tell whether what was held is in memory still: no spool may take it from there.
+
+        What has a copy, and is not in memory, was dropped.
+        """
+        return self._handover is not None and not self._is_back
+
     def stop_holding(self) -> None:
         """Take back what no descendant has adopted, forget the rest. May be repeated."""
         if self._handover is None:
             return
         copies = self._copies()
         with _claiming(copies) as copied:
-            mine = self._handover.claim(self._end, self._claimed)
-            rescued = _overflowed(self._buffer, copied)
-            self._forget_adopted(mine, min(copied, default=AFTER_ALL))
-            self._buffer.adopt(_LOWEST, deque(rescued))
-            self._rescued += len(rescued)
+            if not self._is_back:
+                self._take_back(self._handover, copied)
+                self._is_back = True
             if self._spooler is not None and copies is not None:
                 self._spooler.take_in()
                 copies.close()
         handover, self._handover = self._handover, None
-        self._end = 0
+        self._end, self._is_back = 0, False
         self._held, self._copied = [b""] * RANKS, [b""] * RANKS
         self._claimed = []
         handover.close()
+
+    def _take_back(self, handover: Token, copied: list[bytes]) -> None:
+        mine = handover.claim(self._end, self._claimed)
+        rescued = _overflowed(self._buffer, copied)
+        self._forget_adopted(mine, min(copied, default=AFTER_ALL))
+        self._rescued = max(self._rescued, len(rescued))  # an exception may have this repeated
+        self._buffer.adopt(_LOWEST, deque(rescued))
 
     def _forget_adopted(self, mine: Ranges, first: bytes) -> None:
         unheld = set(chain.from_iterable(self._buffer.unseen(self._held)))

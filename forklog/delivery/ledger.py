@@ -116,6 +116,14 @@ class Ledger:
         self.book(Slip(dropped=dropped), overflowed=overflowed, unencoded=unencoded)
         return new, lost
 
+    def book_rescued(self, store: Store, number: int) -> None:
+        """Book that so many, at most, of what overflows dropped are not lost, and count again."""
+        self.lock.run(self._book_rescued, store, number)
+
+    def _book_rescued(self, store: Store, number: int) -> None:
+        unbooked = store.count_overflowed() - self.account.overflowed
+        self.book(NOTHING, overflowed=self.account.overflowed + min(number, unbooked))
+
     def count_request(self, number: int = 1, *, is_retry: bool = False) -> None:
         """Count requests; a retry is counted in both sums."""
         self.lock.run(self._count_request, number, is_retry=is_retry)

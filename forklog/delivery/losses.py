@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from forklog.delivery.base import Reporter, Sink, Store
-from forklog.delivery.ledger import NOTHING, Ledger, Slip
+from forklog.delivery.ledger import Ledger, Slip
 from forklog.transports.base import Kind, Verdict
 
 _HICCUPS = 2  # so many failures of one batch are not reported
@@ -143,7 +143,7 @@ class Overflow:
             rescued: of this process's own, which its spool has.
         """
         if rescued:
-            self._ledger.book(NOTHING, overflowed=self._ledger.account.overflowed + rescued)
+            self._ledger.book_rescued(self._buffer, rescued)
         if lost:
             self._ledger.book(Slip(dropped={"buffer_full": lost}))
             self._losses.of_drop("buffer_full", lost)

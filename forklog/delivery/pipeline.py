@@ -153,9 +153,13 @@ class Pipeline(Starting, Shutdown):
             self.worker.await_room(self.buffer)
 
     def _may_spool(self) -> bool:
-        """Tell whether this process spools: one that holds leaves its entries to descendants."""
-        is_draining = self.worker.orders.is_draining
-        return bool(self.mark[0]) and (is_draining or not self._host.is_loader())
+        """Tell whether this process spools: one that holds leaves its entries to descendants.
+
+        One that holds no more takes back first what it has held, and its spool has it then.
+        """
+        if not self.mark[0] or self.held.is_holding():
+            return False
+        return self.worker.orders.is_draining or not self._host.is_loader()
 
     def pause(self) -> None:
         """Have the thread end between two passes, before a fork. Never blocks."""

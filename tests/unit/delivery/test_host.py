@@ -158,6 +158,30 @@ def test_a_loader_that_sends_what_it_held_beyond_its_memory(
     assert (stats.delivered, stats.accepted, dict(stats.dropped)) == (2 * number, 2 * number, {})
 
 
+def test_a_loader_that_logs_before_it_takes_back_what_it_held(
+    host: FakeHost,
+    build: Callable[..., Pipeline],
+    forklog_transport: FakeTransport,
+    tmp_path: Path,
+) -> None:
+    """The record opens its spool only then: nothing is sent twice, and no number is wrong.
+
+    Found where uWSGI's only process became a worker and its application logged in a fork hook.
+    """
+    host.loads = True
+    loader = build(max_buffer_bytes=MIN_BUFFER_BYTES, spool=str(tmp_path / "spool"))
+    number = MIN_BUFFER_BYTES // 10_000
+    _flood(loader, number)
+    host.loads = False
+    _log(loader, "first")
+    assert loader.flush(10.0)
+    stats = loader.stats()
+    total = 2 * number + 1
+    assert (stats.delivered, stats.accepted, dict(stats.dropped)) == (total, total, {})
+    assert len(forklog_transport.entries) == total
+    assert stats.unspooled == 0
+
+
 def test_an_overflow_wakes_the_thread_before_it_waits_for_room(
     build: Callable[..., Pipeline],
 ) -> None:

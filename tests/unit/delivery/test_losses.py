@@ -6,6 +6,8 @@ import itertools
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from forklog.delivery.buffer import Buffer
+from forklog.delivery.ledger import Ledger
 from forklog.delivery.losses import Losses, PassReport
 from forklog.delivery.sinks.on_drop import OnDrop
 from forklog.stderr.reporter import StderrReporter
@@ -152,3 +154,12 @@ def test_an_on_drop_that_logs_more_than_can_be_remembered_is_not_fed_by_it() -> 
         assert len(calls) == 1, calls
     sink.write([new()], "buffer_full")
     assert calls == [150, 1]
+
+
+def test_no_more_is_rescued_than_overflows_have_dropped() -> None:
+    """So no number and no line is ever below zero."""
+    ledger, buffer = Ledger(), Buffer(1)
+    buffer.offer(0, b"x" * 2)
+    ledger.book_rescued(buffer, 5)
+    assert ledger.book_overflow(buffer) == (0, 0)
+    assert dict(ledger.dropped) == {}
