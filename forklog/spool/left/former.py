@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from forklog.spool.left.tidy import remove_headless
+from forklog.spool.left.tidy import has_files, remove_headless
 
 if TYPE_CHECKING:
     from forklog.spool.folder import Folder
@@ -28,7 +28,15 @@ class Former:
         self._owners: list[Owner] = []
 
     def add(self, owner: Owner) -> None:
-        """Keep one whose segments wait for room."""
+        """Keep one whose segments wait for room; of those before, the ones that have a file.
+
+        Of another's, there is nothing that an adopter could take.
+        """
+        for before in self._owners[:]:
+            if not has_files(before.folder, before.prefix):
+                before.leave()
+                self._let_go(before.folder)
+                self._owners.remove(before)
         self._owners.append(owner)
 
     def has_any(self) -> bool:

@@ -97,6 +97,16 @@ def remove_headless(folder: Folder, prefix: str) -> None:
             _remove_segments(folder, prefix, names)
 
 
+def has_files(folder: Folder, prefix: str) -> bool:
+    """Tell whether a head or segment of a prefix is there, or the folder cannot be read."""
+    try:
+        names = folder.names(is_measured=False)
+    except OSError:
+        return True
+    is_head = prefix in _prefixes_of_heads(names)
+    return is_head or any(prefix_of_segment(name) == prefix for name in names)
+
+
 def _prefixes_of_heads(names: Iterable[str]) -> set[str]:
     return {head.prefix for head in map(head_name_of, names) if head is not None}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +11,7 @@ from helpers import wait_until
 
 from forklog.delivery.buffer import Buffer
 from forklog.options import Options
+from forklog.spool.folder import Folder
 from forklog.spool.format import SEGMENT_BYTES
 from forklog.spool.making import Making
 from forklog.spool.owner import new_prefix
@@ -16,7 +19,6 @@ from forklog.spool.spooler import ProcessSpool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _BOUND = 3 << 20
 _ENTRIES = [b"%06d " % number + b"x" * 500 for number in range(2000)]
@@ -98,6 +100,45 @@ def test_a_lost_segment_waits_for_room(spool: ProcessSpool, path: Path) -> None:
     into: list[bytes] = []
     spool.store.take(into, len(_ENTRIES) + 1, 2**30)
     assert into == _ENTRIES
+
+
+def test_removals_without_room(
+    spool: ProcessSpool, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many times all files go, one owner before keeps its descriptors.
+
+    What they held waits in memory for room, and is saved once there is some.
+    """
+
+    def has_room(_: Folder, _size: int, *, is_first: bool = False, **_excess: int) -> bool:
+        return is_first
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Folder, "has_room", has_room)
+        for number in range(9):
+            for file in path.iterdir():
+                file.unlink()
+            _look(spool)
+            spool.store.offer(0, b"%06d later" % number)
+        assert len(_opened(path, ".head")) <= 2
+        assert not set(_ENTRIES) <= _saved(path)
+
+    def is_saved() -> bool:
+        _look(spool)
+        return set(_ENTRIES) <= _saved(path)
+
+    wait_until(is_saved)
+    assert spool.store.count_spooled() == len(_ENTRIES) + 9
+
+
+def _opened(path: Path, text: str) -> list[str]:
+    """Return the files of a folder with this text in their names that are open here."""
+    found = []
+    for file in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # that of the look itself
+            name = str(file.readlink())
+            found += [name] if name.startswith(f"{path}/") and text in name else []
+    return found
 
 
 def _put_aside(spool: ProcessSpool) -> list[bytes]:
