@@ -54,7 +54,7 @@ class HeldEntries:
         self._claimed: Ranges = []
         self.adopted = 0
         """How many entries of an ancestor's are this process's now."""
-        self._lost = self._rescued = 0
+        self._lost, self._rescued = 0, list[bytes]()
         self._is_back = False  # what was held, from memory and copies
 
     def inheritance(self) -> Inheritance | None:
@@ -131,7 +131,7 @@ class HeldEntries:
         mine = handover.claim(self._end, self._claimed)
         rescued = _overflowed(self._buffer, copied)
         self._forget_adopted(mine, min(copied, default=AFTER_ALL))
-        self._rescued = max(self._rescued, len(rescued))  # an exception may have this repeated
+        self._rescued = self._rescued or rescued  # an exception may have this repeated
         self._buffer.adopt(_LOWEST, deque(rescued))
 
     def _forget_adopted(self, mine: Ranges, first: bytes) -> None:
@@ -155,15 +155,15 @@ class HeldEntries:
         self._inheritance, self._claimed = None, []
         return self.adopted
 
-    def take_overflow(self) -> tuple[int, int]:
+    def take_overflow(self) -> tuple[int, list[bytes]]:
         """Return, once, what became of held entries that an overflow has taken from memory.
 
         Returns:
-            How many of an ancestor's are lost, and how many of this process's own are not.
+            How many of an ancestor's are lost, and which of this process's own are not.
         """
-        numbers = self._lost, self._rescued
-        self._lost = self._rescued = 0
-        return numbers
+        found = self._lost, self._rescued
+        self._lost, self._rescued = 0, []
+        return found
 
     def _take_over(self, inheritance: Inheritance, copied: list[bytes]) -> None:
         """Take over what is offered, and what the copies have from the first on.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from forklog.delivery.base import Reporter, Sink, Store
@@ -135,7 +135,7 @@ class Overflow:
             self._kept_bytes += size  # one step, as in the buffer
             self._entries.append(entry)
 
-    def settle_held(self, lost: int, rescued: int) -> None:
+    def settle_held(self, lost: int, rescued: Sequence[bytes]) -> None:
         """Book and say what became of held entries that an overflow has taken from memory.
 
         Args:
@@ -143,10 +143,20 @@ class Overflow:
             rescued: of this process's own, which its spool has.
         """
         if rescued:
-            self._ledger.book_rescued(self._buffer, rescued)
+            self._ledger.book_rescued(self._buffer, len(rescued))
+            self._keep_no_more(frozenset(rescued))
         if lost:
             self._ledger.book(Slip(dropped={"buffer_full": lost}))
             self._losses.of_drop("buffer_full", lost)
+
+    def _keep_no_more(self, rescued: Collection[bytes]) -> None:
+        with contextlib.suppress(IndexError):  # another thread may be in `report`
+            for _ in range(len(self._entries)):
+                entry = self._entries.popleft()
+                if entry in rescued:
+                    self._reported_bytes += len(entry)
+                else:
+                    self._entries.append(entry)
 
     def report(self) -> None:
         """Book, say and hand over what overflows dropped since the last time."""

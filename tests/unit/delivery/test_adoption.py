@@ -132,8 +132,8 @@ def test_one_successor_accounts_for_what_an_overflow_has_dropped() -> None:
         first, second = _Process(master), _Process(master)
         first.held.adopt()
         second.held.adopt()
-        assert first.held.take_overflow() == (50 - first.held.adopted, 0)
-        assert first.held.take_overflow() == second.held.take_overflow() == (0, 0)
+        assert first.held.take_overflow() == (50 - first.held.adopted, [])
+        assert first.held.take_overflow() == second.held.take_overflow() == (0, [])
     master.held.stop_holding()
 
 

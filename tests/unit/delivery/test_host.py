@@ -164,12 +164,14 @@ def test_a_loader_that_logs_before_it_takes_back_what_it_held(
     forklog_transport: FakeTransport,
     tmp_path: Path,
 ) -> None:
-    """The record opens its spool only then: nothing is sent twice, and no number is wrong.
+    """The record opens its spool only then: nothing is sent twice, dropped or counted wrongly.
 
     Found where uWSGI's only process became a worker and its application logged in a fork hook.
     """
     host.loads = True
-    loader = build(max_buffer_bytes=MIN_BUFFER_BYTES, spool=str(tmp_path / "spool"))
+    dropped: list[bytes] = []
+    given = {"spool": str(tmp_path / "spool"), "on_drop": lambda lost, _: dropped.extend(lost)}
+    loader = build(max_buffer_bytes=MIN_BUFFER_BYTES, **given)
     number = MIN_BUFFER_BYTES // 10_000
     _flood(loader, number)
     host.loads = False
@@ -179,6 +181,7 @@ def test_a_loader_that_logs_before_it_takes_back_what_it_held(
     total = 2 * number + 1
     assert (stats.delivered, stats.accepted, dict(stats.dropped)) == (total, total, {})
     assert len(forklog_transport.entries) == total
+    assert not dropped
     assert stats.unspooled == 0
 
 
