@@ -147,10 +147,14 @@ class Pipeline(Starting, Shutdown):
         self.offer = wrap(self.store.offer) if wrap else self.store.offer
 
     def _before_overflow(self) -> None:
-        """Hold, and copy, what an overflow may drop next; or wait for a thread that makes room."""
+        """Hold, and copy, what an overflow may drop next; or wait for a thread that makes room.
+
+        Where this process holds there is no such thread, and no wait.
+        """
         if self.state is State.HOLDING or self._options.block_timeout:
             self._woken()
-            self.worker.await_room(self.buffer)
+            if self.state is not State.HOLDING:
+                self.worker.await_room(self.buffer)
 
     def _may_spool(self) -> bool:
         """Tell whether this process spools: one that holds leaves its entries to descendants.

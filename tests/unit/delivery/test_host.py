@@ -185,6 +185,19 @@ def test_a_loader_that_logs_before_it_takes_back_what_it_held(
     assert stats.unspooled == 0
 
 
+def test_a_loader_waits_for_no_room(host: FakeHost, build: Callable[..., Pipeline]) -> None:
+    """No thread of it makes any, however long `block_timeout` is."""
+    host.loads = True
+    loader = build(block_timeout=3600.0, max_buffer_bytes=MIN_BUFFER_BYTES)
+    loader.buffer.count_taken(MIN_BUFFER_BYTES)
+    logging = threading.Thread(target=_log, args=(loader,), daemon=True)
+    logging.start()
+    logging.join(60.0)
+    assert not logging.is_alive()
+    assert loader.state is State.HOLDING
+    loader.held.stop_holding()
+
+
 def test_an_overflow_wakes_the_thread_before_it_waits_for_room(
     build: Callable[..., Pipeline],
 ) -> None:
