@@ -347,9 +347,6 @@ _SHARED = {
         "within.blocks",
         "within.parent",
     },
-    # Segments, which their list takes from.
-    "spool.parts.rescue": {"copy.taken"},
-    "spool.taking": {"segment.taken"},
 }
 """The exceptions: each attribute has one other file that writes it, for a reason."""
 

@@ -76,7 +76,7 @@ def _copy(lost: Segment, used: deque[Segment], new: Callable[..., Segment]) -> N
         # In one step of C, which ends where it is sealed by now: no place without its entry.
         deque(map(partial.__call__, steps), maxlen=0)
         if is_taken and copy.taken == start:
-            copy.taken = start + len(entry) + 1
+            copy.take_to(start + len(entry) + 1)
         lost.settle_first([entry])
         place += len(entry) + 1
         if place > lost.taken:

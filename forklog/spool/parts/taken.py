@@ -111,6 +111,10 @@ class Taken:
         """Tell whether an entry was not taken."""
         return self.taken < self.position()
 
+    def take_to(self, end: int) -> None:
+        """Have all before that position count as taken, as it was where it was copied from."""
+        self.taken = end
+
     def unsettled(self) -> list[bytes]:
         """Return all entries behind the mark, also those that another process has written."""
         start = self.mark

@@ -277,6 +277,19 @@ def test_a_fork_in_the_middle_of_a_request_waits_a_bounded_time(
     assert len(forklog_transport.entries) == pipeline.stats().delivered == 1
 
 
+def test_a_fork_starts_no_thread_for_nothing(
+    host: FakeHost, build: Callable[..., Pipeline], forklog_transport: FakeTransport
+) -> None:
+    """Where nothing waits, the next record starts it."""
+    pipeline = build()
+    _log(pipeline)
+    assert pipeline.flush(10.0)
+    host.fork()
+    assert pipeline.state is State.INERT
+    _log(pipeline, "next")
+    forklog_transport.wait_for(2)
+
+
 def test_a_fork_starts_nothing_in_a_closed_pipeline(
     host: FakeHost, build: Callable[..., Pipeline]
 ) -> None:
