@@ -120,6 +120,8 @@ class HeldEntries:
                 self._is_back = True
             if self._spooler is not None and copies is not None:
                 self._spooler.take_in()
+                if copied:  # one that waits for the claim has opened the files
+                    copies.settle(AFTER_ALL)
                 copies.close()
         handover, self._handover = self._handover, None
         self._end, self._is_back = 0, False

@@ -370,3 +370,33 @@ assert master.held.take_overflow() == (0, [e for e in everything if e not in lef
 assert files("") == []
 """
     check_python((_BODY + _COPIES + _FLOOD + body).format(folder=str(tmp_path / "spool")))
+
+
+def test_a_worker_that_claims_while_the_holder_takes_back(tmp_path: Path) -> None:
+    """It has the files open before they are removed, and finds in them what is the holder's again.
+
+    Found where uWSGI ran without a master: its first process became a worker beside the second.
+    """
+    body = """
+(has_claim, say_claim), (has_file, say_file) = os.pipe(), os.pipe()
+pid = os.fork()
+if pid == 0:
+    os.read(has_claim, 1)
+    copies = master.spooler.held
+    lockable = copies._lockable
+    def watched():
+        file = lockable()
+        os.write(say_file, b"x")
+        return file
+    copies._lockable = watched
+    os._exit(100 + Process(master).held.adopt())
+def take_in(new=()):
+    os.write(say_claim, b"x")
+    os.read(has_file, 1)
+master.spooler.take_in = take_in
+master.held.stop_holding()
+assert len(master.buffer) == 3
+status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+assert status == 100, status
+"""
+    check_python((_BODY + body).format(folder=str(tmp_path / "spool")))
