@@ -12,13 +12,16 @@ def eager() -> Iterator[None]:
     """Load what is imported meanwhile, and what that imports.
 
     With `-X lazy_imports=all` each module would load in the thread that needs it first: in a log
-    call, or in the flush thread while the process forks.
+    call, or in the flush thread while the process forks. Where two threads import at once, the one
+    that has changed the mode changes it back, once all is loaded: the other waits for the same
+    modules, or has loaded them.
     """
-    if sys.version_info >= (3, 15):
-        mode = sys.get_lazy_imports()
+    is_lazy = False
+    if sys.version_info >= (3, 15) and sys.get_lazy_imports() == "all":
+        is_lazy = True
         sys.set_lazy_imports("normal")
     try:
         yield
     finally:
-        if sys.version_info >= (3, 15):
-            sys.set_lazy_imports(mode)
+        if sys.version_info >= (3, 15) and is_lazy:
+            sys.set_lazy_imports("all")

@@ -142,6 +142,24 @@ def test_a_spool_is_loaded_by_its_handler_alone(tokens: str, tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(sys.version_info < (3, 15), reason="lazy imports came with Python 3.15")
+@pytest.mark.parametrize("first", [0, 1])
+def test_two_threads_that_import_at_once_leave_imports_lazy(first: int) -> None:
+    """Whichever ends first, the mode of the application is back after both."""
+    code = """
+        import sys
+        from forklog.setting_up.eager import eager
+        uses = [eager(), eager()]
+        for use in uses:
+            use.__enter__()
+        assert sys.get_lazy_imports() == "normal"
+        for use in (uses[FIRST], uses[1 - FIRST]):
+            use.__exit__(None, None, None)
+        assert sys.get_lazy_imports() == "all"
+    """
+    check_python(code.replace("FIRST", str(first)), env={"PYTHON_LAZY_IMPORTS": "all"})
+
+
+@pytest.mark.skipif(sys.version_info < (3, 15), reason="lazy imports came with Python 3.15")
 @pytest.mark.parametrize("spool", ["", "spool='auto', "], ids=["no spool", "spool"])
 def test_a_process_whose_imports_are_lazy(spool: str) -> None:
     """With `-X lazy_imports=all` a log call imports nothing, and the flush thread neither.

@@ -316,9 +316,9 @@ def test_a_handshake_that_fails_is_no_fault_of_an_entry(client: str, act: Any) -
         assert server.accepted
 
 
-@pytest.mark.parametrize("client", ["http", "grpc"])
-def test_a_port_that_never_answers_is_no_fault_of_an_entry(client: str) -> None:
-    """A queue that is full drops what wants to connect, as a firewall does."""
+@contextlib.contextmanager
+def _full_port() -> Iterator[str]:
+    """Give the address of a queue that is full: it drops what wants to connect."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
@@ -327,10 +327,52 @@ def test_a_port_that_never_answers_is_no_fault_of_an_entry(client: str) -> None:
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(listener.getsockname())
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("client", ["http", "grpc"])
+def test_a_port_that_never_answers_is_no_fault_of_an_entry(client: str) -> None:
+    """A queue that is full drops what wants to connect, as a firewall does."""
+    with _full_port() as address:
         url = f"https://{address}" if client == "http" else address
         body = {"http": _HTTP, "grpc": _GRPC}[client] + _NEVER_SENT
         check_python(body, 60, {"URL": url, "SECONDS": "4"}, is_covered=False)
+
+
+def test_to_ask_a_channel_leaves_no_thread_behind() -> None:
+    """A process with an open channel may fork at once, and end: gRPC hangs in its own thread.
+
+    The channel is one that interceptors wrap.
+    """
+    body = """
+import os, threading, warnings
+warnings.simplefilter("ignore")
+import grpc
+from forklog.transports.google.client_errors import _is_unconnected
+class Pass(grpc.UnaryUnaryClientInterceptor):
+    def intercept_unary_unary(self, go_on, details, request):
+        return go_on(details, request)
+channel = grpc.insecure_channel(os.environ["URL"])
+wrapped = grpc.intercept_channel(grpc.intercept_channel(channel, Pass()), Pass())
+assert not _is_unconnected(wrapped)
+try:
+    channel.unary_unary("/a/b")(b"", timeout=0.5)
+except grpc.RpcError as error:
+    assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED, error
+assert _is_unconnected(wrapped)
+assert _is_unconnected(channel)
+assert threading.enumerate() == [threading.main_thread()]
+pid = os.fork()
+if pid == 0:
+    os._exit(DONE)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == DONE
+closed = grpc.insecure_channel(os.environ["URL"])
+closed.close()
+assert not any(map(_is_unconnected, [closed, None, object()]))
+"""
+    with _full_port() as address:
+        done = check_python(body, 60, {"URL": address}, is_covered=False)
+    assert not done.stderr
 
 
 @pytest.mark.parametrize("host", ["localhost", "other.example"])

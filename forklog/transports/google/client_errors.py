@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import threading
 import traceback
 from collections.abc import Iterator
 from dataclasses import replace
@@ -34,7 +33,8 @@ _UNSENT = re.compile(
 _UNTRUSTED = re.compile(
     r"CERTIFICATE_VERIFY_FAILED|is not in peer certificate|Hostname Verification Check failed"
 )
-_STATE_SECONDS = 0.2  # for the answer of gRPC's own threads
+_UNCONNECTED = {1, 3}  # connecting, transient failure: grpc/impl/connectivity_state.h
+_MOST_WRAPPERS = 20
 _WHOSE, _ENDPOINT = "Google's client: the server", "the client's endpoint"
 _PARTIAL = "type.googleapis.com/google.logging.v2.WriteLogEntriesPartialErrors"
 CLIENT_ERRORS = (
@@ -83,24 +83,22 @@ def _is_unsent(error: GoogleAPICallError, channel: Any) -> bool:
     """Tell whether gRPC had no connection, so that no byte of the request was sent."""
     status = _status_of(error)
     if status == "DEADLINE_EXCEEDED":  # in the same words where a connected server is silent
-        return _state_of(channel) in {"CONNECTING", "TRANSIENT_FAILURE"}
+        return _is_unconnected(channel)
     return status == "UNAVAILABLE" and bool(_UNSENT.match(str(error.message)))
 
 
-def _state_of(channel: Any) -> str:
-    """Return how far a channel of gRPC is, empty where that is not to be had."""
-    states: list[Any] = []
-    is_known = threading.Event()
+def _is_unconnected(channel: Any) -> bool:
+    """Tell whether a channel of gRPC has no connection, without a thread of gRPC's.
 
-    def note(state: Any) -> None:
-        states.append(state)
-        is_known.set()
-
-    with contextlib.suppress(Exception):  # no channel; no thread at the end of a process
-        channel.subscribe(note)
-        is_known.wait(_STATE_SECONDS)
-        channel.unsubscribe(note)
-    return getattr(states[0], "name", "") if states else ""
+    To subscribe to its state is public, but leaves a thread behind that no fork may meet.
+    """
+    with contextlib.suppress(Exception):  # no channel, a closed one, or one of another library
+        for _ in range(_MOST_WRAPPERS):
+            if hasattr(channel, "check_connectivity_state"):
+                is_asked_to_connect = False
+                return bool(channel.check_connectivity_state(is_asked_to_connect) in _UNCONNECTED)
+            channel = channel._channel  # noqa: SLF001 - interceptors wrap a channel in another
+    return False
 
 
 def _partial_of(detail: Any) -> dict[str, Any] | None:
