@@ -3,9 +3,10 @@
 They are OpenSSL's, and those of the resolver of names. A fork copies such a lock as it is. The
 thread that would release it is not copied, so the first connection of the child would wait for
 ever. No at-fork hook of OpenSSL's, of the C library's or of CPython's helps.
-Where Python's hooks run, ``os.fork`` waits here until no thread of ours is in such a stretch,
-`FORK_SECONDS` at most, and none enters one meanwhile. A process that opens no connection just then
-pays for one look.
+Where Python's hooks run, ``os.fork`` waits here until no thread of ours is in such a stretch, and
+none enters one meanwhile: `FORK_SECONDS` for one that waits for a server and so holds no lock,
+`LONGEST_SECONDS` for one that runs, or would on a machine that is less busy.
+A process that opens no connection just then pays for one look.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from forklog.clock import monotonic
 from forklog.process.base import pid, register_at_fork
 
 FORK_SECONDS = 0.1  # for a handshake whose server does not answer; one that does takes less
+LONGEST_SECONDS = 0.8
 _ENTER_SECONDS = 1.0  # more than a fork takes; so a hook that did not run stops no connection
 _STEP_SECONDS = 0.001
 _get_ident = threading.get_native_id  # as it was at import
@@ -28,15 +30,22 @@ class _Gate:
     """Closed while the process forks. No lock, so an exception leaves none held."""
 
     def __init__(self) -> None:
-        self.inside: dict[object, None] = {}
+        self.inside: dict[object, int] = {}
+        """A token for each thread in a stretch, with the system's number of the thread."""
         self.is_closed = False
 
     def close(self) -> None:
         """Let no thread in, and wait, a bounded time, until none is inside."""
-        deadline = monotonic() + FORK_SECONDS
+        begin = monotonic()
         self.is_closed = True  # before the look; who enters looks here after it is inside
-        while self.inside and monotonic() < deadline:
+        while self.inside and self._is_to_wait(monotonic() - begin):
             sleep(_STEP_SECONDS)
+
+    def _is_to_wait(self, seconds: float) -> bool:
+        """Tell whether to wait on, after so many seconds, for the threads that are inside."""
+        if seconds < FORK_SECONDS:
+            return True
+        return seconds < LONGEST_SECONDS and any(map(_is_running, list(self.inside.values())))
 
     def open(self) -> None:
         """Let threads in again."""
@@ -46,7 +55,7 @@ class _Gate:
         """Be inside; waits while it is closed, a bounded time."""
         deadline = monotonic() + _ENTER_SECONDS
         while True:
-            self.inside[token] = None
+            self.inside[token] = _get_ident()
             if not self._is_shut(deadline):
                 return
             del self.inside[token]
@@ -55,6 +64,18 @@ class _Gate:
 
     def _is_shut(self, deadline: float) -> bool:
         return self.is_closed and monotonic() < deadline
+
+
+def _is_running(thread: int) -> bool:
+    """Tell whether a thread is on a processor, or waits for one or for a disk; False if unknown.
+
+    One that waits for the interpreter's lock, which the fork holds, is in no function of C's.
+    """
+    try:
+        with open(f"/proc/self/task/{thread}/stat", "rb", buffering=0) as file:  # noqa: PTH123
+            return file.read(512).rpartition(b") ")[2][:1] in {b"R", b"D"}
+    except OSError:
+        return False
 
 
 _gates = [_Gate()]

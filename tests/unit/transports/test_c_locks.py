@@ -68,6 +68,49 @@ assert not thread.is_alive() and not c_locks._gates[0].is_closed
     )
 
 
+_BUSY = """
+import hashlib, os, threading, time
+from forklog.transports import c_locks
+
+lock = threading.Lock()
+begun = threading.Event()
+
+def work(number):  # without the interpreter's lock, as OpenSSL does
+    before = time.thread_time()
+    hashlib.pbkdf2_hmac("sha256", b"a", b"b", number)
+    return time.thread_time() - before
+
+def stretch(number):
+    with c_locks.held(), lock:
+        begun.set()
+        work(number)
+
+def fork(seconds):
+    thread = threading.Thread(target=stretch, args=(int(20_000 * seconds / work(20_000)),))
+    thread.start()
+    assert begun.wait(30)
+    pid = os.fork()
+    if not pid:
+        os._exit(DONE + lock.locked())
+    is_held = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) - DONE
+    thread.join()
+    return is_held
+"""
+
+
+def test_a_fork_waits_longer_for_a_thread_that_runs() -> None:
+    """On a machine with a load of 17 a child of 60 found a lock of OpenSSL's held for ever.
+
+    The thread that held it was about to run when the fork had waited for `FORK_SECONDS`.
+    """
+    check_python(_BUSY + "c_locks.LONGEST_SECONDS = 60\nassert fork(0.5) == 0")
+
+
+def test_the_wait_for_a_thread_that_runs_is_bounded() -> None:
+    """A stretch without an end holds no fork up for ever."""
+    check_python(_BUSY + "c_locks.LONGEST_SECONDS = 0.2\nassert fork(2.0) == 1")
+
+
 def test_a_connection_waits_for_a_fork_a_bounded_time() -> None:
     """Where the hook after a fork never runs, a stretch begins all the same."""
     check_python(
