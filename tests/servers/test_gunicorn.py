@@ -158,10 +158,11 @@ def test_max_requests(site: GunicornSite, kind: str) -> None:
 
 
 def _are_ready(site: GunicornSite) -> bool:
-    """Tell whether all workers that live have a handler for TERM."""
+    """Tell whether as many workers as are wanted live, and all have a handler for TERM."""
     lines = site.output().splitlines()
     booted = [int(line.split()[-1]) for line in lines if "Booting worker with pid" in line]
-    return all(_catches_term(pid) for pid in booted if is_running(pid))
+    live = [pid for pid in booted if is_running(pid)]
+    return len(live) == WORKERS and all(map(_catches_term, live))
 
 
 def _catches_term(pid: int) -> bool:
