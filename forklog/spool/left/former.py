@@ -28,9 +28,9 @@ class Former:
         self._owners: list[Owner] = []
 
     def add(self, owner: Owner) -> None:
-        """Keep one whose segments wait for room; of those before, the ones that have a file.
+        """Keep one whose segments wait for room; end those before it that have no file any more.
 
-        Of another's, there is nothing that an adopter could take.
+        An adopter could take nothing of theirs.
         """
         for before in self._owners[:]:
             if not has_files(before.folder, before.prefix):

@@ -89,6 +89,18 @@ def _flood(pipeline: Pipeline, number: int) -> None:
             pipeline.offer(rank, pipeline.opening() + b'","textPayload":"%b"}' % (b"x" * 10_000))
 
 
+def _flooded(
+    host: FakeHost, build: Callable[..., Pipeline], **options: Any
+) -> tuple[Pipeline, int]:
+    """Return a process that held more than its memory holds and loads no more, and how many."""
+    host.loads = True
+    loader = build(max_buffer_bytes=MIN_BUFFER_BYTES, **options)
+    number = MIN_BUFFER_BYTES // 10_000
+    _flood(loader, number)
+    host.loads = False
+    return loader, 2 * number
+
+
 def test_what_a_loader_holds_beyond_its_memory(
     host: FakeHost,
     build: Callable[..., Pipeline],
@@ -96,14 +108,10 @@ def test_what_a_loader_holds_beyond_its_memory(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """The child that adopts accounts for what was dropped: on stderr, in numbers, in the log."""
-    host.loads = True
-    master = build(max_buffer_bytes=MIN_BUFFER_BYTES)
-    number = MIN_BUFFER_BYTES // 10_000
-    _flood(master, number)
+    master, number = _flooded(host, build)
     held = master.stats()
     dropped = held.dropped["buffer_full"]
-    assert held.pending + dropped == 2 * number
-    host.loads = False
+    assert held.pending + dropped == number
     master._home = [0]  # the worker is another process
     worker = build(master)
     worker.adopt()
@@ -123,20 +131,16 @@ def test_what_a_loader_holds_beyond_its_memory_is_in_its_spool(
     tmp_path: Path,
 ) -> None:
     """The child delivers all of it, whatever its severity, and nothing counts as dropped."""
-    host.loads = True
-    given = {"max_buffer_bytes": MIN_BUFFER_BYTES, "spool": str(tmp_path / "spool")}
-    master = build(**given)
-    number = MIN_BUFFER_BYTES // 10_000
-    _flood(master, number)
-    assert master.stats().pending < 2 * number
-    host.loads = False
+    spool = str(tmp_path / "spool")
+    master, number = _flooded(host, build, spool=spool)
+    assert master.stats().pending < number
     master._home = [0]  # the worker is another process
-    worker = build(master, **given)
+    worker = build(master, max_buffer_bytes=MIN_BUFFER_BYTES, spool=spool)
     worker.adopt()
-    forklog_transport.wait_for(2 * number)
+    forklog_transport.wait_for(number)
     assert worker.flush(10.0)
     stats = worker.stats()
-    assert (stats.adopted, stats.accepted, dict(stats.dropped)) == (2 * number, 2 * number, {})
+    assert (stats.adopted, stats.accepted, dict(stats.dropped)) == (number, number, {})
     master.held.stop_holding()
 
 
@@ -147,15 +151,11 @@ def test_a_loader_that_sends_what_it_held_beyond_its_memory(
     tmp_path: Path,
 ) -> None:
     """What its spool had is not dropped: it counts once, as delivered."""
-    host.loads = True
-    master = build(max_buffer_bytes=MIN_BUFFER_BYTES, spool=str(tmp_path / "spool"))
-    number = MIN_BUFFER_BYTES // 10_000
-    _flood(master, number)
-    host.loads = False
+    master, number = _flooded(host, build, spool=str(tmp_path / "spool"))
     assert master.flush(10.0)
-    forklog_transport.wait_for(2 * number)
+    forklog_transport.wait_for(number)
     stats = master.stats()
-    assert (stats.delivered, stats.accepted, dict(stats.dropped)) == (2 * number, 2 * number, {})
+    assert (stats.delivered, stats.accepted, dict(stats.dropped)) == (number, number, {})
 
 
 def test_a_loader_that_logs_before_it_takes_back_what_it_held(
@@ -168,17 +168,13 @@ def test_a_loader_that_logs_before_it_takes_back_what_it_held(
 
     Found where uWSGI's only process became a worker and its application logged in a fork hook.
     """
-    host.loads = True
     dropped: list[bytes] = []
     given = {"spool": str(tmp_path / "spool"), "on_drop": lambda lost, _: dropped.extend(lost)}
-    loader = build(max_buffer_bytes=MIN_BUFFER_BYTES, **given)
-    number = MIN_BUFFER_BYTES // 10_000
-    _flood(loader, number)
-    host.loads = False
+    loader, number = _flooded(host, build, **given)
     _log(loader, "first")
     assert loader.flush(10.0)
     stats = loader.stats()
-    total = 2 * number + 1
+    total = number + 1
     assert (stats.delivered, stats.accepted, dict(stats.dropped)) == (total, total, {})
     assert len(forklog_transport.entries) == total
     assert not dropped

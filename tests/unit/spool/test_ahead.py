@@ -157,6 +157,16 @@ def test_whatever_is_taken_before_its_turn_is_taken_once(folder: Folder, seed: i
     segment.unlink()
 
 
+def _without_files(spool: Spool) -> Owner:
+    """Remove all files of a spool, and have it notice; return who owned them."""
+    assert spool._segments is not None
+    owner = spool._segments.owner
+    for path in Path(owner.folder.path).iterdir():
+        path.unlink()
+    assert not spool.is_found()
+    return owner
+
+
 def test_what_was_taken_before_its_turn_is_so_in_new_files(tmp_path: Path, spool: Spool) -> None:
     """Where a program removes the files, copies of the segments know it; no entry is sent twice."""
     entries = [_entry(str(number)) for number in range(9)]
@@ -166,11 +176,7 @@ def test_what_was_taken_before_its_turn_is_so_in_new_files(tmp_path: Path, spool
     spool.take(taken, 2, 2**20)
     spool.take_newest(taken)
     spool.take_newest(taken)
-    for path in (tmp_path / "spool").iterdir():
-        path.unlink()
-    assert spool._segments is not None
-    before = spool._segments.owner
-    assert not spool.is_found()
+    before = _without_files(spool)
     spool.pause()
     head = Head(**HEAD)  # type: ignore[arg-type]
     assert spool.restart(Owner(Folder(str(tmp_path / "spool"), 2**30), new_prefix(), head))
@@ -212,11 +218,7 @@ def test_a_copy_that_is_sealed_before_it_has_all(tmp_path: Path, spool: Spool) -
         spool.offer(2, entry)
     taken: list[bytes] = []
     spool.take_newest(taken)
-    for path in (tmp_path / "spool").iterdir():
-        path.unlink()
-    assert spool._segments is not None
-    before = spool._segments.owner
-    assert not spool.is_found()
+    before = _without_files(spool)
     head = Head(**HEAD)  # type: ignore[arg-type]
     assert not spool.restart(_Sealed(Folder(str(tmp_path / "spool"), 2**30), new_prefix(), head))
     assert spool.rescue()

@@ -27,26 +27,10 @@ from forklog.transports.base import Kind, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lines import Lines
+
 _IDS = InsertIds()
 _LACKS = [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT]
-
-
-class _Lines(list[str]):
-    def say(self, _key: str, text: str) -> bool:
-        self.append(text)
-        return True
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Return the path of the folder."""
-    return tmp_path / "spool"
-
-
-@pytest.fixture
-def lines() -> _Lines:
-    """Return the lines for people."""
-    return _Lines()
 
 
 @pytest.fixture
@@ -56,7 +40,7 @@ def buffer() -> Buffer:
 
 
 @pytest.fixture
-def spool(path: Path, lines: _Lines, buffer: Buffer) -> Iterator[ProcessSpool]:
+def spool(path: Path, lines: Lines, buffer: Buffer) -> Iterator[ProcessSpool]:
     """Make a spool that is not open yet."""
     options = Options(project="p", spool=str(path))
     making = Making(options, lambda: ("p", "http://localhost"))
@@ -90,7 +74,7 @@ def _offer(spool: ProcessSpool, patch: pytest.MonkeyPatch, where: str, error: in
 @pytest.mark.parametrize("error", _LACKS)
 @pytest.mark.parametrize("where", ["spool", ".new", ".log"])
 def test_what_the_system_lacks_at_first(
-    spool: ProcessSpool, lines: _Lines, where: str, error: int, monkeypatch: pytest.MonkeyPatch
+    spool: ProcessSpool, lines: Lines, where: str, error: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Log calls ask once a second at most; then the spool comes on, with what came before."""
     assert _offer(spool, monkeypatch, where, error) < 5
@@ -261,7 +245,7 @@ def test_a_close_before_it_could_be_opened(
 
 
 def test_what_does_not_pass(
-    spool: ProcessSpool, lines: _Lines, monkeypatch: pytest.MonkeyPatch
+    spool: ProcessSpool, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A spool that cannot be written here is off for good."""
     assert _offer(spool, monkeypatch, ".new", errno.EROFS) == 1

@@ -20,29 +20,19 @@ from forklog.spool.spooler import ProcessSpool
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lines import Lines
+
 _BOUND = 3 << 20
 _ENTRIES = [b"%06d " % number + b"x" * 500 for number in range(2000)]
 
 
-class _Lines(list[str]):
-    def say(self, _key: str, text: str) -> bool:
-        self.append(text)
-        return True
-
-
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Return the path of the folder."""
-    return tmp_path / "spool"
-
-
-@pytest.fixture
-def spool(path: Path) -> Iterator[ProcessSpool]:
+def spool(path: Path, lines: Lines) -> Iterator[ProcessSpool]:
     """Open a spool with entries in several segments."""
     options = Options(project="p", spool=str(path), spool_max_folder_bytes=_BOUND)
     making = Making(options, lambda: ("p", "http://localhost"))
     prefix = new_prefix()
-    given = Buffer(2**20), lambda: None, _Lines(), lambda: prefix, lambda: True
+    given = Buffer(2**20), lambda: None, lines, lambda: prefix, lambda: True
     made = ProcessSpool(options, making, *given)
     assert made.open()
     for entry in _ENTRIES:

@@ -89,6 +89,8 @@ def fork(seconds):
     thread = threading.Thread(target=stretch, args=(int(20_000 * seconds / work(20_000)),))
     thread.start()
     assert begun.wait(30)
+    while lock.locked() and not c_locks._is_running(thread.native_id):
+        time.sleep(0.001)  # it waits for the interpreter's lock, or for a processor's turn
     pid = os.fork()
     if not pid:
         os._exit(DONE + lock.locked())
