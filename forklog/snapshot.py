@@ -62,11 +62,14 @@ class Stats:
     spool: str = "off"
     """Where entries are spooled: a folder, or ``off`` and why."""
     spooled_bytes: int = 0
-    """Gauge: those of the pending bytes that outlive the process in the spool."""
+    """Gauge: pending bytes that wait in the spool's segments.
+
+    What is in flight or set aside outlives the process in the spool too, and is not in it.
+    """
     unspooled: int = 0
     """Counter: entries that memory took, because the spool was full, not open yet or not writable.
 
-    In a uWSGI master, entries held for its workers of which there is no copy, too.
+    Entries that were set aside, or that a uWSGI master holds, of which there is no copy, too.
     """
     inline_segments: int = 0
     """Counter: segments of the spool that a log call had to make."""
