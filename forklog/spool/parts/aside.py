@@ -9,6 +9,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from operator import attrgetter
 
 from forklog.insert_id import KEY_BYTES
 from forklog.spool.format import OVERHEAD, SEGMENT_BYTES
@@ -128,7 +129,7 @@ class Aside:
     def rescue(self, new: Callable[..., Segment], forget: Callable[[list[Segment]], None]) -> None:
         """Copy what lost segments hold, and remove their files; as far as there is room."""
         with contextlib.suppress(OSError):
-            for lost in [segment for segment in self.segments if segment.is_lost]:
+            for lost in list(filter(attrgetter("is_lost"), self.segments)):
                 for entry in lost.unsettled():
                     self.put(entry, new)
                 self.segments.remove(lost)
