@@ -177,7 +177,7 @@ check(pages, texts(transport))
 def test_forks_signals_and_finalizers_do_not_mix(folder: str) -> None:
     """Threads, a signal's handler, finalizers, a profiler and forks log at once, then a kill."""
     body = """
-import gc
+import gc, itertools
 transport = FakeTransport()
 page = mmap.mmap(-1, mmap.PAGESIZE)
 counts = collections.Counter()
@@ -199,6 +199,12 @@ def child():
             say("finalizer")
     signal.signal(signal.SIGVTALRM, lambda *_: say("signal"))
     signal.setitimer(signal.ITIMER_VIRTUAL, 0.002, 0.002)
+    calls = itertools.count(1)
+    def profile(*_):
+        if next(calls) % 500 == 0:  # what it calls itself is not profiled
+            say("profile")
+    threading.setprofile(profile)
+    sys.setprofile(profile)
     def work():
         for _ in range(400):
             say("thread")
@@ -235,6 +241,8 @@ assert adopter.flush(20)
 seen = texts(transport)
 wanted = open(FOLDER + ".expected").read().split("\\n")[:-1]
 assert len(wanted) > 1500
+kinds = {"main", "thread", "signal", "finalizer", "profile", "grandchild"}
+assert {text.split()[1] for text in wanted} == kinds
 assert not [text for text in wanted if text not in seen]
 assert max(seen.values()) == 1
 """
