@@ -60,7 +60,7 @@ def _judge_attack(
 
 
 def test_the_attack_fails_by_one_record_that_a_kill_took(tmp_path: Path) -> None:
-    """Refusals explain none of them: which they were, nobody can tell."""
+    """Refusals explain none of them: no trace tells which they were."""
     both = [f"{_KILLED}.a", f"{_ENDED}.a"]
     assert _judge_attack(tmp_path, both) == []
     assert _judge_attack(tmp_path, both[1:], has_spool=False) == []

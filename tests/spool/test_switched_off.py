@@ -19,14 +19,18 @@ _REASONS = {
         "a spool needs the interpreter's lock, which this build has not",
     ),
     "not writable": (
-        "genuine = os.access\n"
-        "os.access = lambda *args, **options: 'dir_fd' not in options and genuine(*args)",
+        (
+            "genuine = os.access\n"
+            "os.access = lambda *args, **options: 'dir_fd' not in options and genuine(*args)"
+        ),
         "the folder {folder} is not writable",
     ),
     "no shared memory": (
-        "from forklog.spool.parts import place\n"
-        "place._SHARED_MEMORY = FOLDER + '/missing'\n"
-        "SPOOL = 'auto'",
+        (
+            "from forklog.spool.parts import place\n"
+            "place._SHARED_MEMORY = FOLDER + '/missing'\n"
+            "SPOOL = 'auto'"
+        ),
         "there is no {folder}/missing; give the path of a folder",
     ),
 }
