@@ -62,15 +62,18 @@ def _image() -> str:
     return f"{zlib.crc32(wanted):08x}"
 
 
-@functools.cache
 def boot_id() -> str:
     """Return the id of this start of the kernel, empty where it is not known."""
-    try:
-        # Bytes: a text file would import its codec in the first record of the process.
-        with open("/proc/sys/kernel/random/boot_id", "rb") as file:  # noqa: PTH123
-            return file.read().strip().decode("ascii")
-    except OSError:
-        return ""
+    with contextlib.suppress(OSError):  # no descriptor may be left just now: asked anew then
+        return _boot_id()
+    return ""
+
+
+@functools.cache
+def _boot_id() -> str:
+    # Bytes: a text file would import its codec in the first record of the process.
+    with open("/proc/sys/kernel/random/boot_id", "rb") as file:  # noqa: PTH123
+        return file.read().strip().decode("ascii")
 
 
 def clean(folder: Folder, prefix: str) -> None:

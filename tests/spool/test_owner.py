@@ -477,3 +477,20 @@ def test_a_tidier_that_removes_the_head_alone(folder: Path) -> None:
         assert files() == []
         """,
     )
+
+
+def test_a_failed_look_at_the_kernel_s_start_is_no_answer(folder: Path) -> None:
+    """A process that had no descriptor left once learns the kernel's start later."""
+    _check(
+        folder,
+        """
+        import resource
+        from forklog.spool.owner import boot_id
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        assert boot_id() == ""
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            assert boot_id() == file.read().strip()
+        """,
+    )
