@@ -123,7 +123,7 @@ class Overflow:
         self._ledger = ledger
         self._losses = losses
         self._entries: deque[bytes] = deque()
-        self._kept_bytes = self._reported_bytes = 0  # each is written in one place
+        self._kept_bytes = self._reported_bytes = 0  # each changes in one step, as in the buffer
 
     def keep(self, entry: bytes) -> None:
         """Keep an entry that an overflow dropped, for ``on_drop``; never blocks, takes no lock.
@@ -132,7 +132,7 @@ class Overflow:
         """
         size = len(entry)
         if self._kept_bytes - self._reported_bytes < self._max_bytes:
-            self._kept_bytes += size  # one step, as in the buffer
+            self._kept_bytes += size
             self._entries.append(entry)
 
     def settle_held(self, lost: int, rescued: Sequence[bytes]) -> None:
@@ -153,8 +153,9 @@ class Overflow:
         with contextlib.suppress(IndexError):  # another thread may be in `report`
             for _ in range(len(self._entries)):
                 entry = self._entries.popleft()
+                size = len(entry)
                 if entry in rescued:
-                    self._reported_bytes += len(entry)
+                    self._reported_bytes += size
                 else:
                     self._entries.append(entry)
 
@@ -166,7 +167,8 @@ class Overflow:
         with contextlib.suppress(IndexError):  # another thread may be here as well
             while True:
                 victims.append(self._entries.popleft())
-        self._reported_bytes += sum(map(len, victims))
+        size = sum(map(len, victims))
+        self._reported_bytes += size
         if unencoded:
             self._losses.of_drop("encode", unencoded)
         if dropped or victims:

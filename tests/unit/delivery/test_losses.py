@@ -6,9 +6,11 @@ import itertools
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from forklog.delivery.buffer import Buffer
 from forklog.delivery.ledger import Ledger
-from forklog.delivery.losses import Losses, PassReport
+from forklog.delivery.losses import Losses, Overflow, PassReport
 from forklog.delivery.sinks.on_drop import OnDrop
 from forklog.stderr.reporter import StderrReporter
 from forklog.transports.base import Kind, Quota, Verdict
@@ -163,3 +165,40 @@ def test_no_more_is_rescued_than_overflows_have_dropped() -> None:
     ledger.book_rescued(buffer, 5)
     assert ledger.book_overflow(buffer) == (0, 0)
     assert dict(ledger.dropped) == {}
+
+
+class _Switching(bytes):
+    """An entry at whose measuring another thread runs."""
+
+    run: Callable[[], object] = staticmethod(lambda: None)
+
+    def __len__(self) -> int:
+        kind = type(self)
+        run, kind.run = kind.run, staticmethod(lambda: None)
+        run()
+        return super().__len__()
+
+
+@pytest.mark.parametrize("is_rescued", [False, True])
+def test_room_for_dropped_entries_comes_back_whole(*, is_rescued: bool) -> None:
+    """Two threads that take kept entries at once each give their room back."""
+    got: list[bytes] = []
+    losses, _ = _made(lambda entries, _reason: got.extend(entries))
+    overflow = Overflow(20, Buffer(2**20), Ledger(), losses)
+    first = _Switching(b"first 10 b")
+
+    def switch() -> None:
+        overflow.keep(b"other 10 b")
+        overflow.report()
+
+    overflow.keep(first)
+    _Switching.run = staticmethod(switch)
+    if is_rescued:
+        overflow.settle_held(0, [first])
+    else:
+        overflow.report()
+    got.clear()
+    for _ in range(3):
+        overflow.keep(b"again 10 b")
+    overflow.report()
+    assert got == [b"again 10 b"] * 2
