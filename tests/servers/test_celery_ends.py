@@ -152,6 +152,7 @@ def test_a_soft_shutdown(worker: Worker, seconds: float, hold: float) -> None:
     worker.wait_for("begin")
     worker.send(signal.SIGQUIT)
     worker.check_end()
+    assert worker.logged("end").total() == (hold < LONG)
 
 
 def test_children_that_use_too_much_memory(worker: Worker) -> None:
