@@ -1,8 +1,8 @@
 """The regression guard, ``make bench-check``: fails where a log call got dearer.
 
-With valgrind it counts instructions, which no neighbour changes: those of N more log calls while
-the flush thread sleeps, forklog's divided by the do-nothing handler's. Without valgrind the same
-ratio is taken of the thread's CPU time, the least of many bursts, with a wider margin.
+With valgrind it counts instructions, which no neighbour changes. They are those of N more log calls
+while the flush thread sleeps, forklog's divided by the do-nothing handler's. Without valgrind the
+same ratio is taken of the thread's CPU time, the least of many bursts, with a wider margin.
 
 ``make bench-check ARGS=--floor`` counts what a call takes with the flush thread asleep, a plain one
 and one with fields, beside the same in one function (`benchmarks.subjects.one_function`): what is

@@ -3,9 +3,9 @@
 ``make soak`` runs it, without and with a spool (``--spool``).
 The example application logs at a steady rate. Faults come at random, and workers are killed with
 SIGKILL at random, all but worker 1, whose memory is watched. In the end each record of the
-application's own ledger is in the emulator, or counted as dropped, or was at risk when its worker
-was killed: pending in that worker's last accounts, or logged by the request that it was in. With a
-spool the server refuses no entry, and none may be missing.
+application's ledger is in the emulator, counted as dropped, or was at risk when its worker was
+killed. At risk is what was pending in that worker's last accounts, or logged by the request that it
+was in. With a spool the server refuses no entry, and none may be missing.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The insertId: unique for each entry of each process image, and growing.
 
-An entry begins with ``{"insertId":"`` and 29 hexadecimal digits: 13 of the microsecond in which its
-pipeline was built, 6 random ones, and 10 of a counter. Cloud Logging orders equal timestamps by
-insertId and shows entries of equal timestamp and insertId once. The fixed place lets bytes be
-compared instead of parsed: a parent's entries sort before its child's, since the microsecond of a
-child is above its parent's, whatever the clock says.
+An entry begins with ``{"insertId":"`` and 29 hexadecimal digits. Of these 13 are of the microsecond
+in which its pipeline was built, 6 are random, and 10 are of a counter. Cloud Logging orders equal
+timestamps by insertId and shows entries of equal timestamp and insertId once. The fixed place lets
+bytes be compared instead of parsed. A parent's entries sort before its child's, since the
+microsecond of a child is above its parent's, whatever the clock says.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class InsertIds:
         least = after.microsecond() + 1 if after is not None else 0
         microsecond = min(max(self._now_ns() // 1000, least), _LAST_MICROSECOND)
         self.head = OPENING + f"{microsecond:013x}{os.urandom(3).hex()}".encode()
-        # Counts in hexadecimal without a line of Python, at half the price of a format operation:
-        # the product of the head with each first digit, and of three lists of the next three.
+        # Counts in hexadecimal without a line of Python, at half the price of a format operation.
+        # It is the product of the head with each first digit, and of three lists of the next three.
         heads = [b"%b%c" % (self.head, digit) for digit in _DIGITS]
         parts = itertools.product(heads, *[_TRIPLES] * (_NUMBER // 3))
         openings = map(b"".join, parts)

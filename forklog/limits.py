@@ -2,7 +2,7 @@
 
 Cloud Logging refuses entries above about 256 KiB, measured on its internal form (quotas page).
 That form is protobuf: text counts by its bytes, numbers take nine, so JSON made of small numbers
-grows up to sixfold; a short entry is surely small and is not measured at all.
+grows up to sixfold. A short entry is surely small and is not measured at all.
 """
 
 from __future__ import annotations

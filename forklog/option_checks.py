@@ -24,8 +24,8 @@ from forklog.limits import (
 LAST_RESORTS = ("stderr", "none")
 # Cloud Logging, LogEntry.log_name: LOG_ID is under 512 characters of this alphabet.
 _LOG_ID = re.compile(r"[A-Za-z0-9/_.\-]{1,511}\Z")
-# Google's documentation of projects: an id has 6 to 30 lower-case letters, digits and hyphens, an
-# old one a domain and a colon before it, a number is digits. The emulator takes shorter ones too.
+# Google's documentation of projects: an id has 6 to 30 lower-case letters, digits and hyphens. An
+# old one has a domain and a colon first; a number is digits. The emulator takes shorter ones too.
 _PROJECT = re.compile(r"(?:[a-z0-9][a-z0-9.\-]*:)?[a-z0-9](?:[a-z0-9\-]*[a-z0-9])?\Z")
 _MAX_PROJECT_CHARS = 100
 _NO_KEY = re.compile(r"(projects/)?[A-Za-z _.,:!\-]{0,30}\Z")  # tokens are longer, or have digits

@@ -16,7 +16,7 @@ before, taken inside the ``try`` in one step of C, and given back without any ca
             del turn[TURN]
 
 On 3.10 CPython looks for signals at the entry of the ``finally``, too. A second handler that raises
-there, right after the first, leaves the turn taken, until the next one asks for it: `Turn` sees
+there, right after the first, leaves the turn taken, until the next one asks for it. `Turn` sees
 there that no frame has the token any more.
 
 `TurnLock` is a lock made of that, and `End` what is set when a thread has ended.
@@ -118,7 +118,7 @@ class TurnLock:
 class End:
     """What `threading.Event` is for, of the end of a thread; without the ``with lock:`` inside it.
 
-    An exception of a signal handler in the middle of `wait` may leave an event's lock held, and the
+    An exception of a signal handler in the middle of `wait` may leave an event's lock held. The
     thread would wait for that in `set` for ever. Here it costs another thread that waits at the
     same time its whole timeout, at most.
     """

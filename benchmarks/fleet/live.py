@@ -2,8 +2,8 @@
 
     python -m benchmarks.fleet.live PROCESSES RATE SECONDS PER_SECOND UNIT
 
-Each process logs as one of the simulation does, and ends without a hook when the time is over, so
-that what still waits then is neither delivered nor lost. Prints the numbers as JSON.
+Each process logs as one of the simulation does, and ends without a hook when the time is over. So
+what still waits then is neither delivered nor lost. Prints the numbers as JSON.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ class FluentBit(Backoff):
     """fluent-bit's output `stackdriver`, as Google's Ops Agent configures it.
 
     Sources: fluent/fluent-bit, `plugins/out_stackdriver/stackdriver.c` at 32fb861 (an answer from
-    400 to 499 is an error without a retry, other failures are retried); its manual,
-    administration/scheduling-and-retries (`scheduler.base` 5, `scheduler.cap` 2000);
+    400 to 499 is an error without a retry, other failures are retried). Its manual,
+    administration/scheduling-and-retries (`scheduler.base` 5, `scheduler.cap` 2000).
     GoogleCloudPlatform/ops-agent, `confgenerator/fluentbit/service.go` and `outputs.go` (`Flush` 1,
     `Retry_Limit` 3; fluent-bit's own default is 1). A chunk of records holds about 2 MB.
     """
@@ -54,9 +54,9 @@ class Exporter(Backoff):
     """The OpenTelemetry collector's exporter `googlecloud` after the batch processor.
 
     Sources: open-telemetry/opentelemetry-collector-contrib, `exporter/googlecloudexporter` at
-    31fbc17: `factory.go` (`retry_on_failure` is off) and README (ten consumers of the queue);
+    31fbc17: `factory.go` (`retry_on_failure` is off) and README (ten consumers of the queue).
     GoogleCloudPlatform/opentelemetry-operations-go, `exporter/collector/logs.go` at 9055911 (12 s
-    for a call, requests of 10 MB); googleapis/google-cloud-go, `logging/apiv2/logging_client.go`
+    for a call, requests of 10 MB). `logging/apiv2/logging_client.go` of googleapis/google-cloud-go
     (retries UNAVAILABLE and DEADLINE_EXCEEDED, not RESOURCE_EXHAUSTED). The batch processor's
     defaults are 0.2 s and 8,192 records.
     """

@@ -1,10 +1,11 @@
 """`os.fork()` of a process whose pipeline is live, and the child's first record.
 
-Two controls tell what no handler can change: a process with a do-nothing handler and a bare thread
-that sleeps, and what it costs a child to write to a page that it shares with its parent.
+Two controls tell what no handler can change. One is a process with a do-nothing handler and a bare
+thread that sleeps. The other is what it costs a child to write to a page that it shares with its
+parent.
 
 From Python 3.12 on the flush thread ends before a fork, and a third control is a do-nothing handler
-whose thread does so, too. The callbacks before it are judged there: a record, which starts the
+whose thread does so, too. The callbacks before it are judged there. A record, which starts the
 thread, makes the fork after it dearer in any case, by what it leaves in caches and pages.
 ``python3.14 -m benchmarks.rows.fork`` runs the row alone, with any Python that has forklog with its
 extra `emulator`.
@@ -103,7 +104,7 @@ def _start_thread(subject: Subject) -> list[float]:
 def _fork_once(room: Room, logger: logging.Logger | None) -> tuple[float, float]:
     """Return the microseconds of the fork in the parent and of the child's first log call.
 
-    The child shares the parent's processor and waits until the parent has looked at its clock: what
+    The child shares the parent's processor and waits until the parent has looked at its clock. What
     it did on another one meanwhile would slow the fork down, by more than is to be measured.
     """
     processors = os.sched_getaffinity(0)

@@ -19,7 +19,7 @@ _HEAD = b"POST / HTTP/1.1\r\nHost: sink\r\nContent-Length: %d\r\n\r\n"
 class _BareHandler(logging.Handler):
     """One dict, one `orjson.dumps`, one append; a thread joins what waits and posts it.
 
-    No lock, filters, bound, retry, repair, insertId or text of the time; a server that answers
+    No lock, filters, bound, retry, repair, insertId or text of the time. A server that answers
     anything but one short packet, or a fork, would end it.
     """
 

@@ -3,10 +3,10 @@
 One function for plain records, and one for those with labels and fields.
 
 The same entry, bounds and fork safety as `forklog.handler`, `forklog.encoding.encoder` and
-`forklog.delivery.buffer` give, by their own objects, but without a call of one function of Python
-by another, every name in
-a cell of the closure, and the site looked up by its parts in place of a tuple of them. No code
-that has to be read and tested piece by piece can cost less, short of another language.
+`forklog.delivery.buffer` give, by their own objects. But no function of Python calls another, and
+every name is in a cell of the closure. The site is looked up by its parts in place of a tuple of
+them. No code that has to be read and tested piece by piece can cost less, short of another
+language.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
     GET /?hold=0.1     take at least so many seconds, so that other workers get requests too
 
 It configures no logging: gunicorn.conf.py does. With EXAMPLE_LEDGER set, the process and id of each
-record are appended to that file, so that what arrived can be compared with what was logged.
+record are appended to that file. So what arrived can be compared with what was logged.
 """
 
 from __future__ import annotations

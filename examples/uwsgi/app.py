@@ -5,8 +5,8 @@
     GET /?hold=0.1     take at least so many seconds, so that other workers get requests too
 
 The answer is a line of JSON that says which process gave it. README.md lists the environment
-variables. With EXAMPLE_LEDGER set, the process and id of each record are appended to that file,
-so that what arrived can be compared with what was logged.
+variables. With EXAMPLE_LEDGER set, the process and id of each record are appended to that file. So
+what arrived can be compared with what was logged.
 """
 
 from __future__ import annotations

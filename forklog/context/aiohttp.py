@@ -19,7 +19,7 @@ async def aiohttp_middleware(request: Any, handler: _Handler) -> Any:
     """Give every record of an aiohttp request its trace and its request.
 
     ``web.Application(middlewares=[aiohttp_middleware, ...])``, first in the list. The scope stays
-    for the server's own records of the request, its access log and the traceback of a 500; the next
+    for the server's own records of the request: its access log and the traceback of a 500. The next
     request of the connection begins its own. A request without a trace header has a trace of its
     own. ``remoteIp`` is ``request.remote``.
     """

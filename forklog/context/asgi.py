@@ -23,7 +23,7 @@ class ASGIMiddleware:
 
     FastAPI and Starlette: ``app.add_middleware(ASGIMiddleware)``, added last. Records of
     dependencies, of endpoints in threads, of background tasks and of a streaming body belong to the
-    request, and so does the traceback that the server logs after a 500. A request without a trace
+    request. So does the traceback that the server logs after a 500. A request without a trace
     header has a trace of its own. The records of a websocket have the request that opened it.
 
     Args:

@@ -57,8 +57,8 @@ class Block:
 class Scope:
     """One unit of work, such as a request or a task of a queue.
 
-    There is one object for a unit of work, and it is mutable on purpose: what child tasks, threads
-    of a pool and dependencies add is seen by all of it. Each change is one assignment. Where fields
+    There is one object for a unit of work. It is mutable on purpose: what child tasks, threads of a
+    pool and dependencies add is seen by all of it. Each change is one assignment. Where fields
     alone are known it never changes: each task and thread that binds one gets a scope of its own.
     """
 

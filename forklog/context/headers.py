@@ -19,7 +19,7 @@ _TRACEPARENT = re.compile(
 # Google's documentation of Cloud Trace: TRACE_ID/SPAN_ID;o=OPTIONS, the trace in 32 digits.
 _CLOUD_TRACE = re.compile(r"\s?(?!0{32})([0-9a-fA-F]{32})(?:/([\w-]+))?(?:;o=(\d))?\s?\Z", re.ASCII)
 _SPAN = re.compile(r"0*\d{1,20}\Z", re.ASCII)
-# https://github.com/openzipkin/b3-propagation: 16 or 32 digits of a trace, 16 of a span; the state
+# https://github.com/openzipkin/b3-propagation: 16 or 32 digits of a trace, 16 of a span. The state
 # of sampling, d for debug, stands alone where a trace is to be begun.
 _B3 = re.compile(
     r"\s?(?!0+-)([0-9a-fA-F]{16}(?:[0-9a-fA-F]{16})?)-(?!0{16})([0-9a-fA-F]{16})"

@@ -72,7 +72,7 @@ def trace_of_id(number: object) -> str | None:
 def bind(**fields: Any) -> None:
     """Add fields to all later records of the present unit of work.
 
-    In a request or a task of a queue that is the whole of it: what a dependency, a child task or a
+    In a request or a task of a queue that is the whole of it. What a dependency, a child task or a
     thread of a pool binds is seen by all. Elsewhere it is the present thread or asyncio task, until
     `unbind_all`. The fields become keys of ``jsonPayload`` beside ``message``. Fields of
     ``with bound()`` win over them, those of ``extra=`` over both. Does not block; safe in any

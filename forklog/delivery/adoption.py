@@ -197,7 +197,7 @@ class HeldEntries:
     def _last_taken_in(self, entries: list[bytes]) -> bytes:
         """Return the last entry before the first that found no room in this process's own spool.
 
-        From that one on the copies stay, in case this process is killed: while it lives, another
+        From that one on the copies stay, in case this process is killed. While it lives, another
         one may send them as well, and they are shown once.
         """
         left = {entry for _, entry in self._buffer.snapshot()}

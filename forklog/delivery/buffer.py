@@ -1,7 +1,7 @@
 """The buffer: takes entries from log calls, gives them in order to the sender.
 
 One lane (a deque) for each severity. Appending to a deque is one step of the interpreter, so an
-offer needs no lock and may interrupt another offer at any line; an overflow takes from the lane of
+offer needs no lock and may interrupt another offer at any line. An overflow takes from the lane of
 the least severe entries, oldest first, without searching. Entries begin with their insertId, which
 grows, so comparing bytes merges the lanes back into the order of the log calls.
 """
@@ -26,8 +26,8 @@ class Buffer:
     """Hold entries, bounded by bytes. `offer`, `arm` and what only tells something: any thread.
 
     A `Store`. What moves entries is for the sender, but `adopt` is for `HeldEntries`, and `forget`
-    for it and the spool. An entry changes its place in one call of C, where no signal handler runs:
-    an exception finds it in a lane or in the list of the caller, never in neither.
+    for it and the spool. An entry changes its place in one call of C, where no signal handler runs.
+    An exception finds it in a lane or in the list of the caller, never in neither.
 
     Args:
         max_bytes: bound of the wire bytes held, those that are being sent included. Threads in the

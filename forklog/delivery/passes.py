@@ -130,7 +130,7 @@ class Passes(Orphans):
         """Send in the calling thread if something urgent or a full batch waits, or if wanted.
 
         Blocks for the answer, for ``shutdown_timeout`` at most, but not while a failure passes or
-        a quota refuses: a server that is gone must not hold up each request of the application.
+        a quota refuses. A server that is gone must not hold up each request of the application.
         """
         if isinstance(next_step(self._observe_inline(is_wanted=is_wanted)), Send):
             self.pass_inline(min(self._options.answer_timeout, self._options.shutdown_timeout))

@@ -1,8 +1,8 @@
 """The pipeline of one process: built by the fork gate, fed by the handler, drives the rest.
 
-Building it starts nothing. The first entry starts the flush thread, or, in a uWSGI process that
-will fork its workers, makes the pipeline hold: no thread, no socket, the entries wait for a
-descendant that adopts them. Where no thread can run, the same passes run inline.
+Building it starts nothing. The first entry starts the flush thread. In a uWSGI process that will
+fork its workers it makes the pipeline hold. A pipeline that holds has no thread and no socket; its
+entries wait for a descendant that adopts them. Where no thread can run, the same passes run inline.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One thing kept built ahead, which a fork copies: a pipeline, for the process to come.
 
-To build a pipeline touches some 150 pages that a child shares with its parent until then, and each
-costs it a page fault and a copy: half of the time of its first record.
+To build a pipeline touches some 150 pages that a child shares with its parent until then. Each
+costs it a page fault and a copy: together half of the time of its first record.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class Worker(Passes):
         try:
             self.thread_ident = threading.get_ident()
             if self._await_calm():
-                # Now and not when there is nothing to do: after a flush the thread sleeps, so that
+                # Now and not when there is nothing to do. After a flush the thread sleeps, so that
                 # a fork from C finds no thread that waits for the interpreter.
                 on_start()
                 ended = self._loop()

@@ -103,7 +103,7 @@ class Server(AbstractContextManager["Server"]):
         """Wait until so many workers were forked and so many processes loaded the application.
 
         A worker may still be on its way to its first request then, and uWSGI loses signals that
-        come so early: have every worker answer before telling the server to end or to reload.
+        come so early. Have every worker answer before telling the server to end or to reload.
 
         Returns:
             Whether that happened within `timeout` seconds.

@@ -29,7 +29,7 @@ def render(  # noqa: PLR0913 - the parts of a report
 ) -> str:
     """Return the whole report, without a newline at its end.
 
-    Where nothing is wrong it fits on a terminal of 24 lines: each fact has one line, and those that
+    Where nothing is wrong it fits on a terminal of 24 lines. Each fact has one line, and those that
     explain a problem are left out.
     """
     lines = [f"forklog {version} doctor, process {process.pid}: {_sum(findings)}", ""]

@@ -2,7 +2,7 @@
 
 Nothing of the record is kept: what the caller changes afterwards does not matter, sizes are exact,
 and the flush thread only joins bytes. Three encoders make the same entry of a record. A plain
-record (no ``extra=``, no exception) takes the fast path here: what depends on the call site alone
+record (no ``extra=``, no exception) takes the fast path here. What depends on the call site alone
 is cached, the rest is one join. `StrictEncoder` takes well-formed extras. `LenientEncoder` takes
 every other record, and every one on which the faster ones raise.
 """

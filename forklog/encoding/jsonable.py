@@ -1,8 +1,8 @@
 """Beside the encoder: any Python value to JSON that the API accepts. Pure.
 
 The common case is one look at the value and one call of orjson. Where that would refuse, or lose
-something (NaN becomes null there), the value is rebuilt first: cycles and depth are cut, what JSON
-has no word for is written as text, and no more is copied than an entry can ever hold.
+something (NaN becomes null there), the value is rebuilt first. Cycles and depth are cut, and what
+JSON has no word for is written as text. No more is copied than an entry can ever hold.
 """
 
 from __future__ import annotations

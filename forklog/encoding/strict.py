@@ -1,8 +1,8 @@
 """The strict encoder: takes a record with well-formed extras, an exception or a task.
 
-Most records that are not plain are well-formed: labels that are text, an ordinary dict as JSON
-fields, a trace, the request that a framework knows. They need no repair, so they get none. Whatever
-is not well-formed goes to the lenient encoder, which makes the same entry of the same record.
+Most records that are not plain are well-formed. They have labels that are text, an ordinary dict as
+JSON fields, a trace, or a framework's request. They need no repair, so they get none. Whatever is
+not well-formed goes to the lenient encoder, which makes the same entry of the same record.
 """
 
 from __future__ import annotations

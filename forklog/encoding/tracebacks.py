@@ -1,7 +1,7 @@
 """Beside `StrictEncoder`: the text of an exception, as `logging.Formatter` writes it.
 
-The text of one frame depends on the code and the place in it alone, and making it is most of what
-logging an exception costs: each is made once, by the traceback module, and kept.
+The text of one frame depends on the code and the place in it alone. Making it is most of what
+logging an exception costs, so each is made once, by the traceback module, and kept.
 """
 
 from __future__ import annotations

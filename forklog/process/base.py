@@ -77,9 +77,9 @@ def home() -> Mark:
 def keep_in_children(owner: object, *things: object) -> None:
     """Have ``things`` live as long as their owner here, and for ever in children of this process.
 
-    For what closes descriptors when it is collected: a daemon has closed all of them, and a file
-    of the application's may have got the number. Held already before a fork, so that no hook has
-    to run in the child. The things must not refer to their owner.
+    For what closes descriptors when it is collected. A daemon has closed all of them, and a file of
+    the application's may have got the number. Held already before a fork, so that no hook has to
+    run in the child. The things must not refer to their owner.
     """
     _kept[weakref.ref(owner, _let_go)] = (home(), things)
 
@@ -111,8 +111,8 @@ def register_at_fork(
     os.register_at_fork(**{name: hook for name, hook in given.items() if hook is not None})
 
 
-# The interpreter lets its callbacks go after all modules and files: a child that inherits a socket
-# closes its number when no file of the application's can have it any more.
+# The interpreter lets its callbacks go after all modules and files. So a child that inherits a
+# socket closes its number when no file of the application's can have it any more.
 register_at_fork(after_in_child=functools.partial(_after_fork_in_child, _kept))
 
 

@@ -1,7 +1,7 @@
 """Deadlines that several waits share, for `exits`: of a process's end, of one loop of logging.
 
 A shared deadline begins with the first wait. Once it is over, later waits have a short time left in
-all, so that neither many handlers nor late records can hold up what waits for them.
+all. So neither many handlers nor late records can hold up what waits for them.
 """
 
 from __future__ import annotations

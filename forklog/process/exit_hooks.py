@@ -117,8 +117,8 @@ def _do_others_live() -> bool:
 def flush_at_exit(leavers: Sequence[Member], *, is_end: bool = True) -> None:
     """Have pipelines deliver what is pending within the deadline of the exit. Never raises.
 
-    What cannot be delivered goes to the last resort, at once if a signal handler raises, as at
-    Ctrl-C: the user does not want to wait. The exception ends here. If not ``is_end``, all goes on.
+    What cannot be delivered goes to the last resort. It goes at once if a signal handler raises, as
+    at Ctrl-C: the user will not wait. The exception ends here. If not ``is_end``, all goes on.
     """
     settled: set[Member] = set()
     for _ in range(_TRIES):

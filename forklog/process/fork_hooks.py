@@ -2,8 +2,8 @@
 
 From Python 3.12 on ``os.fork`` warns when another thread lives, and rightly: the child inherits the
 locks that it holds. They are paused: the next record (or a pending one) starts another.
-Before 3.12 nothing is done, since nothing warns and the child never touches what it inherits;
-except under gevent and eventlet, whose threads live on in the child.
+Before 3.12 that is done under gevent and eventlet alone, whose threads live on in the child.
+Elsewhere nothing warns, and the child never touches what it inherits.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _pending_call() -> Callable[[], object] | None:
     """Return a function that has the main thread call `_restart` when ``os.fork`` has returned.
 
     Python 3.13 counts the threads after the at-fork callbacks, so one that they start is warned of.
-    A pending call runs between two bytecodes of the main thread; what asks for it must run none
+    A pending call runs between two bytecodes of the main thread. What asks for it must run none
     itself, so it is C from end to end. Where another thread forks, the main thread may be blocked,
     and is a reason for the warning anyway: there the callback restarts at once.
     """

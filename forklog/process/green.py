@@ -45,8 +45,8 @@ def _is_eventlet() -> bool:
 def _forget(hub: Any, greenlet: Any) -> None:
     """Have eventlet's hub wake a greenlet neither for a descriptor nor for a timeout.
 
-    It is not killed: the end of its wait would take the descriptor out of the epoll object, which
-    parent and child share, and the parent's own request would be heard of no more.
+    It is not killed: the end of its wait would take the descriptor out of the epoll object. Parent
+    and child share that object, and the parent's own request would never be reported.
     """
     for buckets in (hub.listeners, hub.secondaries):
         for bucket in buckets.values():

@@ -1,9 +1,9 @@
 """The hand-over: of all descendants exactly one takes each held record.
 
-A process that holds its records (a uWSGI master) writes, into a pipe that all its descendants
-inherit, the range of sequence numbers that wait for a taker. Reading from a pipe is atomic: what
-one descendant has read no other will. A reader that was forked before some of the records were
-held has no copy of those, and writes their range back.
+A process that holds its records, as a uWSGI master does, has a pipe that all its descendants
+inherit. It writes there the range of sequence numbers that wait for a taker. Reading from a pipe is
+atomic: what one descendant has read no other will. A reader that was forked before some of the
+records were held has no copy of those, and writes their range back.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class HandoverToken:
         self._reader = self._writer = -1
         self._identity = _NO_PIPE
         self._unoffered: list[tuple[int, int]] = []
-        # An exception of a signal handler may come after any call: what was read from the pipe
+        # An exception of a signal handler may come after any call. So what was read from the pipe
         # stays here until it is claimed or written back.
         self._read: list[bytes] = []
         self._open()

@@ -1,8 +1,8 @@
 """Beside the handler: `logging`'s own lock, given back while `flush` and `close` wait.
 
 `dictConfig` and `fileConfig` flush and close the handlers of the configuration before, and hold
-the lock meanwhile. A logger takes it at its first look at its level after some level was changed,
-and the HTTP client asks such loggers in the flush thread: each would wait for the other.
+the lock meanwhile. A logger takes it at its first look at its level after some level was changed.
+The HTTP client asks such loggers in the flush thread, so each would wait for the other.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _ONCE = ((),)  # for `starmap`: one call, without arguments
 def without(call: Callable[[], T]) -> T:
     """Return ``call()``, and give the lock of `logging` back meanwhile, if this thread holds it.
 
-    A signal handler that raises leaves the lock as it was. For that it is given back, and what it
-    takes to have it again is kept, in one call of C; and no context manager of Python's may stand
-    around it, since the exception may come at the beginning of its ``__exit__``.
+    A signal handler that raises leaves the lock as it was. For that, one call of C gives it back
+    and keeps what it takes to have it again. No context manager of Python's may stand around it,
+    since the exception may come at the beginning of its ``__exit__``.
     """
     # What Condition.wait does with an RLock that it was given; greenlets' locks have it as well.
     lock: Any = getattr(logging, "_lock", None)

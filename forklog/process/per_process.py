@@ -1,9 +1,9 @@
 """The fork gate: for each process its own product of one factory; used by the handler.
 
 A product carries a `Mark` that is true only in the process that made it. On Linux the mark lies in
-a page that the kernel itself wipes in every child (``MADV_WIPEONFORK``, Linux 4.14): it sees any
-fork, also those of C code that runs no Python hook, it cannot be fooled by a PID that comes back,
-and reading it costs a tenth of a ``getpid`` system call. Elsewhere the mark compares PIDs, and the
+a page that the kernel itself wipes in every child (``MADV_WIPEONFORK``, Linux 4.14). It sees any
+fork, also those of C code that runs no Python hook, and a PID that comes back does not fool it.
+Reading it costs a tenth of a ``getpid`` system call. Elsewhere the mark compares PIDs, and the
 at-fork callback covers a PID that comes back.
 """
 
@@ -30,7 +30,7 @@ class PerProcess(Generic[P]):
 
     Reading is ``gate.product`` and a look at its mark (the hot path of a log call does just that);
     where the mark is false, `current` makes the successor. No lock is taken, so a fork that left
-    every inherited lock held cannot stop it; several threads that find the same stale product agree
+    every inherited lock held cannot stop it. Several threads that find the same stale product agree
     on one successor. The inherited product is handed to the factory and otherwise never touched.
     """
 

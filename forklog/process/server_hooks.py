@@ -71,7 +71,7 @@ def connect(flush: _Flush, flush_for_now: _Flush) -> None:
 def connect_forked(flush: _Flush, flush_for_now: _Flush) -> None:
     """Do so in a child, at the fork, for servers whose child may log first when it is too late.
 
-    The others can wait for the first record: celery's signal takes a lock to be connected, which
+    The others can wait for the first record. Celery's signal takes a lock to be connected, which
     another thread of the parent may have held at the fork.
     """
     for server in SERVERS.values():

@@ -24,8 +24,8 @@ def leave_to_others() -> set[int]:
     """Block signals in this thread and those that it starts; return the mask that it had.
 
     An application that blocks a signal in its threads wants it neither handled nor to kill the
-    process meanwhile: billiard so holds a lock that its parent waits for. The kernel gives it to
-    any thread that has not blocked it.
+    process meanwhile. Its parent may wait for a lock that it holds, as billiard's does. The kernel
+    gives it to any thread that has not blocked it.
     """
     if not hasattr(signal, "pthread_sigmask"):
         return set()

@@ -105,7 +105,7 @@ class FlushThread:
         """Start the thread without waiting for it, from any context.
 
         Thread.start waits, and takes a lock that an interrupted frame of the calling thread may
-        hold; a bare thread needs neither, so a bare thread starts the real one.
+        hold. A bare thread needs neither, so a bare thread starts the real one.
 
         Args:
             name: the thread's name.
@@ -156,7 +156,7 @@ class FlushThread:
 
         ``os.fork`` of Python 3.12+ counts the kernel's tasks, and one of them outlives the last
         line of Python that it runs. Blocks for at most `BUSY_SECONDS` if the thread turns out to be
-        busy, else for as long as it takes to get a processor, `IDLE_SECONDS` at most.
+        busy. Else it blocks for as long as it takes to get a processor, `IDLE_SECONDS` at most.
         """
         since = monotonic() if since is None else since
         deadline = since + IDLE_SECONDS

@@ -23,7 +23,7 @@ _MOST_CLAIMED = 16  # orphans at a time: each holds a descriptor, and another ca
 def recover_spools(folder: Folder, options: Options, sending: Sending, outcome: Outcome) -> None:
     """Send what all dead processes have left; one after another.
 
-    What names no project is sent to the one that the options or the environment name, and stays
+    What names no project is sent to the one that the options or the environment name. It stays
     where they name none: the credentials' may be another's. A dry run changes no file.
 
     Raises:

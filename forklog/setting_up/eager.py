@@ -11,9 +11,9 @@ from collections.abc import Iterator
 def eager() -> Iterator[None]:
     """Load what is imported meanwhile, and what that imports.
 
-    With `-X lazy_imports=all` each module would load in the thread that needs it first: in a log
-    call, or in the flush thread while the process forks. Where two threads import at once, the one
-    that has changed the mode changes it back, once all is loaded: the other waits for the same
+    With `-X lazy_imports=all` each module would load in the thread that needs it first. That may be
+    a log call, or the flush thread while the process forks. Where two threads import at once, the
+    one that has changed the mode changes it back, once all is loaded. The other waits for the same
     modules, or has loaded them.
     """
     is_lazy = False

@@ -60,9 +60,9 @@ def setup(
 
     Call it once, before the first record, and after the import of celery. It also adds the handler
     to the loggers of uvicorn, gunicorn, hypercorn, Django, aiohttp, RQ and celery that do not reach
-    the root logger, now or as they are configured later (docs/setup.md), and keeps the loggers of
-    Google's clients out, as the stock handler's ``setup_logging`` does. Does no network, starts no
-    thread. Not for signal handlers.
+    the root logger. It does so now, and as they are configured later (docs/setup.md). It keeps the
+    loggers of Google's clients out, as the stock handler's ``setup_logging`` does. Does no network,
+    starts no thread. Not for signal handlers.
 
     A second call with equal arguments returns the same result. After ``dictConfig`` has removed the
     handler, a call sets up anew.
@@ -80,7 +80,7 @@ def setup(
 
     Raises:
         OptionError: an option cannot work; an earlier call had other arguments; or the root logger
-            has a handler of forklog already, by which each record would be sent twice.
+            has a handler of forklog already. With both, each record would be sent twice.
     """
     given = {"level": level, "output": output, "replace": replace, "uncaught": uncaught, **options}
     if _last and _last[0].is_in_effect():

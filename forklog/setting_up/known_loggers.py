@@ -68,8 +68,8 @@ def _attach_later() -> bool:
 
     Waits for no lock, since a log call may come here; `dictConfig` holds that of logging for long.
 
-    A logger from which the application has taken the handler stays without, until a ``dictConfig``;
-    so does one without a handler, or with a NullHandler alone: the application keeps it silent.
+    A logger from which the application has taken the handler stays without, until a ``dictConfig``.
+    So does one without a handler, or with a NullHandler alone: the application keeps it silent.
 
     Returns:
         Whether all was seen; not while logging is configured.

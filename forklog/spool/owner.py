@@ -1,7 +1,7 @@
 """The owner's side of a spool: the head whose lock says that its process lives.
 
 A POSIX record lock frees at the death of its process alone: no child keeps it. It goes, too, when
-its process closes any descriptor of the file, or runs another program; so a head is never opened
+its process closes any descriptor of the file, or runs another program. So a head is never opened
 twice by the process that owns it, and never mapped.
 """
 

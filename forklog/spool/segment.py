@@ -1,6 +1,6 @@
 """One segment of a living spool: a mapped, zeroed file that log calls append to in one step of C.
 
-`write` checks the room, copies and moves the map's position under the interpreter's lock: threads,
+`write` checks the room, copies and moves the map's position under the interpreter's lock. Threads,
 signal handlers, finalizers and trace functions never mix, and the position is the exact end.
 """
 

@@ -81,8 +81,8 @@ class ProcessSpool:
         """Spool from now on, or report why not; once. Returns whether entries are spooled.
 
         Called by every offer until then. Waits for another thread that opens it, so that no entry
-        whose log call has returned is in memory alone; but a signal handler's does not wait for
-        the call that it has interrupted. Tries again where the system lacks something for now.
+        whose log call has returned is in memory alone. But a signal handler's does not wait for the
+        call that it has interrupted. Tries again where the system lacks something for now.
         """
         token = (threading.get_ident(),)
         if self._is_opened or self._opening.get(TURN) == token or not self._may_open():

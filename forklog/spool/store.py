@@ -1,6 +1,6 @@
 """The spool as a store: in front of the buffer, whose lanes take what the spool cannot.
 
-`offer` writes an entry into the active segment by one call of C; the flush thread takes from the
+`offer` writes an entry into the active segment by one call of C. The flush thread takes from the
 segments, and from the lanes after them. What was taken is in memory and counts there.
 """
 

@@ -2,7 +2,7 @@
 
 The flags of an inherited descriptor belong to every process that shares it, so O_NONBLOCK is never
 set on it. A pipe and a terminal are opened once more, non-blocking, through /proc; a socket is
-written with MSG_DONTWAIT; what allows neither is asked for room by poll and gets small pieces.
+written with MSG_DONTWAIT. What allows neither is asked for room by poll and gets small pieces.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def write_lines(descriptor: int, data: bytes, patience: float, waits: Waits | No
     """Write data, of which each line ends with a newline; return how many bytes were written.
 
     Never blocks for longer than five seconds, nor raises an OSError. Lines of several processes
-    do not mix on a pipe or terminal that each of them can open again, whatever their length; else
-    as long as a line fits into one piece (PIPE_BUF bytes; docs/delivery.md).
+    do not mix on a pipe or terminal that each of them can open again, whatever their length.
+    Elsewhere they do not as long as a line fits into one piece (PIPE_BUF bytes; docs/delivery.md).
 
     Args:
         descriptor: a file, pipe, terminal, socket or device, blocking or not.

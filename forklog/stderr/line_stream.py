@@ -1,8 +1,8 @@
 """Print whole lines to a text stream; used by the handler that prints entries for an agent.
 
 A stream that is a plain UTF-8 file of Python's own gets its lines past its buffer, at its
-descriptor, so that they stay whole between processes. Any other stream decides for itself what a
-line becomes: it may compress, recode or copy it.
+descriptor. So they stay whole between processes. Any other stream decides for itself what a line
+becomes: it may compress, recode or copy it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The one door to stderr: for report and last_resort, which say things on it.
 
-It writes to the descriptor, not through Python's buffer: that has a lock, and a process forked
-while a thread of its parent is writing would have it held for ever, its own prints included.
+It writes to the descriptor, not through Python's buffer, which has a lock. A process forked while a
+thread of its parent is writing would have it held for ever, its own prints included.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def write(text: str, patience: float = 0.0) -> int:
 
     Args:
         text: one line or many, each ended by a newline.
-        patience: seconds to wait for the reader between two pieces; five seconds bound the whole,
+        patience: seconds to wait for the reader between two pieces. Five seconds bound the whole,
             and what the handlers of a process write one after another. Where a wait was in vain,
             the next calls do not wait until something is read.
     """

@@ -1,8 +1,8 @@
 """How long one process waits in all for a place to which several of its handlers write.
 
-Such are stderr and the file of the last resort. A reader that has stopped, or another process that
-was stopped in the middle of its line, would hold up each handler and each line anew. Pure but for
-the clock.
+Such are stderr and the file of the last resort. A reader that has stopped would hold up each
+handler and each line anew. So would another process that was stopped in the middle of its line.
+Pure but for the clock.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Follows a filter by pages of a source: each entry once, and none left out.
 
-A poll asks for what the server has *received* since the poll before, so an entry that comes late
-is found whatever its own timestamp is. An entry may take some seconds until a read finds it.
-Therefore each poll begins earlier than the one before began, and what was seen is left out.
+A poll asks for what the server has *received* since the poll before. So an entry that comes late is
+found whatever its own timestamp is. An entry may take some seconds until a read finds it. Therefore
+each poll begins earlier than the one before began, and what was seen is left out.
 """
 
 from __future__ import annotations

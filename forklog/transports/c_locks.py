@@ -4,9 +4,9 @@ They are OpenSSL's, and those of the resolver of names. A fork copies such a loc
 thread that would release it is not copied, so the first connection of the child would wait for
 ever. No at-fork hook of OpenSSL's, of the C library's or of CPython's helps.
 Where Python's hooks run, ``os.fork`` waits here until no thread of ours is in such a stretch, and
-none enters one meanwhile: `FORK_SECONDS` for one that waits for a server and so holds no lock,
-`LONGEST_SECONDS` for one that runs, or would on a machine that is less busy.
-A process that opens no connection just then pays for one look.
+none enters one meanwhile. It waits `FORK_SECONDS` at most for one that waits for a server and so
+holds no lock. It waits `LONGEST_SECONDS` at most for one that runs, or would on a machine that is
+less busy. A process that opens no connection just then pays for one look.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Below the wire: sessions whose every wait ends at one deadline; http and tokens use them.
 
-A timeout of requests is for each single wait on the socket, so a server that sends or takes a byte
+A timeout of requests is for each single wait on the socket. So a server that sends or takes a byte
 now and then could hold the flush thread for ever. Here connecting, handshake, sending and reading
 share one deadline, the fetching of a token included.
 """

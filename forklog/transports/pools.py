@@ -36,7 +36,7 @@ class ConnectionQueue:
     """The connections of one pool, the latest first. What a child inherits gives nothing away.
 
     It stands for the `queue.LifoQueue` of urllib3. It never waits: our pools do not block.
-    A daemon may have closed all descriptors, and the application opened files since: a connection
+    A daemon may have closed all descriptors, and the application opened files since. A connection
     whose number is another file's by now is never used or closed.
     """
 

@@ -24,7 +24,7 @@ from forklog.transports.deadline import Deadline, DeadlineAdapter
 _PASSING = frozenset({408, 429})
 _SERVER_ERRORS = 500
 # Google's access tokens have 2,048 bytes at most ("Using OAuth 2.0 to access Google APIs", Token
-# size); what other clouds give to exchange may be longer, such as an assertion of SAML.
+# size). What other clouds give to exchange may be longer, such as an assertion of SAML.
 _MAX_ANSWER_BYTES = 1024 * 1024
 _PIECE_BYTES = 65_536
 _ANY_ZLIB = zlib.MAX_WBITS | 32  # gzip's header or zlib's

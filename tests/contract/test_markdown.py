@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sentences import CODE_AND_COMMENTS, LIST_MARK, MAX_WORDS, SENTENCE_END, plain, sentences
 
 _ROOT = Path(__file__).resolve().parents[2]
 _MAX_COLUMNS = 100
@@ -15,19 +16,10 @@ _NO_PROSE = re.compile(
     r"^ *```.*?^ *```|<!-- (?P<mark>[a-z]+) -->.*?<!-- /(?P=mark) -->|<!-- .*? -->|^---\n.*?^---\n",
     re.MULTILINE | re.DOTALL,
 )
-_LIST_MARK = re.compile(r"^\s*(?:[-*]|\d+\.)\s+")
-_SENTENCE_END = re.compile(r"(?<!e\.g)(?<!i\.e)(?<!\.\.)[.!?][)\"*]? (?=[A-Z`(\[\"*])")
 _URL = re.compile(r"https?://\S+|\]\([^)]*\)")
 
-_MAX_WORDS = 25
 _MAX_CELL_WORDS = 20
 _MAX_CELL_COLUMNS = 300
-_CODE_AND_COMMENTS = re.compile(
-    r"^ *```.*?^ *```|<!-- .*? -->|^---\n.*?^---\n", re.MULTILINE | re.DOTALL
-)
-_LINK = re.compile(r"!?\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])")
-_BLOCK_BEGINS = re.compile(r"^\s*(?:(?:[-*]|\d+\.)\s|#|\||$)")
-_ENDS = re.compile(r"(?<!e\.g)(?<!i\.e)(?<!\.\.)[.!?][)\"*]*$")
 # Rewritten by a run of the benchmarks; the README's such part is prose.
 _OF_A_RUN = re.compile(r"^<!-- measured -->$.*?^<!-- /measured -->$", re.MULTILINE | re.DOTALL)
 
@@ -41,12 +33,12 @@ def _pages() -> list[str]:
 def _faults(text: str) -> Iterator[str]:
     prose = _NO_PROSE.sub(lambda found: "\n" * found.group(0).count("\n"), text)
     for number, line in enumerate(prose.splitlines(), 1):
-        words = _LIST_MARK.sub("", line).strip()
+        words = LIST_MARK.sub("", line).strip()
         if words.startswith(("|", "#")):
             continue
         if len(_URL.sub("", line)) > _MAX_COLUMNS:
             yield f"line {number} has {len(line)} columns"
-        if _SENTENCE_END.search(_URL.sub("", words)):
+        if SENTENCE_END.search(_URL.sub("", words)):
             yield f"line {number} has two sentences: {line.strip()}"
 
 
@@ -55,28 +47,11 @@ def _prose(name: str) -> str:
     return _OF_A_RUN.sub("", text) if name == "docs/performance.md" else text
 
 
-def _plain(text: str) -> str:
-    """Return a text in which a code span is one word, and a link is its text."""
-    text = re.sub(r"`[^`\n]+(?:\n[^`\n]+)?`", "`x`", _CODE_AND_COMMENTS.sub("\n", text))
-    return _LINK.sub(r"\1", text)
-
-
-def _sentences(text: str) -> Iterator[str]:
-    """Yield the sentences outside of tables and code; a heading, or an item without a stop, too."""
-    words: list[str] = []
-    for line in [*_plain(text).splitlines(), ""]:
-        if words and (_BLOCK_BEGINS.match(line) or _ENDS.search(words[-1])):
-            yield " ".join(words)
-            words = []
-        if not line.lstrip().startswith("|"):
-            words += _LIST_MARK.sub("", line).split()
-
-
 def _long_cells(text: str) -> Iterator[str]:
-    for line in _CODE_AND_COMMENTS.sub("\n", text).splitlines():
+    for line in CODE_AND_COMMENTS.sub("\n", text).splitlines():
         if line.lstrip().startswith("|"):
             for cell in re.split(r"(?<!\\)\|", line):
-                words = len(_plain(cell).split())
+                words = len(plain(cell).split())
                 if words > _MAX_CELL_WORDS or len(cell.strip()) > _MAX_CELL_COLUMNS:
                     yield f"{words} words, {len(cell)} columns: {cell.strip()}"
 
@@ -84,7 +59,7 @@ def _long_cells(text: str) -> Iterator[str]:
 @pytest.mark.parametrize("name", _pages())
 def test_a_sentence_is_short(name: str) -> None:
     """A sentence has at most 25 words."""
-    long = [one for one in _sentences(_prose(name)) if len(one.split()) > _MAX_WORDS]
+    long = [one for one in sentences(_prose(name)) if len(one.split()) > MAX_WORDS]
     assert long == []
 
 
@@ -92,22 +67,6 @@ def test_a_sentence_is_short(name: str) -> None:
 def test_a_cell_is_a_phrase(name: str) -> None:
     """A cell of a table has at most 20 words and 300 columns; what is longer is a section."""
     assert list(_long_cells(_prose(name))) == []
-
-
-def test_sentences_are_found() -> None:
-    """They end with a stop, a paragraph or an item; code and links are read as one reads them."""
-    text = (
-        "# A title\n\nOne `a b c`\nand [two\nwords](x.md).\nforklog (0.2\ns) ends!\n\n- an item\n"
-        "- `b`\n  goes on ...\n  on:\n\n```\ncode. code\n```\n| a cell | b |\nEnd.\n<!-- x -->\n"
-    )
-    assert list(_sentences(text)) == [
-        "# A title",
-        "One `x` and two words.",
-        "forklog (0.2 s) ends!",
-        "an item",
-        "`x` goes on ... on:",
-        "End.",
-    ]
 
 
 def test_long_cells_are_found() -> None:

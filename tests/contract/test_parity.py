@@ -1,7 +1,7 @@
 """The stock handler and forklog, given the same records, leave the same entries in the emulator.
 
 Deliberate differences are the rows of `differences`, each with its reason, as `docs/entries.md` has
-them: one that is not there fails here, and so does one that is gone.
+them. One that is not there fails here, and so does one that is gone.
 """
 
 from __future__ import annotations

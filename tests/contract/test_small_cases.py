@@ -40,7 +40,7 @@ _CASES = {
     ),
     # Its test runs both in one thread: the buffer calls `keep` between counting an overflow and
     # keeping its entry, and there the test reports. A switch of threads at that point has the same
-    # lines run in the same order on the same values: no lock and no thread's own data is in play.
+    # lines run in the same order on the same values. No lock and no thread's own data is in play.
     # Two threads that both report take each entry once, because `deque.popleft` is one step.
     "two threads in Overflow.tell": (
         f"{_UNIT}/delivery/test_worker.py"

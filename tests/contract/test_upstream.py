@@ -25,8 +25,8 @@ _FILES = (
     "test__monitored_resources.py",
     "test__helpers.py",
 )
-"""Left out: `transports/` and `middleware/`, which stay Google's own classes; the handlers of App
-Engine and GKE that Google has deprecated, which forklog does not replace.
+"""Left out are `transports/` and `middleware/`, which stay Google's own classes. So are the
+handlers of App Engine and GKE that Google has deprecated, which forklog does not replace.
 """
 _PASSED = 109
 

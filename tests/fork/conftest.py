@@ -34,7 +34,7 @@ class Forks:
         """Run a body to its end in a fresh interpreter.
 
         Its coverage is not counted: dozens of children run the same lines, which others run as
-        well, and each would take a third of a second to write its file.
+        well. Each would take a third of a second to write its file.
         """
         environment = {
             "LOGGING_EMULATOR_HOST": self.emulator.host,

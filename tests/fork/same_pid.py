@@ -1,7 +1,7 @@
 """The body of a fork test: a process gets the PID of its grandparent, which is dead.
 
-Linux lets root say which PID comes next, and give a family of processes PIDs of their own, so that
-no other process on the machine takes the one that is wanted. Elsewhere `main` returns False.
+Linux lets root say which PID comes next, and give a family of processes PIDs of their own. So no
+other process on the machine takes the one that is wanted. Elsewhere `main` returns False.
 """
 
 from __future__ import annotations

@@ -59,7 +59,8 @@ def quiet() -> None:
     """Wait until all other threads sleep, as a fork from C needs it.
 
     One that waits for the interpreter's lock, which such a fork copies as it is, has the threads of
-    the child wait for ever: 3 of 240 children that were forked so right after a flush.
+    the child wait for ever. That happened to 3 of 240 children that were forked so right after a
+    flush.
     """
     own = str(threading.get_native_id())
     for task in Path("/proc/self/task").iterdir():

@@ -90,8 +90,8 @@ def test_files_with_the_numbers_of_inherited_sockets_stay_open(forks: Forks, sta
 def test_files_with_the_numbers_of_own_sockets_stay_open(forks: Forks, end: str) -> None:
     """A process that closes all descriptors and goes on without a fork keeps what it opens next.
 
-    The kept connection to the server is closed by number: by the pool at its end, by its socket
-    when that is collected, or by urllib3 that takes it for one that the server has closed.
+    The kept connection to the server is closed by number: by the pool at its end, or by its socket
+    when that is collected. Or urllib3 closes it, which takes it for one that the server has closed.
     """
     forks.run(f"""
         import gc, os, time

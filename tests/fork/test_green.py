@@ -20,7 +20,7 @@ PATCHES = {
 def test_forks_while_a_request_is_under_way(forks: Forks, library: str) -> None:
     """The child's copy of the flush greenlet neither sends the parent's batch nor takes its answer.
 
-    Five children are forked while the parent waits for each of its answers; all deliver their own
+    Five children are forked while the parent waits for each of its answers. All deliver their own
     records, and the parent keeps its connection and its batch.
 
     Class of fault: a fork copies a green thread, which goes on with its parent's work in the child;

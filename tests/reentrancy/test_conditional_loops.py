@@ -1,10 +1,10 @@
 """No loop with a condition stands in a ``try`` or ``with`` block whose end a state rests on.
 
-From CPython 3.12 on the compiler makes such a jump back of two jumps, and the second one is in no
-entry of the exception table. Signal handlers run there, and what one raises skips the ``except``,
-the ``finally`` and the ``__exit__`` of the function. So the loop is a function that the block
-calls: an exception that comes out of a call is in the block. From 3.14 on ``any`` and ``all`` of a
-generator are such loops as well, as comprehensions are from 3.12 on.
+From CPython 3.12 on the compiler makes such a jump back of two jumps. The second one is in no entry
+of the exception table. Signal handlers run there, and what one raises skips the ``except``, the
+``finally`` and the ``__exit__`` of the function. So the loop is a function that the block calls: an
+exception that comes out of a call is in the block. From 3.14 on ``any`` and ``all`` of a generator
+are such loops as well, as comprehensions are from 3.12 on.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the flush thread needs is loaded before it starts.
 
-A module that the thread is importing while the process forks stays half imported in the child, its
-lock held by a thread that the child has not: whoever imports it there waits for ever.
+A module that the thread is importing while the process forks stays half imported in the child. Its
+lock is held by a thread that the child has not, so whoever imports it there waits for ever.
 """
 
 from __future__ import annotations

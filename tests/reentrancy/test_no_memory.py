@@ -1,8 +1,8 @@
 """No memory: an allocator that fails at one allocation after another, and a limit of the kernel's.
 
-Nothing comes out of the handler but what `logging` allows, none is lost without a count, and once
-there is memory again the next record is delivered. Siblings that were tried: a first record, whose
-thread has to start, and a later one.
+Nothing comes out of the handler but what `logging` allows, and no record is lost without a count.
+Once there is memory again the next record is delivered. Siblings that were tried: a first record,
+whose thread has to start, and a later one.
 
 orjson does not look whether its own allocation has failed, and ends the process by SIGSEGV. No code
 of Python's can prevent that; docs/delivery.md says so.

@@ -1,13 +1,14 @@
 """A signal handler that raises at every place of a flush, a close, an exit, or of giving up.
 
-`Strike` steps through them on every Python. Where nothing else is noted the pipeline has no thread,
-so that the whole pass runs in the thread that is struck: take, send, book, give up. No entry is
-lost or counted twice; the server may get one twice, under one insertId. No lock stays held,
-logging's own included, which `dictConfig` holds while it flushes and closes handlers.
+`Strike` steps through them on every Python. Where nothing else is noted the pipeline has no thread.
+So the whole pass runs in the thread that is struck: take, send, book, give up. No entry is lost or
+counted twice; the server may get one twice, under one insertId. No lock stays held, logging's own
+included, which `dictConfig` holds while it flushes and closes handlers.
 
-The class of faults that these tests close is a state that is half set: a lock, a turn, a thread's
-ident, a handler of a signal. Siblings that were found: logging's lock was gone, or came back when
-the garbage was collected, where a context manager's ``__exit__`` was struck as it began.
+The class of faults that these tests close is a state that is half set. It is that of a lock, a
+turn, a thread's ident, or a handler of a signal. Siblings that were found: logging's lock was gone,
+or came back when the garbage was collected. That was where a context manager's ``__exit__`` was
+struck as it began.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ class _Bench:
     def check_all_settled(self, place: str) -> None:
         """Each entry was counted once, and is at the server or in the last resort's file.
 
-        Where some are in the file, the log gets a notice of that, which is an entry more; a thread
+        Where some are in the file, the log gets a notice of that, which is an entry more. A thread
         that lives on may be about to send it.
         """
         stats = self.pipeline.stats()

@@ -1,7 +1,7 @@
 """With a spool, an exception at every place where CPython can deliver one: nothing lost or twice.
 
-What a log call has returned from is delivered, what was struck is delivered once or not at all, and
-the next record is spooled again.
+What a log call has returned from is delivered, what was struck is delivered once or not at all. The
+next record is spooled again.
 """
 
 from __future__ import annotations

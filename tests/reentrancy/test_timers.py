@@ -1,6 +1,6 @@
 """Real signals at random points of thousands of log calls, with handlers that raise.
 
-The class of faults is that of `test_struck`, which strikes at each point in turn by tracing; here
+The class of faults is that of `test_struck`, which strikes at each point in turn by tracing. Here
 the kernel chooses the points, so that one which no trace reaches would show.
 """
 

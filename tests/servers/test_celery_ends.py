@@ -1,7 +1,7 @@
 """Ends of celery beside the warm shutdown of its prefork pool, and its other pools.
 
 The class of faults: an end that was never tried. `max_latency` outlives the test, so that what a
-process has pending can only arrive by a hook at its end; a worker that is killed loses it.
+process has pending can only arrive by a hook at its end. A worker that is killed loses it.
 """
 
 from __future__ import annotations

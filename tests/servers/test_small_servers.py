@@ -160,8 +160,8 @@ def test_web_servers(small: Small, arguments: tuple[str, ...], signals: str) -> 
 def test_hypercorn_with_workers(small: Small) -> None:
     """Every record arrives, if need be by the spool.
 
-    When the first worker has ended hypercorn terminates the others, whose event loops have put
-    back the default action of SIGTERM by then: their exit hooks do not always end.
+    When the first worker has ended hypercorn terminates the others. Their event loops have put back
+    the default action of SIGTERM by then, so their exit hooks do not always end.
     """
     folder = small.folder / "spool"
     small.environ["SMALL_SPOOL"] = str(folder)

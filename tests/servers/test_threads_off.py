@@ -1,6 +1,6 @@
 """A uWSGI server without threads (2.0.26 and older, by default): records are sent inline.
 
-From 2.0.27 on threads are always on. Wheels of 2.0.26 do not exist for every Python, so what that
+From 2.0.27 on threads are always on. Wheels of 2.0.26 do not exist for every Python. So what that
 version shows to an application is set here, in a module of its own and in a real newer server.
 """
 

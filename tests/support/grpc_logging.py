@@ -2,7 +2,8 @@
 
 Run as ``python grpc_logging.py FILE SCRIPT [PEM KEY]``. It prints its port, serves until its stdin
 ends, and appends each request to FILE as one line of JSON. SCRIPT is a JSON list of what the first
-requests meet: the name of a status, or a mapping from an entry's index to a code and a message.
+requests meet. An item is the name of a status, or a mapping from an entry's index to a code and a
+message.
 """
 
 from __future__ import annotations

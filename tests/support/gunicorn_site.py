@@ -39,8 +39,8 @@ _FORK_WARNING = "use of fork() may lead to deadlocks"
 class GunicornSite:
     """An example in a running gunicorn; the arbiter leads a process group of its own.
 
-    What was logged is known from the application's ledger and, for the records of gunicorn and
-    uvicorn themselves, from the console that the example's configuration gives them too.
+    What the application logged is known from its ledger. What gunicorn and uvicorn logged is known
+    from the console that the example's configuration gives them too.
     """
 
     def __init__(self, emulator: Emulator, folder: Path) -> None:
@@ -63,7 +63,7 @@ class GunicornSite:
         """Start gunicorn on a free port and wait until it listens.
 
         Its control socket starts a thread in the arbiter, which is at fault for Python's warning
-        at every later fork; so it is off unless asked for.
+        at every later fork. So it is off unless asked for.
         """
         # Not with -m: at an upgrade gunicorn runs sys.argv again.
         script = Path(sys.executable).with_name("gunicorn")

@@ -45,7 +45,7 @@ def run_python(
     returned status is -9.
 
     Coverage's own lock may be held by another thread at a fork, and the child waits for it at its
-    end; and it crashes in a sub-interpreter. Such a body is not covered.
+    end. It also crashes in a sub-interpreter. Such a body is not covered.
     """
     environ = {**os.environ, "PYTHONPATH": python_path(), **(env or {})}
     if not is_covered:
@@ -100,8 +100,8 @@ def wait_until(condition: Callable[[], object], seconds: float = 10, wanted: str
 def are_workers_idle(stats: Path) -> bool:
     """Ask uWSGI's stats socket, and the kernel, whether all workers wait for a request.
 
-    A worker that is in a request when it has to end runs no hook, and it is in one for a moment
-    after uWSGI says that it is idle; on a busy machine that moment lasts.
+    A worker that is in a request when it has to end runs no hook. It is in one for a moment after
+    uWSGI says that it is idle; on a busy machine that moment lasts.
     """
     for _ in range(3):
         with socket.socket(socket.AF_UNIX) as client:

@@ -42,7 +42,7 @@ class Interruption:
         self._left = step
         self._call = call
         # From 3.13 on Python reports hardly any opcode of a frame that asks for them when it is
-        # called; one that ran traced before is reported in part.
+        # called. One that ran traced before is reported in part.
         self._by_opcode = by_opcode and sys.version_info < (3, 13)
         self.place = ""
 

@@ -2,9 +2,9 @@
 
 CPython looks for signals at three kinds of places: where a function of Python begins, after a call,
 and at a jump back. Calls that block look themselves. From 3.11 on it does not look after a call of
-a function that is written in Python: there the place is one more than real.
+a function that is written in Python. There the place is one more than real.
 
-The exception has to come out of the call, not out of what follows it: between a call and the
+The exception has to come out of the call, not out of what follows it. Between a call and the
 ``__exit__`` of the block around it no exception can come. A profile function raises there, on every
 Python. A trace function, which raises at the bytecode that follows, finds places that none reaches.
 """
@@ -148,7 +148,7 @@ def every_alarm(act: Callable[[], object], times: int) -> Iterator[None]:
     """Run ``act`` again and again while a timer's handler raises; yield after each such exception.
 
     The signals are real and come at random points; no exception comes while the caller looks. One
-    may follow another at once, but not on CPython 3.10: that looks for signals where it enters a
+    may follow another at once, but not on CPython 3.10. That looks for signals where it enters a
     ``finally`` with an exception, and a second one there skips the whole block.
     """
     is_on = False

@@ -1,8 +1,8 @@
 """A conftest for google-cloud-logging's own tests: forklog stands where their classes look.
 
 Copied beside the upstream tests by `tests/contract/test_upstream.py`. It translates, and decides
-nothing: what a transport class of a test would have been sent is read off the entry that forklog
-made, and the fields that the stock handler prints though they are empty are put back.
+nothing. What a transport class of a test would have been sent is read off the entry that forklog
+made. The fields that the stock handler prints though they are empty are put back.
 """
 
 from __future__ import annotations

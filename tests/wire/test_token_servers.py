@@ -1,7 +1,8 @@
 """What google.auth asks hostile servers for us: bounded in time and bytes, and sent to no other.
 
 Closes: waits without a deadline, answers without a bound, secrets that follow a redirect, pass a
-proxy in the clear or are replaced by ~/.netrc, for every kind of credentials that google.auth has.
+proxy in the clear or are replaced by ~/.netrc. It does so for every kind of credentials that
+google.auth has.
 """
 
 from __future__ import annotations

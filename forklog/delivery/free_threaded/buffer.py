@@ -2,8 +2,8 @@
 
 Without the interpreter's lock ``self.bytes += size`` is no single step: two threads that log may
 each lose the other's change. So every change goes to the end of a deque, which is one step on all
-builds, and whoever gets the turn adds up what is there. A deque cannot be copied while others
-append to it, so a batch is taken entry by entry. No thread waits for another one.
+builds. Whoever gets the turn adds up what is there. A deque cannot be copied while others append to
+it, so a batch is taken entry by entry. No thread waits for another one.
 """
 
 from __future__ import annotations

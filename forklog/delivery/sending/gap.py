@@ -4,8 +4,8 @@ All processes of a project share its quotas, and none knows the others. A proces
 doubles its gap; each request that is taken shortens the gap a little. Without a refusal the gap
 is zero, and nothing here has any effect.
 
-Above ten seconds a gap grows by half, and the retry of a refused batch waits no longer for it:
-what a few unlucky processes of a large fleet hold would else be minutes old.
+Above ten seconds a gap grows by half, and the retry of a refused batch waits no longer for it. What
+a few unlucky processes of a large fleet hold would else be minutes old.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Pace:
 
         Args:
             batch_bytes: size of the request that was refused, where the answer names a quota of
-                bytes: the next ones hold half of it at most, or `LEAST_BATCH_BYTES`.
+                bytes. The next ones hold half of it at most, or `LEAST_BATCH_BYTES`.
         """
         growth = 2.0 if self.gap < _LONG else 1.5
         gap = min(_LONGEST, growth * max(self.gap, _FIRST))
@@ -62,8 +62,8 @@ class Pace:
         """Return how long a batch that 429 refused waits, from the pace after that refusal.
 
         Args:
-            retry_after: seconds that the server asked for; never less, and up to half of it more,
-                so that processes that were refused together do not come back together.
+            retry_after: seconds that the server asked for. The gap is never less, and up to half of
+                it more, so that processes that were refused together do not come back together.
             random: returns a float from 0 to 1.
         """
         floor = (retry_after or 0.0) * (1.0 + 0.5 * random())

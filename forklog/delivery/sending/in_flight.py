@@ -1,7 +1,7 @@
 """In flight: the batches that were taken and are not settled, and which one is sent next.
 
-A server, or a firewall before it, may refuse a request for what one of its entries holds, with an
-answer that an outage gives as well. A batch that was refused three times is split, and an entry
+A server, or a firewall before it, may refuse a request for what one of its entries holds. It gives
+an answer that an outage gives as well. A batch that was refused three times is split, and an entry
 that is refused alone while others are delivered is set aside. The batches stand in the ledger's
 account: here is the judgement, without wire, clock or thread.
 """
@@ -24,11 +24,11 @@ class InFlight:
 
     Where batches are settled or split, the deque is replaced, in one step, see `Ledger`.
 
-    After a refusal that splits, what no request has held yet goes first: whether it is delivered
-    tells a fault of the content from a fault of the wire. The parts follow, each split further
-    when it is refused. Once requests pass again, parts are joined: one, then two, four and so on.
-    Where the first that passes ends an outage, all that is left of it is one batch again, once: the
-    parts of a culprit in it do not qualify a second time.
+    After a refusal that splits, what no request has held yet goes first. Whether it is delivered
+    tells a fault of the content from a fault of the wire. The parts follow, each split further when
+    it is refused. Once requests pass again, parts are joined: one, then two, four and so on. Where
+    the first that passes ends an outage, all that is left of it is one batch again, once. The parts
+    of a culprit in it do not qualify a second time.
     """
 
     def __init__(self, max_entries: int, max_bytes: int, ledger: Ledger) -> None:

@@ -125,8 +125,8 @@ class Sender(Choosing, Pending):
         in_flight = self._in_flight
         self.pacing.learn(batch, verdict)
         if not in_flight.batches or in_flight.batches[0] is not batch:
-            # Given up by another thread while the answer was under way; only a server that
-            # answered shows that the wire is there for a notice of that.
+            # Given up by another thread while the answer was under way. Only a server that answered
+            # shows that the wire is there for a notice of that.
             return SendResult.SENT if verdict.kind is Kind.DELIVERED else SendResult.IDLE
         is_named = len(verdict.again) == len(batch.entries)
         if is_named or verdict.kind in (Kind.RETRY, Kind.BLOCKED):

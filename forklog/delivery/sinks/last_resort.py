@@ -31,8 +31,8 @@ def write_last_resort(where: str, entries: Iterable[bytes], report: Reporter) ->
     """Write entries, one a line. Never raises.
 
     Args:
-        where: ``stderr``, ``none``, or the absolute path of a file, which is appended to, private
-            to the user, and never reached by way of another user's folder or symbolic link.
+        where: ``stderr``, ``none``, or the absolute path of a file. The file is appended to,
+            private to the user, and never reached by way of another user's folder or symbolic link.
         entries: LogEntry objects as JSON.
         report: takes the complaint if the file cannot be written; stderr gets the rest then.
 

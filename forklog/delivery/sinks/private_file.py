@@ -1,7 +1,7 @@
 """Append whole lines to a file that no other user can have planted, read or redirected.
 
-Each folder on the way is opened by itself, relative to the one before, so that nothing can be
-swapped between a check and its use. A symbolic link is followed only if it is root's or our own.
+Each folder on the way is opened by itself, relative to the one before. So nothing can be swapped
+between a check and its use. A symbolic link is followed only if it is root's or our own.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def append_lines(path: str, data: bytes) -> tuple[int, OSError | None]:
         data: lines, each ended by a newline. Where the last line of the file was torn, by a full
             disk or a kill, they begin on a line of their own.
 
-    Other processes that append by this function wait for one another: a line that another process
+    Other processes that append by this function wait for one another. A line that another process
     is writing at this moment looks like a torn one. A call waits for a second at most, those of a
     process for five, and after one in vain no other does for a while.
 

@@ -212,8 +212,8 @@ def _effect(handler: logging.Handler) -> str:
 def _behind(handler: logging.Handler, unattached: set[CloudLoggingHandler]) -> bool:
     """Tell whether a handler hands its records on to one of ours.
 
-    A QueueHandler knows its listener only if `dictConfig` of Python 3.12 or later has made it;
-    else a handler of ours that no logger has is taken to be the listener's.
+    A QueueHandler knows its listener only if `dictConfig` of Python 3.12 or later has made it. Else
+    a handler of ours that no logger has is taken to be the listener's.
     """
     if isinstance(handler, Standin):
         return any(ours.get_name() in handler.behind for ours in our_handlers())

@@ -1,7 +1,7 @@
 """The service behind the HTTP server: write, listing and store in one worker thread.
 
-The event loop awaits these methods; one thread does the work in the order it was asked for, so
-nothing is locked and control calls are answered while a large write is under way.
+The event loop awaits these methods. One thread does the work in the order it was asked for. So
+nothing is locked, and control calls are answered while a large write is under way.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """entries:list: takes a request body from server, gives one page of what store holds.
 
 Runs in the worker thread. A page token names the last entry shown and the newest row of the first
-page, so pages neither repeat nor skip an entry while writes go on. See
+page. So pages neither repeat nor skip an entry while writes go on. See
 https://cloud.google.com/logging/docs/reference/v2/rest/v2/entries/list.
 """
 

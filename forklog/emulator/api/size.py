@@ -1,10 +1,10 @@
 """How large an entry is inside Cloud Logging: an estimate of its protobuf encoding; pure.
 
 The quotas page counts an entry's size in the API's internal form, about 256 KiB. That form is
-protobuf, so this adds up what protobuf would write for the payload and the labels: text by its
-UTF-8 bytes, numbers by eight, and the tags and lengths around them. JSON text is never shorter
-than a sixth of that (the worst case is a list of one-digit numbers), so small entries are not
-walked at all.
+protobuf, so this adds up what protobuf would write for the payload and the labels. Text counts by
+its UTF-8 bytes, a number takes eight; tags and lengths are around them. JSON text is never shorter
+than a sixth of that: the worst case is a list of one-digit numbers. So small entries are not walked
+at all.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The entries in SQLite: write puts rows in, listing reads them in order.
 
 One connection, used by one thread (the server's worker), so there is nothing to lock. Entries that
-are equal in log, timestamp and insertId are one row with a count of copies: the index that tells
+are equal in log, timestamp and insertId are one row with a count of copies. The index that tells
 them apart is also the one that gives the order of the list.
 """
 

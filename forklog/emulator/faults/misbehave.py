@@ -105,7 +105,7 @@ class Misbehaviour:
             return response
         await self._wait(None)
         is_gone = request.transport is None or request.transport.is_closing()
-        # A caller that gave up while the call hung has sent it again since: to handle it, too,
+        # A caller that gave up while the call hung has sent it again since. To handle it, too,
         # would be a fault that was not armed.
         return response if is_gone or fault.options["when"] == "after" else await answer()
 

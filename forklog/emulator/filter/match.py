@@ -1,8 +1,8 @@
 """A filter's tree to a predicate on entries; from parse, for listing; pure.
 
-The rules are those of the Logging query language: text compares without case, regular expressions
-with it; a payload field or label that is missing meets no comparison, while a field of the
-LogEntry type that is not set compares as its zero value; an unknown LogEntry field is an error.
+The rules are those of the Logging query language. Text compares without case, regular expressions
+with it. A payload field or label that is missing meets no comparison. A field of the LogEntry type
+that is not set compares as its zero value. An unknown LogEntry field is an error.
 """
 
 from __future__ import annotations

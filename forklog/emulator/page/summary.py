@@ -20,7 +20,7 @@ def summary(arrived: Arrived) -> list[Any]:
     """Return the fields of a line, in the order that the page knows them.
 
     They are position, milliseconds since 1970, severity, log, process, trace, insertId, copies,
-    text, and the request: None, or a list of method, URL, status and latency.
+    text, and the request. That is None, or a list of method, URL, status and latency.
     """
     row, entry = arrived
     return [

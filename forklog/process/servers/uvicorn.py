@@ -16,8 +16,8 @@ MAY_GO_ON = True  # by a handler of its own for the signal that uvicorn raises a
 def connect(module: Any, flush: Callable[[], object]) -> None:
     """Flush after what uvicorn does last before it raises the signal again.
 
-    Its `_serve` logs one more line after `shutdown`, but it may have been entered already: the
-    application is imported in it, and with it this handler, as a rule.
+    Its `_serve` logs one more line after `shutdown`, but it may have been entered already. As a
+    rule it imports the application, and with that this handler.
     """
     for name in ("_serve", "shutdown"):
         setattr(module.Server, name, _then_flush(getattr(module.Server, name), flush))

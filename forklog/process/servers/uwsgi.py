@@ -102,7 +102,7 @@ def ends(options: Collection[str], *, is_spooler: bool, is_master: bool) -> Ends
 def chain_hook(name: str, callback: Callable[[], object], *, again: bool = False) -> None:
     """Have uWSGI call ``callback`` at ``post_fork_hook`` or ``atexit``, before what was set there.
 
-    Calling it again for a hook that is still in place changes nothing; one that was overwritten
+    Calling it again for a hook that is still in place changes nothing. One that was overwritten
     meanwhile (uwsgidecorators does so when it is imported) is put back in front.
 
     Args:
@@ -175,7 +175,7 @@ def _ends_worker(error: BaseException) -> bool:
     """Tell whether uWSGI ends this worker for an exception, which it prints now.
 
     It does so for requests alone. What it compares with the options is the text of the exception,
-    for each of the three; versions to come may compare what their names promise.
+    for each of the three. Versions to come may compare what their names promise.
     """
     try:
         worker = _uwsgi.workers()[_uwsgi.worker_id() - 1]

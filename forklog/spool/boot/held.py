@@ -1,6 +1,6 @@
 """Copies of what a uWSGI master holds for its workers, in a spool of the master's own.
 
-A worker that was killed after it had claimed held entries loses none, and a master that is killed
+A worker that was killed after it had claimed held entries loses none. A master that is killed
 before its workers leaves them to the next start. The one store that a child makes into an inherited
 map is the mark, by the process that holds the lock of `claiming`.
 """

@@ -1,7 +1,7 @@
 """Credentials as google.auth finds and loads them, within one deadline, for `access`.
 
-The order is that of `google.auth.default`. It gives the request of its caller to some of what it
-calls alone, and starts gcloud without a timeout, so the files are loaded here.
+The order is that of `google.auth.default`. That gives the request of its caller to some of what it
+calls alone, and starts gcloud without a timeout. So the files are loaded here.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ def load_google_auth() -> Any:
     """Import all of google.auth; return its transport on requests. Blocks for a tenth of a second.
 
     Raises:
-        NoCredentialsError: it cannot be imported here. cryptography, which it needs for every kind
-            of credentials, is made with PyO3 and refuses all interpreters of a process but the
-            first: those of a uWSGI server with several applications.
+        NoCredentialsError: it cannot be imported here. It needs cryptography for every kind of
+            credentials. That is made with PyO3 and refuses all interpreters of a process but the
+            first, as those of a uWSGI server with several applications.
     """
     try:
         authorized = importlib.import_module("google.auth.transport.requests")

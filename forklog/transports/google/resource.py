@@ -92,8 +92,8 @@ def detect_resource(
         is_googles: the machine is known to be one of Google's, where the server is to be awaited.
 
     Raises:
-        NoAnswerError: the server is late; raised for ever where it has answered before or has to
-            be there, and three times at most where it has never answered.
+        NoAnswerError: the server is late. Raised for ever where it has answered before or has to be
+            there, and three times at most where it has never answered.
     """
     known: dict[str, str | None] = {}
     try:

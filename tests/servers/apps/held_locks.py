@@ -1,7 +1,7 @@
 """The example application; a thread holds the locks of the HTTP pools while workers are forked.
 
 It holds the lock of each pool of connections and of each pool manager in the process that imports
-this module, until the FIFO HELD_UNTIL is opened for writing.
+this module. It does so until the FIFO HELD_UNTIL is opened for writing.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def open_sessions(handler: forklog.CloudLoggingHandler) -> None:
 def hold(locks: list[Any]) -> None:
     """Hold these locks in a thread of its own; return when it does, and sleeps.
 
-    It sleeps outside of the interpreter: uWSGI's fork copies the interpreter's lock as it is, and
-    with a thread that waits for that lock the worker would hang for another reason.
+    It sleeps outside of the interpreter: uWSGI's fork copies the interpreter's lock as it is. With
+    a thread that waits for that lock the worker would hang for another reason.
     """
     held = threading.Event()
 

@@ -351,8 +351,9 @@ def test_each_environment_is_the_stock_handler_s(
 ) -> None:
     """Types and labels are those of google-cloud-logging, whichever single key the server lacks.
 
-    Closes: one missing key voids the others; an answer of 404 taken for silence; a variable or a
-    key that is set to nothing taken for one that is not set; the project of the option as label.
+    Closes: one missing key voids the others; an answer of 404 taken for silence; the project of the
+    option as label. Also closes: a variable or a key that is set to nothing taken for one that is
+    not set.
     """
     values = {k: v for k, v in keys.items() if not (missing and k.endswith(f"/{missing}"))}
     values["project/project-id"] = "machine-project"
