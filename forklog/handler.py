@@ -96,12 +96,13 @@ class CloudLoggingHandler(StockSurface):
     ) -> None:
         """Check the options and build; starts no thread and opens no connection."""
         self._options = options_of(client, name, locals(), unknown)
-        given_wire = checked_transport(transport)
-        super().__init__(check_level("level", level))
-        self._build(client, given_wire, labels, resource)
+        self._build(client, checked_transport(transport), level, labels, resource)
 
-    def _build(self, client: Any, given_wire: Transport | None, labels: Any, resource: Any) -> None:
+    def _build(
+        self, client: Any, given_wire: Transport | None, level: object, labels: Any, resource: Any
+    ) -> None:
         """Put the parts together, and connect to what else there is in this process."""
+        super().__init__(check_level("level", level))
         self._surface(client, self._options, labels, resource)
         # The pipeline must not keep the handler alive, or a dropped handler would never end.
         self._copies = Copies(self)

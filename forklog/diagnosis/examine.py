@@ -69,10 +69,8 @@ def examine(
     deadline = time.monotonic() + timeout
     care = _Care()
     process = care.safely(lambda: look_at_process(is_command=is_command), _UNKNOWN)
-    routes = care.safely(lambda: look_at_routes(applied), Routes(config_error=applied.error))
+    routes = _routes(care, process, applied)
     ends = care.safely(lambda: look_at_ends(process), Ends())
-    frameworks = care.safely(lambda: look_at_frameworks(process), Frameworks())
-    routes = dataclasses.replace(routes, frameworks=frameworks)
     spools = care.safely(lambda: _spools(process, deadline - timeout / 2), _NO_SPOOL)
     deliveries = care.safely(lambda: _deliveries(process, overrides, deadline), _NO_DELIVERY)
     judged = care.safely(lambda: judge(process, ends, routes, deliveries, accept), _SILENCE)
@@ -140,6 +138,13 @@ def _accepted(finding: Finding, accept: Collection[str]) -> Finding:
     if finding.severity is Severity.PROBLEM and finding.code in accept:
         return note(finding.code, f"accepted: {finding.text}", finding.remedy)
     return finding
+
+
+def _routes(care: _Care, process: Process, applied: Applied) -> Routes:
+    """Return where the records go, with the frameworks that make some of them."""
+    routes = care.safely(lambda: look_at_routes(applied), Routes(config_error=applied.error))
+    frameworks = care.safely(lambda: look_at_frameworks(process), Frameworks())
+    return dataclasses.replace(routes, frameworks=frameworks)
 
 
 def _deliveries(

@@ -34,6 +34,7 @@ _modules = sys.modules
 _scope_now = CURRENT.get
 _MAX_TAIL_BYTES = 4096
 _Record = logging.LogRecord
+_Opening = Callable[[], bytes]  # makes the beginning of an entry, with an insertId
 
 
 class Encoder:
@@ -79,12 +80,10 @@ class Encoder:
         # What tells the tails of a scope apart; where a trace is a label too, none is ever found.
         self._tail_key: Callable[[], object] = project if self._lenient.has_plain_traces else object
 
-    def encode(
-        self, record: logging.LogRecord, opening: Callable[[], bytes]
-    ) -> tuple[int, bytes] | None:
+    def encode(self, record: logging.LogRecord, opening: _Opening) -> tuple[int, bytes] | None:
         """Return rank and entry of a well-formed record; None or an exception for any other.
 
-        The rank is that of the severity, 0 to 8. ``opening`` makes the beginning, with an insertId.
+        The rank is that of the severity, 0 to 8.
         """
         # All attributes before the dict: asking for it makes it, and then they are dearer.
         message, args, created = record.msg, record.args, record.created
@@ -124,7 +123,7 @@ class Encoder:
     def encode_strict(
         self,
         record: logging.LogRecord,
-        opening: Callable[[], bytes],
+        opening: _Opening,
         key: tuple[Any, ...] | None = None,
         task: LogContext | None = None,
         *,

@@ -3,6 +3,7 @@
 `dictConfig` and `fileConfig` flush and close the handlers of the configuration before, and hold
 the lock meanwhile. A logger takes it at its first look at its level after some level was changed.
 The HTTP client asks such loggers in the flush thread, so each would wait for the other.
+A file of its own, apart from the host: nothing else of ours takes or releases that lock.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Waits between two polls, and sees the end of whoever reads the output."""
+"""Waits between two polls, and sees the end of whoever reads the output.
+
+A file of its own: the command knows nothing of descriptors and `poll`.
+"""
 
 from __future__ import annotations
 

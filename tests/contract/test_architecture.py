@@ -204,7 +204,7 @@ def test_files_are_of_one_thought(path: Path) -> None:
     assert len(text.splitlines()) <= 250
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            length = (node.end_lineno or 0) - node.lineno
+            length = (node.end_lineno or 0) - node.lineno + 1
             assert length <= 40, f"{node.name} has {length} lines"
 
 
