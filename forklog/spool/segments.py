@@ -132,16 +132,22 @@ class Segments(Reading):
     def prepare(self) -> None:
         """Have a segment ready for when the active one is full.
 
-        Where none may be made, the active one is used again once all of it is settled.
+        Where none may be made, the active one is used again once all of it is settled. After a
+        refusal, one that is ready may be small: a further one is tried beside it.
         """
-        active = self.used[-1] if self.used else None
-        if self.ready or self._is_over or (active and active.position() <= active.size // 2):
+        active, room = (self.used[-1] if self.used else None), self.room
+        if self._is_over or (active and active.position() <= active.size // 2):
             return
-        self.room.ask_again()
+        if self.ready and not room.has_refused():
+            return
+        room.ask_again()
+        if self.ready and room.has_refused():
+            return
         try:
             self._make_ready()
         except OSError:
-            if active and len(self.used) == 1 and active.mark >= active.position():
+            is_last = not self.ready and len(self.used) == 1
+            if active and is_last and active.mark >= active.position():
                 active.seal()  # what is written meanwhile keeps it from being done
                 self.recycle()
 

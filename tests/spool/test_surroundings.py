@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -11,39 +10,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 from helpers import DONE, python_path, wait_until
-from spool_script import SETUP
+from spool_script import SETUP, need_unshare, run_body
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def _run(body: str, *before: str, folder: Path) -> str:
-    """Run a body, by way of another program, to its end; return what it wrote to stderr."""
-    whole = SETUP.format(folder=str(folder)) + textwrap.dedent(body) + f"\nsys.exit({DONE})\n"
-    done = subprocess.run(
-        [*before, sys.executable, "-c", whole],
-        env={**os.environ, "PYTHONPATH": python_path()},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == DONE, done.stdout + done.stderr
-    return done.stderr
-
-
-def _need_unshare(*options: str) -> tuple[str, ...]:
-    call = "unshare", *options
-    if shutil.which("unshare") is None or subprocess.run([*call, "true"], check=False).returncode:
-        pytest.skip(f"this user may not run {' '.join(call)}")
-    return call
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0], ids=["small", "full"])
 def test_a_small_tmpfs(tmp_path: Path, share: float) -> None:
     """Where it has no room, memory takes the entries; no process dies, and all are delivered."""
     mount = 'mount -t tmpfs -o size=512k,mode=700 tmpfs $0 && exec "$@"'
-    before = (*_need_unshare("-m"), "sh", "-c", mount, str(tmp_path))
+    before = (*need_unshare("-m"), "sh", "-c", mount, str(tmp_path))
     body = f"""
         with open({str(tmp_path)!r} + "/other", "wb") as other:
             try:
@@ -69,7 +46,7 @@ def test_a_small_tmpfs(tmp_path: Path, share: float) -> None:
             return handler.flush(10) and handler.stats().spool == FOLDER
         wait(is_on)
         """
-    stderr = _run(body, *before, folder=tmp_path)
+    stderr = run_body(body, *before, folder=tmp_path)
     assert ("the spool has no room yet" in stderr) == bool(share), stderr
     assert "the spool is off" not in stderr
 
@@ -85,7 +62,7 @@ def test_a_system_without_proc(tmp_path: Path) -> None:
         assert handler.flush(10) and texts(transport) == ["x"]
         assert handler.stats().spool.startswith("off: "), handler.stats()
         """
-    stderr = _run(body, *_need_unshare("-m"), "sh", "-c", mount, "sh", folder=tmp_path / "spool")
+    stderr = run_body(body, *need_unshare("-m"), "sh", "-c", mount, "sh", folder=tmp_path / "spool")
     assert "the spool is off, entries wait in memory alone: a spool needs /proc" in stderr
 
 
@@ -105,12 +82,12 @@ def test_a_limit_of_a_files_size(tmp_path: Path) -> None:
         assert handler.flush(30), handler.stats()
         assert len(set(texts(transport))) == 1000
         """
-    _run(body, folder=tmp_path / "spool")
+    run_body(body, folder=tmp_path / "spool")
 
 
 def test_other_namespaces_of_pids(tmp_path: Path) -> None:
     """A process with PID 1 lives for all others; killed, it is adopted by the next PID 1."""
-    before = _need_unshare("--pid", "--fork", "--mount-proc", "--kill-child")
+    before = need_unshare("--pid", "--fork", "--mount-proc", "--kill-child")
     ready = tmp_path / "ready"
     owner = f"""
         assert os.getpid() == 1
@@ -136,10 +113,10 @@ def test_other_namespaces_of_pids(tmp_path: Path) -> None:
     ) as process:
         try:
             wait_until(ready.exists, 30)
-            _run(adopter.format(wanted=["second"] * 3), *before, folder=folder)
+            run_body(adopter.format(wanted=["second"] * 3), *before, folder=folder)
         finally:
             process.kill()
-    _run(adopter.format(wanted=["first", *["second"] * 3]), *before, folder=folder)
+    run_body(adopter.format(wanted=["first", *["second"] * 3]), *before, folder=folder)
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="orjson refuses sub-interpreters there")
@@ -187,7 +164,7 @@ def test_two_interpreters_of_one_process(tmp_path: Path) -> None:
         wait(lambda: len(texts(transport)) >= 4, "missing")
         assert texts(transport) == ["adopter", "inner", "outer", "outer again"]
         """
-    _run(body, folder=tmp_path / "spool")
+    run_body(body, folder=tmp_path / "spool")
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="orjson refuses sub-interpreters there")
@@ -231,4 +208,4 @@ def test_one_of_two_interpreters_adopts(tmp_path: Path) -> None:
         transport.release()
         wait(lambda: handler.stats().recovered == 1, "the orphan")
         """
-    _run(f"{body}os._exit({DONE})", folder=tmp_path / "spool")
+    run_body(f"{body}os._exit({DONE})", folder=tmp_path / "spool")

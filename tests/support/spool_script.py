@@ -1,6 +1,22 @@
-"""What a body of a test about spools begins with: it logs, forks children and kills them."""
+"""What a body of a test about spools begins with: it logs, forks children and kills them.
+
+And how it runs in surroundings of its own: namespaces, mounted file systems.
+"""
 
 from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+import pytest
+from helpers import DONE, python_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SETUP = """
 import collections, logging, os, signal, sys, threading, time
@@ -53,3 +69,26 @@ def held_up(module, name, call):
     assert begun.wait(30)
     return end
 """
+
+
+def run_body(body: str, *before: str, folder: Path) -> str:
+    """Run a body, by way of another program, to its end; return what it wrote to stderr."""
+    whole = SETUP.format(folder=str(folder)) + textwrap.dedent(body) + f"\nsys.exit({DONE})\n"
+    done = subprocess.run(
+        [*before, sys.executable, "-c", whole],
+        env={**os.environ, "PYTHONPATH": python_path()},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == DONE, done.stdout + done.stderr
+    return done.stderr
+
+
+def need_unshare(*options: str) -> tuple[str, ...]:
+    """Return the call that gives a program its own namespaces; skip where it is not permitted."""
+    call = "unshare", *options
+    if shutil.which("unshare") is None or subprocess.run([*call, "true"], check=False).returncode:
+        pytest.skip(f"this user may not run {' '.join(call)}")
+    return call
