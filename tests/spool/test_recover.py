@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -33,14 +35,21 @@ assert handler.stats().diverted == {{"file": 5}}, handler.stats()
 """
 
 
+_RECOVER = (sys.executable, "-m", "forklog", "recover")
+
+
+def _environ(emulator: Emulator) -> dict[str, str]:
+    dropped = {"GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"}
+    environ = {name: value for name, value in os.environ.items() if name not in dropped}
+    return {**environ, "PYTHONPATH": python_path(), "LOGGING_EMULATOR_HOST": emulator.host}
+
+
 def _recover(
     path: Path | str, emulator: Emulator, *options: str
 ) -> subprocess.CompletedProcess[str]:
-    dropped = {"GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"}
-    environ = {name: value for name, value in os.environ.items() if name not in dropped}
     return subprocess.run(
-        [sys.executable, "-m", "forklog", "recover", str(path), *options],
-        env={**environ, "PYTHONPATH": python_path(), "LOGGING_EMULATOR_HOST": emulator.host},
+        [*_RECOVER, str(path), *options],
+        env=_environ(emulator),
         capture_output=True,
         text=True,
         timeout=60,
@@ -137,6 +146,46 @@ def test_each_process_of_a_folder_has_its_own_project(tmp_path: Path, emulator: 
     last = [entry["logName"] for entry in emulator.entries() if entry["textPayload"] == "of None"]
     assert last == ["projects/gamma/logs/python"] * 2
     assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["xterm", "dumb"])
+def test_progress_on_a_terminal(tmp_path: Path, emulator: Emulator, kind: str) -> None:
+    """It shows how many were sent so far, in one line that is erased at the end."""
+    if kind != "dumb":
+        pytest.importorskip("rich")
+    folder = tmp_path / "spool"
+    for _ in range(2):
+        _kill(folder, emulator, "p")
+    terminal, end = os.openpty()
+    with subprocess.Popen(
+        [*_RECOVER, str(folder), "--endpoint", f"http://{emulator.host}"],
+        env={**_environ(emulator), "TERM": kind},
+        stdout=subprocess.PIPE,
+        stderr=end,
+    ) as process:
+        os.close(end)
+        shown = b""
+        with contextlib.suppress(OSError):  # no process has the other end open any more
+            while piece := os.read(terminal, 4096):
+                shown += piece
+        os.close(terminal)
+        assert process.stdout
+        assert process.stdout.read().decode() == f"{folder}: sent 2 log entries\n"
+    assert process.returncode == 0
+    before, text, after = shown.rpartition(b"2 log entries sent")
+    assert text, shown
+    assert b"\n" not in before + text, shown
+    assert re.search(rb"\x1b\[2?K", after), shown
+    assert (kind == "dumb") == (shown == b"\r\x1b[K1 log entries sent\r\x1b[K" + text + b"\r\x1b[K")
+
+
+def test_no_progress_without_a_terminal(tmp_path: Path, emulator: Emulator) -> None:
+    """Whatever the terminal is called, a pipe gets nothing but the result."""
+    folder = tmp_path / "spool"
+    _kill(folder, emulator, "p")
+    done = _recover(folder, emulator, "--endpoint", f"http://{emulator.host}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{folder}: sent 1 log entry\n"
 
 
 def test_a_spool_of_others_says_whose_it_is(tmp_path: Path, emulator: Emulator) -> None:
