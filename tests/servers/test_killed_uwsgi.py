@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 WORKERS = 2
 KILLS = 2
+RELOADS = 2
+_RELOADS = "...gracefully killing workers..."
 MODELS = {
     "prefork": ("", 1),
     "lazy-apps": ("lazy-apps = true\n", WORKERS),
@@ -59,6 +61,32 @@ def test_workers_killed_under_load(site: KilledSite, model: str) -> None:
             site.kill([old[1 + turn % WORKERS]])
             wait_until(lambda old=old: _workers(site) != old, PATIENCE, site.output())
     site.kill(list(_workers(site).values()))
+    site.check()
+
+
+@pytest.mark.parametrize("is_killed", [False, True], ids=["whole", "killed"])
+@pytest.mark.parametrize("model", ["prefork", "lazy-apps"])
+def test_reloads_under_load(site: KilledSite, model: str, *, is_killed: bool) -> None:
+    """HUP while all workers are in requests, and one killed as it ends its own, lose nothing."""
+    lines, loads = MODELS[model]
+    server = site.start_uwsgi(lines, WORKERS, loads)
+    with site.under_load("records=20&hold=0.5", clients=4):
+        for turn in range(RELOADS):
+            site.wait_logged(len(site.logged()) + 100)
+            old = _workers(site)
+            os.kill(server.pid, signal.SIGHUP)
+            wait_until(lambda n=turn: site.output().count(_RELOADS) > n, PATIENCE, "the reload")
+            if is_killed:
+                site.kill([old[1 + turn % WORKERS]])
+                assert site.killed == turn + 1, "it had ended its request"
+            wait_until(
+                lambda old=old: (
+                    _workers(site).keys() == old.keys()
+                    and set(_workers(site).values()).isdisjoint(old.values())
+                ),
+                PATIENCE,
+                site.output(),
+            )
     site.check()
 
 
