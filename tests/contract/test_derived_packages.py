@@ -11,6 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cases import further
 from helpers import check_python
 
 if TYPE_CHECKING:
@@ -189,9 +190,9 @@ def _entries(emulator: Emulator, base: str, body: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("package", "body", "number"),
     [
-        ("fastapi-gae-logging", _FASTAPI_GAE, 7),
+        *further(("fastapi-gae-logging", _FASTAPI_GAE, 7)),
         ("flask-gae-logging", _FLASK_GAE, 4),
-        ("fastapi-cloud-logging", _FASTAPI_CLOUD, 12),
+        *further(("fastapi-cloud-logging", _FASTAPI_CLOUD, 12)),
     ],
 )
 def test_a_package_that_derives_from_the_stock_handler(

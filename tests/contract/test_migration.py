@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cases import further
 from helpers import check_python
 
 if TYPE_CHECKING:
@@ -57,8 +58,7 @@ def _entries(emulator: Emulator, name: str) -> list[dict[str, Any]]:
     ("before", "after"),
     [
         ("handler before", "handler after"),
-        ("handler before", "handler alone"),
-        ("setup before", "setup after"),
+        *further(("handler before", "handler alone"), ("setup before", "setup after")),
         ("dictconfig before", "dictconfig after"),
     ],
 )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 import rq
+from cases import few
 from helpers import are_workers_idle, python_path, wait_until
 from packages import need_uwsgi
 from redis_server import redis_server
@@ -267,7 +268,7 @@ def test_work_horse(site: Doctored) -> None:
     assert (problems(report), firing(report)) == ([], ["the end of RQ's job"])
 
 
-@pytest.mark.parametrize("way", ["setup_logging", "dictConfig"])
+@pytest.mark.parametrize("way", few(["setup_logging", "dictConfig"], "dictConfig"))
 def test_celery(site: Doctored, way: str) -> None:
     """The main process, and a child whose only hook is celery's own signal.
 

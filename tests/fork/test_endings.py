@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from cases import few
 from helpers import DONE, python_path, run_python
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Ended:
         self.status = process.returncode
 
 
-@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("end", few(ENDS, *list(ENDS)[::2], mark=pytest.mark.thorough))
 def test_the_last_record_is_delivered(emulator: Emulator, end: str) -> None:
     """With max_latency far away, the hook that runs at this end delivers; each record once."""
     ended = Ended(end, emulator.url)
@@ -130,7 +131,9 @@ def refusing() -> Iterator[str]:
         yield f"http://127.0.0.1:{holder.getsockname()[1]}"
 
 
-@pytest.mark.parametrize("server", ["refuses", "never answers"])
+@pytest.mark.parametrize(
+    "server", few(["refuses", "never answers"], "never answers", mark=pytest.mark.thorough)
+)
 def test_a_server_that_is_gone_holds_up_no_end(
     emulator: Emulator, refusing: str, server: str
 ) -> None:
@@ -182,7 +185,7 @@ LATE = {
 }
 
 
-@pytest.mark.parametrize("late", LATE)
+@pytest.mark.parametrize("late", few(LATE, *list(LATE)[::2], mark=pytest.mark.thorough))
 def test_what_is_logged_while_the_interpreter_comes_down(emulator: Emulator, late: str) -> None:
     """From 3.12 on no thread can be started then; the record is delivered all the same, once."""
     before, after = LATE[late]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING
 
 import pytest
+from cases import few
 from helpers import check_python
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ assert sorted(texts) == sorted(WANTED), texts
 
 _THREAD = "thread = threading.Thread(target=target); thread.start(); thread.join()"
 _BARE = "import _thread; _thread.start_new_thread(target, ())\nwhile not children: time.sleep(0.01)"
+_STARTS = {"threading": _THREAD, "bare": _BARE}
 _LATER = "lambda: (time.sleep(0.5), log.info('last'))"
 _OTHER = f"log.info('first'); threading.Thread(target={_LATER}).start()"
 _BODIES = {
@@ -68,9 +71,15 @@ def _program(start: str, body: str, lost: object, wanted: list[str], latency: fl
     return program
 
 
-@pytest.mark.parametrize("start", [_THREAD, _BARE], ids=["threading", "bare"])
-@pytest.mark.parametrize("body", _BODIES)
-def test_the_child_delivers_and_ends(body: str, start: str) -> None:
+@pytest.mark.parametrize(
+    ("start", "body"),
+    few(
+        itertools.product(_STARTS, _BODIES),
+        *zip([*_STARTS] * 2, _BODIES, strict=True),
+        mark=pytest.mark.thorough,
+    ),
+)
+def test_the_child_delivers_and_ends(start: str, body: str) -> None:
     """With its forking thread the child ends, as with a console handler; its records arrive.
 
     Class of fault: a process that ends without a hook while our own thread keeps it alive;
@@ -78,7 +87,7 @@ def test_the_child_delivers_and_ends(body: str, start: str) -> None:
     """
     text, wanted = _BODIES[body]
     latency = 0.1 if body == "another thread goes on" else 60
-    check_python(_program(start, text, "none", wanted, latency), 60, is_covered=False)
+    check_python(_program(_STARTS[start], text, "none", wanted, latency), 60, is_covered=False)
 
 
 @pytest.mark.parametrize("other", [False, True])

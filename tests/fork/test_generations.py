@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from cases import few
 
 if TYPE_CHECKING:
     from conftest import Forks
@@ -27,7 +28,9 @@ def test_five_generations_log_before_and_after_their_forks(forks: Forks) -> None
     forks.check_every_record_once(processes=101)
 
 
-@pytest.mark.parametrize("count", [0, 1], ids=["silent", "logging"])
+@pytest.mark.parametrize(
+    "count", few([0, 1], 1, mark=pytest.mark.thorough), ids=["silent", "logging"]
+)
 def test_what_the_parent_has_pending_is_the_parents(forks: Forks, count: int) -> None:
     """A child forked while records wait in the parent's buffer sends only its own, if any."""
     forks.run(

@@ -6,6 +6,7 @@ import copy
 from typing import TYPE_CHECKING
 
 import pytest
+from cases import further
 
 from forklog.transports.deadline import Deadline
 from forklog.transports.google.loading import request_on
@@ -153,8 +154,13 @@ def test_children_of_multiprocessing_deliver_and_end(forks: Forks, end: str) -> 
     forks.check_every_record_once(processes=6)
 
 
-@pytest.mark.parametrize("fork", FORKS)
-@pytest.mark.parametrize("end", ["collects", "exits"])
+@pytest.mark.parametrize(
+    ("end", "fork"),
+    [
+        *[("collects", "os.fork"), ("exits", "c_fork")],
+        *further(("collects", "c_fork"), ("exits", "os.fork"), mark=pytest.mark.thorough),
+    ],
+)
 def test_a_child_that_never_logs_finalizes_no_session(forks: Forks, fork: str, end: str) -> None:
     """A child that drops its handler and collects, or exits, closes no session and no socket.
 

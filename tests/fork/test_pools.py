@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from cases import few
 
 if TYPE_CHECKING:
     from conftest import Forks
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 METHODS = ["fork", "forkserver", "spawn"]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", few(METHODS, "fork", mark=pytest.mark.thorough))
 def test_processes(forks: Forks, method: str) -> None:
     """Processes deliver from the hook that runs in them: they skip atexit, up to 3.12."""
     count = 8 if method == "spawn" else 20
@@ -39,7 +40,7 @@ def test_processes(forks: Forks, method: str) -> None:
     forks.check_every_record_once(processes=count + 1)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", few(METHODS, "forkserver", mark=pytest.mark.thorough))
 def test_pools(forks: Forks, method: str) -> None:
     """Pool.close and ProcessPoolExecutor let their workers deliver what is pending."""
     forks.run(

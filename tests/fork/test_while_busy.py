@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from cases import few
 from helpers import wait_until
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ LOCKS = {
 HELD = [(fork, lock) for fork in ("os.fork", "c_fork") for lock in LOCKS][2:]
 
 
-@pytest.mark.parametrize(("fork", "lock"), HELD)
+@pytest.mark.parametrize(("fork", "lock"), few(HELD, *HELD[::2], mark=pytest.mark.thorough))
 def test_while_another_thread_holds_a_lock(forks: Forks, fork: str, lock: str) -> None:
     """No lock that stays held for ever in the child keeps it from logging and delivering."""
     forks.run(f"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from cases import further
 from helpers import check_python
 from wire import OK, RawServer, make_certificate, read_request
 
@@ -62,7 +63,9 @@ OVER_TLS = """
 
 
 @pytest.mark.parametrize(
-    "before", ["", "log.info('before'); assert handler.flush(10)"], ids=["no wire yet", "its wire"]
+    "before",
+    ["log.info('before'); assert handler.flush(10)", *further("", mark=pytest.mark.thorough)],
+    ids=["its wire", "no wire yet"],
 )
 def test_a_late_patch_leaves_tls_working(before: str, tmp_path: Path) -> None:
     """A connection made after the patch, the first or a new one, takes the patched contexts."""

@@ -14,6 +14,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cases import few
 from helpers import wait_until
 from interruption import Interruption, every_step
 
@@ -140,7 +141,9 @@ def test_an_overflow(make_logger: Make) -> None:
     bench.transport.release()
 
 
-@pytest.mark.parametrize("act", ["flush", "stats", "close"])
+@pytest.mark.parametrize(
+    "act", few(["flush", "stats", "close"], "flush", "stats", mark=pytest.mark.thorough)
+)
 def test_a_record_inside_another_call(make_logger: Make, act: str) -> None:
     """A record that interrupts flush(), stats() or close() at any line arrives; nothing hangs."""
     bench = Bench(make_logger, max_latency=0.001)

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
+from cases import further
 from helpers import check_python
 
 if TYPE_CHECKING:
@@ -114,7 +115,11 @@ def _private_key() -> str:
 
 
 @pytest.mark.parametrize(
-    "kind", ["metadata", "authorized_user", "external_account", "service_account"]
+    "kind",
+    [
+        *["metadata", "service_account"],
+        *further("authorized_user", "external_account", mark=pytest.mark.thorough),
+    ],
 )
 def test_the_thread_imports_nothing(kind: str, tokens: str, tmp_path: Path) -> None:
     """From the first record to the request, with any kind of credentials, no module is loaded."""

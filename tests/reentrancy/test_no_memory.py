@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 
 import pytest
+from cases import few
 from helpers import check_python, state_numbers
 
 _SETUP = """
@@ -101,7 +102,7 @@ in_children(range(2, 60), body)
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="CPython itself goes on with broken tuples")
-@pytest.mark.parametrize("act", _ACTS)
+@pytest.mark.parametrize("act", few(_ACTS, "a later record", mark=pytest.mark.thorough))
 def test_an_allocation_that_fails(act: str) -> None:
     """Whichever allocation fails, the handler raises nothing and the next record is delivered."""
     done = check_python(_SETUP + _ACTS[act], 100, is_covered=False)

@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cases import few
 from helpers import wait_until
 from strike import every_strike
 
@@ -87,7 +88,7 @@ class Struck:
         wait_until(lambda: not len(buffer) and buffer.wake_rank == 0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", few(KINDS, Stop, mark=pytest.mark.thorough))
 def test_the_first_record(make_logger: Make, kind: type[BaseException]) -> None:
     """Struck at any such place, the first record leaves a state from which the next one starts.
 

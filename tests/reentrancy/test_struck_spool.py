@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cases import few
 from helpers import wait_until
 from strike import every_strike
 
@@ -161,7 +162,9 @@ def test_the_record_that_opens_it(
     assert wanted | {"store.py"} <= places
 
 
-@pytest.mark.parametrize("kind", [SoftTimeLimit, Stop])
+@pytest.mark.parametrize(
+    "kind", few([SoftTimeLimit, Stop], SoftTimeLimit, mark=pytest.mark.thorough)
+)
 def test_records_that_need_a_further_segment(
     make_logger: Make, folder: Path, kind: type[BaseException]
 ) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from cases import few
 from helpers import python_path, wait_until
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def worker(emulator: Emulator, tmp_path: Path) -> Iterator[Worker]:
     running.kill()
 
 
-@pytest.mark.parametrize("way", ["setup_logging", "after_setup_logger"])
+@pytest.mark.parametrize("way", few(["setup_logging", "after_setup_logger"], "after_setup_logger"))
 def test_every_record_arrives_once(worker: Worker, way: str) -> None:
     """By celery's last signal in children, by atexit in the main process; max_latency is far."""
     options = ("--concurrency=2", f"--max-tasks-per-child={LIMIT}")
@@ -206,6 +207,7 @@ def test_a_child_that_is_killed(worker: Worker) -> None:
     assert worker.emulator.duplicates() == []
 
 
+@pytest.mark.long
 def test_a_dead_server_holds_up_no_end(worker: Worker) -> None:
     """Children and main process each end within shutdown_timeout, and say what was lost.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from cases import few
 from gunicorn_site import EXAMPLES, PATIENCE, GunicornSite, import_records
 from helpers import wait_until
 
@@ -53,7 +54,10 @@ def site(emulator: Emulator, tmp_path: Path) -> Iterator[GunicornSite]:
 
 @pytest.mark.parametrize(
     ("kind", "is_preloaded"),
-    [*((kind, False) for kind in KINDS), *((kind, True) for kind in KINDS if kind != "asgi")],
+    few(
+        [*((kind, False) for kind in KINDS), *((kind, True) for kind in KINDS if kind != "asgi")],
+        *[("sync", False), ("gthread", True), ("gevent", True), (UVICORN, False)],
+    ),
 )
 def test_every_record_arrives_once(site: GunicornSite, kind: str, *, is_preloaded: bool) -> None:
     """Through start, HUP and TERM all records of arbiter, workers and application arrive once."""
@@ -73,7 +77,7 @@ def test_every_record_arrives_once(site: GunicornSite, kind: str, *, is_preloade
         assert len([text for text in texts if text.startswith(once)]) == 1, once
 
 
-@pytest.mark.parametrize("is_preloaded", [False, True], ids=["", "preload"])
+@pytest.mark.parametrize("is_preloaded", few([False, True], True), ids=["", "preload"])
 def test_workers_of_tornado(site: GunicornSite, *, is_preloaded: bool) -> None:
     """They deliver too; tornado's access log, which no console has, is off."""
     pytest.importorskip("tornado")
@@ -144,7 +148,7 @@ def _changed(folder: Path, *lines: str) -> Path:
     return config
 
 
-@pytest.mark.parametrize("kind", ["gthread", UVICORN])
+@pytest.mark.parametrize("kind", few(["gthread", UVICORN], "gthread"))
 def test_max_requests(site: GunicornSite, kind: str) -> None:
     """Workers that end after some requests have delivered, and so do their successors."""
     app, options = KINDS[kind]

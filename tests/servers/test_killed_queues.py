@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 import rq
+from cases import further
 from killed_site import APPS, PATIENCE, KilledSite
 from redis_server import PROGRAM, redis_server
 
@@ -63,7 +64,9 @@ def test_a_process_pool(site: KilledSite) -> None:
     site.check()
 
 
-@pytest.mark.parametrize("imports", [(), ("killed_app",)], ids=["in the horse", "in the worker"])
+@pytest.mark.parametrize(
+    "imports", [*further(((),)), ("killed_app",)], ids=["in the horse", "in the worker"]
+)
 def test_work_horses(site: KilledSite, queue: rq.Queue, imports: tuple[str, ...]) -> None:
     """The next horse delivers what a killed one has logged."""
     for how in ("", "kill", "", "exit", ""):

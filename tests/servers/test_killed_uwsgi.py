@@ -7,6 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from cases import few
 from helpers import wait_until
 from killed_site import APPS, PATIENCE, KilledSite
 from packages import need_uwsgi
@@ -47,9 +48,7 @@ def _workers(site: KilledSite) -> dict[int, int]:
     return site.server.workers()
 
 
-@pytest.mark.parametrize(
-    "model", [*MODELS, *(pytest.param(m, marks=pytest.mark.long) for m in MORE)]
-)
+@pytest.mark.parametrize("model", few([*MODELS, *MORE], "prefork", "gevent"))
 def test_workers_killed_under_load(site: KilledSite, model: str) -> None:
     """Workers killed in the middle of requests lose nothing: new ones adopt, also without one."""
     lines, loads = {**MODELS, **MORE}[model]

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from cases import further
 from helpers import wait_until
 
 if TYPE_CHECKING:
@@ -56,10 +57,12 @@ def raise_in_requests(site: Site, times: int, at_once: int = WORKERS) -> None:
     [
         "reload-on-exception = RuntimeError\n",
         "reload-on-exception-type = no such order\n",  # uWSGI compares the text here, too
-        "reload-on-exception-value = no such order\n",
-        "reload-on-exception-repr = no such order\n",
-        "reload-on-exception = true\nlazy-apps = true\n",
-        "reload-on-exception = true\nthreads = 2\n",
+        *further(
+            "reload-on-exception-value = no such order\n",
+            "reload-on-exception-repr = no such order\n",
+            "reload-on-exception = true\nlazy-apps = true\n",
+            "reload-on-exception = true\nthreads = 2\n",
+        ),
         "reload-on-exception = true\ngevent = 10\n",
         "reload-on-exception = true\ncatch-exceptions = true\n",
     ],

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from cases import few, further
 from helpers import wait_until
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ MASTER = "master = true\nmodule = app\n"
     ("lines", "is_lazy", "rounds"),
     [
         ("", False, 4),
-        ("py-call-uwsgi-fork-hooks = true\n", False, 2),
+        *further(("py-call-uwsgi-fork-hooks = true\n", False, 2)),
         ("lazy-apps = true\n", True, 1),
     ],
     ids=["prefork", "hooks", "lazy-apps"],
@@ -67,7 +68,7 @@ def test_cheaper_workers_come_and_go(site: Site) -> None:
     site.check_every_record_once()
 
 
-@pytest.mark.parametrize("how", ["SIGHUP", "touch-reload"])
+@pytest.mark.parametrize("how", few(["SIGHUP", "touch-reload"], "SIGHUP"))
 def test_a_reload(site: Site, how: str) -> None:
     """Idle and busy workers of the old image deliver by their exits, those of the new one too."""
     site.environ["EXAMPLE_MAX_LATENCY"] = FAR_AWAY
@@ -117,7 +118,9 @@ def test_a_master_that_was_killed(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("master", "children"), [("master = true\n", 20), ("", 10)], ids=["master", "no master"]
+    ("master", "children"),
+    [("master = true\n", 20), *further(("", 10))],
+    ids=["master", "no master"],
 )
 def test_children_that_workers_fork(site: Site, master: str, children: int) -> None:
     """Children that requests fork by os.fork deliver while they live."""

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from cases import few
 from helpers import wait_until
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ UNHOOKED = {
 }
 
 
-@pytest.mark.parametrize("name", HOOKED)
+@pytest.mark.parametrize(
+    "name", few(HOOKED, "threads", "lazy", "skip-atexit-teardown", "gevent patched early")
+)
 def test_all_is_delivered_up_to_the_last_record(site: Site, name: str) -> None:
     """Held entries come without a request, those pending at SIGTERM by the exit; each once."""
     if name == "osafterfork" and sys.version_info >= (3, 13):

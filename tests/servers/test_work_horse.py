@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 import rq
+from cases import further
 from helpers import python_path
 from redis_server import redis_server
 
@@ -51,7 +52,9 @@ def _work(queue: rq.Queue, emulator: Emulator, folder: Path, *imports: str) -> l
     return ledger.read_text().splitlines()
 
 
-@pytest.mark.parametrize("imports", [(), ("rq_jobs",)], ids=["in the horse", "in the worker"])
+@pytest.mark.parametrize(
+    "imports", [(), *further((("rq_jobs",),))], ids=["in the horse", "in the worker"]
+)
 def test_the_records_of_a_job_arrive_once(
     queue: rq.Queue, emulator: Emulator, tmp_path: Path, imports: tuple[str, ...]
 ) -> None:

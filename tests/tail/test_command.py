@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from cases import further
 from helpers import python_path, wait_until
 from wire import RawServer, account_file, answer, make_key, read_request
 
@@ -216,12 +217,14 @@ def test_a_call_that_fails_says_why(
     ("status", "body", "date", "code"),
     [
         (200, b"[" * 200_000, "", 1),
-        (400, b'{"error":' + b"[" * 200_000, "", 1),
+        *further(
+            (400, b'{"error":' + b"[" * 200_000, "", 1),
+            (200, b'{"entries":[],"nextPageToken":[1]}', "", 0),
+            (200, b'{"entries":7}', "", 1),
+            (400, b'{"error":{"message":"' + b"line\\n" * 3_000 + b'"}}', "", 2),
+        ),
         (200, b'{"entries":[1,2]}', "", 0),
-        (200, b'{"entries":[],"nextPageToken":[1]}', "", 0),
-        (200, b'{"entries":7}', "", 1),
         (200, b"{}", "Date: Mon, 01 Jan 99999999999999999999 00:00:00 GMT\r\n", 0),
-        (400, b'{"error":{"message":"' + b"line\\n" * 3_000 + b'"}}', "", 2),
         (400, b'{"error":{"message":"' + b"x" * 300_000 + b'"}}', "", 2),
     ],
 )

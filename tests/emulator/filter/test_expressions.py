@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 
 import pytest
+from cases import further
 
 from forklog.emulator.filter import budget
 from forklog.emulator.filter.lex import FilterError
@@ -134,7 +135,10 @@ def test_what_re2_does_not_have_is_refused(pattern: str) -> None:
 
 @pytest.mark.parametrize(
     "piece",
-    ["[", "[[:", "[^", "[]", "[a", "[[:a:]", "(", "()", "(?P<a", r"\Q", r"\x{1", "{1,", "a|", "a?"],
+    [
+        *["[", "[[:", "(", "a|", "a?"],
+        *further("[^", "[]", "[a", "[[:a:]", "()", "(?P<a", r"\Q", r"\x{1", "{1,"),
+    ],
 )
 def test_a_long_pattern_is_read_in_linear_time(piece: str) -> None:
     """20,000 characters of any kind are compiled or refused within seconds of CPU time.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import shop
 from browser import write
+from cases import few, further
 from helpers import python_path
 
 from forklog.emulator import Emulator
@@ -104,10 +105,10 @@ def test_the_filter_is_the_emulators(page: Page, store: Store) -> None:
 @pytest.mark.parametrize(
     ("source", "message", "place", "marked"),
     [
-        ("severity>=WARNIG", "'WARNIG' is not a severity", (1, 11), "WARNIG"),
+        *further(("severity>=WARNIG", "'WARNIG' is not a severity", (1, 11), "WARNIG")),
         ('labels.a="😀" OR\ntexPayload:x', "a LogEntry has no field", (2, 1), "texPayload"),
         ('textPayload="😀"\nAND )', "unexpected ')'", (2, 5), ")"),
-        ("severity=ERROR AND", "unexpected end of the filter", (1, 19), " "),
+        *further(("severity=ERROR AND", "unexpected end of the filter", (1, 19), " ")),
     ],
 )
 def test_an_error_of_the_filter_is_shown_at_its_place(
@@ -475,7 +476,7 @@ def test_light_and_dark_can_be_read(
     assert {name: ratio for name, ratio in contrasts.items() if ratio < 4.5} == {}
 
 
-@pytest.mark.parametrize("width", [320, 390, 700])
+@pytest.mark.parametrize("width", few([320, 390, 700], 320))
 def test_a_narrow_screen_needs_no_sideways_scroll(
     open_page: OpenPage, emulator: Emulator, width: int
 ) -> None:

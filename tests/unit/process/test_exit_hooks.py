@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from cases import few
 from helpers import DONE, check_python, run_python
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ _ENDS = {
 }
 
 
-@pytest.mark.parametrize("end", _ENDS)
+@pytest.mark.parametrize("end", few(_ENDS, *list(_ENDS)[::2], mark=pytest.mark.thorough))
 def test_the_last_record_arrives(emulator: Emulator, end: str) -> None:
     """Although max_latency is far away, what was logged last is delivered at the exit, once."""
     done = run_python(_LOG.format(url=emulator.url) + _ENDS[end], 40)

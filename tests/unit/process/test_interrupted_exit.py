@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from typing import TYPE_CHECKING
 
 import pytest
+from cases import few
 from helpers import DONE, run_python
 
 if TYPE_CHECKING:
@@ -64,8 +66,14 @@ begin()
 }
 
 
-@pytest.mark.parametrize("presses", [1, 2, 3])
-@pytest.mark.parametrize("end", _ENDS)
+@pytest.mark.parametrize(
+    ("end", "presses"),
+    few(
+        itertools.product(_ENDS, [1, 2, 3]),
+        *[(end, 1 + number % 3) for number, end in enumerate(_ENDS)],
+        mark=pytest.mark.thorough,
+    ),
+)
 def test_ctrl_c_while_the_exit_waits(tmp_path: Path, end: str, presses: int) -> None:
     """The first press hands everything to the last resort at once; further ones change nothing.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
+from cases import few
 from helpers import check_python, run_python
 
 BODY = """
@@ -284,7 +285,11 @@ CHILDREN = {
 
 
 @pytest.mark.parametrize("start", CHILDREN.values(), ids=list(CHILDREN))
-@pytest.mark.parametrize("masked", ["", "SIGUSR2"], ids=["nothing masked", "SIGUSR2 masked"])
+@pytest.mark.parametrize(
+    "masked",
+    few(["", "SIGUSR2"], "SIGUSR2", mark=pytest.mark.thorough),
+    ids=["nothing masked", "SIGUSR2 masked"],
+)
 def test_a_child_started_in_on_drop_has_the_signals_that_it_would_have(
     start: str, masked: str
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from cases import further
 from heads import HEAD
 
 from forklog.delivery.buffer import Buffer
@@ -70,8 +71,13 @@ class _Wire:
         return
 
 
-@pytest.mark.parametrize("number", [400, 700, 3000])
-@pytest.mark.parametrize("is_early", [False, True])
+@pytest.mark.parametrize(
+    ("is_early", "number"),
+    [
+        *[(False, 400), (True, 700), (False, 3000)],
+        *further((True, 400), (False, 700), (True, 3000)),
+    ],
+)
 def test_culprits_before_all_others_let_them_pass(
     spool: Spool, number: int, *, is_early: bool
 ) -> None:
