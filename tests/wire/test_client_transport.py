@@ -505,3 +505,27 @@ assert not hasattr(forklog.transports.google, "Other")
 """,
         is_covered=False,
     )
+
+
+_SLOW = """
+import threading
+from google.auth.credentials import Credentials
+released = threading.Event()
+class Slow(Credentials):
+    def refresh(self, request):
+        HANG and released.wait(40)
+        self.token = "t"
+"""
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+def test_over_grpc_a_token_that_does_not_come_is_no_fault_of_an_entry(
+    *, hangs: bool, tmp_path: Path
+) -> None:
+    """The server's channel is ready, but the request waits for its token until the deadline."""
+    _, pem = make_certificate(tmp_path, "localhost")
+    body = _SLOW.replace("HANG", str(hangs)) + _GRPC.replace("AnonymousCredentials()", "Slow()")
+    body += (_NEVER_SENT if hangs else _SENT) + "released.set()\n"
+    with _server(tmp_path, ["DEADLINE_EXCEEDED"], pem, tmp_path / "server.key") as (address, _):
+        given = {"URL": address, "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(pem), "SECONDS": "4"}
+        check_python(body, 60, given, is_covered=False)

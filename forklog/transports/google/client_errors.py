@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
+import sys
 import traceback
 from collections.abc import Iterator
 from dataclasses import replace
-from types import FrameType
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
 import google.auth.exceptions
@@ -35,6 +37,7 @@ _UNTRUSTED = re.compile(
 )
 _UNCONNECTED = {1, 3}  # connecting, transient failure: grpc/impl/connectivity_state.h
 _MOST_WRAPPERS = 20
+_TOKENS, _WRITE = "google.auth.transport.grpc", "WriteLogEntries"
 _WHOSE, _ENDPOINT = "Google's client: the server", "the client's endpoint"
 _PARTIAL = "type.googleapis.com/google.logging.v2.WriteLogEntriesPartialErrors"
 CLIENT_ERRORS = (
@@ -83,7 +86,7 @@ def _is_unsent(error: GoogleAPICallError, channel: Any) -> bool:
     """Tell whether gRPC had no connection, so that no byte of the request was sent."""
     status = _status_of(error)
     if status == "DEADLINE_EXCEEDED":  # in the same words where a connected server is silent
-        return _is_unconnected(channel)
+        return _is_unconnected(channel) or _waits_for_token()
     return status == "UNAVAILABLE" and bool(_UNSENT.match(str(error.message)))
 
 
@@ -98,6 +101,25 @@ def _is_unconnected(channel: Any) -> bool:
                 is_asked_to_connect = False
                 return bool(channel.check_connectivity_state(is_asked_to_connect) in _UNCONNECTED)
             channel = channel._channel  # noqa: SLF001 - interceptors wrap a channel in another
+    return False
+
+
+def _waits_for_token() -> bool:
+    """Tell whether a thread of gRPC's fetches the token of a request that writes entries.
+
+    The channel is ready then, and gRPC says of the deadline what it says of a silent server.
+    """
+    with contextlib.suppress(Exception):  # another google-auth, or none that is used by gRPC
+        fetch = sys.modules[_TOKENS].AuthMetadataPlugin.__call__.__code__
+        threads = sys._current_frames().values()  # noqa: SLF001 - documented
+        return any(map(functools.partial(_is_fetching, fetch), threads))
+    return False
+
+
+def _is_fetching(fetch: CodeType, top: FrameType) -> bool:
+    for frame, _ in traceback.walk_stack(top):
+        if frame.f_code is fetch:
+            return bool(frame.f_locals["context"].method_name == _WRITE)
     return False
 
 
