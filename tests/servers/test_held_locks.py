@@ -79,5 +79,7 @@ def test_gunicorns_workers_deliver_and_end(gunicorn: GunicornSite) -> None:
     released = os.open(gunicorn.folder / "released", os.O_WRONLY | os.O_NONBLOCK)
     os.close(released)  # the arbiter's own records need the locks as well
     wait_until(lambda: len(gunicorn.workers()) == 2 * WORKERS, PATIENCE, gunicorn.output())
+    # A TERM between a worker's first line and its own handlers is lost: gunicorn waits 30 s then.
+    gunicorn.ask_until(lambda pids: len(pids.difference(workers)) == WORKERS)
     gunicorn.end(signal.SIGTERM)
     gunicorn.check()
