@@ -142,9 +142,9 @@ def _judged(calls: int | None) -> Line:
 def _system_calls(folder: str) -> int | None:
     """Return how many system calls log calls add to logging's own, None without strace.
 
-    The median of three traces: where the flush thread is still at work when a burst begins, the
-    thread that logs waits for the interpreter's lock, by calls of futex that are not the log
-    call's. A call of its own would be in every trace.
+    The median of three traces. Where the flush thread is still at work when a burst begins, the
+    thread that logs waits for the interpreter's lock. Its calls of futex are not the log call's,
+    whose own would be in every trace.
     """
     strace = shutil.which("strace")
     if strace is None:
