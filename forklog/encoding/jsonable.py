@@ -93,7 +93,9 @@ def _plain(value: object) -> Any:
         return _bytes_text(bytes(value))
     as_list = getattr(value, "tolist", None)  # a numpy type that orjson does not know
     if callable(as_list) and isinstance(getattr(value, "shape", None), tuple):
-        return as_list()
+        found = as_list()
+        if type(found) is not type(value):  # Python has no longer float, so it is its own list
+            return found
     return value.value if isinstance(value, enum.Enum) else safe_text(value)
 
 

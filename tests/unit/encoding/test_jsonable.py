@@ -210,6 +210,7 @@ def test_numpy_is_written_by_value() -> None:
         "a": numpy.array([[1, 2], [3, 4]]), "h": numpy.float16(0.5),
         "n": numpy.array([1.0, numpy.nan]), "b": numpy.bool_(1), "c": numpy.array(["x"]),
         "half": numpy.array([0.5], dtype=numpy.float16), "big": numpy.longdouble("inf"),
+        "long": numpy.array([1.5], dtype=numpy.longdouble), "pair": numpy.clongdouble(1 + 2j),
     }  # fmt: skip
     found = _parsed(value)
     assert found["f"] == 1.5
@@ -221,7 +222,7 @@ def test_numpy_is_written_by_value() -> None:
     assert found["b"] is True
     assert found["c"] == ["x"]
     assert found["half"] == [0.5]
-    assert isinstance(found["big"], str)
+    assert (found["big"], found["long"], found["pair"]) == ("inf", ["1.5"], "(1+2j)")
 
 
 _SURROGATES = st.text(st.characters(), max_size=10)
