@@ -92,9 +92,11 @@ def _plain(value: object) -> Any:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return _bytes_text(bytes(value))
     as_list = getattr(value, "tolist", None)  # a numpy type that orjson does not know
-    if callable(as_list) and isinstance(getattr(value, "shape", None), tuple):
+    shape = getattr(value, "shape", None)
+    if callable(as_list) and isinstance(shape, tuple):
         found = as_list()
-        if type(found) is not type(value):  # Python has no longer float, so it is its own list
+        # Python has no long float, so one is its own list.
+        if type(found) is not type(value) or getattr(found, "shape", None) != shape:
             return found
     return value.value if isinstance(value, enum.Enum) else safe_text(value)
 

@@ -133,7 +133,7 @@ class Segments(Reading):
         """Have a segment ready for when the active one is full.
 
         Where none may be made, the active one is used again once all of it is settled. After a
-        refusal, one that is ready may be small: a further one is tried beside it.
+        refusal, one that is ready may be small: a larger one is tried beside it.
         """
         active, room = (self.used[-1] if self.used else None), self.room
         if self._is_over or (active and active.position() <= active.size // 2):
@@ -141,7 +141,8 @@ class Segments(Reading):
         if self.ready and not room.has_refused():
             return
         room.ask_again()
-        if self.ready and room.has_refused():
+        largest = room.largest(SEGMENT_BYTES[: self._made + 1])
+        if any(segment.size >= largest for segment in list(self.ready)):
             return
         try:
             self._make_ready()

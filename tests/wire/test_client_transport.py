@@ -390,8 +390,8 @@ assert not any(map(_is_unconnected, [closed, None, object()]))
 @pytest.mark.parametrize(
     ("client", "host"),
     [
-        *[("http", "localhost"), ("grpc", "other.example")],
-        *further(("http", "other.example"), ("grpc", "localhost")),
+        *[("http", "other.example"), ("grpc", "localhost")],
+        *further(("http", "localhost"), ("grpc", "other.example")),
     ],
 )
 def test_a_certificate_that_is_not_trusted_blocks(client: str, host: str, tmp_path: Path) -> None:
@@ -457,10 +457,8 @@ def test_what_is_no_factory_is_refused() -> None:
     ("body", "reason"),
     [
         ("raise ValueError('s3cret')", "the factory of the client raised ValueError"),
-        *further(
-            ("return object()", "the factory returned object, which is no client of Google's"),
-            ("return type('C', (), {'api_request': None})()", "the project is not known"),
-        ),
+        ("return object()", "the factory returned object, which is no client of Google's"),
+        *further(("return type('C', (), {'api_request': None})()", "the project is not known")),
         (_ASYNC, "LoggingServiceV2AsyncClient, which is no client of Google's that waits"),
     ],
 )

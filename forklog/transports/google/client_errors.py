@@ -107,7 +107,8 @@ def _is_unconnected(channel: Any) -> bool:
 def _waits_for_token() -> bool:
     """Tell whether a thread of gRPC's fetches the token of a request that writes entries.
 
-    The channel is ready then, and gRPC says of the deadline what it says of a silent server.
+    The channel is ready then, and gRPC says of the deadline what it says of a silent server. The
+    fetch of another client of this process is taken for it, too: the request waits longer then.
     """
     with contextlib.suppress(Exception):  # another google-auth, or none that is used by gRPC
         fetch = sys.modules[_TOKENS].AuthMetadataPlugin.__call__.__code__

@@ -212,7 +212,11 @@ def test_numpy_is_written_by_value() -> None:
         "half": numpy.array([0.5], dtype=numpy.float16), "big": numpy.longdouble("inf"),
         "long": numpy.array([1.5], dtype=numpy.longdouble), "pair": numpy.clongdouble(1 + 2j),
     }  # fmt: skip
+    inner = numpy.empty(1, object)
+    inner[0] = numpy.arange(3)
+    value["inner"] = inner.reshape(())
     found = _parsed(value)
+    assert found["inner"] == [0, 1, 2]
     assert found["f"] == 1.5
     assert found["i"] == 3
     assert found["nan"] == "NaN"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +20,8 @@ from forklog.spool.segments import Segments
 from forklog.spool.store import Spool
 
 if TYPE_CHECKING:
+    import pytest
+
     from forklog.spool.folder import Folder
 
 _THREADS = 6
@@ -57,6 +61,76 @@ def test_threads_that_roll_at_once_keep_to_the_bound(folder: Folder) -> None:
     for path in Path(folder.path).glob("*.log"):
         path.unlink()
     owner.remove()
+
+
+class _Limited(Owner):
+    """An owner whose disk has room for segments up to a size."""
+
+    def __init__(self, folder: Folder) -> None:
+        super().__init__(folder, new_prefix(), Head(**HEAD))  # type: ignore[arg-type]
+        self.largest = SEGMENT_BYTES[-1]
+
+    def check_room(self, size: int, *, is_first: bool = False) -> None:
+        if size > self.largest:
+            raise OSError(errno.ENOSPC, "no room")
+        super().check_room(size, is_first=is_first)
+
+
+class _Refused:
+    """Segments of which the active one is written beyond its half; the next would be large."""
+
+    def __init__(self, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr("forklog.spool.parts.room.monotonic", lambda: self.now)
+        self.owner = _Limited(folder)
+        self.segments = Segments(self.owner, 64 * SEGMENT_BYTES[-1], [])
+        self.segments.activate(first := self.segments.new(is_first=True))
+        while first.position() <= first.size // 2:
+            first.write(_entry("x" * 1000))
+        self.segments._made = len(SEGMENT_BYTES)
+
+    def ready(self) -> list[int]:
+        """Return the sizes of the segments that are ready, after some seconds of flushes."""
+        for _ in range(25):
+            self.now += 0.2
+            self.segments.prepare()
+        return [segment.size for segment in self.segments.ready]
+
+    def remove(self) -> None:
+        for path in Path(self.owner.folder.path).glob("*.log"):
+            path.unlink()
+        self.owner.remove()
+
+
+def _entry(text: str) -> bytes:
+    return b'{"insertId":"%029x","timestamp":"%b\n' % (len(text), text.encode())
+
+
+def test_one_segment_is_ready_whatever_was_refused(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full and free by turns adds none to one that is large enough."""
+    refused = _Refused(folder, monkeypatch)
+    assert refused.ready() == [SEGMENT_BYTES[-1]]
+    for number in range(3):
+        refused.owner.largest = 0
+        with contextlib.suppress(OSError):
+            refused.segments.put_aside(_entry("x" * (SEGMENT_BYTES[0] - 1000 + number)))
+        assert refused.segments.room.has_refused()
+        refused.owner.largest = SEGMENT_BYTES[-1]
+        assert refused.ready() == [SEGMENT_BYTES[-1]]
+    refused.remove()
+
+
+def test_a_larger_segment_is_tried_beside_a_small_one(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the size that there is room for, where there is none for the largest."""
+    refused = _Refused(folder, monkeypatch)
+    for number, size in enumerate(SEGMENT_BYTES, 1):
+        refused.owner.largest = size
+        assert refused.ready() == list(SEGMENT_BYTES[:number])
+    refused.remove()
 
 
 def test_room_is_given_back() -> None:
