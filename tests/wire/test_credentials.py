@@ -44,6 +44,7 @@ class _Cloud:
     def __init__(self) -> None:
         self.tokens = 0
         self.stored: list[str] = []
+        self._known: set[str] = set()  # a busy machine may have an entry sent again
         self.accounts: list[str] = []
         self.token: Callable[[socket.socket], object] = self.give_token
         self.life = 3600
@@ -72,7 +73,9 @@ class _Cloud:
             return
         lines = [line.partition(": ") for line in head.splitlines()]
         self.quota_projects |= {v for k, _, v in lines if k.lower() == "x-goog-user-project"}
-        self.stored += [entry["textPayload"] for entry in json.loads(body)["entries"]]
+        new = {entry["insertId"]: entry["textPayload"] for entry in json.loads(body)["entries"]}
+        self.stored += [text for key, text in new.items() if key not in self._known]
+        self._known |= new.keys()
         answer(connection, 200)
 
     def give_token(self, connection: socket.socket) -> None:
