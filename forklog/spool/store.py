@@ -48,7 +48,7 @@ class Spool(Taking):
         self.unspooled = 0
         """Entries that the lanes took, from the first try to open the spool on."""
         self._is_awaited = False
-        self._late: bytes | None = None  # what the entries counted meanwhile begin with
+        self._counted: bytes | None = None  # what the entries that were counted begin with
         _all.add(self)
         keep_in_children(self, self._maps)
 
@@ -91,8 +91,8 @@ class Spool(Taking):
             return
         for rank, entry in self._lanes.snapshot():
             if self._append(entry):
-                is_late = self._late is not None and entry.startswith(self._late)
-                if self._lanes.forget(rank, entry) and is_late:
+                is_counted = self._counted is not None and entry.startswith(self._counted)
+                if self._lanes.forget(rank, entry) and is_counted:
                     self.unspooled -= 1
                 if rank >= self._urgent_rank:
                     self._has_urgent = True
@@ -138,15 +138,13 @@ class Spool(Taking):
             raise
 
     def _count_unspooled(self, entry: bytes) -> None:
-        """Count an entry that the lanes take; what a late opening takes in counts no more.
+        """Count an entry that the lanes take; what is taken in later counts no more.
 
         What is in flight by then stays counted: a kill loses it.
         """
-        if not self._mark[0]:
-            if not self._is_awaited:
-                return
-            self._late = entry[:PREFIX_BYTES]
-        self.unspooled += 1
+        if self._mark[0] or self._is_awaited:
+            self._counted = entry[:PREFIX_BYTES]
+            self.unspooled += 1
 
     def _append(self, entry: bytes) -> bool:
         try:

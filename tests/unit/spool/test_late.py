@@ -71,6 +71,26 @@ def _offer(spool: ProcessSpool, patch: pytest.MonkeyPatch, where: str, error: in
     return asked
 
 
+def test_what_gets_into_the_spool_later_counts_no_more(
+    spool: ProcessSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the flush thread starts only after log calls that found no room, and takes it in."""
+    spool.store.offer(0, _IDS.opening())
+    assert spool.store.is_open
+    number = 1
+    while spool.numbers()["unspooled"] < 5:
+        number += 10
+        _offer(spool, monkeypatch, ".log", errno.ENOSPC)
+
+    def are_all_in() -> bool:
+        spool.check()
+        spool.take_in()
+        return spool.store.count_spooled() == number
+
+    wait_until(are_all_in)
+    assert spool.numbers()["unspooled"] == 0
+
+
 @pytest.mark.parametrize("error", _LACKS)
 @pytest.mark.parametrize("where", ["spool", ".new", ".log"])
 def test_what_the_system_lacks_at_first(
