@@ -35,9 +35,9 @@ class CloudLoggingHandler(StockSurface):
     Works in `logging.config.dictConfig` and `fileConfig` with plain strings, numbers and dicts, and
     without any argument. Construction does no network: credentials, project and monitored resource
     are found by the flush thread, which starts with the first record. Logging never raises. It
-    blocks only by ``block_timeout``, if that is set, or where no thread can run, see
-    docs/process-models.md. It is safe in threads, signal handlers, finalizers and after any fork;
-    every process that logs delivers its own records.
+    blocks only by ``block_timeout``, if that is set, to make files of a spool, or where no thread
+    can run, see docs/process-models.md. It is safe in threads, signal handlers, finalizers and
+    after any fork; every process that logs delivers its own records.
 
     Records arrive within ``max_latency``. While a quota of the project refuses requests they may
     take a minute and more, errors too; ``stats().request_gap`` shows it, see docs/quotas.md.
@@ -141,7 +141,7 @@ class CloudLoggingHandler(StockSurface):
     def handle(self, record: logging.LogRecord) -> Any:
         """Filter, encode and queue one record; raises what the application's may.
 
-        Blocks only by ``block_timeout``, or where no thread can run (docs/process-models.md).
+        Blocks only by ``block_timeout``, to make files of a spool, or where no thread can run.
         """
         passed: Any = True
         if self.filters or self._is_filtering:

@@ -69,7 +69,8 @@ class Stats:
     unspooled: int = 0
     """Counter: entries that memory took, because the spool was full, not open yet or not writable.
 
-    Entries that were set aside, or that a uWSGI master holds, of which there is no copy, too.
+    Entries that were set aside, or that a uWSGI master holds, of which there is no copy, too. It
+    falls again by what the spool takes in later.
     """
     inline_segments: int = 0
     """Counter: segments of the spool that a log call had to make."""

@@ -274,7 +274,8 @@ _SENT = _NEVER_SENT.replace("(Kind.RETRY, False)", "(Kind.RETRY, True)")
 @pytest.mark.parametrize(
     ("client", "host"),
     [
-        *[("http", "127.0.0.1:9"), ("grpc", "nowhere.invalid:9")],
+        ("http", "127.0.0.1:9"),
+        ("grpc", "nowhere.invalid:9"),
         *further(("http", "nowhere.invalid:9"), ("grpc", "127.0.0.1:9")),
     ],
 )
@@ -390,7 +391,8 @@ assert not any(map(_is_unconnected, [closed, None, object()]))
 @pytest.mark.parametrize(
     ("client", "host"),
     [
-        *[("http", "other.example"), ("grpc", "localhost")],
+        ("http", "other.example"),
+        ("grpc", "localhost"),
         *further(("http", "localhost"), ("grpc", "other.example")),
     ],
 )

@@ -74,7 +74,9 @@ class _Wire:
 @pytest.mark.parametrize(
     ("is_early", "number"),
     [
-        *[(False, 400), (True, 700), (False, 3000)],
+        (False, 400),
+        (True, 700),
+        (False, 3000),
         *further((True, 400), (False, 700), (True, 3000)),
     ],
 )
