@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 if TYPE_CHECKING:
     from forklog.turn import End, Turn
 T = TypeVar("T")
+fork_waits: list[Callable[[float], object]] = []  # before os.fork, with the time when it began
 usual_mask: list[Callable[..., Any]] = [lambda call: call]  # first: `signals.with_usual_mask`
 _MADV_WIPEONFORK = 18  # linux/mman-common.h; the mmap module does not name it
 

@@ -4,6 +4,7 @@ From Python 3.12 on ``os.fork`` warns when another thread lives, and rightly: th
 locks that it holds. They are paused: the next record (or a pending one) starts another.
 Before 3.12 that is done under gevent and eventlet alone, whose threads live on in the child.
 Elsewhere nothing warns, and the child never touches what it inherits.
+On every Python a fork waits here for what other rooms ask it to wait for (``base.fork_waits``).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from forklog.clock import monotonic
-from forklog.process.base import Member, register_at_fork
+from forklog.process.base import Member, fork_waits, register_at_fork
 from forklog.process.green import are_green
 from forklog.process.members import Members
 
@@ -52,9 +53,13 @@ def _is_pause_needed() -> bool:
 
 def _before() -> None:
     try:
-        if _is_pause_needed():
-            since = monotonic()
-            _each(lambda forker: forker.pause())  # all of them first: one bound for all waits
+        since = monotonic()  # one bound for all waits
+        is_pausing = _is_pause_needed()
+        if is_pausing:
+            _each(lambda forker: forker.pause())
+        for wait in fork_waits:
+            wait(since)
+        if is_pausing:
             _each(lambda forker: forker.before_fork(since))
     except RecursionError:
         return  # it would be printed; a fork beside the thread is safe, see above

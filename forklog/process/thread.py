@@ -20,7 +20,7 @@ from forklog.process.signals import leave_to_others, remember_usual
 from forklog.turn import TURN, End, Turn
 
 BUSY_SECONDS = 0.02  # a fork waits at most this long for a thread that is in a request
-IDLE_SECONDS = 1.0  # ...and this long for one that needs nothing but a processor to end
+IDLE_SECONDS = 0.9  # ...and this long for one that needs nothing but a processor to end
 _BIRTH_SECONDS = 5.0  # a thread that has not begun by then never will: its start was lost
 _STACK_BYTES = 512 * 1024  # for `threading.stack_size`, where the application's is less
 _START_SECONDS = 10.0  # for the start of another thread; one that takes so long never ends

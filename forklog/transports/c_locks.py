@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from time import sleep
 
 from forklog.clock import monotonic
-from forklog.process.base import pid, register_at_fork
+from forklog.process.base import fork_waits, pid, register_at_fork
 
 FORK_SECONDS = 0.1  # for a handshake whose server does not answer; one that does takes less
 LONGEST_SECONDS = 0.8
@@ -34,11 +34,10 @@ class _Gate:
         """A token for each thread in a stretch, with the system's number of the thread."""
         self.is_closed = False
 
-    def close(self) -> None:
-        """Let no thread in, and wait, a bounded time, until none is inside."""
-        begin = monotonic()
+    def close(self, since: float) -> None:
+        """Let no thread in, and wait, a bounded time from ``since`` on, until none is inside."""
         self.is_closed = True  # before the look; who enters looks here after it is inside
-        while self.inside and self._is_to_wait(monotonic() - begin):
+        while self.inside and self._is_to_wait(monotonic() - since):
             sleep(_STEP_SECONDS)
 
     def _is_to_wait(self, seconds: float) -> bool:
@@ -98,9 +97,9 @@ def held() -> Iterator[None]:
         gate.inside.pop(token, None)
 
 
-def _before() -> None:
+def _before(since: float) -> None:
     try:
-        _gates[0].close()
+        _gates[0].close(since)
     except RecursionError:
         return  # closed or not: what follows is a call less deep
 
@@ -119,4 +118,5 @@ def _after_in_child() -> None:
         return  # it was not closed, at this depth
 
 
-register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
+fork_waits.append(_before)
+register_at_fork(after_in_parent=_after_in_parent, after_in_child=_after_in_child)

@@ -197,3 +197,35 @@ seconds = time.monotonic() - start
 over.set()
 assert seconds < 0.9, seconds
 """)
+
+
+def test_all_waits_of_a_fork_share_one_deadline() -> None:
+    """Each flush thread is ordered to pause, then each wait gets the time when the fork began.
+
+    Closes the class: bounds that are kept one after the other, 1.8 s where 1 s is the bound.
+    """
+    check("""
+from forklog.process import base, fork_hooks as forking, thread
+
+class Spy:
+    def pause(self):
+        calls.append(("pause", None))
+    def before_fork(self, since=None):
+        calls.append(("before_fork", since))
+    def after_fork_in_parent(self):
+        return False
+    def end_in_child(self):
+        pass
+
+calls, spy = [], Spy()
+forking.register(spy)
+base.fork_waits.append(lambda since: calls.append(("wait", since)))
+before = time.monotonic()
+fork_once()
+since = calls[-1][1]
+assert before <= since <= time.monotonic()
+pauses = sys.version_info >= (3, 12)
+wanted = [("pause", None), ("wait", since), ("before_fork", since)]
+assert calls == (wanted if pauses else [("wait", since)]), calls
+assert thread.IDLE_SECONDS + thread._GONE_SECONDS <= 1
+""")

@@ -113,13 +113,30 @@ def test_the_wait_for_a_thread_that_runs_is_bounded() -> None:
     check_python(_BUSY + "c_locks.LONGEST_SECONDS = 0.2\nassert fork(2.0) == 1")
 
 
+def test_the_wait_for_a_thread_that_runs_counts_from_the_begin_of_the_fork() -> None:
+    """What a fork has waited for before is taken off: all its waits have one deadline."""
+    check_python(
+        _BUSY
+        + """
+c_locks.LONGEST_SECONDS = 60
+thread = threading.Thread(target=stretch, args=(int(20_000 * 1.0 / work(20_000)),))
+thread.start()
+assert begun.wait(30)
+c_locks._before(time.monotonic() - 61)
+assert c_locks._gates[0].inside and c_locks._gates[0].is_closed
+c_locks._after_in_parent()
+thread.join()
+"""
+    )
+
+
 def test_a_connection_waits_for_a_fork_a_bounded_time() -> None:
     """Where the hook after a fork never runs, a stretch begins all the same."""
     check_python(
         """
         import threading, time
         from forklog.transports import c_locks
-        c_locks._before()
+        c_locks._before(time.monotonic())
         seen = []
         def enter():
             with c_locks.held():
