@@ -149,8 +149,7 @@ class Origin:
 class EnvelopeConnection(Connection, Protocol):
     """A connection that can send what another process left, which had another log.
 
-    Without `send_with`, only what has the log, the labels and the resource of the handler's own
-    options is adopted from a spool.
+    Without `send_with`, nothing that another process left is sent.
     """
 
     def send_with(self, entries: Sequence[bytes], timeout: float, envelope: Envelope) -> Verdict:
