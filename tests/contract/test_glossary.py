@@ -22,12 +22,17 @@ def test_there_are_few_terms_in_order() -> None:
 
 @pytest.mark.parametrize("term", _TERMS)
 def test_a_term_has_a_short_definition_and_a_home(term: str) -> None:
-    """One or two sentences, a line each, and a file in which the word stands."""
+    """One or two sentences, a line each, and a file in which the word stands.
+
+    A further sentence explains the word in bold type, which stands in the same file.
+    """
     *sentences, home = _TERMS[term].splitlines()
-    assert 1 <= len(sentences) <= 2
+    belonging = [line for line in sentences if "**" in line]
+    assert 1 <= len(sentences) - len(belonging) <= 2
     assert all(line.endswith(".") for line in sentences)
     path = re.fullmatch(r"See `(forklog/[\w/]+\.py)`\.", home)
     assert path, home
     text = (_ROOT / path[1]).read_text(encoding="utf-8").lower()
-    words = term.lower().removeprefix("ownership ").replace(" ", r"[ _]?")
-    assert re.search(rf"\b_?{words}", text), f"{path[1]} does not say {term!r}"
+    for word in (term, *re.findall(r"\*\*(.+?)\*\*", " ".join(belonging))):
+        words = word.lower().removeprefix("ownership ").replace(" ", r"[ _]?")
+        assert re.search(rf"(\b|_){words}", text), f"{path[1]} does not say {word!r}"
