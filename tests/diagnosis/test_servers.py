@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -236,6 +237,36 @@ def test_gunicorn(site: Doctored, kind: str) -> None:
     server.send_signal(signal.SIGTERM)
     server.wait(30)
     assert site.arrived(f"at the end of {answer['pid']}") == 1
+
+
+@pytest.mark.skipif(not find_spec("gunicorn.dirty"), reason="gunicorn before 25.0")
+def test_gunicorns_dirty_worker(site: Doctored) -> None:
+    """It knows that it ends by os._exit, after its run; its arbiter ends by Python's hooks.
+
+    Class of fault: a process is taken for the one that forked it, and its end for that one's.
+    """
+    site.environ["DOCTORED_FOLDER"] = str(site.folder)
+    server = site.start(
+        "gunicorn", "--bind", "127.0.0.1:0", "--no-control-socket", "-c", "python:dirty_doctored",
+        "--dirty-workers", "1", "--dirty-app", "dirty_doctored:Examined",
+        "dirty_doctored:application",
+    )  # fmt: skip
+    listens = re.compile(r"Listening at: (http://\S+)")
+    wait_until(lambda: "Dirty worker" in site.log(), 60, "a dirty worker")
+    site.url = listens.findall(site.log())[0]
+    answer = site.ask()
+    arbiter = json.loads((site.folder / "dirty arbiter").read_text())
+    assert role_of(arbiter) == ("gunicorn", "dirty arbiter", "no preload")
+    assert firing(arbiter) == ["threading._register_atexit", "atexit"]
+    for report in (answer["boot"], answer["now"]):
+        assert role_of(report) == ("gunicorn", "dirty worker", "no preload")
+        assert firing(report) == ["the end of gunicorn's dirty worker"]
+        assert f"DirtyWorker object of process {report['process']['pid']}" in str(report)
+        assert (problems(report), outcomes(report)) == ([], ["accepted"]), site.log()
+    assert role_of(answer["child"])[:2] == ("gunicorn", "child of a dirty worker")
+    server.send_signal(signal.SIGTERM)
+    assert server.wait(60) == 0
+    assert site.arrived(f"at the end of {answer['now']['process']['pid']}") == 1
 
 
 def test_uvicorn(site: Doctored) -> None:

@@ -95,22 +95,33 @@ def _uvicorn() -> Role | None:
     return None
 
 
+_GUNICORNS = (
+    ("gunicorn.dirty.worker", "DirtyWorker", "dirty worker", "child of a dirty worker"),
+    ("gunicorn.dirty.arbiter", "DirtyArbiter", "dirty arbiter", "child of the dirty arbiter"),
+    ("gunicorn.workers.base", "Worker", "worker", "child of a worker"),
+    ("gunicorn.arbiter", "Arbiter", "arbiter", "child of the arbiter"),
+)
+"""Classes of gunicorn, a process of each, and its child. A process has those of its parents, too:
+a later one forks the earlier ones."""
+
+
 def _gunicorn() -> Role | None:
     if "gunicorn.arbiter" not in sys.modules:
         return None
     things = list(_selves())
-    workers = [t for t in things if _is_a(t, "gunicorn.workers.base", "Worker")]
-    arbiters = [t for t in things if _is_a(t, "gunicorn.arbiter", "Arbiter")]
-    own = [w for w in workers if getattr(w, "pid", None) == os.getpid()]
-    if own:
-        return _gunicorn_role(f"worker ({type(own[0]).__name__})", own[0])
-    for arbiter in arbiters:
-        # It learns its PID after it has loaded an application that is preloaded.
-        if getattr(arbiter, "pid", None) in (None, os.getpid()):
-            return _gunicorn_role("arbiter", arbiter)
-    if workers or arbiters:
-        name = "child of a worker" if workers else "child of the arbiter"
-        return _gunicorn_role(name, (workers or arbiters)[0])
+    found = [
+        (thing, process, child)
+        for module, name, process, child in _GUNICORNS
+        for thing in things
+        if _is_a(thing, module, name)
+    ]
+    for thing, process, _ in found:
+        # The arbiter learns its PID after it has loaded an application that is preloaded.
+        if getattr(thing, "pid", None) in (None, os.getpid()):
+            kind = f" ({type(thing).__name__})" if process == "worker" else ""
+            return _gunicorn_role(process + kind, thing)
+    for thing, _, child in found:
+        return _gunicorn_role(child, thing)
     return None
 
 
