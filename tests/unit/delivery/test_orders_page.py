@@ -21,7 +21,7 @@ _EMPTY = {
     "the thread ends, at once": End(Ended.STOPPED),
 }
 _OTHERS = {
-    "with a timeout only while an entry is set aside, or a spool has a look to come": [
+    "with a timeout only while an entry is set aside, or a look at the spool is to come": [
         ({"aside_seconds": 5.0}, Wait(5.0, wake_rank=0)),
         ({"adopt_seconds": 9.0}, Wait(9.0, wake_rank=0)),
     ],
