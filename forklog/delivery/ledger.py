@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from forklog.delivery.base import Store
+from forklog.drops import BUFFER_FULL, ENCODE
 from forklog.snapshot import Stats, summed
 from forklog.turn import TurnLock
 
@@ -111,7 +112,7 @@ class Ledger:
     def _book_overflow(self, store: Store) -> tuple[int, int]:
         overflowed, unencoded = store.count_overflowed(), store.unencoded
         new, lost = overflowed - self.account.overflowed, unencoded - self.account.unencoded
-        dropped = {"buffer_full": new, "encode": lost}
+        dropped = {BUFFER_FULL: new, ENCODE: lost}
         dropped = {reason: number for reason, number in dropped.items() if number}
         self.book(Slip(dropped=dropped), overflowed=overflowed, unencoded=unencoded)
         return new, lost
@@ -160,8 +161,8 @@ class Ledger:
             before, waiting = overflowed, len(store) + store.count_aside()
             overflowed = store.count_overflowed()
         untold = {
-            "buffer_full": overflowed - account.overflowed,
-            "encode": store.unencoded - account.unencoded,
+            BUFFER_FULL: overflowed - account.overflowed,
+            ENCODE: store.unencoded - account.unencoded,
         }
         dropped = summed(account.dropped, {k: v for k, v in untold.items() if v})
         pending = waiting + account.number()

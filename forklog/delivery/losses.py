@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from forklog.delivery.base import Reporter, Sink, Store
 from forklog.delivery.ledger import Ledger, Slip
+from forklog.drops import BUFFER_FULL, ENCODE
 from forklog.transports.base import Kind, Verdict
 
 _HICCUPS = 2  # so many failures of one batch are not reported
@@ -146,8 +147,8 @@ class Overflow:
             self._ledger.book_rescued(self._buffer, len(rescued))
             self._keep_no_more(frozenset(rescued))
         if lost:
-            self._ledger.book(Slip(dropped={"buffer_full": lost}))
-            self._losses.of_drop("buffer_full", lost)
+            self._ledger.book(Slip(dropped={BUFFER_FULL: lost}))
+            self._losses.of_drop(BUFFER_FULL, lost)
 
     def _keep_no_more(self, rescued: Collection[bytes]) -> None:
         with contextlib.suppress(IndexError):  # another thread may be in `report`
@@ -170,6 +171,6 @@ class Overflow:
         size = sum(map(len, victims))
         self._reported_bytes += size
         if unencoded:
-            self._losses.of_drop("encode", unencoded)
+            self._losses.of_drop(ENCODE, unencoded)
         if dropped or victims:
-            self._losses.of_drop("buffer_full", dropped, victims)
+            self._losses.of_drop(BUFFER_FULL, dropped, victims)

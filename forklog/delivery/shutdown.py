@@ -13,6 +13,7 @@ from forklog.clock import monotonic
 from forklog.delivery.base import Reporter, Spooler, Store
 from forklog.delivery.buffer import Buffer
 from forklog.delivery.lifecycle import Action, Event, Staged, State
+from forklog.drops import CLOSED, SHUTDOWN
 from forklog.insert_id import InsertIds
 from forklog.options import Options
 from forklog.process.base import Host, Mark, Member
@@ -141,7 +142,7 @@ class Shutdown(Staged):
     def _finish(self, deadline: float, *, is_settled: bool) -> None:
         with self._host.without_signals(), self.sender.on_drop.at_end(self.shutdown_timeout):
             if not is_settled:
-                self.sender.give_up("shutdown")
+                self.sender.give_up(SHUTDOWN)
             is_running = self.state is State.RUNNING or not self.worker.thread.ended.is_set()
             # A log call that began before the close may offer its entry now: it is sent with what
             # the thread has left.
@@ -152,7 +153,7 @@ class Shutdown(Staged):
                 self.store.arm(0)
             finally:
                 self._is_finishing = False
-            self.sender.give_up("closed")
+            self.sender.give_up(CLOSED)
             self._say_all()
             if self.spooler is not None:
                 self.spooler.leave()
@@ -222,7 +223,7 @@ class Shutdown(Staged):
             self.worker.drain_no_more()
         with self.sender.on_drop.at_end(self.shutdown_timeout):
             if not is_settled:
-                self.sender.give_up("shutdown")
+                self.sender.give_up(SHUTDOWN)
             self._say_all()
         if self.spooler is not None and is_settled and self._host.is_ending():
             self.spooler.leave()

@@ -17,6 +17,7 @@ from forklog.delivery.adoption import HeldEntries
 from forklog.delivery.base import Reporter, Spooler, Store
 from forklog.delivery.buffer import Buffer
 from forklog.delivery.lifecycle import ENDED, Action, Ended, Event, Staged, State
+from forklog.drops import CLOSED
 from forklog.insert_id import InsertIds
 from forklog.process.base import Host, Member
 from forklog.turn import TURN, Turn
@@ -115,7 +116,7 @@ class Starting(Staged):
 
     def _give_up_late(self) -> None:
         if not self._is_finishing:
-            self.sender.give_up("closed")
+            self.sender.give_up(CLOSED)
 
     def _send_here(self) -> None:
         self.worker.run_inline()

@@ -7,10 +7,9 @@ from typing import Any
 
 from forklog.clock import monotonic
 from forklog.contract import known_handlers
+from forklog.drops import REMEDIES
 from forklog.snapshot import Stats
 
-DROP_REASONS = ("buffer_full", "closed", "encode", "refused", "shutdown", "too_large")
-"""Those that have a series from the first scrape on, so that an alert sees the first drop."""
 GAUGES = frozenset({"pending", "pending_bytes", "request_gap", "spooled_bytes"})
 _OF_THE_LONGEST = frozenset({"request_gap"})  # not added up: each handler has its own gap
 _LABEL_OF = {"dropped": "reason", "diverted": "place"}
@@ -79,7 +78,8 @@ def _series(numbers: Stats) -> Iterator[tuple[str, tuple[tuple[str, str], ...], 
         if not isinstance(value, Mapping):
             yield name, (), value if isinstance(value, float) else int(value)
             continue
-        expected = dict.fromkeys(DROP_REASONS, 0) if name == "dropped" else {}
+        # Each reason has a series from the first scrape on, so that an alert sees the first drop.
+        expected = dict.fromkeys(REMEDIES, 0) if name == "dropped" else {}
         for key, count in {**expected, **value}.items():
             yield name, ((_LABEL_OF.get(name, "kind"), key),), count
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from forklog.clock import monotonic
+from forklog.drops import remedy_of
 from forklog.process.base import pid
 from forklog.stderr.printable import printable
 from forklog.stderr.stream import write
@@ -12,21 +13,6 @@ from forklog.stderr.stream import write
 INTERVAL = 60.0
 _MAX_CHARS = 2000  # of one line
 _PATIENCE_SECONDS = 0.05  # for the reader of a full pipe: another process may be writing much
-
-
-_REMEDIES = {
-    "buffer_full": "raise max_buffer_bytes, or set the option spool",
-    "refused": "look at them in on_drop, correct what logs them",
-    "too_large": "log less in one record",
-    "shutdown": "raise shutdown_timeout, or set the options last_resort or spool",
-    "closed": "close the handler after the last record, or set the option last_resort",
-    "encode": "correct the __str__ and the like of what is logged",
-}
-
-
-def _remedy(reason: str) -> str:
-    """Return what to do about drops of a reason; a foreign transport may have its own."""
-    return _REMEDIES.get(reason, "correct what logs them, or the transport that drops them")
 
 
 def _to_stderr(line: str) -> None:
@@ -63,7 +49,7 @@ class StderrReporter:
         if not total:
             return
         because = f"{reason}: {why}" if why else reason
-        text = f"dropped {total} log entries ({because}); {_remedy(reason)}"
+        text = f"dropped {total} log entries ({because}); {remedy_of(reason)}"
         if not self.say(f"drop:{reason}", text):
             self._withheld[reason] = total
 
@@ -76,5 +62,5 @@ class StderrReporter:
         """Say what is still withheld; for the end of the process."""
         for reason in list(self._withheld):  # a copy: the flush thread may add one meanwhile
             if total := self._withheld.pop(reason, 0):
-                text = f"dropped {total} more log entries ({reason}); {_remedy(reason)}"
+                text = f"dropped {total} more log entries ({reason}); {remedy_of(reason)}"
                 self._write(f"forklog[{pid()}]: {printable(text, _MAX_CHARS)}\n")

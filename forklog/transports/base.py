@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from forklog.drops import REFUSED
 from forklog.errors import ForklogError
 
 if TYPE_CHECKING:
@@ -71,6 +72,10 @@ class Verdict:
     """Further requests that the attempt took, such as one with a renewed token."""
     quota: Quota | None = None
     """The quota that refused the request, where the answer was 429."""
+
+    def of_one_refused(self) -> Verdict:
+        """Return the verdict on a batch of one entry, which the server refuses."""
+        return replace(self, kind=Kind.DELIVERED, refused={0: REFUSED})
 
 
 class WireError(ForklogError):

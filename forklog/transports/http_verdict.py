@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from forklog.drops import REFUSED, TOO_LARGE
 from forklog.stderr.printable import printable
 from forklog.transports.base import Kind, Quota, Verdict
 from forklog.transports.quota import quota_of
@@ -78,7 +79,7 @@ def judge(answer: Answer, count: int) -> Verdict:
     if answer.status in (_BAD_REQUEST, _TOO_LARGE) and not _is_of_envelope(error.get("message")):
         if count > 1:
             return Verdict(Kind.HALVE, reason, answer=reason)
-        drop = "too_large" if answer.status == _TOO_LARGE else "refused"
+        drop = TOO_LARGE if answer.status == _TOO_LARGE else REFUSED
         return Verdict(Kind.DELIVERED, reason, refused={0: drop}, answer=reason)
     return _blocked(answer, answer.status, reason)
 
@@ -163,7 +164,7 @@ def _judge_partial(
         return _blocked(answer, _BAD_REQUEST, reason)
     delay = answer.retry_after or None
     again = frozenset(i for i, (code, _) in errors.items() if code in _PASSING_CODES)
-    refused = {i: "refused" for i in errors if i not in again}
+    refused = {i: REFUSED for i in errors if i not in again}
     text = f"{reason}: {_passing_remedy(answer)}" if again else reason
     return Verdict(Kind.DELIVERED, text, refused=refused, again=again, delay=delay, answer=reason)
 

@@ -23,7 +23,7 @@ _PRINTED = {
     "NoCredentialsError": 0,
     "Verdict": 1,
 }
-_PRINTED_TABLES = {"_REMEDIES", "_OTHER_REMEDY"}
+_PRINTED_TABLES = {"REMEDIES", "_REMEDIES", "_OTHER_REMEDY"}
 
 
 def _words(text: str) -> str:

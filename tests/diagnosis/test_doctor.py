@@ -29,6 +29,7 @@ import forklog
 from forklog.diagnosis import Report, Severity, examine
 from forklog.diagnosis.bounded import gather
 from forklog.diagnosis.facts import Process, Role
+from forklog.drops import remedy_of
 from forklog.errors import OptionError
 from forklog.spool.folder import Folder
 from forklog.testing import Refuse
@@ -381,6 +382,19 @@ def test_numbers_and_another_transport(forklog_transport: FakeTransport) -> None
     assert problems(forklog.doctor(GENEROUS)) == ["dropped-refused"]
     handler.close()
     assert "closed" in notes(forklog.doctor(GENEROUS))
+
+
+def test_what_no_last_resort_keeps_is_lost() -> None:
+    """An entry that a shutdown drops is nowhere, and the report does not claim that it is kept."""
+    handler = attach(endpoint="http://127.0.0.1:9", last_resort="none", shutdown_timeout=0.1)
+    logging.getLogger("doctored").warning("lost")
+    handler.close()
+    numbers = handler.stats()
+    assert (dict(numbers.dropped), dict(numbers.diverted)) == ({"shutdown": 1}, {})
+    report = forklog.doctor(GENEROUS)
+    [found] = [finding for finding in report.findings if finding.code == "dropped-shutdown"]
+    assert found.remedy == remedy_of("shutdown")
+    assert "records are in" not in str(report)
 
 
 @pytest.mark.parametrize("in_child", [False, True], ids=["thread", "child"])

@@ -23,6 +23,7 @@ from forklog.diagnosis.finding import Severity
 from forklog.diagnosis.look.exits import ends_of
 from forklog.diagnosis.look.handlers import plain_options
 from forklog.diagnosis.report import Report
+from forklog.drops import REMEDIES, remedy_of
 from forklog.options import Options
 
 FRAMEWORKS = [
@@ -420,6 +421,14 @@ def test_a_report_with_a_problem_has_all_facts() -> None:
         assert word in text
     words = [word for line in text.splitlines() if len(line) > 80 for word in line.split()]
     assert all(len(word) > 60 for word in words[1:]), text
+
+
+@pytest.mark.parametrize("reason", [*REMEDIES, "of_a_foreign_transport"])
+def test_a_drop_has_the_remedy_that_stderr_names(reason: str) -> None:
+    """The report and the line on stderr take it from one place."""
+    report = _report(PROCESS, handler(stats=((f"dropped.{reason}", 3),)), DELIVERY)
+    [found] = [finding for finding in report.findings if finding.severity is Severity.PROBLEM]
+    assert (found.code, found.remedy) == (f"dropped-{reason.replace('_', '-')}", remedy_of(reason))
 
 
 def test_the_page_lists_every_problem() -> None:

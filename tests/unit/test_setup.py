@@ -13,7 +13,8 @@ from cases import few
 from helpers import check_python
 
 import forklog
-from forklog.setting_up.everywhere import DROP_REASONS, GAUGES
+from forklog.drops import REMEDIES
+from forklog.setting_up.everywhere import GAUGES
 from forklog.setting_up.outputs import _is_googles_machine
 from forklog.testing import FakeTransport, Hang
 
@@ -397,7 +398,7 @@ def test_the_reasons_and_gauges_are_those_of_the_documentation() -> None:
     """Each reason for a drop has a series from the first; gauges are what the snapshot says."""
     page = (_ROOT / "docs" / "delivery.md").read_text()
     table = page.partition("| reason for a drop |")[2].partition("\n\n")[0]
-    assert sorted(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == sorted(DROP_REASONS)
+    assert sorted(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == sorted(REMEDIES)
     source = (_ROOT / "forklog" / "snapshot.py").read_text()
     assert set(re.findall(r'^    (\w+): .*\n    """Gauge', source, re.MULTILINE)) == GAUGES
 

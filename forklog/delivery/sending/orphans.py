@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from forklog.clock import monotonic
 from forklog.delivery.ledger import Slip
+from forklog.drops import REFUSED
 
 if TYPE_CHECKING:
     from forklog.delivery.base import Spooler
@@ -64,7 +65,7 @@ class Orphans:
         sums = spooler.adopt(partial(self._sender.send_other, timeout=timeout))
         self._note_request(began, requests)
         if sums:
-            refused = {"refused": sums["refused"]} if sums["refused"] else {}
+            refused = {REFUSED: sums["refused"]} if sums["refused"] else {}
             self._sender.ledger.book(Slip(delivered=sums["delivered"], dropped=refused))
         return bool(sums)
 

@@ -134,7 +134,7 @@ class Sender(Choosing, Pending):
         if verdict.kind is Kind.HALVE and batch.is_aside and len(batch.entries) > 1:
             return self._later(batch, verdict, seen)  # alone, each may be refused or delivered
         if verdict.kind is Kind.HALVE and len(batch.entries) == 1:  # a foreign wire's mistake
-            verdict = replace(verdict, kind=Kind.DELIVERED, refused={0: "refused"})
+            verdict = verdict.of_one_refused()
         if verdict.kind is Kind.HALVE:
             in_flight.halve()
             return SendResult.SENT

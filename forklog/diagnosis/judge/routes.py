@@ -6,16 +6,9 @@ from collections.abc import Iterator
 
 from forklog.diagnosis.facts import Handler, Neighbour, Process, Routes
 from forklog.diagnosis.finding import Finding, note, ok, problem
+from forklog.drops import remedy_of
 
 _SHOWN = 5
-_DROPS = {
-    "buffer_full": "raise max_buffer_bytes, or log less; see whether the server takes records",
-    "refused": "see forklog's line on stderr for the server's reason",
-    "too_large": "log smaller records",
-    "shutdown": "raise shutdown_timeout; the records are in the last_resort",
-    "closed": "do not log after the handler was closed",
-    "encode": "see what logging.raiseExceptions prints",
-}
 
 
 def judge_routes(process: Process, routes: Routes) -> Iterator[Finding]:
@@ -140,7 +133,7 @@ def _judge_stats(handler: Handler) -> Iterator[Finding]:
             yield problem(
                 f"dropped-{reason.replace('_', '-')}",
                 f"handler {handler.name} has dropped {number} entries in this process ({reason})",
-                _DROPS.get(reason, "see docs/delivery.md"),
+                remedy_of(reason),
             )
     pending, retries = int(stats.get("pending", 0)), int(stats.get("retries", 0))
     if pending and retries and handler.state == "running":

@@ -25,6 +25,7 @@ from google.cloud.logging_v2.types import (
 from google.protobuf import json_format
 
 from forklog.clock import monotonic
+from forklog.drops import REFUSED
 from forklog.errors import Hidden, OptionError
 from forklog.limits import PROJECTLESS_LOG
 from forklog.options import Options
@@ -151,7 +152,7 @@ class _ClientConnection:
         except json_format.ParseError:  # protobuf's own rules; the server has the same
             if len(entries) > 1:
                 return Verdict(Kind.HALVE, "an entry is no LogEntry")
-            return Verdict(Kind.DELIVERED, "the entry is no LogEntry", refused={0: "refused"})
+            return Verdict(Kind.DELIVERED, "the entry is no LogEntry", refused={0: REFUSED})
         except CLIENT_ERRORS as error:
             raise client_error(error) from error
         return Verdict(Kind.DELIVERED) if is_confirmed else Verdict(Kind.RETRY, _UNCONFIRMED)
