@@ -97,6 +97,7 @@ _CASES = {
         "unit/test_options.py::test_no_error_shows_what_may_be_a_secret",
         "unit/test_options.py::test_no_option_shows_a_user_or_what_a_container_holds",
         "wire/test_emulator_variable.py::test_a_wrong_variable_is_named",
+        f"{_TRANSPORTS}/test_source.py::test_a_key_in_place_of_a_path_is_not_shown",
     ],
     "control characters in foreign text": [
         "unit/stderr/test_printable.py::test_any_text_becomes_one_printable_line",

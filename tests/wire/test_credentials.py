@@ -188,7 +188,7 @@ def test_a_401_renews_the_token_once_and_then_blocks(
     [
         (503, "unavailable", "the credentials' server answered 503: http"),
         (429, "slow down", "the credentials' server answered 429"),
-        (400, "invalid_grant", "could not be refreshed; renew or replace"),
+        (400, "invalid_grant", "could not be refreshed (RefreshError): option credentials="),
         (0, "hang", "in time"),
     ],
 )
@@ -260,7 +260,7 @@ def test_a_file_that_appears_late_is_used(
     assert handler.flush(_GRACE)
     _check(handler, 1)
     trouble, again = capsys.readouterr().err.splitlines()
-    assert "credentials file cannot be used" in trouble
+    assert f"the credentials file is missing: option credentials={str(path)!r}; correct" in trouble
     assert "again" in again
 
 

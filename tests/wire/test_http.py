@@ -483,12 +483,12 @@ def test_no_credentials_differ_from_wrong_ones(
         find_access(Options(project="p"))
     wrong = tmp_path / "key.json"
     wrong.write_text("{secret")
-    for path in (tmp_path / "missing", wrong):
-        with pytest.raises(WireError, match="credentials file cannot be used") as caught:
+    for path, fault in ((tmp_path / "missing", "missing"), (wrong, r"malformed \(\w+\)")):
+        with pytest.raises(WireError, match=f"file is {fault}: option credentials=") as caught:
             find_access(Options(project="p", credentials=str(path)))
         assert caught.value.is_blocked
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
-        with pytest.raises(WireError, match="credentials file cannot be used"):
+        with pytest.raises(WireError, match=f"file is {fault}: variable GOOGLE_"):
             find_access(Options(project="p"))
         monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS")
 

@@ -123,7 +123,7 @@ def _say(status: int, body: object, *headers: str) -> Callable[[socket.socket, s
 @pytest.mark.parametrize(
     ("tell", "said", "is_blocked"),
     [
-        (_say(404, None, _FLAVOR), "this machine has no service account; attach one", True),
+        (_say(404, None, _FLAVOR), "no service account of this machine; attach one", True),
         (_say(403, None, _FLAVOR), r"gave no token \(403\)", True),
         (_say(302, None, _FLAVOR, "Location: http://127.0.0.1:9/"), "302, a redirect", True),
         (_say(200, {"access_token": "t", "expires_in": 9}), r"gave no token \(200\)", True),

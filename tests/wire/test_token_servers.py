@@ -336,11 +336,14 @@ class _Own:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (KeyError("secret"), "the credentials raised KeyError; correct them"),
-        (RecursionError("secret"), "the credentials raised RecursionError; correct them"),
+        (KeyError("secret"), "the credentials raised KeyError: option credentials=<_Own>; correct"),
+        (RecursionError("secret"), "the credentials raised RecursionError: option credentials="),
         (requests.ConnectionError("secret"), "the credentials' server did not answer"),
         (TimeoutError("secret"), "the credentials' server did not answer"),
-        (google.auth.exceptions.OAuthError("secret"), "the credentials could not be refreshed"),
+        (
+            google.auth.exceptions.OAuthError("secret"),
+            "refreshed .OAuthError.: option credentials=<_Own>",
+        ),
     ],
 )
 def test_credentials_of_the_application_may_raise_anything(error: Exception, said: str) -> None:
@@ -580,7 +583,9 @@ def test_a_file_of_other_json_is_named(
     """Whatever google.auth raises about a file is one line that says what to check."""
     path = tmp_path / "key.json"
     path.write_bytes(text.encode("latin-1"))
-    with pytest.raises(WireError, match="credentials file cannot be used") as caught:
+    with pytest.raises(
+        WireError, match=rf"malformed \(\w+\): (option|variable) .*{path}"
+    ) as caught:
         find_access(_options(path, how, monkeypatch, project="p"))
     assert caught.value.is_blocked
 

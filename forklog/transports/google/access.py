@@ -29,6 +29,7 @@ from forklog.transports.google.loading import (
 )
 from forklog.transports.google.machine import MachineAccount, has_file, is_plain_machine, login_file
 from forklog.transports.google.metadata import is_on_google, out_of_time, read_metadata
+from forklog.transports.google.source import fault_of_file, source_of
 
 if TYPE_CHECKING:
     import requests
@@ -38,7 +39,6 @@ DEFAULT_ENDPOINT = "https://logging.googleapis.com"
 WRITE, READ = (f"https://www.googleapis.com/auth/logging.{verb}" for verb in ("write", "read"))
 _NAME, _OLD_NAME = "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"
 _LOCAL_PROJECT = "local-project"
-_WRONG_FILE = "the credentials file cannot be used; check that it exists and what is in it"
 # Of a file that cannot be read, or holds other JSON than google.auth takes it for.
 _NO_FILE_OF_GOOGLES = (OSError, ValueError, TypeError, KeyError, AttributeError)
 _NONE_FOUND = (
@@ -55,6 +55,8 @@ class Access:
     credentials: Any = field(repr=False)
     """Of google.auth, or those of this machine, or None where no token is sent."""
     project: str
+    source: str = ""
+    """Where the credentials come from, for a line on stderr."""
 
     @staticmethod
     def request_on(session: requests.Session) -> Any:
@@ -144,7 +146,8 @@ def find_access(options: Options, scope: str = WRITE, *, until: float = math.inf
     credentials, found = _credentials(options, scope, until)
     if not (project or found) and monotonic() >= until:
         raise out_of_time()
-    return Access(endpoint, credentials, project or _checked(found))
+    source = source_of(options.credentials, login_file())
+    return Access(endpoint, credentials, project or _checked(found), source)
 
 
 def _checked(found: object) -> str:
@@ -166,20 +169,21 @@ def _credentials(options: Options, scope: str, until: float) -> Found:
         found = None if is_known else read_metadata("project/project-id", until)
         return MachineAccount(scope), found
     load_google_auth()
-    timeout = min(options.answer_timeout, until - monotonic())
+    login, timeout = login_file(), min(options.answer_timeout, until - monotonic())
     try:
         if given is None:
-            return load_default(login_file(), scope, timeout, is_project_known=is_known)
+            return load_default(login, scope, timeout, is_project_known=is_known)
         if isinstance(given, (str, os.PathLike)):
-            path, is_login = os.fspath(given), Path(given) == login_file()
+            path, is_login = os.fspath(given), Path(given) == login
             return load_file(path, scope, timeout, is_login=is_login, is_project_known=is_known)
     except google.auth.exceptions.DefaultCredentialsError as error:
         if given is None and not os.environ.get(names.CREDENTIALS):
             raise NoCredentialsError(_NONE_FOUND) from error
-        raise WireError(_WRONG_FILE, is_blocked=True) from error
+        raise WireError(fault_of_file(given, login, error), is_blocked=True) from error
     except google.auth.exceptions.GoogleAuthError as error:
-        text = f"no credentials yet ({type(error).__name__}); check the credentials, the addresses"
-        raise WireError(f"{text} in them, and the network") from error
+        text = f"no credentials yet ({type(error).__name__}): {source_of(given, login)}"
+        remedy = "check the credentials, the addresses in them, and the network"
+        raise WireError(f"{text}; {remedy}") from error
     except _NO_FILE_OF_GOOGLES as error:
-        raise WireError(_WRONG_FILE, is_blocked=True) from error
+        raise WireError(fault_of_file(given, login, error), is_blocked=True) from error
     return scoped(given, scope), getattr(given, "project_id", None)

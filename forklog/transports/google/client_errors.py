@@ -147,7 +147,8 @@ def client_error(error: BaseException) -> WireError:
     name = type(error).__name__
     is_of_google_auth = isinstance(error, google.auth.exceptions.GoogleAuthError)
     if is_of_google_auth and not isinstance(error, google.auth.exceptions.TransportError):
-        text = "the credentials of the client could not be refreshed; renew or replace them"
+        text = "the credentials of the client of google-cloud-logging"
+        text = f"{text} could not be refreshed ({name}); renew or replace them"
         is_blocked = not getattr(error, "retryable", False)
         return WireError(text, is_blocked=is_blocked, is_of_content=False)
     if wrong := wrong_certificate(error, _WHOSE, _ENDPOINT):

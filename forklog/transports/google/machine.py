@@ -117,8 +117,8 @@ def _ask(tokens: requests.Session, path: str) -> bytes:
         text = f"the credentials' server did not answer ({type(error).__name__})"
         raise WireError(f"{text}; check the network to the metadata server") from error
     if answer.status_code == requests.codes.not_found:
-        text = "this machine has no service account; attach one, or name a file of credentials"
-        raise WireError(text, is_blocked=True)
+        text = "the metadata server knows no service account of this machine"
+        raise WireError(f"{text}; attach one, or name a file of credentials", is_blocked=True)
     if answer.status_code != requests.codes.ok or "Metadata-Flavor" not in answer.headers:
         text = f"the metadata server gave no token ({answer.status_code}); check this machine's"
         raise WireError(f"{text} service account", is_blocked=True)

@@ -83,28 +83,28 @@ class _Machine:
 
 class _GoogleAuth:
     def __init__(self, access: Access, url: str, tokens: requests.Session, timeout: float) -> None:
-        self._credentials = access.credentials
+        self._credentials, self._source = access.credentials, access.source
         self._url = url
         self._fetch = functools.partial(access.request_on(tokens), timeout=timeout)
 
     def headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}
-        with _judged():
+        with _judged(self._source):
             sign = usual_mask[0](self._credentials.before_request)  # it may start a child
             sign(self._fetch, "POST", self._url, headers)
         if not all(_VALUE.match(str(value)) for value in headers.values()):
             text = "the credentials made a header that cannot be sent, as of a token with a newline"
-            raise WireError(f"{text}; renew or replace them", is_blocked=True)
+            raise WireError(f"{text}: {self._source}; renew or replace them", is_blocked=True)
         return headers
 
     def renew(self) -> bool:
-        with _judged():
+        with _judged(self._source):
             usual_mask[0](self._credentials.refresh)(self._fetch)
         return True
 
 
 @contextlib.contextmanager
-def _judged() -> Iterator[None]:
+def _judged(source: str) -> Iterator[None]:
     """Raise what credentials raise as a WireError, by its type: its text may hold an answer.
 
     They are google.auth's or the application's, and google.auth raises anything of Python's for an
@@ -115,13 +115,13 @@ def _judged() -> Iterator[None]:
     except WireError:
         raise
     except _UNANSWERED as error:
-        text = f"the credentials' server did not answer ({type(error).__name__})"
+        text = f"the credentials' server did not answer ({type(error).__name__}): {source}"
         remedy = "check the addresses in the credentials, and the network"
         raise WireError(f"{text}; {remedy}") from error
     except google.auth.exceptions.GoogleAuthError as error:
-        text = "the credentials could not be refreshed; renew or replace them"
-        raise WireError(text, is_blocked=not getattr(error, "retryable", False)) from error
+        text = f"the credentials could not be refreshed ({type(error).__name__}): {source}"
+        is_blocked = not getattr(error, "retryable", False)
+        raise WireError(f"{text}; renew or replace them", is_blocked=is_blocked) from error
     except Exception as error:
-        name = type(error).__name__
-        text = f"the credentials raised {name}; correct them, or what their server answers"
-        raise WireError(text) from error
+        text = f"the credentials raised {type(error).__name__}: {source}"
+        raise WireError(f"{text}; correct them, or what their server answers") from error

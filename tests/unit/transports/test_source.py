@@ -1,0 +1,120 @@
+"""A line about credentials names where they come from and what is wrong, and no secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import google.auth.environment_vars as names
+import pytest
+
+from forklog.options import Options
+from forklog.transports.base import WireError
+from forklog.transports.google.access import find_access
+from forklog.transports.google.source import source_of
+
+
+@pytest.fixture(autouse=True)
+def _no_login(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in (names.CREDENTIALS, "LOGGING_EMULATOR_HOST", "GOOGLE_CLOUD_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
+
+
+def _missing(_path: Path) -> None: ...
+
+
+def _folder(path: Path) -> None:
+    path.mkdir()
+
+
+def _link_to_itself(path: Path) -> None:
+    path.symlink_to(path)
+
+
+def _other_text(path: Path) -> None:
+    path.write_text("s3cret, as of a key")
+
+
+def _other_json(path: Path) -> None:
+    path.write_text('{"type": "s3cret"}')
+
+
+@pytest.mark.parametrize("is_option", [True, False], ids=["option", "variable"])
+@pytest.mark.parametrize(
+    ("make", "fault"),
+    [
+        (_missing, "the credentials file is missing: "),
+        (_folder, "the credentials file cannot be read (IsADirectoryError): "),
+        (_link_to_itself, "the credentials file cannot be read (OSError): "),
+        (_other_text, "the credentials file is malformed (JSONDecodeError): "),
+        (_other_json, "the credentials file is malformed (DefaultCredentialsError): "),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(
+    make: object, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_option: bool
+) -> None:
+    """The line has its source, its path, and whether it is missing, unreadable or malformed."""
+    path = tmp_path / "key.json"
+    assert callable(make)
+    make(path)
+    options, source = Options(project="p", credentials=str(path)), "option credentials="
+    if not is_option:
+        monkeypatch.setenv(names.CREDENTIALS, str(path))
+        options, source = Options(project="p"), "variable GOOGLE_APPLICATION_CREDENTIALS="
+    with pytest.raises(WireError) as caught:
+        find_access(options)
+    assert str(caught.value).startswith(f"{fault}{source}{str(path)!r}; ")
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.is_blocked
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "AIzaSyD-s3cretkey0123456789",
+        "/etc/ya29.s3cret-token",
+        "s3cret",
+        "s3cret/relative.json",
+        "/s3cretInBase64/AAAA+BBBB==",
+        "/s3cret",
+        "https://user:s3cret@host/key.json",
+    ],
+)
+@pytest.mark.parametrize("is_option", [True, False], ids=["option", "variable"])
+def test_a_key_in_place_of_a_path_is_not_shown(
+    given: str, monkeypatch: pytest.MonkeyPatch, *, is_option: bool
+) -> None:
+    """Whatever is no absolute path is named by its type.
+
+    Class of fault: a message quotes a value that may be a secret; siblings:
+    `test_no_option_shows_a_user_or_what_a_container_holds`, `test_a_wrong_variable_is_named`,
+    `test_a_url_without_its_secrets`.
+    """
+    if not is_option:
+        monkeypatch.setenv(names.CREDENTIALS, given)
+    with pytest.raises(WireError) as caught:
+        find_access(Options(project="p", credentials=given if is_option else None))
+    assert "s3cret" not in str(caught.value)
+    assert "=<str>; " in str(caught.value)
+
+
+@pytest.mark.parametrize("given", ["/etc/forklog/no-suffix", "/no-such-volume/key.json"])
+def test_a_path_of_a_file_that_is_not_there_is_shown(given: str) -> None:
+    """Its first folder is there, as of a name that was misspelt, or it has a suffix."""
+    assert source_of(given, Path("/no-login")) == f"option credentials={given!r}"
+
+
+def test_a_path_is_one_printable_line() -> None:
+    """A name of a file may hold what would control a terminal, and may be long."""
+    text = source_of("/etc/\x1b]0;x\x07\n" + "x" * 4000, Path("/no-login"))
+    assert text.isprintable()
+    assert len(text) < 600
+
+
+def test_other_sources_are_named(tmp_path: Path) -> None:
+    """An object by its type, gcloud's login by its file; else the machine's account remains."""
+    login = tmp_path / "login.json"
+    assert source_of(object(), login) == "option credentials=<object>"
+    assert source_of(None, login) == "the metadata server's account"
+    login.write_text("{}")
+    assert source_of(None, login) == f"gcloud's login {str(login)!r}"
