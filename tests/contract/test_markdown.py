@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from sentences import CODE_AND_COMMENTS, LIST_MARK, MAX_WORDS, SENTENCE_END, plain, sentences
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -56,17 +55,15 @@ def _long_cells(text: str) -> Iterator[str]:
                     yield f"{words} words, {len(cell)} columns: {cell.strip()}"
 
 
-@pytest.mark.parametrize("name", _pages())
-def test_a_sentence_is_short(name: str) -> None:
+def test_a_sentence_is_short() -> None:
     """A sentence has at most 25 words."""
-    long = [one for one in sentences(_prose(name)) if len(one.split()) > MAX_WORDS]
-    assert long == []
+    every = [(name, one) for name in _pages() for one in sentences(_prose(name))]
+    assert [(name, one) for name, one in every if len(one.split()) > MAX_WORDS] == []
 
 
-@pytest.mark.parametrize("name", _pages())
-def test_a_cell_is_a_phrase(name: str) -> None:
+def test_a_cell_is_a_phrase() -> None:
     """A cell of a table has at most 20 words and 300 columns; what is longer is a section."""
-    assert list(_long_cells(_prose(name))) == []
+    assert [(name, cell) for name in _pages() for cell in _long_cells(_prose(name))] == []
 
 
 def test_long_cells_are_found() -> None:
@@ -75,10 +72,10 @@ def test_long_cells_are_found() -> None:
     assert [len(list(_long_cells(row))) for row in rows] == [1, 0, 1]
 
 
-@pytest.mark.parametrize("name", _pages())
-def test_a_line_is_short_and_has_one_sentence(name: str) -> None:
+def test_a_line_is_short_and_has_one_sentence() -> None:
     """A line has at most 100 columns, URLs aside, and no sentence begins inside of one."""
-    assert list(_faults((_ROOT / name).read_text(encoding="utf-8"))) == []
+    texts = {name: (_ROOT / name).read_text(encoding="utf-8") for name in _pages()}
+    assert [(name, fault) for name, text in texts.items() for fault in _faults(text)] == []
 
 
 def test_faults_are_found() -> None:

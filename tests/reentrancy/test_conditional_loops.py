@@ -114,12 +114,14 @@ def test_the_scan_sees_a_loop_in_a_block() -> None:
 
 
 @needs_tables
-@pytest.mark.parametrize("file", _FILES, ids=lambda file: str(file.relative_to(_ROOT)))
-def test_no_block_rests_on_a_loop(file: Path) -> None:
+def test_no_block_rests_on_a_loop() -> None:
     """A loop with a condition in a block is a function of its own, or skips nothing of weight."""
-    name = file.relative_to(_ROOT).as_posix()
-    found = {f"{name} {one}" for one in _uncovered(file.read_text(encoding="utf-8"))}
-    assert found <= _HARMLESS
+    found = {
+        f"{file.relative_to(_ROOT).as_posix()} {one}"
+        for file in _FILES
+        for one in _uncovered(file.read_text(encoding="utf-8"))
+    }
+    assert found - _HARMLESS == set()
 
 
 def test_what_is_harmless_is_there() -> None:
