@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import gc
 import logging
+import os
 import signal
 import sys
 import threading
@@ -21,7 +23,7 @@ from forklog.emulator.process import Emulator
 from forklog.testing import FakeTransport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from forklog.transports.base import Transport
 
@@ -42,6 +44,22 @@ pytest_plugins = ["forklog.testing.plugin", "pytester"]
 _SLOW_FIRST = ("reentrancy", "servers", "spool", "fork", "frameworks", "wire", "emulator", "unit")
 _PATIENCE_SECONDS = 20.0
 _OURS = ("socket:", "pipe:", "/memfd:")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Have no more lanes collect at once than there are processors.
+
+    In a fresh clone the first ones rewrite each assertion, and the others read what they wrote.
+    """
+    lane = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    lanes_at_once = min(os.cpu_count() or 1, len(_SLOW_FIRST))
+    turn = os.open(Path(__file__).parent / _SLOW_FIRST[lane % lanes_at_once], os.O_RDONLY)
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        return (yield)
+    finally:
+        os.close(turn)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
