@@ -71,11 +71,19 @@ ENDS = {
         ),
         DONE,
     ),
-    "a child that forgets its atexit callbacks, as Airflow's tasks": (
+    "a child that forgets its atexit callbacks, as Airflow 3's tasks": (
         (
             "child = os.fork()\n"
             "if not child:\n"
             "    atexit._clear(); logging.info('last'); atexit._run_exitfuncs(); os._exit(0)\n"
+            f"os.waitpid(child, 0); os._exit({DONE})"
+        ),
+        DONE,
+    ),
+    "a child that shuts logging down, as Airflow 2's tasks": (
+        (
+            "child = os.fork()\n"
+            "if not child:\n    logging.info('last'); logging.shutdown(); os._exit(0)\n"
             f"os.waitpid(child, 0); os._exit({DONE})"
         ),
         DONE,
