@@ -52,6 +52,9 @@ _CASES = {
     "the label forklog_repaired elsewhere": (
         f"{_UNIT}/encoding/test_repair.py::test_each_change_is_reported"
     ),
+    "no label forklog_repaired for depth, NaN and cycles": (
+        f"{_UNIT}/encoding/test_lenient.py::test_what_shows_its_change_is_not_named"
+    ),
     "forklog doctor | head": (
         "tests/diagnosis/test_command.py::test_a_reader_that_has_gone_causes_no_traceback"
     ),
