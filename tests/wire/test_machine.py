@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from helpers import check_python
+from helpers import check_python, wait_until
 from wire import Metadata, RawServer, answer, make_certificate, read_request
 
 from forklog.options import Options
@@ -114,6 +114,43 @@ def test_a_refused_token_is_renewed_once(machine: Metadata, log: _Log) -> None:
     assert connection.ask([_ENTRY], 5)[0].status == 401
     assert (machine.tokens, len(log.heads)) == (3, 5)
     connection.close()
+
+
+def test_an_account_s_name_is_one_printable_line(
+    machine: Metadata, log: _Log, make_logger: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An e-mail address of the metadata server may hold what controls a terminal, or a line's end.
+
+    Class of fault: control characters of a foreign text reach a terminal; siblings:
+    `test_the_machine_s_words_are_printable`, `test_the_servers_words_are_one_printable_line`.
+    """
+    own, mail = machine.tell, b"m@p.example\x1b]0;title\x07\x1b[31m\nforklog[1]: a line of its own"
+
+    def tell(connection: socket.socket, head: str) -> None:
+        if "/email" not in head:
+            own(connection, head)
+            return
+        start = f"HTTP/1.1 200 OK\r\n{_FLAVOR}\r\nContent-Length: {len(mail)}\r\n\r\n"
+        connection.sendall(start.encode() + mail)
+
+    machine.tell, log.valid = tell, "none of them"
+    options = {"resource": {"type": "global", "labels": {}}, "shutdown_timeout": 0.2}
+    logger, handler = make_logger(
+        endpoint=log.server.url, credentials=MachineAccount(), max_retry_delay=0.1, **options
+    )
+    logger.info("a")
+    printed: list[str] = []
+
+    def is_printed() -> bool:
+        printed.append(capsys.readouterr().err)
+        return "m@p.example" in "".join(printed)
+
+    wait_until(is_printed, _GENEROUS)
+    log.valid = ""
+    assert handler.flush(_GENEROUS)
+    lines = ("".join(printed) + capsys.readouterr().err).splitlines()
+    assert all(line.isprintable() for line in lines), lines
+    assert not [line for line in lines if line.startswith("forklog[1]:")], lines
 
 
 def _say(status: int, body: object, *headers: str) -> Callable[[socket.socket, str], None]:
