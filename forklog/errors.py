@@ -8,6 +8,7 @@ _MAX_CHARS = 500  # of a value in a message
 # Of a secret that was given to another option: keys, and tokens as Google writes them.
 _SIGNS = ("-----BEGIN", "private_key", "Bearer ", "ya29.", "AIza", "GOCSPX-", "eyJ")
 _USER = re.compile(r"://[^/?#\s]*@|:[^/@\s]+@")  # of a URL, or of one without its scheme
+_QUERY = re.compile(r"(://|:\d)\S*[?#]|[?&][\w\-]+=")  # or a fragment; keys are given in both
 
 
 class NoCredentialsError(Exception):
@@ -49,9 +50,13 @@ class OptionError(ForklogError, ValueError):
 def shown(value: object) -> str:
     """Return a value for a message, cut; the type alone where it is, or may hold, a secret."""
     text = repr(value) if type(value) in _PLAIN or isinstance(value, type) else ""
-    if not text or any(sign in text for sign in _SIGNS) or _USER.search(text):
+    if not text or any(sign in text for sign in _SIGNS) or _is_secret_url(text):
         return repr(Hidden(value))
     return text if len(text) <= _MAX_CHARS else f"{text[:_MAX_CHARS]}..."
+
+
+def _is_secret_url(text: str) -> bool:
+    return bool(_USER.search(text) or _QUERY.search(text))
 
 
 def unpicklable(handler: object, what: str) -> TypeError:

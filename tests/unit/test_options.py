@@ -312,6 +312,10 @@ _USERS = (
     "//user:s3cret@host",
     "user:s3cret@host",
     "redis://:s3cret@host/0",
+    "https://host?key=s3cret",
+    "https://host/path?key=s3cret",
+    "https://host#s3cret",
+    "host:1?key=s3cret",
     b"https://user:s3cret@host",
     ["https://user:s3cret@host"],
     {"value": "s3cret"},
@@ -323,7 +327,7 @@ _USERS = (
 @pytest.mark.parametrize("value", _USERS, ids=repr)
 @pytest.mark.parametrize("option", sorted(Options.__dataclass_fields__))
 def test_no_option_shows_a_user_or_what_a_container_holds(option: str, value: object) -> None:
-    """The user of a URL, and what bytes and containers hold, is named by its type, everywhere.
+    """A URL with a user, a query or a fragment, bytes and containers are named by their types.
 
     Class of fault: a message quotes a value that may be a secret; siblings:
     `test_a_url_without_its_secrets`, `test_the_proxy_is_named`,

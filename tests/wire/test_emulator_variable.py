@@ -61,7 +61,18 @@ def test_an_endpoint_given_on_purpose_wins(
     assert find_access(googles._options).endpoint == "https://logging.googleapis.com"
 
 
-@pytest.mark.parametrize("host", ["not a host", "http://user:s3cret@h:1", "h:port", "ftp://h"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "not a host",
+        "http://user:s3cret@h:1",
+        "http://h:1?key=s3cret",
+        "h:1/?key=s3cret",
+        "h:1#s3cret",
+        "h:port",
+        "ftp://h",
+    ],
+)
 def test_a_wrong_variable_is_named(
     monkeypatch: pytest.MonkeyPatch, client_of: Callable[..., stock.Client], host: str
 ) -> None:
