@@ -24,6 +24,7 @@ IDLE_SECONDS = 0.9  # ...and this long for one that needs nothing but a processo
 _BIRTH_SECONDS = 5.0  # a thread that has not begun by then never will: its start was lost
 _STACK_BYTES = 512 * 1024  # for `threading.stack_size`, where the application's is less
 _START_SECONDS = 10.0  # for the start of another thread; one that takes so long never ends
+_STEP_SECONDS = 0.001  # between two looks at a thread that is not busy
 _GONE_SECONDS = 0.1  # from the last line of Python to the end of the kernel's task
 # As it was at import, together with the wakeup's lock. An application may have gevent patch the
 # modules later, and a greenlet that waits for a real lock would stop all others of its thread.
@@ -159,12 +160,11 @@ class FlushThread:
         busy. Else it blocks for as long as it takes to get a processor, `IDLE_SECONDS` at most.
         """
         since = monotonic() if since is None else since
-        deadline = since + IDLE_SECONDS
-        while not self.ended.wait(
-            max(0.001, min(BUSY_SECONDS, since + BUSY_SECONDS - monotonic()))
-        ):
+        deadline, seconds = since + IDLE_SECONDS, since + BUSY_SECONDS - monotonic()
+        while not self.ended.wait(seconds):  # of many threads, only the first are waited for
             if is_busy() or monotonic() > deadline:
                 return
+            seconds = _STEP_SECONDS
         deadline = min(monotonic(), deadline) + _GONE_SECONDS
         own = threading.get_native_id()  # under gevent that of all its threads
         while self._tasks:

@@ -99,7 +99,7 @@ def test_handlers_that_are_closed_together_take_one_timeout(tmp_path: Path, call
 
     Class of fault: each handler is flushed and closed in turn, with a deadline of its own;
     siblings: `test_an_exit_with_five_handlers_takes_one_timeout`,
-    `test_slow_callbacks_of_five_handlers_hold_a_fork_up_for_a_moment`.
+    `test_the_number_of_handlers_does_not_prolong_a_fork`.
     """
     lost = tmp_path / "lost"
     body = """
