@@ -6,7 +6,6 @@ I/O and imports nothing, so it may run in any thread, interrupt itself, and foll
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
@@ -233,6 +232,8 @@ class CloudLoggingHandler(StockSurface):
 
     def _drop(self, record: logging.LogRecord, pipeline: Pipeline, error: Exception) -> None:
         pipeline.buffer.unencoded += 1  # as in `handle`; the flush thread books and reports it
-        with contextlib.suppress(RecursionError, MemoryError):
+        try:  # no call before: what it raised would have `handle` count the record again
             is_flush_thread = pipeline.worker.is_own_thread()
             self._call_handle_error(record, error, is_flush_thread=is_flush_thread)
+        except (RecursionError, MemoryError):
+            return
