@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 import time
 from typing import TYPE_CHECKING
 
@@ -184,11 +185,25 @@ _SERVERS = {
     "an outage": ("FakeTransport(Fail(seconds=2))", 30),
 }
 """A transport, and fewer requests than a record each would be."""
+_EXECUTOR = "from concurrent.futures import ThreadPoolExecutor"
+_STARTS = {
+    "a thread": ("", "threading.Thread(target=work).start()"),
+    # The executor's hook and ours are of one list, which Python goes through from its end.
+    "an executor imported before": (_EXECUTOR, "ThreadPoolExecutor().submit(work)"),
+    "an executor imported after": ("", f"{_EXECUTOR}\nThreadPoolExecutor().submit(work)"),
+}
+"""What is imported first, and what starts the thread that goes on."""
 
 
-@pytest.mark.parametrize("server", _SERVERS)
-def test_the_end_of_the_main_thread_is_no_end_while_others_live(server: str) -> None:
+@pytest.mark.parametrize(
+    ("server", "start"),
+    [(server, "a thread") for server in _SERVERS]
+    + [("slow", start) for start in _STARTS if start != "a thread"],
+)
+def test_the_end_of_the_main_thread_is_no_end_while_others_live(server: str, start: str) -> None:
     """Another thread logs on after the main thread has returned: batches as before, no loss.
+
+    It is a thread of the application's, or of an executor that was never shut down.
 
     The slow server's answer and the outage take longer than the shutdown_timeout.
 
@@ -198,8 +213,10 @@ def test_the_end_of_the_main_thread_is_no_end_while_others_live(server: str) -> 
     `test_an_exception_that_ends_no_worker_waits_for_nothing`.
     """
     transport, most = _SERVERS[server]
+    before, begin = _STARTS[start]
     done = run_python(
         f"""
+        {before}
         import atexit, logging, threading, time
         atexit.register(lambda: print(len(transport.sent), len(transport.entries), given_up()))
         from forklog import CloudLoggingHandler
@@ -226,14 +243,15 @@ def test_the_end_of_the_main_thread_is_no_end_while_others_live(server: str) -> 
             return sum(stats.dropped.values()) + sum(stats.diverted.values())
         log.info("first")
         def work():
-            threading.main_thread().join()
+            while not threading._SHUTTING_DOWN:  # the main thread has returned
+                time.sleep(0.01)
             for n in range(100):
                 log.info("n%d", n)
                 time.sleep(0.01)
             deadline = time.monotonic() + 30
             while handler.stats().pending and time.monotonic() < deadline:
                 time.sleep(0.01)
-        threading.Thread(target=work).start()
+        {textwrap.indent(begin, " " * 8).lstrip()}
         """,
         60,
     )
