@@ -14,12 +14,11 @@ from typing import Any
 from forklog.errors import Hidden, OptionError
 from forklog.limits import MAX_LABELS
 from forklog.option_checks import check_log_name
-from forklog.options import Options
+from forklog.options import DEFAULT_ENDPOINT, Options
 from forklog.process.signals import with_usual_mask
 from forklog.transports.base import Transport
 from forklog.transports.google.resource import environment_labels, resource_of_environment
 
-DEFAULT_ENDPOINT = "https://logging.googleapis.com"
 _DEFAULT_UNIVERSE, _UNIVERSE = "googleapis.com", "GOOGLE_CLOUD_UNIVERSE_DOMAIN"
 _OF_THE_HANDLER = ("client", "level", "name", "transport")
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(Options)}

@@ -24,6 +24,7 @@ from forklog.option_checks import (
     is_text,
 )
 
+DEFAULT_ENDPOINT = "https://logging.googleapis.com"
 MIN_BUFFER_BYTES = 1024 * 1024
 _MAX_REQUEST_BYTES = 9 * 1024 * 1024  # the server refuses more than 10,485,760 with its envelope
 

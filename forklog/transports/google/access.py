@@ -17,7 +17,7 @@ import google.auth.exceptions
 from forklog.clock import monotonic
 from forklog.errors import NoCredentialsError, OptionError, shown
 from forklog.option_checks import as_project, check_emulator, is_loopback, is_project
-from forklog.options import Options
+from forklog.options import DEFAULT_ENDPOINT, Options
 from forklog.transports.base import WireError
 from forklog.transports.google.loading import (
     Found,
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     import requests
 
 
-DEFAULT_ENDPOINT = "https://logging.googleapis.com"
 WRITE, READ = (f"https://www.googleapis.com/auth/logging.{verb}" for verb in ("write", "read"))
 _NAME, _OLD_NAME = "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"
 _LOCAL_PROJECT = "local-project"
