@@ -12,20 +12,20 @@ from typing import Any
 MAX_ENTRY_BYTES = 250_000  # of 262,144: a margin for the envelope and for the estimate
 MAX_GROWTH = 6  # from JSON to the internal form
 SURELY_SMALL_BYTES = MAX_ENTRY_BYTES // MAX_GROWTH
-_OVERHEAD = 12
+OVERHEAD_BYTES = 12  # of each value
 # One value more than any entry can hold: what has as many is above every room.
-MAX_NODES = MAX_ENTRY_BYTES // _OVERHEAD + 1
+MAX_NODES = MAX_ENTRY_BYTES // OVERHEAD_BYTES + 1
 
 
 def estimate(value: Any) -> int:
     """Estimate the internal size in bytes of a JSON value (dicts, lists, strings, numbers)."""
     if isinstance(value, str):
-        return len(value.encode("utf-8", "replace")) + _OVERHEAD
+        return len(value.encode("utf-8", "replace")) + OVERHEAD_BYTES
     if isinstance(value, dict):
-        return _OVERHEAD + sum(estimate(k) + estimate(v) for k, v in value.items())
+        return OVERHEAD_BYTES + sum(estimate(k) + estimate(v) for k, v in value.items())
     if isinstance(value, list):
-        return _OVERHEAD + sum(map(estimate, value))
-    return _OVERHEAD
+        return OVERHEAD_BYTES + sum(map(estimate, value))
+    return OVERHEAD_BYTES
 
 
 REQUEST_LOG_SUFFIX = "-requests"
@@ -39,15 +39,3 @@ MAX_VALUE_BYTES = 64 * 1024
 MAX_LABELS_BYTES = 100_000
 # With the limit of the labels, these leave a fourth of the entry to the payload.
 MAX_RESOURCE_BYTES = 16_000
-
-
-class CutDict(dict[str, Any]):
-    """A copy of the first members of an object."""
-
-    missing = 0
-
-
-class CutList(list[Any]):
-    """A copy of the first items of a list."""
-
-    missing = 0

@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 
 from forklog.encoding.text import safe_text, type_name
-from forklog.limits import MAX_ENTRY_BYTES, MAX_NODES, CutDict, CutList
+from forklog.limits import MAX_ENTRY_BYTES, MAX_NODES
 
 # A protobuf parser refuses messages nested deeper than 100; each level of a Struct takes up to
 # three of them.
@@ -108,6 +108,18 @@ def _bytes_text(value: bytes) -> str:
         head = value[:MAX_ENTRY_BYTES].decode("utf-8", "backslashreplace")
         # Of what is beyond, only the length counts: a text is cut far before it.
         return head + "?" * (len(value) - MAX_ENTRY_BYTES)
+
+
+class CutDict(dict[str, Any]):
+    """A copy of the first members of an object."""
+
+    missing = 0
+
+
+class CutList(list[Any]):
+    """A copy of the first items of a list."""
+
+    missing = 0
 
 
 class _Copier:

@@ -1,15 +1,13 @@
 """Entries that are too long: texts are split, JSON loses its longest strings. Pure.
 
-Cloud Logging refuses entries above about 256 KiB, measured on its internal form (quotas page).
-That form is protobuf: text counts by its bytes, numbers take nine, so JSON made of small numbers
-grows up to sixfold. A short entry is surely small and is not measured at all.
+`forklog.limits` says how large an entry may be, and how the server measures it.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from forklog.limits import _OVERHEAD, estimate
+from forklog.limits import OVERHEAD_BYTES, estimate
 
 _MIN_CUT = 64
 _CUT = "...(cut)"
@@ -86,7 +84,7 @@ def _bounded(value: Any, keep: int, budget: list[int]) -> Any:
 def _bounded_dict(value: dict[str, Any], keep: int, budget: list[int]) -> dict[str, Any]:
     """Copy what fits, small members first, so that a large one takes no other's place."""
     fitting: dict[str, Any] = {}
-    budget[0] -= _OVERHEAD
+    budget[0] -= OVERHEAD_BYTES
     for key, item in sorted(value.items(), key=lambda member: estimate(member[1])):
         if budget[0] < 8 * _MIN_CUT:
             break
@@ -104,7 +102,7 @@ def _bounded_dict(value: dict[str, Any], keep: int, budget: list[int]) -> dict[s
 def _bounded_list(value: list[Any], keep: int, budget: list[int]) -> list[Any]:
     copy: list[Any] = []
     missing = len(value) + getattr(value, "missing", 0)
-    budget[0] -= _OVERHEAD
+    budget[0] -= OVERHEAD_BYTES
     for item in value:
         if budget[0] < 8 * _MIN_CUT:
             break

@@ -128,6 +128,19 @@ def test_no_circle_and_no_long_path() -> None:
     assert len(longest) <= 10, longest
 
 
+def test_no_module_imports_a_private_name_of_another() -> None:
+    """What another file needs has a public name; dunder modules such as `__about__` are no case."""
+    private = re.compile(r"_(?!_)")
+    assert not {
+        f"{name} imports {node.module}.{alias.name}"
+        for name, path in _ALL.items()
+        for node in ast.walk(_parsed(path))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("forklog")
+        for alias in node.names
+        if any(map(private.match, (*str(node.module).split("."), alias.name)))
+    }
+
+
 def test_each_folder_is_seen_at_one_look() -> None:
     """The root holds at most 18 modules, each folder at most 14, those of the tools as well."""
     sizes = Counter(name.rpartition(".")[0] for name in _ALL if not name.endswith("__init__"))
@@ -300,6 +313,7 @@ def _writes_elsewhere(name: str) -> set[str]:
 
 _OWN = {
     "context.base": {"whole.worst"},
+    "encoding.jsonable": {"copy.missing"},
     "contract": {"lock.is_real"},
     "handler": {"copy._encoder", "copy.filters"},
     "process.deadlines": {"_of_call[key].is_shared"},
@@ -341,8 +355,6 @@ _SHARED = {
     "structured": {"lock.is_real"},
     # The encoder keeps the bytes of a request in the place that `RequestFields` has for them.
     "encoding.strict": {"request.encoded"},
-    # A list and a dict that know how much was cut off; made and filled right there.
-    "encoding.jsonable": {"copy.missing"},
     # `scope` alone makes scopes and blocks; `base` has the classes, which all rooms read.
     "context.scope": {
         "block.is_over",
