@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from forklog.demo.row import Row
-    from forklog.terminal.screen import Screen
+    from forklog.terminal.plain import Screen
 
 
 _NOT_PERFECT = 1

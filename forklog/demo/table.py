@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from forklog.demo.row import Row
-    from forklog.terminal.screen import Screen
+    from forklog.terminal.plain import Screen
 
 COLUMNS = {
     "uWSGI mode": "how the server makes its four workers (examples/uwsgi/)",

@@ -10,7 +10,8 @@ from dataclasses import replace
 from forklog.clock import monotonic
 from forklog.errors import OptionError
 from forklog.options import Options
-from forklog.terminal.screen import Progress, screen_on
+from forklog.terminal.plain import Progress
+from forklog.terminal.screen import screen_on
 from forklog.transports.base import (
     OTHER_PROJECT,
     Connection,

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from forklog.stderr.printable import escaped, lines_of
 from forklog.tail.source import Entry
-from forklog.terminal.screen import Piece
+from forklog.terminal.plain import Piece
 
 _STYLES = {
     "DEBUG": "dim",

@@ -11,7 +11,7 @@ import rich.progress
 import rich.table
 import rich.text
 
-from forklog.terminal.screen import Piece, Progress, Screen
+from forklog.terminal.plain import Piece, Progress, Screen
 
 
 class _Console(rich.console.Console):

@@ -13,7 +13,7 @@ from forklog.demo.load import Answers
 from forklog.demo.row import Row
 from forklog.demo.table import COLUMNS, explain, one_line, show, verdict
 from forklog.demo.tally import Tally
-from forklog.terminal.screen import Screen
+from forklog.terminal.plain import Screen
 
 PERFECT = Row(
     mode="prefork",

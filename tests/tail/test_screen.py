@@ -12,7 +12,8 @@ from cases import few
 from helpers import check_python
 
 import forklog
-from forklog.terminal.screen import Screen, screen_on
+from forklog.terminal.plain import Screen
+from forklog.terminal.screen import screen_on
 
 _PACKAGE = Path(forklog.__file__).parent
 _STYLES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -202,7 +203,8 @@ except SystemExit as end:
     status = end.code
 assert status in (0, 1), status
 assert "\\x1b" not in sys.stdout.getvalue()
-from forklog.terminal.screen import Screen, screen_on
+from forklog.terminal.plain import Screen
+from forklog.terminal.screen import screen_on
 assert type(screen_on(Terminal(), "always")) is Screen
 """
     )
