@@ -36,6 +36,11 @@ class Counts:
     expired: int = 0
     dry_run: int = 0
 
+    def add(self, **numbers: int) -> None:
+        """Add to counters, by their names; the others are not touched."""
+        for name, number in numbers.items():
+            setattr(self, name, getattr(self, name) + number)
+
     def clear(self) -> None:
         """Count from zero again."""
         for field in fields(self):

@@ -64,15 +64,15 @@ def run(args: argparse.Namespace) -> int:
         with _ended_by_term():
             _recover(args, outcome)
     except (NoLastResortError, OptionError, UnfitError, OSError) as failure:
-        outcome.stopped = str(failure)
+        outcome.stop(str(failure))
         status = _LEFT if outcome.has_begun else _NOT_RUN
         if status == _NOT_RUN:
             sys.stderr.write(f"forklog recover: {failure}\n")
     except KeyboardInterrupt as ended:
-        outcome.stopped = str(ended) or "interrupted"
+        outcome.stop(str(ended) or "interrupted")
         status = 128 + (signal.SIGTERM if isinstance(ended, _TerminatedError) else signal.SIGINT)
     except BaseException as failure:
-        outcome.stopped = type(failure).__name__
+        outcome.stop(type(failure).__name__)
         _print(outcome, is_json=args.json)
         raise
     if args.json or status != _NOT_RUN:
@@ -117,7 +117,7 @@ def _recover(args: argparse.Namespace, outcome: Outcome) -> None:
         given["log_name"] = args.log
     options = Options(**given)
     path = path_of(args.path) if args.path == AUTO else str(Path(args.path).absolute())
-    outcome.path = path
+    outcome.locate(path)
     sending = Sending(options, is_dry_run=args.dry_run)
     try:
         if Path(path).is_file():

@@ -83,12 +83,12 @@ class LastResortFile:
                     try:
                         yield self._split(entry)
                     except OptionError as error:
-                        outcome.unfit += 1
+                        outcome.add(unfit=1)
                         outcome.note(f"{self._path}: {error}")
                 elif entry is None and _is_cut(line):
-                    outcome.torn += 1
+                    outcome.add(torn=1)
                 elif line.strip():
-                    outcome.others += 1
+                    outcome.add(others=1)
 
     def _split(self, entry: dict[str, Any]) -> tuple[bytes, Envelope]:
         """Take apart what is of the entry and what is of its request.
@@ -120,7 +120,7 @@ class LastResortFile:
         self, batch: list[bytes], envelope: Envelope | None, sending: Sending, outcome: Outcome
     ) -> None:
         if sending.is_dry_run or envelope is None:
-            outcome.left += len(batch)
+            outcome.add(left=len(batch))
             return
         verdict = sending.send(batch, envelope)
         is_split = verdict.kind is Kind.HALVE or sending.is_worth_splitting(verdict, len(batch))
@@ -130,8 +130,6 @@ class LastResortFile:
             self._send(batch[middle:], envelope, sending, outcome)
             return
         settled, refused = settled_by(verdict, len(batch))
-        outcome.sent += settled - refused
-        outcome.refused += refused
-        outcome.left += len(batch) - settled
+        outcome.add(sent=settled - refused, refused=refused, left=len(batch) - settled)
         if settled < len(batch):
             outcome.note(f"{self._path}: {verdict.reason or 'the server took not all of it'}")

@@ -44,6 +44,19 @@ class Outcome:
         """Tell whether any entry was tried or counted."""
         return bool(self.sent or self.refused or self.left or self.unknown)
 
+    def add(self, **numbers: int) -> None:
+        """Add to the sums, by their names."""
+        for name, number in numbers.items():
+            setattr(self, name, getattr(self, name) + number)
+
+    def stop(self, reason: str) -> None:
+        """Take note of why not all was tried."""
+        self.stopped = reason
+
+    def locate(self, path: str) -> None:
+        """Take the whole path in place of what was given."""
+        self.path = path
+
     def note(self, text: str) -> None:
         """Add a line, once."""
         if text not in self.notes:

@@ -48,7 +48,7 @@ def recover_spools(folder: Folder, options: Options, sending: Sending, outcome: 
             for orphan in found.orphans:
                 orphan.close()
         notes |= notes_of(folder, found, project, endpoint)
-    outcome.living = found.living
+    outcome.add(living=found.living)
     for name, text in notes.items():
         if not (name.endswith(BAD) and name.removesuffix(BAD) in {*notes, *broken}):
             outcome.note(f"{name}: {text}")
@@ -60,8 +60,7 @@ def _recover(orphan: Orphan, sending: Sending, outcome: Outcome, *, is_named: bo
     """Send an orphan, or count it; let go of it unless an exception strikes."""
     if not is_named and orphan.head.project is None:
         number = _count(orphan, outcome, "of an unknown project; give --project ID")
-        outcome.unknown += number
-        outcome.left -= number if sending.is_dry_run else 0
+        outcome.add(unknown=number, left=-number if sending.is_dry_run else 0)
     elif sending.is_dry_run:
         _count(orphan, outcome, f"for the log {orphan.head.log_name}")
     elif sending.is_hopeless:
@@ -77,8 +76,7 @@ def _recover(orphan: Orphan, sending: Sending, outcome: Outcome, *, is_named: bo
 def _count(orphan: Orphan, outcome: Outcome, what: str) -> int:
     """Count what is left of an orphan, let go of it, and return how many."""
     number = sum(1 for _ in orphan.entries())
-    outcome.left += number
-    outcome.torn += orphan.torn
+    outcome.add(left=number, torn=orphan.torn)
     if number:
         how = "left at its end" if orphan.name.image == LEFT_IMAGE else "killed"
         outcome.note(
@@ -104,14 +102,13 @@ def _send_all(orphan: Orphan, sending: Sending, outcome: Outcome) -> None:
             postponed.add(key)
             continue
         if not settled:
-            outcome.left += sum(1 for _ in orphan.entries())
+            outcome.add(left=sum(1 for _ in orphan.entries()))
             outcome.note(f"{orphan.name}: {verdict.reason or 'the server took none'}")
             break
         orphan.settle(settled)
-        outcome.sent += settled - refused
-        outcome.refused += refused
+        outcome.add(sent=settled - refused, refused=refused)
         limit = sending.max_entries
-    outcome.torn += orphan.torn
+    outcome.add(torn=orphan.torn)
     if orphan.is_empty() and not orphan.refused:
         orphan.remove()
     else:

@@ -80,12 +80,11 @@ class Reader:
     def read(self) -> Chunk:
         """Look at the next entries, at one at least if there is one."""
         watch, store = self._watch, self._store
-        has_lost, watch.has_lost = watch.has_lost, False
+        has_lost = watch.take_loss()
         if has_lost and self._newest:
             self._position = self._begin()
         rows = store.arrived(self._position, CHUNK, self._parents)
-        known = {position for position in watch.repeated if position <= self._position}
-        watch.repeated.clear()
+        known = {position for position in watch.take_repeated() if position <= self._position}
         arrived, error = self._matching(rows)
         is_at_end = len(rows) < CHUNK and (not rows or self._position == rows[-1].position)
         left = 0 if is_at_end else store.last_position() - self._position

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from forklog.emulator.api.claim import StoreError, claim
 from forklog.emulator.api.receipts import Receipts
+from forklog.emulator.api.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -54,21 +55,6 @@ class Recent(NamedTuple):
     severity: int
     copies: int
     body: bytes
-
-
-class Watch:
-    """What became of stored entries since a follower looked last.
-
-    Attributes:
-        repeated: the positions of entries that were written again.
-        has_lost: whether entries were removed.
-
-    """
-
-    def __init__(self) -> None:
-        """Begin with nothing changed."""
-        self.repeated: set[int] = set()
-        self.has_lost = False
 
 
 class Store:
@@ -236,11 +222,11 @@ class Store:
         )
         positions = {self._database.execute(query, key).fetchone()[0] for key in keys}
         for watch in self._watches:
-            watch.repeated |= positions
+            watch.note_repeated(positions)
 
     def _note_loss(self) -> None:
         for watch in self._watches:
-            watch.has_lost = True
+            watch.note_loss()
 
     def _count(self) -> int:
         return int(self._one("SELECT count(*) FROM entries"))

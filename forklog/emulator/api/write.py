@@ -66,13 +66,12 @@ class Writer:
         """
         request = read_message(body, _FIELDS)
         raw = request.get("entries", [])
-        self._counts.writes += 1
-        self._counts.entries_received += len(raw)
+        self._counts.add(writes=1, entries_received=len(raw))
         failed: dict[int, ApiError] = {}
         try:
             rows = self._rows(request, raw, received, failed)
         except ApiError:
-            self._counts.refused += len(raw)
+            self._counts.add(refused=len(raw))
             raise
         for index in refuse.keys() & rows.keys():
             failed[index] = refuse[index]
@@ -115,10 +114,10 @@ class Writer:
     ) -> bytes:
         is_partial = request.get("partialSuccess", False)
         if failed and not is_partial:
-            self._counts.refused += len(rows) + len(failed)
+            self._counts.add(refused=len(rows) + len(failed))
             first = failed[min(failed)]
             raise ApiError(first.message, first.code)
-        self._counts.refused += len(failed)
+        self._counts.add(refused=len(failed))
         self._keep(list(rows.values()), received, is_dry=request.get("dryRun", False))
         if failed:
             raise partial_errors(failed)
@@ -126,10 +125,10 @@ class Writer:
 
     def _keep(self, rows: list[Row], received: int, *, is_dry: bool) -> None:
         if is_dry:
-            self._counts.dry_run += len(rows)
+            self._counts.add(dry_run=len(rows))
             return
         kept = [row for row in rows if row.timestamp >= received - self._retention]
         new = self._store.add(kept, received) if kept else 0
-        self._counts.expired += len(rows) - len(kept)
-        self._counts.entries_stored += len(kept)
-        self._counts.duplicates += len(kept) - new
+        self._counts.add(
+            expired=len(rows) - len(kept), entries_stored=len(kept), duplicates=len(kept) - new
+        )

@@ -70,19 +70,19 @@ class Misbehaviour:
         fault = self._faults.over_quota(len(await request.read()))
         if fault is None:
             return None
-        self._counts.faults += 1
+        self._counts.add(faults=1)
         return _refused_by_quota(fault)
 
     def refusals(self, call: str) -> dict[int, ApiError]:
         """Return the entries of this write that are to be refused, by index."""
         text = "this entry is refused because a fault is armed for it"
         hits = self._faults.take_all(call, "refuse")
-        self._counts.faults += len(hits)
+        self._counts.add(faults=len(hits))
         return {hit.options["index"]: ApiError(text, hit.options["code"]) for hit in hits}
 
     def _take(self, call: str, *kinds: str) -> Fault | None:
         fault = self._faults.take(call, *kinds)
-        self._counts.faults += fault is not None
+        self._counts.add(faults=int(fault is not None))
         return fault
 
     async def _wait(self, seconds: float | None) -> None:

@@ -77,7 +77,7 @@ class Server:
             msg = "the application runner has no server after its setup"
             raise RuntimeError(msg)
         self._listener = Listener(server, self._config.host, self._config.port)
-        self._control.listener = self._listener
+        self._control.take_listener(self._listener)
         await self._listener.start()
         return self._listener.port
 
@@ -87,8 +87,7 @@ class Server:
         self._live.close()
         self._tail.close()
         self._misbehaviour.release()
-        if self._control.listener is not None:
-            self._control.listener.stop()
+        self._control.stop_listening()
         await self._runner.cleanup()
         await self._backend.close()
 
@@ -132,8 +131,8 @@ class Server:
 
     async def _serve_call(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         counts = self._backend.counts
-        counts.requests += 1
-        counts.bytes += len(await _body(request))
+        counts.add(requests=1)
+        counts.add(bytes=len(await _body(request)))
 
         async def answer() -> web.StreamResponse:
             try:

@@ -39,12 +39,21 @@ class Control:
     """
 
     def __init__(self, backend: Backend, faults: Faults, misbehaviour: Misbehaviour) -> None:
-        """Keep what is controlled; `listener` is set when it exists."""
+        """Keep what is controlled; the listener comes by `take_listener`."""
         self._backend = backend
         self._faults = faults
         self._misbehaviour = misbehaviour
         self._outage: asyncio.Task[None] | None = None
-        self.listener: Listener | None = None
+        self._listener: Listener | None = None
+
+    def take_listener(self, listener: Listener) -> None:
+        """Take the listener, once there is one."""
+        self._listener = listener
+
+    def stop_listening(self) -> None:
+        """Stop the listener, if there is one."""
+        if self._listener is not None:
+            self._listener.stop()
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes to mount."""
@@ -67,9 +76,9 @@ class Control:
 
     async def _stats(self, request: web.Request) -> web.Response:
         stats = self._backend.stats()
-        if self.listener is not None:
-            self.listener.leave_out(request.protocol)
-            stats["connections"] = self.listener.counted()
+        if self._listener is not None:
+            self._listener.leave_out(request.protocol)
+            stats["connections"] = self._listener.counted()
         return _json(stats)
 
     async def _duplicates(self, _: web.Request) -> web.Response:
@@ -114,8 +123,8 @@ class Control:
 
     async def _reset(self, _: web.Request) -> web.Response:
         await self._backend.reset()
-        if self.listener is not None:
-            self.listener.reset()
+        if self._listener is not None:
+            self._listener.reset()
         return _json({})
 
     async def _armed(self, _: web.Request) -> web.Response:
@@ -141,8 +150,8 @@ class Control:
             await response.prepare(request)
             await response.write_eof()
         await self.end_outage()
-        if self.listener is not None:
-            self._outage = asyncio.create_task(self.listener.outage(seconds))
+        if self._listener is not None:
+            self._outage = asyncio.create_task(self._listener.outage(seconds))
 
     async def _clear(self, _: web.Request) -> web.Response:
         self._faults.clear()

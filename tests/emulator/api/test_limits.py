@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import threading
 from datetime import datetime, timedelta, timezone
@@ -65,3 +66,23 @@ def test_control_calls_answer_during_a_large_write(
     eventually(is_under_way)
     writing.join(60)
     assert emulator.stats()["entries_stored"] == 100_000
+
+
+def test_the_bytes_of_requests_that_overlap_are_all_counted(
+    write: Send, emulator: Emulator, eventually: Callable[[Callable[[], bool]], None]
+) -> None:
+    """A request whose body comes late does not take away what came meanwhile."""
+    body = b'{"entries": []}'
+    late = http.client.HTTPConnection(emulator.host, timeout=60)
+    late.putrequest("POST", "/v2/entries:write")
+    late.putheader("Content-Type", "application/json")
+    late.putheader("Content-Length", str(len(body)))
+    late.endheaders(body[:5])
+    eventually(lambda: emulator.stats()["requests"] == 1)
+    assert write({"textPayload": "meanwhile"})[0] == 200
+    meanwhile = emulator.stats()["bytes"]
+    assert meanwhile > 0
+    late.send(body[5:])
+    assert late.getresponse().read() == b"{}"
+    late.close()
+    assert emulator.stats()["bytes"] == meanwhile + len(body)
