@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from forklog.setting_up.eager import eager
+from forklog.handling.eager import eager
 
 with eager():
     from forklog.__about__ import VERSION as __version__  # noqa: N811 - its public name

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from forklog.encoding.payload import WithheldError
 from forklog.errors import unpicklable
+from forklog.handling.filtered import as_filtered
 from forklog.process.base import new_mark
 from forklog.process.per_process import PerProcess
-from forklog.setting_up.filtered import as_filtered
 
 if TYPE_CHECKING:
     from forklog.encoding.encoder import Encoder

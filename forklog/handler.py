@@ -19,10 +19,10 @@ from forklog.delivery.pipeline import Pipeline
 from forklog.encoding.call_site import is_own_record
 from forklog.encoding.encoder import Encoder
 from forklog.encoding.payload import WithheldError, bare, withheld
+from forklog.handling.gate import Copies, gate_of
+from forklog.handling.request_log import RequestLog, additions_of
 from forklog.option_checks import check_level
 from forklog.process.servers import uwsgi
-from forklog.setting_up.gate import Copies, gate_of
-from forklog.setting_up.request_log import RequestLog, additions_of
 from forklog.surface import StockSurface
 from forklog.transports.base import OptionsTransport, Transport
 from forklog.transports.http import HttpTransport

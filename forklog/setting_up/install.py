@@ -10,6 +10,7 @@ from typing import Any
 from forklog.compat import refuse_unknown
 from forklog.errors import Hidden, OptionError
 from forklog.handler import CloudLoggingHandler
+from forklog.handling.request_log import write_no_more
 from forklog.option_checks import check_level
 from forklog.options import Options
 from forklog.setting_up.known_loggers import KEPT_OUT, attach, connect_celery, detach, keep_out
@@ -20,7 +21,6 @@ from forklog.setting_up.outputs import (
     options_of_lines,
     unknown_of,
 )
-from forklog.setting_up.request_log import write_no_more
 from forklog.setting_up.uncaught import log_uncaught
 from forklog.structured import StructuredLogHandler
 

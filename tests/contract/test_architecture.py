@@ -21,7 +21,7 @@ _TOOLS = {"emulator", "demo", "diagnosis", "recovery", "tail", "terminal", "test
 _FACE = {"__init__", "__main__", "cli", "handler", "contract", "surface", "compat", "structured"}
 
 
-_ASSEMBLERS = {"handler", "structured", "setting_up.gate"}
+_ASSEMBLERS = {"handler", "structured", "handling.gate"}
 """The modules that put rooms together."""
 _SHOWN = {
     "__init__": {"context.scope", "context.threads"},
@@ -35,11 +35,11 @@ _SHOWN = {
         "transports.google.metadata",
         "transports.google.resource",
     },
-    "setting_up.agent_lines": {"encoding.builder"},
-    "setting_up.identity": {"process.servers.uwsgi"},
+    "handling.agent_lines": {"encoding.builder"},
+    "handling.identity": {"process.servers.uwsgi"},
+    "handling.request_log": {"encoding.extra", "transports.google.resource"},
     "setting_up.known_loggers": {"context.connections"},
     "setting_up.outputs": {"transports.google.resource"},
-    "setting_up.request_log": {"encoding.extra", "transports.google.resource"},
     "setting_up.structlog": {"context.scope"},
 }
 """What the rest of the public face takes of a room, beside its `base`: values and functions that it
@@ -54,7 +54,7 @@ def _named() -> dict[str, Path]:
 
 _ALL = _named()
 _MODULES = {name: path for name, path in _ALL.items() if name.partition(".")[0] not in _TOOLS}
-_FACE |= {name for name in _MODULES if name.startswith(("middleware.", "setting_up."))}
+_FACE |= {name for name in _MODULES if name.startswith(("middleware.", "handling.", "setting_up."))}
 
 
 @functools.cache
@@ -114,6 +114,16 @@ def test_the_public_face_takes_of_a_room_what_is_listed() -> None:
         others = {other for other in _imports(name, is_run=True) if _room(other)}
         inner = {other for other in others if other != f"{_room(other)}.base"}
         assert inner == _SHOWN.get(name, set()), name
+
+
+def test_handlers_are_made_without_what_sets_logging_up() -> None:
+    """Setting up imports the handlers; they know of it only the loggers where it may put them."""
+    made = {"contract", "handler", "structured", "surface"}
+    made |= {name for name in _FACE if name.startswith("handling.")}
+    others = {other for name in made for other in _imports(name)}
+    assert {other for other in others if other.startswith("setting_up.")} == {
+        "setting_up.known_loggers"
+    }
 
 
 def test_no_circle_and_no_long_path() -> None:
@@ -331,10 +341,10 @@ _OWN = {
     "emulator.fields": {"wrong.where"},
     "emulator.process": {"emulator._process"},
     "handler": {"copy._encoder", "copy.filters"},
+    "handling.gate": {"copies.on_end"},
     "process.deadlines": {"_of_call[key].is_shared"},
     "process.signals": {"_of_thread.mask"},
     "process.thread_end": {"_local.last"},
-    "setting_up.gate": {"copies.on_end"},
     "spool.scan": {"found.error", "self.found.living"},
     "structured": {"copy.filters"},
     "transports.google.client": {"bound._on_project", "bound._options"},
@@ -356,12 +366,12 @@ _FOREIGN = {
     "emulator.page.live": {"response.content_type"},
     "emulator.server.tail": {"response.charset", "response.content_type"},
     "encoding.strict": {"record.exc_text"},
+    "handling.gate": {"weakref.finalize(handler, self._look).atexit"},
     "process.servers.gunicorn": {"module.DirtyWorker: name"},
     "process.servers.rq": {"owner: name"},
     "process.servers.uvicorn": {"module.Server: name"},
     "process.servers.uwsgi": {"_uwsgi: name", "hook.forklog_callback", "sys.excepthook"},
     "recovery.command": {"parser.epilog"},
-    "setting_up.gate": {"weakref.finalize(handler, self._look).atexit"},
     "setting_up.known_loggers": {"logging.getLogger(name).propagate"},
     "setting_up.uncaught": {"hook: _MARK", "sys.excepthook", "threading.excepthook"},
     "tail.source": {"answer.raw", "self._session.trust_env"},

@@ -152,7 +152,7 @@ def test_two_threads_that_import_at_once_leave_imports_lazy(first: int) -> None:
     """Whichever ends first, the mode of the application is back after both."""
     code = """
         import sys
-        from forklog.setting_up.eager import eager
+        from forklog.handling.eager import eager
         uses = [eager(), eager()]
         for use in uses:
             use.__enter__()

@@ -23,6 +23,7 @@ _FACE = {
     "compat",
     "contract",
     "handler",
+    "handling",
     "middleware",
     "setting_up",
     "structured",

@@ -11,11 +11,11 @@ from forklog.context import connections
 from forklog.delivery.pipeline import NewSpooler, Pipeline, let_go
 from forklog.delivery.prebuilt import Prebuilt
 from forklog.encoding.lenient import drop_notice
+from forklog.handling.eager import eager
 from forklog.options import Options
 from forklog.process.host import ThisProcess
 from forklog.process.per_process import PerProcess
 from forklog.process.servers import uwsgi
-from forklog.setting_up.eager import eager
 from forklog.transports.base import Transport
 from forklog.transports.google.access import endpoint_of, known_project
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from forklog.context.base import ACCESS_LOGS, FinishedRequest
 from forklog.encoding.extra import Additions
+from forklog.handling.identity import ProcessLabels
 from forklog.options import Options
-from forklog.setting_up.identity import ProcessLabels
 from forklog.setting_up.known_loggers import have_any
 from forklog.transports.google.resource import resource_of_environment
 
 if TYPE_CHECKING:
-    from forklog.setting_up.gate import Copies
+    from forklog.handling.gate import Copies
 
 _WRITE_REQUESTS = ("cloud_run_revision", "cloud_function", "gae_app")
 """Monitored resources whose platform writes an entry for each request itself."""
