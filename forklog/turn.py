@@ -3,21 +3,22 @@
 CPython runs signal handlers at function entries, after calls and at jumps back. So a handler's
 exception may come after ``lock.acquire`` has returned and before the ``try`` of the next line, or
 at the entry of a ``release`` method, and the lock stays held for ever. From 3.14 on it may come in
-a ``with lock:`` as well, between ``__enter__`` and the block. Here the token that is taken is known
-before, taken inside the ``try`` in one step of C, and given back without any call::
+a ``with lock:`` as well, between ``__enter__`` and the block. Here each frame makes an object of
+its own before, the *taker*. One step of C inside the ``try`` puts it into the turn, and the frame
+takes it out again without any call::
 
-    token = object()
+    taker = object()
     try:
-        if turn.setdefault(TURN, token) is not token:
+        if turn.setdefault(TURN, taker) is not taker:
             return  # another frame has it
         ...
     finally:
-        if TURN in turn and turn[TURN] is token:
+        if TURN in turn and turn[TURN] is taker:
             del turn[TURN]
 
 On 3.10 CPython looks for signals at the entry of the ``finally``, too. A second handler that raises
 there, right after the first, leaves the turn taken, until the next one asks for it. `Turn` sees
-there that no frame has the token any more.
+there that no frame refers to the taker any more.
 
 `TurnLock` is a lock made of that, and `End` what is set when a thread has ended.
 """
@@ -35,7 +36,7 @@ HAS_GIL: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
 TURN = 0
 """The only key of a turn."""
 
-_REFERENCES = 3  # to a token: of the turn, and two of the function that counts them
+_REFERENCES = 3  # to a taker: of the turn, and two of the function that counts them
 _STEP_SECONDS = 0.0005  # between two looks of a thread that waits
 # As it was at import, like the flush thread; see `forklog.process.thread`.
 _allocate_lock = threading.Lock
@@ -46,7 +47,7 @@ T = TypeVar("T")
 
 
 class Turn(dict[int, object]):
-    """Empty while free; else it holds the token of the frame that has the turn."""
+    """Empty while free; else it holds the taker, an object of the frame that has the turn."""
 
     __slots__ = ()
 
@@ -55,27 +56,27 @@ class Turn(dict[int, object]):
 
     if sys.version_info < (3, 11):
 
-        def setdefault(self, key: int, token: object, /) -> object:  # type: ignore[override]
-            """Return the token that has the turn; the given one if the turn is free, or was left.
+        def setdefault(self, key: int, taker: object, /) -> object:  # type: ignore[override]
+            """Return the taker that has the turn; the given one if the turn is free, or was left.
 
-            Each token is in a local variable of the frame that has the turn.
+            Each taker is in a local variable of the frame that has the turn.
             """
-            holder = super().setdefault(key, token)
-            if holder is not token and sys.getrefcount(holder) <= _REFERENCES:
+            holder = super().setdefault(key, taker)
+            if holder is not taker and sys.getrefcount(holder) <= _REFERENCES:
                 if key in self and self[key] is holder:
                     del self[key]
-                holder = super().setdefault(key, token)
+                holder = super().setdefault(key, taker)
             return holder
 
 
 def alone(turn: Turn, act: Callable[[], object]) -> None:
     """Do something, or nothing where another frame has the turn. Never waits."""
-    token = object()
+    taker = object()
     try:
-        if turn.setdefault(TURN, token) is token:
+        if turn.setdefault(TURN, taker) is taker:
             act()
     finally:
-        if TURN in turn and turn[TURN] is token:
+        if TURN in turn and turn[TURN] is taker:
             del turn[TURN]
 
 
@@ -102,16 +103,16 @@ class TurnLock:
             BaseException: what the function raises, or a signal handler.
         """
         turn, ident = self._turn, threading.get_ident()
-        token = [ident]
+        taker = [ident]
         try:
-            while (holder := turn.setdefault(TURN, token)) is not token and holder != token:
+            while (holder := turn.setdefault(TURN, taker)) is not taker and holder != taker:
                 if _is_finalizing():  # no other thread runs any more, nor gives its turn back
-                    turn[TURN] = token
+                    turn[TURN] = taker
                 else:
                     _never.acquire(timeout=_STEP_SECONDS)
             return work(*args, **kwargs)
         finally:
-            if TURN in turn and turn[TURN] is token:
+            if TURN in turn and turn[TURN] is taker:
                 del turn[TURN]
 
 

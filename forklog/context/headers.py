@@ -116,9 +116,9 @@ def context_of_environ(environ: dict[str, Any], url_of: Callable[[], str]) -> Lo
     path = environ.get("PATH_INFO")
     known = environ.get(_ENVIRON_KEY)
     if known and known[0] == path:  # else a copy, passed on to another handler
-        task: LogContext = known[1]
-        if task.trace or not any(map(environ.get, _ENVIRON_NAMES)):
-            return task
+        log_context: LogContext = known[1]
+        if log_context.trace or not any(map(environ.get, _ENVIRON_NAMES)):
+            return log_context
     try:
         url = url_of()
     except Exception:  # noqa: BLE001 - DisallowedHost
@@ -130,6 +130,6 @@ def context_of_environ(environ: dict[str, Any], url_of: Callable[[], str]) -> Lo
         protocol=environ.get("SERVER_PROTOCOL"),
     )
     trace, span_id, sampled = trace_of_environ(environ)
-    task = LogContext(trace, span_id, sampled, http_request)
-    environ[_ENVIRON_KEY] = path, task
-    return task
+    log_context = LogContext(trace, span_id, sampled, http_request)
+    environ[_ENVIRON_KEY] = path, log_context
+    return log_context

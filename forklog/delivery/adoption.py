@@ -14,7 +14,7 @@ from typing import NamedTuple
 from forklog.delivery.base import HeldCopies, Spooler
 from forklog.delivery.buffer import Buffer
 from forklog.insert_id import AFTER_ALL, number_of
-from forklog.process.base import Token
+from forklog.process.base import HandoverToken
 from forklog.severity import RANKS
 
 Ranges = list[tuple[int, int]]
@@ -25,7 +25,7 @@ class Inheritance(NamedTuple):
     """What a holding process leaves: its buffer, and the token that says who may take from it."""
 
     buffer: Buffer
-    handover: Token
+    handover: HandoverToken
     end: int
     """The first number that was not offered, as of the fork."""
     copies: HeldCopies | None = None
@@ -39,7 +39,7 @@ class HeldEntries:
         self,
         buffer: Buffer,
         inheritance: Inheritance | None,
-        new_token: Callable[[], Token],
+        new_token: Callable[[], HandoverToken],
         spooler: Spooler | None = None,
     ) -> None:
         """Touch nothing; ``inheritance`` is that of an ancestor, as the fork copied it."""
@@ -47,7 +47,7 @@ class HeldEntries:
         self._buffer = buffer
         self._new_token = new_token
         self._inheritance = inheritance
-        self._handover: Token | None = None
+        self._handover: HandoverToken | None = None
         self._end = 0
         self._held = [b""] * RANKS  # the last entry of each rank that descendants are offered
         self._copied = [b""] * RANKS  # ...and the last that stands in the copies
@@ -76,10 +76,10 @@ class HeldEntries:
         numbers = [number_of(entry) for entry in chain.from_iterable(new)]
         for number in numbers:
             if number < self._end:
-                self._handover.hold(number, number + 1)
+                self._handover.offer(number, number + 1)
         end = 1 + max(numbers, default=-1)
         if end > self._end:
-            self._handover.hold(self._end, end)
+            self._handover.offer(self._end, end)
             self._end = end
         for rank, run in enumerate(new):
             self._held[rank] = run[-1] if run else self._held[rank]
@@ -129,7 +129,7 @@ class HeldEntries:
         self._claimed = []
         handover.close()
 
-    def _take_back(self, handover: Token, copied: list[bytes]) -> None:
+    def _take_back(self, handover: HandoverToken, copied: list[bytes]) -> None:
         mine = handover.claim(self._end, self._claimed)
         rescued = _overflowed(self._buffer, copied)
         self._forget_adopted(mine, min(copied, default=AFTER_ALL))

@@ -19,7 +19,7 @@ from forklog.turn import TurnLock
 _NONE: Mapping[str, int] = MappingProxyType({})
 
 
-class Slip(NamedTuple):
+class Booking(NamedTuple):
     """What became of some entries."""
 
     delivered: int = 0
@@ -31,14 +31,14 @@ class Slip(NamedTuple):
     """What the log will lack, by reason; some of it may have been diverted."""
 
 
-NOTHING = Slip()
+NOTHING = Booking()
 
 
-def slip_of(number: int, reason: str, written: Mapping[str, int]) -> Slip:
-    """Return the slip of entries that were given up, so many of which were written elsewhere."""
+def booking_of(number: int, reason: str, written: Mapping[str, int]) -> Booking:
+    """Return the booking of entries that were given up, so many of which were written elsewhere."""
     lost = number - sum(written.values())
     dropped = {reason: lost} if lost else {}
-    return Slip(0, written, dropped, {reason: number} if number else {})
+    return Booking(0, written, dropped, {reason: number} if number else {})
 
 
 class Account(NamedTuple):
@@ -58,13 +58,13 @@ class Account(NamedTuple):
     unencoded: int = 0
     """Records that became no entry, as far as they stand under ``dropped``."""
 
-    def after(self, slip: Slip, **changes: Any) -> Account:
-        """Return the account with a slip added and these fields changed."""
+    def after(self, booking: Booking, **changes: Any) -> Account:
+        """Return the account with a booking added and these fields changed."""
         sums = {
-            "delivered": self.delivered + slip.delivered,
-            "diverted": summed(self.diverted, slip.diverted),
-            "dropped": summed(self.dropped, slip.dropped),
-            "unreported": summed(self.unreported, slip.missing or slip.dropped),
+            "delivered": self.delivered + booking.delivered,
+            "diverted": summed(self.diverted, booking.diverted),
+            "dropped": summed(self.dropped, booking.dropped),
+            "unreported": summed(self.unreported, booking.missing or booking.dropped),
         }
         return self._replace(**{**sums, **changes})
 
@@ -98,12 +98,12 @@ class Ledger:
         """Return the numbers of entries that were given up, by reason."""
         return self.account.dropped
 
-    def book(self, slip: Slip, **changes: Any) -> None:
-        """Add a slip and change fields of the account, in one step."""
-        self.lock.run(self._book, slip, changes)
+    def book(self, booking: Booking, **changes: Any) -> None:
+        """Add a booking and change fields of the account, in one step."""
+        self.lock.run(self._book, booking, changes)
 
-    def _book(self, slip: Slip, changes: Mapping[str, Any]) -> None:
-        self.account = self.account.after(slip, **changes)
+    def _book(self, booking: Booking, changes: Mapping[str, Any]) -> None:
+        self.account = self.account.after(booking, **changes)
 
     def book_overflow(self, store: Store) -> tuple[int, int]:
         """Book what the logging threads dropped; return what is new: overflowed, not encoded."""
@@ -114,7 +114,7 @@ class Ledger:
         new, lost = overflowed - self.account.overflowed, unencoded - self.account.unencoded
         dropped = {BUFFER_FULL: new, ENCODE: lost}
         dropped = {reason: number for reason, number in dropped.items() if number}
-        self.book(Slip(dropped=dropped), overflowed=overflowed, unencoded=unencoded)
+        self.book(Booking(dropped=dropped), overflowed=overflowed, unencoded=unencoded)
         return new, lost
 
     def book_rescued(self, store: Store, number: int) -> None:

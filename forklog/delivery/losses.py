@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from forklog.delivery.base import Reporter, Sink, Store
-from forklog.delivery.ledger import Ledger, Slip
+from forklog.delivery.ledger import Booking, Ledger
 from forklog.drops import BUFFER_FULL, ENCODE
 from forklog.transports.base import Kind, Verdict
 
@@ -147,7 +147,7 @@ class Overflow:
             self._ledger.book_rescued(self._buffer, len(rescued))
             self._keep_no_more(frozenset(rescued))
         if lost:
-            self._ledger.book(Slip(dropped={BUFFER_FULL: lost}))
+            self._ledger.book(Booking(dropped={BUFFER_FULL: lost}))
             self._losses.of_drop(BUFFER_FULL, lost)
 
     def _keep_no_more(self, rescued: Collection[bytes]) -> None:

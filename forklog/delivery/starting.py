@@ -67,16 +67,16 @@ class Starting(Staged):
 
     def _advance(self) -> None:
         """Do what the state asks for after an offer; where another frame does it already, leave."""
-        turn, token = self._start_turn, object()
+        turn, taker = self._start_turn, object()
         while True:
             try:
-                if turn.setdefault(TURN, token) is not token:
+                if turn.setdefault(TURN, taker) is not taker:
                     return
                 event = self._event()
                 if event is not None:
                     self._perform(event)
             finally:
-                if TURN in turn and turn[TURN] is token:
+                if TURN in turn and turn[TURN] is taker:
                     del turn[TURN]
             # Armed after the turn is given back: an offer that came meanwhile found the turn taken.
             if self.state is State.INLINE and self._retry_at == math.inf:

@@ -163,7 +163,7 @@ class Worker(Passes):
         self.wakeup.set()
 
     def await_paused(self, since: float | None = None) -> None:
-        """Do so, and wait as `WorkerThread.await_gone` does."""
+        """Do so, and wait as `FlushThread.await_gone` does."""
         self.pause()
         if not self.is_own_thread():
             self.thread.await_gone(self._sender.is_busy, since)
@@ -198,7 +198,7 @@ class Worker(Passes):
         return sender.is_busy() and not (is_at_work or sender.on_drop.is_calling)
 
     def end_in_child(self) -> None:
-        """In a process forked just now: see `WorkerThread.end_in_child`."""
+        """In a process forked just now: see `FlushThread.end_in_child`."""
         self.orders.give(Order.STOP)
         self.thread.end_in_child()
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from forklog.__about__ import VERSION
 from forklog.diagnosis.bounded import gather
-from forklog.diagnosis.facts import Delivery, Ends, Frameworks, Process, Role, Routes, Spool
+from forklog.diagnosis.facts import Delivery, Exits, Frameworks, Process, Role, Routes, Spool
 from forklog.diagnosis.finding import Finding, Severity, note, problem
 from forklog.diagnosis.judge.delivery import judge_delivery
 from forklog.diagnosis.judge.frameworks import judge_frameworks
@@ -17,7 +17,7 @@ from forklog.diagnosis.judge.kills import judge_kills, judge_spools
 from forklog.diagnosis.judge.process import judge_process
 from forklog.diagnosis.judge.routes import judge_routes
 from forklog.diagnosis.look.dry_run import make_dry_run
-from forklog.diagnosis.look.exits import look_at_ends
+from forklog.diagnosis.look.exits import look_at_exits
 from forklog.diagnosis.look.frameworks import look_at_frameworks
 from forklog.diagnosis.look.handlers import transport_name
 from forklog.diagnosis.look.process import look_at_process
@@ -70,15 +70,15 @@ def examine(
     care = _Care()
     process = care.safely(lambda: look_at_process(is_command=is_command), _UNKNOWN)
     routes = _routes(care, process, applied)
-    ends = care.safely(lambda: look_at_ends(process), Ends())
+    exits = care.safely(lambda: look_at_exits(process), Exits())
     spools = care.safely(lambda: _spools(process, deadline - timeout / 2), _NO_SPOOL)
     deliveries = care.safely(lambda: _deliveries(process, overrides, deadline), _NO_DELIVERY)
-    judged = care.safely(lambda: judge(process, ends, routes, deliveries, accept), _SILENCE)
+    judged = care.safely(lambda: judge(process, exits, routes, deliveries, accept), _SILENCE)
     findings = (*judged, *_not_among(judge_spools(spools), judged), *care.failures)
     return Report(
         findings=tuple(sorted(findings, key=_rank)),
         process=process,
-        ends=ends,
+        ends=exits,
         routes=routes,
         deliveries=deliveries,
         version=VERSION,
@@ -106,7 +106,7 @@ class _Care:
 
 def judge(
     process: Process,
-    ends: Ends,
+    exits: Exits,
     routes: Routes,
     deliveries: Collection[Delivery],
     accept: Collection[str] = (),
@@ -119,7 +119,7 @@ def judge(
     found = [finding for delivery in deliveries for finding in judge_delivery(process, delivery)]
     found += [*judge_routes(process, routes), *judge_frameworks(process, routes.frameworks)]
     if not routes.is_printed_alone:  # else nothing is pending that an end could lose
-        found += [*judge_process(process, ends), *judge_kills(process, routes)]
+        found += [*judge_process(process, exits), *judge_kills(process, routes)]
     return tuple(sorted((_accepted(f, accept) for f in dict.fromkeys(found)), key=_rank))
 
 

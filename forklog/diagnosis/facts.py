@@ -65,12 +65,12 @@ class Hook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ends:
+class Exits:
     """What runs when this process ends."""
 
     hooks: tuple[Hook, ...] = ()
     without: tuple[str, ...] = ()
-    """Ends that run no hook."""
+    """Exits that run no hook."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from forklog.diagnosis.facts import Delivery, Ends, Process, Routes, Spool
+from forklog.diagnosis.facts import Delivery, Exits, Process, Routes, Spool
 from forklog.diagnosis.finding import Finding, Severity
 from forklog.diagnosis.text import render
 
@@ -18,7 +18,7 @@ class Report:
     findings: tuple[Finding, ...]
     """The most severe first."""
     process: Process
-    ends: Ends
+    ends: Exits
     routes: Routes
     deliveries: tuple[Delivery, ...]
     version: str
@@ -46,7 +46,7 @@ class Report:
         return render(
             findings=self.findings,
             process=self.process,
-            ends=self.ends,
+            exits=self.ends,
             routes=self.routes,
             deliveries=self.deliveries,
             version=self.version,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
-from forklog.diagnosis.facts import Delivery, Ends, Handler, Neighbour, Process, Routes
+from forklog.diagnosis.facts import Delivery, Exits, Handler, Neighbour, Process, Routes
 from forklog.diagnosis.finding import Finding, Severity
 from forklog.diagnosis.look.handlers import plain_options
 from forklog.options import Options
@@ -22,7 +22,7 @@ def render(  # noqa: PLR0913 - the parts of a report
     *,
     findings: Sequence[Finding],
     process: Process,
-    ends: Ends,
+    exits: Exits,
     routes: Routes,
     deliveries: Sequence[Delivery],
     version: str,
@@ -38,7 +38,7 @@ def render(  # noqa: PLR0913 - the parts of a report
     is_short = all(finding.severity is not Severity.PROBLEM for finding in findings)
     sections: list[tuple[str, Iterable[Row]]] = [
         ("process", _process(process, is_short=is_short)),
-        ("at its end", () if process.is_command else _ends(ends, is_short=is_short)),
+        ("at its end", () if process.is_command else _exits(exits, is_short=is_short)),
         *((f"handler {h.name}", _handler(h, is_short=is_short)) for h in routes.handlers),
         *((f"to log {d.log_name}", _delivery(d, is_short=is_short)) for d in deliveries),
     ]
@@ -138,13 +138,13 @@ def _forks(process: Process) -> Iterator[Row]:
     )
 
 
-def _ends(ends: Ends, *, is_short: bool) -> Iterator[Row]:
-    for hook in () if is_short else ends.hooks:
+def _exits(exits: Exits, *, is_short: bool) -> Iterator[Row]:
+    for hook in () if is_short else exits.hooks:
         state = "runs" if hook.fires else "does not run"
         hooked = "forklog is hooked in" if hook.is_hooked else "forklog is not hooked in"
         yield "hook", f"{hook.name} {state}; {hooked}"
-    start = "no hook runs at " if is_short and ends.without else ""
-    yield "without hooks", start + "; ".join(ends.without)
+    start = "no hook runs at " if is_short and exits.without else ""
+    yield "without hooks", start + "; ".join(exits.without)
 
 
 def _handler(handler: Handler, *, is_short: bool) -> Iterator[Row]:

@@ -99,9 +99,9 @@ class Encoder:
         if not tail:
             return self.encode_strict(record, opening, key)
         if scope is None and (context.has_sources or len(_modules) != context.modules_seen):
-            task = context.current()
-            if task is not NOTHING:
-                return self.encode_strict(record, opening, key, task)
+            log_context = context.current()
+            if log_context is not NOTHING:
+                return self.encode_strict(record, opening, key, log_context)
         message = message % args if args else message
         text = _dumps(message)
         # The texts '{...}', which may be JSON, and 'None' have payloads of their own.
@@ -125,7 +125,7 @@ class Encoder:
         record: logging.LogRecord,
         opening: _Opening,
         key: tuple[Any, ...] | None = None,
-        task: LogContext | None = None,
+        log_context: LogContext | None = None,
         *,
         is_formatted: bool = False,
     ) -> tuple[int, bytes] | None:
@@ -135,7 +135,7 @@ class Encoder:
             record: any record.
             opening: that of the pipeline's `InsertIds`.
             key: what `key_of` gives for the record, if it was read already.
-            task: what is known of the task that logs, if it was asked for already.
+            log_context: what is known of the work that logs, if it was asked for already.
             is_formatted: whether the text is made by the handler's formatter.
         """
         if type(record) is not _Record:
@@ -143,19 +143,19 @@ class Encoder:
         given = record.__dict__
         site = self._sites.get(key or key_of(given)) or self._sites.add(record)
         exc_info, scope, context = given["exc_info"], _scope_now(), self._context
-        if task is None:
+        if log_context is None:
             is_known = scope is not None or exc_info or context.has_sources
             if is_known or len(_modules) != context.modules_seen:
-                task = context.current(exc_info[1] if exc_info else None)
+                log_context = context.current(exc_info[1] if exc_info else None)
             else:
-                task = NOTHING
+                log_context = NOTHING
         # The time first: it may raise, and nothing may after a formatter has run.
         second, stamp = self._second
         part = given["created"] - second
         fraction = _dumps(part)[1:11]
         if part < 0.001 or part >= 1.0 or len(fraction) < 10:  # noqa: PLR2004 - as in `encode`
             stamp, fraction = self._time_of(given["created"]), b""
-        rest = self._strict.fields_of(record, site, task, is_formatted=is_formatted)
+        rest = self._strict.fields_of(record, site, log_context, is_formatted=is_formatted)
         if scope is not None:
             scope.note(site.rank)
         return site.rank, b"".join((opening(), stamp, fraction, rest))
@@ -197,12 +197,17 @@ class Encoder:
 
     def _new_tail(self, scope: Scope, key: object) -> bytes:
         tails = scope.tails  # a later `bind` replaces it
-        task = self._context.current()
+        log_context = self._context.current()
         # Fields of a block may end, and what the frameworks know is not the scope's.
         is_varying = scope.parent is not None or scope.is_of_fields()
-        if is_varying or task.labels or task.fields or not self._lenient.has_plain_traces:
+        if (
+            is_varying
+            or log_context.labels
+            or log_context.fields
+            or not self._lenient.has_plain_traces
+        ):
             return b""
-        fields = self._strict.task_fields(_UNKNOWN, task)
+        fields = self._strict.about_of(_UNKNOWN, log_context)
         if len(fields) > _MAX_TAIL_BYTES:
             return b""
         tail = tails[key] = b",%b}" % fields[:-1] if fields else b"}"

@@ -73,12 +73,13 @@ class LenientEncoder:
         self, record: logging.LogRecord, ids: InsertIds, text: str | None
     ) -> list[tuple[int, bytes]]:
         """Return the entries of a record, each with its rank; the text is None if not made yet."""
-        rank, task = rank_of_level(attribute_of(record, "levelno")), self._task(record)
-        builder = self._new_builder(record, rank, task)
+        rank = rank_of_level(attribute_of(record, "levelno"))
+        log_context = self._log_context(record)
+        builder = self._new_builder(record, rank, log_context)
         if is_left_out(record):
             builder.repaired.add("jsonPayload")
         form = self._format if text is None else lambda _record: text
-        payload = payload_of(record, form, task.fields or {}, self._added_to(record))
+        payload = payload_of(record, form, log_context.fields or {}, self._added_to(record))
         return self._finished(builder, rank, ids, payload)
 
     def encode_given(
@@ -86,22 +87,22 @@ class LenientEncoder:
     ) -> list[tuple[int, bytes]]:
         """Return the entries of a record with another payload than its own."""
         rank = rank_of_level(attribute_of(record, "levelno"))
-        builder = self._new_builder(record, rank, self._task(record))
+        builder = self._new_builder(record, rank, self._log_context(record))
         if is_repaired:
             builder.repaired.add("message")
         return self._finished(builder, rank, ids, payload)
 
     def as_filtered(self, record: logging.LogRecord) -> dict[str, Any]:
         """Return what google's filter would set on a record, the handler's labels aside."""
-        task, name = self._task(record), attribute_of(record, "name")
+        log_context, name = self._log_context(record), attribute_of(record, "name")
         named = {"python_logger": safe_text(name)} if name and self._names_logger else None
-        labels, _ = labels_of((named, task.labels, attribute_of(record, "labels")), ())
+        labels, _ = labels_of((named, log_context.labels, attribute_of(record, "labels")), ())
         return {
             "_resource": attribute_of(record, "resource"),
-            "_trace": _given(record, "trace", self.full_trace(task.trace)),
-            "_span_id": _given(record, "span_id", task.span_id),
-            "_trace_sampled": bool(_given(record, "trace_sampled", task.sampled)),
-            "_http_request": _given(record, "http_request", task.http_request),
+            "_trace": _given(record, "trace", self.full_trace(log_context.trace)),
+            "_span_id": _given(record, "span_id", log_context.span_id),
+            "_trace_sampled": bool(_given(record, "trace_sampled", log_context.sampled)),
+            "_http_request": _given(record, "http_request", log_context.http_request),
             "_source_location": _given(record, "source_location", _location(record)),
             "_labels": labels or None,
         }
@@ -136,28 +137,30 @@ class LenientEncoder:
         except Exception:  # noqa: BLE001 - a record class of the application
             return {}
 
-    def _task(self, record: logging.LogRecord) -> LogContext:
-        """Return what is known of the task that logs."""
+    def _log_context(self, record: logging.LogRecord) -> LogContext:
+        """Return what is known of the work that logs."""
         exc_info = attribute_of(record, "exc_info")
         is_whole = type(exc_info) is tuple and len(exc_info) == _EXC_INFO_SIZE
         return self._context.current(exc_info[1] if is_whole else None)
 
-    def _new_builder(self, record: logging.LogRecord, rank: int, task: LogContext) -> EntryBuilder:
+    def _new_builder(
+        self, record: logging.LogRecord, rank: int, log_context: LogContext
+    ) -> EntryBuilder:
         """Return an entry with all fields but insertId and payload."""
         builder = EntryBuilder(attribute_of(record, "created"), rank, self._shared)
         location = _given(record, "source_location", _location(record))
         builder.put("sourceLocation", location, source_location_of)
         resource = builder.put("resource", _given(record, "resource", None), resource_of)
-        trace = _given(record, "trace", self.full_trace(task.trace))
+        trace = _given(record, "trace", self.full_trace(log_context.trace))
         trace = builder.put("trace", trace, trace_of)
-        builder.put("spanId", _given(record, "span_id", task.span_id), span_id_of)
-        builder.put("traceSampled", _given(record, "trace_sampled", task.sampled), flag_of)
+        builder.put("spanId", _given(record, "span_id", log_context.span_id), span_id_of)
+        builder.put("traceSampled", _given(record, "trace_sampled", log_context.sampled), flag_of)
         builder.put(
-            "httpRequest", _given(record, "http_request", task.http_request), http_request_of
+            "httpRequest", _given(record, "http_request", log_context.http_request), http_request_of
         )
         is_app_engine = (resource["type"] if resource else self._resource_type) == _APP_ENGINE
         traced = {_TRACE_LABEL: trace} if trace and is_app_engine else None
-        self._add_labels(record, builder, traced, task.labels)
+        self._add_labels(record, builder, traced, log_context.labels)
         return builder
 
     def _add_labels(

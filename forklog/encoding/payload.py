@@ -42,7 +42,7 @@ def payload_of(
     Args:
         record: the record; its ``json_fields`` win over all other fields.
         format_record: the handler's ``format``.
-        bound: fields of the task that logs; a mapping as message wins over them.
+        bound: fields of the work that logs; a mapping as message wins over them.
         extra: unknown names of ``extra=``; they win over a mapping as message.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The strict encoder: takes a record with well-formed extras, an exception or a task.
+"""The strict encoder: takes a record with well-formed extras, an exception or a context.
 
 Most records that are not plain are well-formed. They have labels that are text, an ordinary dict as
 JSON fields, a trace, or a framework's request. They need no repair, so they get none. Whatever is
@@ -73,14 +73,14 @@ class StrictEncoder:
         self._max_bytes = max_bytes if len(shared) + _MAX_LABELS < MAX_LABELS else 0
 
     def fields_of(
-        self, record: logging.LogRecord, site: CallSite, task: LogContext, *, is_formatted: bool
+        self, record: logging.LogRecord, site: CallSite, context: LogContext, *, is_formatted: bool
     ) -> bytes:
         """Return all fields of a record's entry that come after its timestamp.
 
         Args:
             record: of the class `logging.LogRecord` itself.
             site: that of the record.
-            task: what is known of the task that logs.
+            context: what is known of the work that logs.
             is_formatted: whether the handler has a formatter.
         """
         given = record.__dict__
@@ -98,10 +98,10 @@ class StrictEncoder:
         try:
             if self._fields_of:
                 json_fields = _merged(self._fields_of(given), json_fields)
-            if task is not NOTHING:
-                labels = _merged(task.labels, labels)
-                json_fields = _merged(task.fields, json_fields)
-            about = self.task_fields(given, task) if task is not NOTHING or not is_usual else b""
+            if context is not NOTHING:
+                labels = _merged(context.labels, labels)
+                json_fields = _merged(context.fields, json_fields)
+            about = self.about_of(given, context) if context is not NOTHING or not is_usual else b""
             payload = _payload(text, json_fields)
             fields = b"".join((site.severity, _labels(labels, site), site.location, about, payload))
         except Exception as error:  # whatever it is, the lenient encoder repairs it
@@ -121,12 +121,12 @@ class StrictEncoder:
                 return self._format(record)
         return f"{text}{'' if text[-1:] == _NEWLINE else _NEWLINE}{record.exc_text}"
 
-    def task_fields(self, given: Mapping[str, Any], task: LogContext) -> bytes:
-        """Encode trace, span and request: what ``extra=`` says, else what the task has."""
-        trace = given["trace"] if "trace" in given else self._full_trace(task.trace)
-        span_id = given.get("span_id", task.span_id)
-        sampled = given.get("trace_sampled", task.sampled)
-        fields = b"" if task.http_request is None else _request(task.http_request)
+    def about_of(self, given: Mapping[str, Any], context: LogContext) -> bytes:
+        """Encode trace, span and request: what ``extra=`` says, else what the context has."""
+        trace = given["trace"] if "trace" in given else self._full_trace(context.trace)
+        span_id = given.get("span_id", context.span_id)
+        sampled = given.get("trace_sampled", context.sampled)
+        fields = b"" if context.http_request is None else _request(context.http_request)
         if trace:
             if trace.__class__ is not str or len(trace) > _MAX_TRACE:
                 raise NotWellFormedError
@@ -170,7 +170,7 @@ def _labels(given: Any, site: CallSite) -> bytes:
 
 
 def _request(request: Mapping[str, Any]) -> bytes:
-    """Encode the request of a task, once for all its records."""
+    """Encode the request of a context, once for all its records."""
     if isinstance(request, RequestFields) and request.encoded:
         return request.encoded
     fields, is_changed = http_request_of(request)

@@ -162,7 +162,7 @@ class Member(Protocol):
         """End the copy of a thread that a fork has copied, as it does greenlets."""
 
 
-class WorkerThread(Protocol):
+class FlushThread(Protocol):
     """The flush thread of one pipeline, one after another; never two at a time."""
 
     @property
@@ -194,10 +194,10 @@ class WorkerThread(Protocol):
         """In a process forked just now: end the copy of the thread, if it is a greenlet."""
 
 
-class Token(Protocol):
+class HandoverToken(Protocol):
     """The hand-over of one holding process: which descendant takes which held entries."""
 
-    def hold(self, low: int, high: int) -> None:
+    def offer(self, low: int, high: int) -> None:
         """Offer the entries with sequence numbers from ``low`` up to, without, ``high``."""
 
     def claim(self, end: int, into: list[tuple[int, int]] | None = None) -> list[tuple[int, int]]:
@@ -216,10 +216,10 @@ class Host(Protocol):
     def is_loader(self) -> bool:
         """Tell whether this process will fork workers from C, so that it must run no thread."""
 
-    def new_thread(self) -> WorkerThread:
+    def new_thread(self) -> FlushThread:
         """Return a flush thread that was not started."""
 
-    def handover(self) -> Token:
+    def handover(self) -> HandoverToken:
         """Return a new hand-over, which all descendants of this process inherit."""
 
     def enlist(self, member: Member) -> None:

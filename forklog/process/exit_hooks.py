@@ -34,72 +34,72 @@ _live: Members[Member] = Members()
 _is_hooked = [False]  # a forked child inherits the hooks together with this mark
 
 
-def _leave() -> None:
-    """Let every pipeline of this process flush; inherited ones know that they are not."""
+def _on_exit() -> None:
+    """Flush every pipeline of this process; an inherited one flushes nothing."""
     flush_at_exit(_members())
 
 
-def _leave_for_now() -> None:
-    """Do so where the process may end without a further hook, or live on."""
+def _on_possible_exit() -> None:
+    """Flush where the process may end without a further hook, or go on."""
     flush_at_exit(_members(), is_end=exit_deadline().is_ending)
 
 
-def _leave_last() -> None:
-    """Do so in the last of our hooks: what is logged from now on is sent by the logging thread."""
+def _on_last_exit() -> None:
+    """Flush in the last of our hooks; from now on each logging thread sends what it logs."""
     exit_deadline().note_over()
-    _leave()
-    for leaver in _members():
+    _on_exit()
+    for member in _members():
         with contextlib.suppress(Exception):
-            leaver.retire()
+            member.retire()
 
 
 class _AtExit:
-    """`_leave_last`, kept alive by `atexit` alone: Airflow has its tasks forget such callbacks."""
+    """`_on_last_exit`, kept alive by `atexit` alone: Airflow's tasks forget such callbacks."""
 
     def __call__(self) -> None:
-        _leave_last()
+        _on_last_exit()
 
 
 _at_exit: list[weakref.ref[_AtExit]] = []
 
 
-def _leave_threads() -> None:
-    """Do so when the main thread has returned, unless other threads keep the process alive.
+def _on_exit_of_main_thread() -> None:
+    """Flush when the main thread has returned, unless other threads keep the process alive.
 
-    The interpreter runs `_leave_last` when they have ended. Where Python code has called the end
+    The interpreter runs `_on_last_exit` when they have ended. Where Python code has called the end
     of the threading module, as children of multiprocessing do, that code may use ``os._exit``.
     """
     if not (_is_called_by_interpreter() and _do_others_live()):
-        _leave()
+        _on_exit()
 
 
 _forker = thread_end.Ended()
 
 
-def _leave_forking_thread() -> None:
-    """Do so in a child whose main thread, to the kernel, has forked it and ends now.
+def _on_exit_of_forking_thread() -> None:
+    """Exit of a child forked by a thread: the C library ends it when that thread returns.
 
     If other threads live, the process lives as long as they do; our threads end when idle then.
     """
     _forker.note()
     if thread_end.are_others_alive():
-        for leaver in _members():
-            leaver.stop_when_idle()
+        for member in _members():
+            member.stop_when_idle()
         return
-    _leave_last()
-    if not all(leaver.retire() for leaver in _members()):
+    _on_last_exit()
+    if not all(member.retire() for member in _members()):
         os._exit(0)  # as the C library would; a thread that waits for an answer holds up nothing
 
 
-def _leave_forsaken() -> None:
-    """Do so in the flush thread, where none but ours are left in such a child."""
+def _on_exit_without_others() -> None:
+    """Flush such a child in its flush thread, once no threads but ours are left."""
     exit_deadline().note_ending()
-    for leaver in _members():
-        if leaver.begin_exit():
-            with exit_deadline().wait(leaver.shutdown_timeout) as deadline:
+    for member in _members():
+        if member.begin_exit():
+            with exit_deadline().wait(member.shutdown_timeout) as deadline:
                 is_over = monotonic() >= deadline - _PAUSE
             if is_over:
-                leaver.end_exit(is_settled=False)
+                member.end_exit(is_settled=False)
 
 
 def _is_called_by_interpreter() -> bool:
@@ -114,7 +114,7 @@ def _do_others_live() -> bool:
     return any(t is not own and not t.daemon and t.is_alive() for t in threading.enumerate())
 
 
-def flush_at_exit(leavers: Sequence[Member], *, is_end: bool = True) -> None:
+def flush_at_exit(members: Sequence[Member], *, is_end: bool = True) -> None:
     """Have pipelines deliver what is pending within the deadline of the exit. Never raises.
 
     What cannot be delivered goes to the last resort. It goes at once if a signal handler raises, as
@@ -123,7 +123,7 @@ def flush_at_exit(leavers: Sequence[Member], *, is_end: bool = True) -> None:
     settled: set[Member] = set()
     for _ in range(_TRIES):
         try:
-            _flush(leavers, settled, is_end=is_end)
+            _flush(members, settled, is_end=is_end)
             break
         except BaseException:  # noqa: BLE001 - the process ends; the next try gives up
             exit_deadline().cut()
@@ -131,36 +131,36 @@ def flush_at_exit(leavers: Sequence[Member], *, is_end: bool = True) -> None:
         exit_deadline().go_on()
 
 
-def _flush(leavers: Sequence[Member], settled: set[Member], *, is_end: bool) -> None:
-    if not leavers:
+def _flush(members: Sequence[Member], settled: set[Member], *, is_end: bool) -> None:
+    if not members:
         return
     if is_end:
         exit_deadline().note_ending()
-    with exit_deadline().wait(max(leaver.shutdown_timeout for leaver in leavers)) as deadline:
-        leavers = [leaver for leaver in leavers if _alone(leaver.begin_exit, otherwise=True)]
+    with exit_deadline().wait(max(member.shutdown_timeout for member in members)) as deadline:
+        members = [member for member in members if _alone(member.begin_exit, otherwise=True)]
         try:
-            _await(leavers, settled, deadline)
+            _await(members, settled, deadline)
         except BaseException:  # noqa: BLE001 - as above
             exit_deadline().cut()
         with HeldBack():
-            for leaver in leavers:
+            for member in members:
                 with contextlib.suppress(Exception):  # the interpreter is coming down
-                    leaver.end_exit(is_settled=leaver in settled, is_end=is_end)
+                    member.end_exit(is_settled=member in settled, is_end=is_end)
 
 
-def _await(leavers: Sequence[Member], settled: set[Member], deadline: float) -> None:
+def _await(members: Sequence[Member], settled: set[Member], deadline: float) -> None:
     """Wait for the pipelines; those without a thread send here, in turns, while threads send."""
-    inline = [leaver for leaver in leavers if leaver.is_inline]
-    for _round in leavers:  # who is settled early leaves time for the others
-        for number, leaver in enumerate(inline):
+    inline = [member for member in members if member.is_inline]
+    for _round in members:  # who is settled early leaves time for the others
+        for number, member in enumerate(inline):
             now = monotonic()
             until = now + (deadline - now) / (len(inline) - number)
-            if _alone(leaver.await_exit, until):
-                settled.add(leaver)
-        inline = [leaver for leaver in inline if leaver not in settled]
-    for leaver in leavers:
-        if leaver not in settled and _alone(leaver.await_exit, deadline):
-            settled.add(leaver)
+            if _alone(member.await_exit, until):
+                settled.add(member)
+        inline = [member for member in inline if member not in settled]
+    for member in members:
+        if member not in settled and _alone(member.await_exit, deadline):
+            settled.add(member)
 
 
 def _alone(call: Callable[..., bool], *given: float, otherwise: bool = False) -> bool:
@@ -194,8 +194,8 @@ def with_own_deadline(timeout: float, wait: Callable[[float], T]) -> T | None:
 
 
 def _hurry() -> None:
-    for leaver in _members():
-        leaver.hurry()
+    for member in _members():
+        member.hurry()
 
 
 def _members() -> list[Member]:
@@ -204,10 +204,10 @@ def _members() -> list[Member]:
 
 def renew() -> None:
     """Put our hooks back where an application has set its own since. Never blocks."""
-    uwsgi.chain_hook("atexit", _leave, again=True)
-    uwsgi.before_reload_on_exception(_leave_for_now)
+    uwsgi.chain_hook("atexit", _on_exit, again=True)
+    uwsgi.before_reload_on_exception(_on_possible_exit)
     if _forker and not thread_end.are_others_alive():
-        _leave_forsaken()
+        _on_exit_without_others()
 
 
 def is_hooked() -> bool:
@@ -215,13 +215,13 @@ def is_hooked() -> bool:
     return _is_hooked[0]
 
 
-def register(leaver: Member) -> None:
+def register(member: Member) -> None:
     """Have the pipeline flushed when this process ends. Never blocks, imports nothing."""
-    _live.add(leaver)
+    _live.add(member)
     if _forker:
-        leaver.stop_when_idle()
+        member.stop_when_idle()
     renew()
-    server_hooks.connect(_leave, _leave_for_now)
+    server_hooks.connect(_on_exit, _on_possible_exit)
     if _is_hooked[0] and _at_exit[-1]() is not None:
         return
     main = threading.main_thread()
@@ -234,14 +234,14 @@ def register(leaver: Member) -> None:
     atexit.register(last)
     if _is_hooked[0]:
         return
-    thread_end.before_threads_end(_leave_threads)
+    thread_end.before_threads_end(_on_exit_of_main_thread)
     _is_hooked[0] = True  # last: an exception on the way has the next record do it again
 
 
 def _after_fork() -> None:
     try:
-        server_hooks.connect_forked(_leave, _leave_for_now)
-        thread_end.watch(_leave_forking_thread)
+        server_hooks.connect_forked(_on_exit, _on_possible_exit)
+        thread_end.watch(_on_exit_of_forking_thread)
     except RecursionError:
         return  # the first record connects to servers
 

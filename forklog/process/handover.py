@@ -31,7 +31,7 @@ class HandoverToken:
         self._open()
 
     def _open(self) -> None:
-        """Open the pipe unless it is; without a free descriptor `hold` tries again later."""
+        """Open the pipe unless it is; without a free descriptor `offer` tries again later."""
         with contextlib.suppress(OSError):
             if self._identity == _NO_PIPE:
                 self._reader, self._writer = os.pipe()
@@ -39,8 +39,8 @@ class HandoverToken:
                 os.set_blocking(self._reader, False)
                 os.set_blocking(self._writer, False)
 
-    def hold(self, low: int, high: int) -> None:
-        """Offer more records: those with sequence numbers from ``low`` up to, without, ``high``."""
+    def offer(self, low: int, high: int) -> None:
+        """Offer more entries: those with sequence numbers from ``low`` up to, without, ``high``."""
         self._open()
         self._unoffered.append((low, high))
         if self._identity == _NO_PIPE:

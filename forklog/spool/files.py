@@ -41,7 +41,7 @@ Identity = tuple[int, int]
 """Device and inode of a file."""
 
 
-class Token:
+class Claimant:
     """By what a part of this process claims files; once it is gone, it claims none."""
 
     __slots__ = ("__weakref__", "ref")
@@ -51,7 +51,7 @@ class Token:
         self.ref = weakref.ref(self)
 
 
-_Claims = dict[Identity, "weakref.ref[Token]"]
+_Claims = dict[Identity, "weakref.ref[Claimant]"]
 _claims: dict[Mark, _Claims] = {}  # by process: a forked child begins with none
 _sockets: dict[Mark, interpreters.Sockets] = {}
 
@@ -61,29 +61,29 @@ def identity_of(found: os.stat_result) -> Identity:
     return found.st_dev, found.st_ino
 
 
-def claim(identity: Identity, token: Token) -> bool:
+def claim(identity: Identity, claimant: Claimant) -> bool:
     """Claim a file in this process; tell whether no other part of it has done so. Never blocks.
 
     Safe in any thread and signal handler: each step is one of C, and takes no lock.
     """
     claims = _own_claims()
-    held = claims.setdefault(identity, token.ref)
-    if held is not token.ref and held() is None:  # an exception struck who claimed it
+    held = claims.setdefault(identity, claimant.ref)
+    if held is not claimant.ref and held() is None:  # an exception struck who claimed it
         if identity in claims and claims[identity] is held:
             del claims[identity]
-        held = claims.setdefault(identity, token.ref)
-    return held is token.ref and interpreters.claim(_own_sockets(), pid(), identity)
+        held = claims.setdefault(identity, claimant.ref)
+    return held is claimant.ref and interpreters.claim(_own_sockets(), pid(), identity)
 
 
-def claim_new(identity: Identity, token: Token) -> None:
+def claim_new(identity: Identity, claimant: Claimant) -> None:
     """Claim a file that was made just now, whatever file had its inode before."""
-    _own_claims()[identity] = token.ref
+    _own_claims()[identity] = claimant.ref
 
 
-def release(identity: Identity, token: Token) -> None:
-    """Give a claim back, if it is by this token; after the file was closed. May be repeated."""
+def release(identity: Identity, claimant: Claimant) -> None:
+    """Give a claim back, if it is by this claimant; after the file was closed. May be repeated."""
     claims = _own_claims()
-    if identity in claims and claims[identity] is token.ref:
+    if identity in claims and claims[identity] is claimant.ref:
         interpreters.release(_own_sockets(), identity)
         del claims[identity]
 

@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterable, Iterator
 
 from forklog.spool.files import (
+    Claimant,
     Identity,
-    Token,
     close_own,
     copy_behind,
     identity_of,
@@ -47,7 +47,7 @@ class Orphan:
         name: of the head.
         file: the head's descriptor, which holds the lock.
         head: its content.
-        token: by which this process has claimed it; given back by `close`.
+        claimant: by which this process has claimed it; given back by `close`.
     """
 
     def __init__(
@@ -56,10 +56,10 @@ class Orphan:
         name: HeadName,
         file: int,
         head: Head,
-        token: Token | None = None,
+        claimant: Claimant | None = None,
     ) -> None:
         """Hold the lock by its descriptor; read nothing yet."""
-        self.folder, self.name, self.head, self.token = folder, name, head, token
+        self.folder, self.name, self.head, self.claimant = folder, name, head, claimant
         self._file = file
         found = os.fstat(file)
         self.identity = identity_of(found)
@@ -226,8 +226,8 @@ class Orphan:
         """Let go: whoever looks next may claim what is left."""
         self._close_segment()
         close_own(self._file, self.identity)
-        if self.token is not None:
-            release(self.identity, self.token)
+        if self.claimant is not None:
+            release(self.identity, self.claimant)
 
 
 def _are_open(files: Iterable[tuple[int, Identity]]) -> bool:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from forklog.clock import monotonic, realtime_ns
 from forklog.process.base import Mark, home
-from forklog.spool.files import Identity, Token, claim_new, identity_of, lock, release
+from forklog.spool.files import Claimant, Identity, claim_new, identity_of, lock, release
 from forklog.spool.folder import CLOEXEC, NOFOLLOW, Folder, FullError
 from forklog.spool.format import (
     LEFT_IMAGE,
@@ -119,8 +119,8 @@ class Owner:
         self._measured_at = -math.inf
         self._numbers: Iterator[int] = itertools.count()
         self._name = HeadName(prefix, self.image)
-        self._claim = Token()
-        self._file, self._identity = _locked_file(folder, prefix, head, self._claim)
+        self._claimant = Claimant()
+        self._file, self._identity = _locked_file(folder, prefix, head, self._claimant)
         try:
             self._rename(new_name(prefix))
         except BaseException:
@@ -133,17 +133,17 @@ class Owner:
 
     def renew(self, head: Head) -> None:
         """Put another head in its place: more is known now. OSError where that cannot be."""
-        file, identity = _locked_file(self.folder, self.prefix, head, self._claim)
+        file, identity = _locked_file(self.folder, self.prefix, head, self._claimant)
         try:
             self._rename(new_name(self.prefix))
         except BaseException:
             os.close(file)
-            release(identity, self._claim)
+            release(identity, self._claimant)
             raise
         before, was = self._file, self._identity
         self._file, self._identity = file, identity
         os.close(before)  # frees the lock of the old file alone
-        release(was, self._claim)
+        release(was, self._claimant)
 
     def check_room(self, size: int, *, is_first: bool = False) -> None:
         """See that a further segment may be made; the files of all processes count.
@@ -220,16 +220,18 @@ class Owner:
         if self.has_descriptors():
             os.close(self._file)
         self._file = -1
-        release(self._identity, self._claim)
+        release(self._identity, self._claimant)
 
 
-def _locked_file(folder: Folder, prefix: str, head: Head, token: Token) -> tuple[int, Identity]:
+def _locked_file(
+    folder: Folder, prefix: str, head: Head, claimant: Claimant
+) -> tuple[int, Identity]:
     """Return a new head's descriptor and identity; locked while still empty, and claimed here."""
     name, directory = new_name(prefix), folder.descriptor
     file = os.open(name, _FLAGS, 0o600, dir_fd=directory)
     try:
         identity = identity_of(os.fstat(file))
-        claim_new(identity, token)
+        claim_new(identity, claimant)
         lock(file)
         _write_all(file, encode_head(head))
     except BaseException:
@@ -237,7 +239,7 @@ def _locked_file(folder: Folder, prefix: str, head: Head, token: Token) -> tuple
             os.unlink(name, dir_fd=directory)
         identity = identity_of(os.fstat(file))
         os.close(file)
-        release(identity, token)
+        release(identity, claimant)
         raise
     return file, identity
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from forklog.errors import OptionError
 from forklog.option_checks import check_labels, check_log_name, check_project, check_resource
 from forklog.spool.files import (
-    Token,
+    Claimant,
     claim,
     identity_of,
     is_adopted,
@@ -164,15 +164,15 @@ class _Look:
         if not is_private(seen, MAX_HEAD_BYTES):
             self.found.refused.append(text)
             return
-        token, orphans = Token(), self.found.orphans
+        claimant, orphans = Claimant(), self.found.orphans
         try:
-            if claim(identity, token):
-                self._claim(name, token)
+            if claim(identity, claimant):
+                self._claim(name, claimant)
         finally:
-            if not orphans or orphans[-1].token is not token:
-                release(identity, token)
+            if not orphans or orphans[-1].claimant is not claimant:
+                release(identity, claimant)
 
-    def _claim(self, name: HeadName, token: Token) -> None:
+    def _claim(self, name: HeadName, claimant: Claimant) -> None:
         """Open and lock a head, which no other part of this process has open."""
         text, found = str(name), self.found
         file = opened(self.folder, text, MAX_HEAD_BYTES)
@@ -184,7 +184,7 @@ class _Look:
                 return
             head = self._read(text, file)
             if head is not None:
-                found.orphans.append(Orphan(self.folder, name, file, head, token))
+                found.orphans.append(Orphan(self.folder, name, file, head, claimant))
                 is_claimed = True
         finally:
             if not is_claimed:

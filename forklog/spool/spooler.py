@@ -84,15 +84,15 @@ class ProcessSpool:
         whose log call has returned is in memory alone. But a signal handler's does not wait for the
         call that it has interrupted. Tries again where the system lacks something for now.
         """
-        token = (threading.get_ident(),)
-        if self._is_opened or self._opening.get(TURN) == token or not self._may_open():
+        taker = (threading.get_ident(),)
+        if self._is_opened or self._opening.get(TURN) == taker or not self._may_open():
             return self.store.is_open
         now = monotonic()
         if now < self._open_at:
             return False
         deadline = now + _OPEN_SECONDS
         try:
-            while self._opening.setdefault(TURN, token) is not token:
+            while self._opening.setdefault(TURN, taker) is not taker:
                 if monotonic() > deadline:
                     return False
                 time.sleep(_OPEN_POLL)
@@ -107,7 +107,7 @@ class ProcessSpool:
                 if self._why_off == _CLOSED:  # by another thread meanwhile
                     self.leave()
         finally:
-            if TURN in self._opening and self._opening[TURN] is token:
+            if TURN in self._opening and self._opening[TURN] is taker:
                 del self._opening[TURN]
         return self.store.is_open
 

@@ -11,7 +11,7 @@ import pytest
 from forklog.diagnosis.examine import judge
 from forklog.diagnosis.facts import (
     Delivery,
-    Ends,
+    Exits,
     Frameworks,
     Handler,
     Neighbour,
@@ -20,7 +20,7 @@ from forklog.diagnosis.facts import (
     Routes,
 )
 from forklog.diagnosis.finding import Severity
-from forklog.diagnosis.look.exits import ends_of
+from forklog.diagnosis.look.exits import exits_of
 from forklog.diagnosis.look.handlers import plain_options
 from forklog.diagnosis.report import Report
 from forklog.drops import REMEDIES, remedy_of
@@ -87,12 +87,12 @@ def delivery(**changes: Any) -> Delivery:
     return dataclasses.replace(DELIVERY, **changes)
 
 
-def ends(subject: Process, *, version: tuple[int, ...] = (3, 11)) -> Ends:
+def ends(subject: Process, *, version: tuple[int, ...] = (3, 11)) -> Exits:
     """Return the ends of a process whose exits forklog has hooked."""
     hooked = {"threading._register_atexit", "atexit", *FRAMEWORKS}
     if subject.has_own_atexit:
         hooked.add("uwsgi.atexit")
-    return ends_of(subject, hooked, version)
+    return exits_of(subject, hooked, version)
 
 
 def codes(

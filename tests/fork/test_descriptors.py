@@ -147,7 +147,7 @@ def test_the_hand_over_reads_no_file_of_others() -> None:
         from forklog.process.handover import HandoverToken
 
         handover = HandoverToken()
-        handover.hold(0, 3)
+        handover.offer(0, 3)
         numbers = handover._reader, handover._writer
         for _ in range(20):
             child = os.fork()
@@ -157,7 +157,7 @@ def test_the_hand_over_reads_no_file_of_others() -> None:
                 for new, old in zip((reader, writer), numbers):
                     os.dup2(new, old)
                 ok = handover.claim(3) == []
-                handover.hold(0, 3)
+                handover.offer(0, 3)
                 handover.close()
                 ok = ok and os.read(numbers[0], 99) == b"x" * 16
                 os._exit(DONE if ok else 2)

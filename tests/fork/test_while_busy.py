@@ -36,7 +36,7 @@ def test_while_the_server_keeps_the_parent_waiting(forks: Forks) -> None:
 
 
 def test_while_the_parents_queue_overflows(forks: Forks) -> None:
-    """Children of a parent that sheds records deliver all of theirs; the parent counts its loss."""
+    """Children of a parent whose buffer overflows deliver all; the parent counts its loss."""
     forks.emulator.fault("hang", count=1, on="write")
     done = forks.run("""
         import logging, os

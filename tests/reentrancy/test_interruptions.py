@@ -121,7 +121,7 @@ def test_a_record_while_the_thread_is(make_logger: Make, state: str, encoder: st
 
 
 def test_an_overflow(make_logger: Make) -> None:
-    """While a full buffer sheds, at each bytecode, another record comes and sheds as well."""
+    """While a full buffer drops, at each bytecode, another record comes and drops as well."""
     bench = Bench(make_logger, max_latency=60, max_buffer_bytes=1024 * 1024)
     bench.transport.then(Hang())
     padding = "x" * 40_000

@@ -41,7 +41,7 @@ def left():
         "descriptors": len(os.listdir("/proc/self/fd")),
         "pipelines": sum(isinstance(o, pipeline.Pipeline) for o in gc.get_objects()),
         "marks": sum(type(o) is type(fork.new_mark()) for o in gc.get_objects()),
-        "leavers": len(exits._live),
+        "members": len(exits._live),
         "forkers": len(forking._live),
         "kept": len(fork._kept),
         "finalizers": len(weakref.finalize._registry),

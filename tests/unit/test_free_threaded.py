@@ -94,15 +94,15 @@ assert buffer.bytes == 0, buffer.bytes
 def test_what_an_overflow_drops_is_counted() -> None:
     """Threads that overflow the buffer keep its bound, and each dropped entry is counted once."""
     _run("""
-ids, shed = InsertIds(), []
-buffer = UnlockedBuffer(2000, on_overflow=shed.append)
+ids, dropped = InsertIds(), []
+buffer = UnlockedBuffer(2000, on_overflow=dropped.append)
 def offer():
     for _ in range(5_000):
         buffer.offer(2, ids.opening() + b'"}')
 at_once(offer)
 left = [entry for _, entry in buffer.snapshot()]
-assert buffer.count_overflowed() == len(shed) == 40_000 - len(left)
-assert len({*shed, *left}) == 40_000
+assert buffer.count_overflowed() == len(dropped) == 40_000 - len(left)
+assert len({*dropped, *left}) == 40_000
 assert buffer.bytes == sum(map(len, left)) <= 2000, buffer.bytes
 """)
 

@@ -12,9 +12,9 @@ from helpers import DONE, run_python
 from forklog.turn import TURN, End, Turn, TurnLock, alone
 
 
-def _leave(turn: dict[int, object], token: object) -> None:
+def _leave(turn: dict[int, object], taker: object) -> None:
     """Take a turn as a frame does that is thrown out before it can give it back."""
-    assert turn.setdefault(TURN, token) is token
+    assert turn.setdefault(TURN, taker) is taker
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 11), reason="no signal comes before a finally there")

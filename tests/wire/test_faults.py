@@ -118,9 +118,9 @@ def test_down_at_the_start(trouble: Callable[..., _Trouble], emulator: Emulator)
 def test_down_for_longer_than_the_buffer_lasts(
     trouble: Callable[..., _Trouble], emulator: Emulator
 ) -> None:
-    """DEBUG is shed, oldest first, every ERROR arrives, and the log says what it lacks.
+    """DEBUG is dropped, oldest first, every ERROR arrives, and the log says what it lacks.
 
-    Class of fault: what cannot be shed fills the buffer, so that an outage drops ERROR too;
+    Class of fault: what cannot be dropped fills the buffer, so that an outage drops ERROR too;
     siblings: `test_a_batch_takes_at_most_a_quarter_of_the_buffer`,
     `test_single_entries_that_are_tried_in_an_outage_are_bounded_too`,
     `test_what_is_put_aside_has_a_quarter_of_the_buffer`.
@@ -370,10 +370,10 @@ def test_an_outage_of_ten_minutes() -> None:
     back = after[0][0]
     caught_up = next(now for now, batch in after if now - born[batch[-1]] < 1.0)
     drain = [batch for now, batch in after if now <= caught_up]
-    shed, delivered = sender.ledger.dropped["buffer_full"], sender.ledger.delivered
+    dropped, delivered = sender.ledger.dropped["buffer_full"], sender.ledger.delivered
     state_numbers(
-        f"an outage of 600 s: logged {logged}, delivered {delivered}, shed {shed}, no "
-        f"ERROR among them, lost silently {logged - delivered - shed}, "
+        f"an outage of 600 s: logged {logged}, delivered {delivered}, dropped {dropped}, no "
+        f"ERROR among them, lost silently {logged - delivered - dropped}, "
         f"attempts {wire.attempts}, "
         f"memory at most {most / _MIB:.1f} MiB, back {back - 660:.1f} s after it, caught up "
         f"{caught_up - 660:.1f} s after it in {len(drain)} requests, lines on stderr {len(lines)}"
@@ -384,7 +384,7 @@ def test_an_outage_of_ten_minutes() -> None:
     rest = [entry for _, batch in after for entry in batch][-len(sent) // 10 :]
     is_in_order = rest == sorted(rest) and all(batch == sorted(batch) for _, batch in wire.batches)
     assert (is_once, has_errors, is_in_order) == (True, True, True)
-    assert logged == len(sent) + shed == delivered + shed
+    assert logged == len(sent) + dropped == delivered + dropped
     assert most <= options.max_buffer_bytes
     assert 20 <= wire.attempts <= 120
     assert back - 660 <= options.max_retry_delay + 1

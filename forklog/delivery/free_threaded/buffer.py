@@ -58,16 +58,16 @@ class UnlockedBuffer(Buffer):
 
     def count_taken(self, size: int) -> None:
         """Change the sum of the bytes; any thread, any context."""
-        changes, turn, token = self._changes, self._adding, object()
+        changes, turn, taker = self._changes, self._adding, object()
         changes.append(size)
         # Looked at again after the turn is given back: who found it taken meanwhile has left.
         while changes:
             try:
-                if turn.setdefault(TURN, token) is not token:
+                if turn.setdefault(TURN, taker) is not taker:
                     return
                 self._add_up()
             finally:
-                if TURN in turn and turn[TURN] is token:
+                if TURN in turn and turn[TURN] is taker:
                     del turn[TURN]
 
     def _add_up(self) -> None:
@@ -88,11 +88,11 @@ class UnlockedBuffer(Buffer):
 
     def _drop_one(self, lanes: Iterable[deque[bytes]] = ()) -> bool:
         """Drop the next one, unless another thread does: that one looks at the sum again."""
-        turn, token = self._dropping, object()
+        turn, taker = self._dropping, object()
         try:
-            return turn.setdefault(TURN, token) is token and super()._drop_one(lanes)
+            return turn.setdefault(TURN, taker) is taker and super()._drop_one(lanes)
         finally:
-            if TURN in turn and turn[TURN] is token:
+            if TURN in turn and turn[TURN] is taker:
                 del turn[TURN]
 
 

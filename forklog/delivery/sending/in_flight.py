@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from forklog.delivery.ledger import NOTHING, Ledger, Slip
+from forklog.delivery.ledger import NOTHING, Booking, Ledger
 from forklog.delivery.sending.batch import Batch
 from forklog.delivery.sending.joining import first_parts, joined, renewed
 
@@ -49,9 +49,9 @@ class InFlight:
         """Return the batches; the first is sent next."""
         return self._ledger.account.batches
 
-    def _replace(self, batches: Iterable[Batch], slip: Slip = NOTHING) -> None:
+    def _replace(self, batches: Iterable[Batch], booking: Booking = NOTHING) -> None:
         """Have other batches in flight, and book what became of entries, in one step."""
-        self._ledger.book(slip, batches=deque(batches))
+        self._ledger.book(booking, batches=deque(batches))
 
     def begin(self, *, is_aside: bool = False) -> Batch:
         """Put a new batch first and return it, empty, to be filled."""
@@ -104,20 +104,20 @@ class InFlight:
         """Tell whether others were delivered since the batch was refused first."""
         return batch.since is not None and self.passes > batch.since
 
-    def passed(self, slip: Slip = NOTHING, *, is_taken: bool = True) -> None:
+    def passed(self, booking: Booking = NOTHING, *, is_taken: bool = True) -> None:
         """Take note that the first batch is settled; remove it and book it in one step.
 
         Args:
-            slip: what became of it.
+            booking: what became of it.
             is_taken: something of it was delivered, which is what tells a fault of the wire.
         """
         if is_taken:
             self._take_note()
             if self.batches[0].is_probe:
                 self._probe_entries = min(2 * self._probe_entries, self._max_entries)
-        self._replace(self._rest(), slip)
+        self._replace(self._rest(), booking)
 
-    def passed_in_part(self, again: list[bytes], slip: Slip = NOTHING) -> bool:
+    def passed_in_part(self, again: list[bytes], booking: Booking = NOTHING) -> bool:
         """Keep of the first batch what is to be sent again; tell whether to set that aside."""
         batch, before = self.batches[0], self.passes
         self._take_note()
@@ -125,13 +125,13 @@ class InFlight:
         since = before if batch.since is None else batch.since
         refusals, strikes = batch.refusals + 1, batch.strikes + 1
         kept = Batch(again, batch.attempts, refusals, strikes, since)
-        self._replace((kept, *self._rest()), slip)
+        self._replace((kept, *self._rest()), booking)
         return strikes >= PATIENCE
 
-    def keep(self, again: list[bytes], slip: Slip = NOTHING) -> None:
+    def keep(self, again: list[bytes], booking: Booking = NOTHING) -> None:
         """Keep of the first batch what is to be sent again; its content is not to blame."""
         batch = self.batches[0]
-        self._replace((Batch(again, batch.attempts, since=batch.since), *self._rest()), slip)
+        self._replace((Batch(again, batch.attempts, since=batch.since), *self._rest()), booking)
 
     def remove(self) -> None:
         """Remove the first batch, which is in another place now."""
@@ -220,10 +220,10 @@ class InFlight:
         leaving = (*self._ledger.account.leaving, into)
         self._ledger.book(NOTHING, batches=deque(), leaving=leaving)
 
-    def left(self, entries: list[bytes], slip: Slip) -> bool:
+    def left(self, entries: list[bytes], booking: Booking) -> bool:
         """Book a list that leaves; tell whether none is in flight and none leaves any more."""
         leaving = self._leaving_without(entries)
-        self._ledger.book(slip, leaving=leaving)
+        self._ledger.book(booking, leaving=leaving)
         return not leaving and not self.batches
 
     def stay(self, entries: list[bytes]) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from forklog.clock import monotonic
-from forklog.delivery.ledger import Slip
+from forklog.delivery.ledger import Booking
 from forklog.drops import REFUSED
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Orphans:
         self._note_request(began, requests)
         if sums:
             refused = {REFUSED: sums["refused"]} if sums["refused"] else {}
-            self._sender.ledger.book(Slip(delivered=sums["delivered"], dropped=refused))
+            self._sender.ledger.book(Booking(delivered=sums["delivered"], dropped=refused))
         return bool(sums)
 
     def adopt_last(self, deadline: float) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from random import SystemRandom
 
 from forklog.delivery.base import Reporter, Sink, Store
-from forklog.delivery.ledger import Ledger, Slip, slip_of
+from forklog.delivery.ledger import Booking, Ledger, booking_of
 from forklog.delivery.losses import Losses, PassReport
 from forklog.delivery.schedule import SendResult
 from forklog.delivery.sending.aside import Aside
@@ -70,9 +70,9 @@ class Sender(Choosing, Pending):
                 answer alone has a bound then, the option answer_timeout.
             is_hurried: what is set aside goes after all that waits.
         """
-        token = object()
+        taker = object()
         try:
-            if self._sending.setdefault(TURN, token) is not token:
+            if self._sending.setdefault(TURN, taker) is not taker:
                 return SendResult.BUSY
             # In `choosing`: takes from the buffer and puts the batch first in flight.
             batch = self.ledger.lock.run(self._next_batch, is_hurried)
@@ -86,7 +86,7 @@ class Sender(Choosing, Pending):
                 self._wire.close()  # what a person repairs may be read at the next open
             outcome = self.ledger.lock.run(self._settle, batch, verdict, seen)
         finally:
-            if TURN in self._sending and self._sending[TURN] is token:
+            if TURN in self._sending and self._sending[TURN] is taker:
                 del self._sending[TURN]
                 if self._is_closed:
                     self.close()
@@ -104,16 +104,16 @@ class Sender(Choosing, Pending):
         Raises:
             BaseException: in the main thread, where it may be a signal handler's.
         """
-        token = object()
+        taker = object()
         try:
-            if self._sending.setdefault(TURN, token) is not token:
+            if self._sending.setdefault(TURN, taker) is not taker:
                 return None
             verdict, error = self._wire.attempt_other(entries, envelope, timeout)
             self.pacing.learn_of(verdict, sum(map(len, entries)))
             if error is not None and threading.get_ident() == threading.main_thread().ident:
                 raise error  # it may be a signal handler's
         finally:
-            if TURN in self._sending and self._sending[TURN] is token:
+            if TURN in self._sending and self._sending[TURN] is taker:
                 del self._sending[TURN]
                 if self._is_closed:
                     self.close()
@@ -174,13 +174,13 @@ class Sender(Choosing, Pending):
             victims = [batch.entries[i] for i, why in verdict.refused.items() if why == reason]
             seen.losses.append((reason, victims))
         dropped = {reason: len(victims) for reason, victims in seen.losses}
-        slip = Slip(delivered=settled, dropped=dropped)
+        booking = Booking(delivered=settled, dropped=dropped)
         if verdict.is_diverted:
-            slip = Slip(diverted={"stderr": settled}, dropped=dropped)
+            booking = Booking(diverted={"stderr": settled}, dropped=dropped)
         if settled:
             self.pacing.delivered()
         if batch.is_aside and again:
-            self._keep_aside(batch, again, slip)
+            self._keep_aside(batch, again, booking)
             return SendResult.SENT
         if batch.is_aside:
             self.aside.passed(is_delivered=settled > 0)
@@ -188,22 +188,22 @@ class Sender(Choosing, Pending):
             self.aside.give_turn()
         if not again:
             size = batch.size
-            # Here it counts: the ledger books the slip in one step with the batch's removal.
-            self._in_flight.passed(slip, is_taken=settled > 0)
+            # Here it counts: the ledger books the booking in one step with the batch's removal.
+            self._in_flight.passed(booking, is_taken=settled > 0)
             self._buffer.settle(size, is_last=not self._in_flight.batches)
             return SendResult.SENT
         size = batch.size - sum(map(len, again))
         if not verdict.is_of_content:
-            self._in_flight.keep(again, slip)
-        elif self._in_flight.passed_in_part(again, slip):
+            self._in_flight.keep(again, booking)
+        elif self._in_flight.passed_in_part(again, booking):
             self._set_first_aside(seen)
         self._buffer.settle(size)
         self._put_off(verdict, batch.attempts)
         return SendResult.LATER
 
-    def _keep_aside(self, batch: Batch, again: list[bytes], slip: Slip) -> None:
+    def _keep_aside(self, batch: Batch, again: list[bytes], booking: Booking) -> None:
         size = batch.size - sum(map(len, again))
-        self._in_flight.keep(again, slip)
+        self._in_flight.keep(again, booking)
         self.aside.put_back(self._in_flight.batches[0].entries)
         self._in_flight.drop_empty()
         self._buffer.settle(size)
@@ -222,8 +222,8 @@ class Sender(Choosing, Pending):
             self.ledger.lock.run(self._take_all, entries)
             if entries and self._last_resort is not None:
                 written.update(self._last_resort.write(entries, reason))
-            slip = slip_of(len(entries), reason, written)
-            self.ledger.lock.run(self._book_given_up, entries, slip)
+            booking = booking_of(len(entries), reason, written)
+            self.ledger.lock.run(self._book_given_up, entries, booking)
         finally:
             self.ledger.lock.run(self._in_flight.stay, entries)
         if entries:
@@ -234,17 +234,17 @@ class Sender(Choosing, Pending):
         self._buffer.drain(into)
         self._buffer.keep(into)
 
-    def _book_given_up(self, entries: list[bytes], slip: Slip) -> None:
-        is_last = self._in_flight.left(entries, slip)
+    def _book_given_up(self, entries: list[bytes], booking: Booking) -> None:
+        is_last = self._in_flight.left(entries, booking)
         self._buffer.settle(sum(map(len, entries)), is_last=is_last)
 
     def close(self) -> None:
         """Close the connection: now, or, if a pass is under way, at its end."""
         self._is_closed = True
-        token = object()
+        taker = object()
         try:
-            if self._sending.setdefault(TURN, token) is token:
+            if self._sending.setdefault(TURN, taker) is taker:
                 self._wire.close()
         finally:
-            if TURN in self._sending and self._sending[TURN] is token:
+            if TURN in self._sending and self._sending[TURN] is taker:
                 del self._sending[TURN]

@@ -1,15 +1,15 @@
-"""Judges the process and its ends. Pure."""
+"""Judges the process and its exits. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from forklog.diagnosis.facts import Ends, Process
+from forklog.diagnosis.facts import Exits, Process
 from forklog.diagnosis.finding import Finding, note, ok, problem
 
 
-def judge_process(process: Process, ends: Ends) -> Iterator[Finding]:
-    """Yield the findings about a process and its ends."""
+def judge_process(process: Process, exits: Exits) -> Iterator[Finding]:
+    """Yield the findings about a process and its exits."""
     if not process.has_threads:
         yield problem(
             "threads-off",
@@ -28,7 +28,7 @@ def judge_process(process: Process, ends: Ends) -> Iterator[Finding]:
     if process.role.server == "uwsgi":
         yield from _judge_uwsgi(process)
     if not process.is_command:
-        yield from _judge_ends(process, ends)
+        yield from _judge_exits(process, exits)
 
 
 def _judge_uwsgi(process: Process) -> Iterator[Finding]:
@@ -87,10 +87,10 @@ def _teardown(process: Process) -> Finding:
     )
 
 
-def _judge_ends(process: Process, ends: Ends) -> Iterator[Finding]:
-    firing = [hook for hook in ends.hooks if hook.fires]
+def _judge_exits(process: Process, exits: Exits) -> Iterator[Finding]:
+    firing = [hook for hook in exits.hooks if hook.fires]
     hooked = [hook for hook in firing if hook.is_hooked]
-    was_hooked = any(hook.is_hooked for hook in ends.hooks)
+    was_hooked = any(hook.is_hooked for hook in exits.hooks)
     names = " and ".join(hook.name for hook in hooked)
     if hooked:
         yield ok("exit", f"what is pending at the end is delivered from {names}")
@@ -103,7 +103,7 @@ def _judge_ends(process: Process, ends: Ends) -> Iterator[Finding]:
         )
     elif firing:
         yield ok("exit", f"{firing[0].name} runs at the end; the first record hooks forklog in")
-    elif process.role.is_loader and ends.without == ("every end",):
+    elif process.role.is_loader and exits.without == ("every end",):
         yield ok("exit", "no hook runs at the end of the master; its workers deliver its records")
     if _is_hook_taken(process, was_hooked=was_hooked) and hooked:
         yield problem(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection
 
-from forklog.diagnosis.facts import Ends, Hook, Process, Role
+from forklog.diagnosis.facts import Exits, Hook, Process, Role
 from forklog.process import exit_hooks, server_hooks
 from forklog.process.servers import uvicorn, uwsgi
 
@@ -15,17 +15,17 @@ _SERVERS = server_hooks.SERVERS
 _KILL = "SIGKILL (also of the out-of-memory killer)"
 
 
-def look_at_ends(process: Process) -> Ends:
+def look_at_exits(process: Process) -> Exits:
     """Say what runs at the end of the calling process, which is ``process``."""
     hooked = server_hooks.connected()
     if exit_hooks.is_hooked():
         hooked |= _PYTHON
     if process.has_own_atexit:
         hooked.add(_UWSGI)
-    return ends_of(process, hooked, sys.version_info[:2])
+    return exits_of(process, hooked, sys.version_info[:2])
 
 
-def ends_of(process: Process, hooked: Collection[str], version: tuple[int, ...]) -> Ends:
+def exits_of(process: Process, hooked: Collection[str], version: tuple[int, ...]) -> Exits:
     """Say what runs at the end of a process. Pure.
 
     Args:
@@ -45,7 +45,7 @@ def ends_of(process: Process, hooked: Collection[str], version: tuple[int, ...])
         Hook(name=name, fires=name in firing, is_hooked=name in ours)
         for name in (*names, *sorted(_PYTHON, reverse=True))  # in the order in which they run
     )
-    return Ends(hooks=tuple(hooks), without=without)
+    return Exits(hooks=tuple(hooks), without=without)
 
 
 def _table(process: Process, version: tuple[int, ...]) -> tuple[set[str], tuple[str, ...]]:

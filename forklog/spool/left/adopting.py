@@ -68,17 +68,17 @@ class Adopting:
 
     def once(self, send: SendOther) -> Mapping[str, int]:
         """Look at the folder, or send one batch of an orphan; nothing where another thread does."""
-        token = object()
+        taker = object()
         try:
             adopter = self.adopter
-            if adopter is None or self._turn.setdefault(TURN, token) is not token:
+            if adopter is None or self._turn.setdefault(TURN, taker) is not taker:
                 return {}
             before = self._sums.refused
             delivered = adopter.pass_once(send)
             refused = self._sums.refused - before
             return {"delivered": delivered, "refused": refused} if delivered or refused else {}
         finally:
-            if TURN in self._turn and self._turn[TURN] is token:
+            if TURN in self._turn and self._turn[TURN] is taker:
                 del self._turn[TURN]
                 if self._is_over or self._replaced or self.folders:
                     self._close()

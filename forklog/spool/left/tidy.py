@@ -9,7 +9,7 @@ import stat
 import time
 from collections.abc import Collection, Iterable
 
-from forklog.spool.files import BAD, Token, claim, identity_of, lock_left, opened, release
+from forklog.spool.files import BAD, Claimant, claim, identity_of, lock_left, opened, release
 from forklog.spool.folder import Folder
 from forklog.spool.format import head_name_of, prefix_of_segment
 
@@ -37,12 +37,12 @@ def tidy(folder: Folder, name: str) -> None:
         seen = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
         if _age(seen) <= (_NEW_SECONDS if is_new else _BAD_SECONDS):
             return
-        identity, token = identity_of(seen), Token()
+        identity, claimant = identity_of(seen), Claimant()
         try:
-            if claim(identity, token):
+            if claim(identity, claimant):
                 _remove(folder, name)
         finally:
-            release(identity, token)
+            release(identity, claimant)
 
 
 def _remove(folder: Folder, name: str) -> None:

@@ -1,4 +1,4 @@
-"""The buffer: order, bounds, what is shed first, wake-ups."""
+"""The buffer: order, bounds, what is dropped first, wake-ups."""
 
 from __future__ import annotations
 
@@ -112,11 +112,11 @@ def test_a_lane_that_an_overflow_empties_loses_nothing() -> None:
     assert into == [b"0", b"1", b"2"]
 
 
-def test_the_least_severe_is_shed_first_and_the_oldest_of_it() -> None:
+def test_the_least_severe_is_dropped_first_and_the_oldest_of_it() -> None:
     """An ERROR outlives a flood of DEBUG; of the flood the newest entries stay."""
-    shed: list[bytes] = []
+    dropped: list[bytes] = []
     ids = InsertIds()
-    buffer = _buffer(1000, on_overflow=shed.append)
+    buffer = _buffer(1000, on_overflow=dropped.append)
     error = _entry(ids)
     buffer.offer(ERROR, error)
     flood = [_entry(ids) for _ in range(200)]
@@ -125,12 +125,12 @@ def test_the_least_severe_is_shed_first_and_the_oldest_of_it() -> None:
     kept = _drain(buffer)
     assert kept[0] == error
     assert kept[1:] == flood[-len(kept[1:]) :]
-    assert shed == flood[: len(shed)]
-    assert len(kept) + len(shed) == 201
-    assert buffer.count_overflowed() == len(shed)
+    assert dropped == flood[: len(dropped)]
+    assert len(kept) + len(dropped) == 201
+    assert buffer.count_overflowed() == len(dropped)
 
 
-def test_a_severe_flood_sheds_what_is_milder_before_itself() -> None:
+def test_a_severe_flood_drops_what_is_milder_before_itself() -> None:
     """Among three severities the mildest is emptied completely before the next one is touched."""
     buffer, ids = _buffer(1000), InsertIds()
     size = len(_entry(ids))
@@ -186,7 +186,7 @@ def test_the_last_release_sets_a_wrong_sum_right() -> None:
     assert buffer.bytes == 0
 
 
-def test_an_entry_above_the_bound_is_shed_alone() -> None:
+def test_an_entry_above_the_bound_is_dropped_alone() -> None:
     """One entry that is larger than the whole buffer does not take others down for ever."""
     buffer, ids = _buffer(1000), InsertIds()
     buffer.offer(INFO, _entry(ids, 5000))
@@ -213,8 +213,8 @@ def test_the_wake_up_is_asked_for_by_severity_and_by_bytes() -> None:
     assert len(calls) == 2
 
 
-def test_a_full_buffer_asks_for_room_before_it_sheds() -> None:
-    """``on_full`` runs first; if it made room, nothing is shed."""
+def test_a_full_buffer_asks_for_room_before_it_drops() -> None:
+    """``on_full`` runs first; if it made room, nothing is dropped."""
     ids = InsertIds()
     taken: list[bytes] = []
 
@@ -297,7 +297,7 @@ def test_inspection_changes_nothing() -> None:
     assert buffer.bytes == len(second)
 
 
-def test_what_many_threads_shed_is_counted() -> None:
+def test_what_many_threads_drop_is_counted() -> None:
     """No drop is lost between threads, and reading the number is none."""
     buffer, ids = _buffer(100), InsertIds()
     entry = _entry(ids, 100)
@@ -339,15 +339,15 @@ def test_a_wake_up_that_raises_is_repeated() -> None:
 
 
 def test_what_is_put_aside_has_a_quarter_of_the_buffer() -> None:
-    """Beyond it the least severe are shed, oldest first, and what waits is not."""
-    shed: list[bytes] = []
-    buffer = Buffer(1000, on_overflow=shed.append)
+    """Beyond it the least severe are dropped, oldest first, and what waits is not."""
+    dropped: list[bytes] = []
+    buffer = Buffer(1000, on_overflow=dropped.append)
     for number in range(9):
         entries = [b"%03d" % number + b"x" * 47]
         buffer.count_taken(50)
         buffer.put_aside(5 if number % 2 else 2, entries)
     buffer.offer(0, b"y" * 500)
-    assert [entry[:3] for entry in shed] == [b"000", b"002", b"004", b"006"]
+    assert [entry[:3] for entry in dropped] == [b"000", b"002", b"004", b"006"]
     assert (buffer.count_aside(), buffer.aside_bytes(), buffer.bytes) == (5, 250, 750)
     assert (len(buffer), buffer.count_overflowed()) == (1, 4)
 

@@ -313,7 +313,7 @@ def test_block_timeout_waits_for_room(make_logger: Make, forklog_transport: Fake
 
 
 def test_block_timeout_is_a_bound(make_logger: Make, forklog_transport: FakeTransport) -> None:
-    """A log call on a full buffer takes block_timeout at most, then the buffer sheds."""
+    """A log call on a full buffer takes block_timeout at most, then the buffer drops."""
     forklog_transport.then(Hang())
     logger, handler = make_logger(max_buffer_bytes=2**20, block_timeout=0.2)
     while handler.stats().pending_bytes < 2**20 - 50_000:

@@ -620,8 +620,8 @@ def test_what_was_set_aside_is_tried_alone_and_delivered() -> None:
 
 def test_an_overflow_drops_what_is_set_aside_by_its_severity() -> None:
     """An entry that was set aside has its place among those of its severity, as the oldest."""
-    shed: list[bytes] = []
-    buffer = Buffer(1000, lambda: None, on_overflow=shed.append)
+    dropped: list[bytes] = []
+    buffer = Buffer(1000, lambda: None, on_overflow=dropped.append)
     wire = _Firewall(403)
     ids = InsertIds()
     sender = Sender(Options(), buffer, wire, StderrReporter(lambda _line: None), lambda: 1.0)
@@ -637,11 +637,11 @@ def test_an_overflow_drops_what_is_set_aside_by_its_severity() -> None:
     for _ in range(40):
         sender.send_once()
     assert buffer.count_aside() == 2
-    while not shed:
+    while not dropped:
         log(2, "INFO", "new")
-    assert b"poison" in shed[0]
-    assert b"INFO" in shed[0]
-    while len(shed) < 20:
+    assert b"poison" in dropped[0]
+    assert b"INFO" in dropped[0]
+    while len(dropped) < 20:
         log(2, "INFO", "new")
     assert buffer.count_aside() == 1
     stats = sender.ledger.snapshot(buffer, pid=0, state="")
@@ -681,7 +681,7 @@ def test_a_server_that_refuses_everything_is_not_hammered() -> None:
 def test_a_batch_takes_at_most_a_quarter_of_the_buffer() -> None:
     """What is in flight, single entries aside that are tried in an outage, is a quarter of it.
 
-    Class of fault: what cannot be shed fills the buffer, so that an outage drops ERROR too;
+    Class of fault: what cannot be dropped fills the buffer, so that an outage drops ERROR too;
     siblings: `test_down_for_longer_than_the_buffer_lasts`,
     `test_single_entries_that_are_tried_in_an_outage_are_bounded_too`,
     `test_what_is_put_aside_has_a_quarter_of_the_buffer`.
@@ -696,7 +696,7 @@ def test_a_batch_takes_at_most_a_quarter_of_the_buffer() -> None:
 
 
 def test_single_entries_that_are_tried_in_an_outage_are_bounded_too() -> None:
-    """However long a server refuses everything, most of the buffer is left to shed from."""
+    """However long a server refuses everything, most of the buffer is left to drop from."""
     bench = _Bench(_Counted(*[503] * 3000), max_buffer_bytes=2**20)
     bench.log(*["x" * 1000] * 900)
     for _ in range(3000):

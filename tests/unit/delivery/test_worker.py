@@ -317,7 +317,7 @@ def test_a_fork_waits_for_no_look(forklog_transport: FakeTransport) -> None:
 
 
 def test_a_drop_is_noticed_once(bench: _Bench) -> None:
-    """What an overflow shed in other threads is booked once, under its reason."""
+    """What an overflow dropped in other threads is booked once, under its reason."""
     small = _Bench(FakeTransport(), max_buffer_bytes=2**20)
     for _ in range(30):
         small.log(size=100_000)

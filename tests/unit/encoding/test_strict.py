@@ -46,11 +46,11 @@ USUAL: dict[str, dict[str, Any]] = {
 
 
 def _by_strict(
-    bench: EncoderBench, record: logging.LogRecord, task: LogContext = NOTHING
+    bench: EncoderBench, record: logging.LogRecord, log_context: LogContext = NOTHING
 ) -> dict[str, Any] | None:
     """Return a record's entry without its id; nothing if it is not usual."""
     try:
-        item = bench.encoder.encode_strict(record, bench.ids.opening, task=task)
+        item = bench.encoder.encode_strict(record, bench.ids.opening, log_context=log_context)
     except Exception:  # noqa: BLE001 - it is the handler's rule
         return None
     return None if item is None else _without_id(accepted(item[1], bench.labels))
@@ -162,21 +162,21 @@ def test_a_record_without_a_field_of_logging_keeps_its_trace(
     assert item is None or json.loads(item[1])["trace"] == TRACE
 
 
-def test_the_request_of_a_task_is_encoded_once() -> None:
+def test_the_request_of_a_context_is_encoded_once() -> None:
     """All records of a request share its bytes, and have the trace that its headers give."""
     app = flask.Flask("app")
     headers = {"traceparent": f"00-{TRACE[-32:]}-{SPAN}-01", "User-Agent": "test"}
     bench = EncoderBench()
     with app.test_request_context("/path?a=b", headers=headers):
-        tasks = [Context(SOURCES).current() for _ in range(2)]
+        contexts = [Context(SOURCES).current() for _ in range(2)]
         items = [
             bench.encoder.encode(record_of("in a request", **extra), bench.ids.opening)
             for extra in ({}, {"labels": {"a": "b"}})
         ]
         wanted = _by_lenient(bench, record_of("in a request"))
-    assert tasks[0] is tasks[1]
-    assert isinstance(tasks[0].http_request, RequestFields)
-    assert tasks[0].http_request.encoded
+    assert contexts[0] is contexts[1]
+    assert isinstance(contexts[0].http_request, RequestFields)
+    assert contexts[0].http_request.encoded
     entries = [accepted(item[1]) for item in items if item]
     assert [entry["trace"] for entry in entries] == [TRACE] * 2
     assert [entry["httpRequest"] for entry in entries] == [wanted["httpRequest"]] * 2

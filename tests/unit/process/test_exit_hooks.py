@@ -151,7 +151,7 @@ def test_a_hook_in_a_life_that_goes_on_gives_up_nothing_of_a_close_under_way() -
         closing.start()
         while not pipeline.is_closing:
             time.sleep(0.01)
-        exit_hooks._leave_for_now()
+        exit_hooks._on_possible_exit()
         transport.release()
         closing.join(60)
         stats = pipeline.stats()
@@ -165,7 +165,7 @@ def test_several_hooks_share_one_deadline() -> None:
         import logging, time
         from forklog import CloudLoggingHandler
         from forklog.testing import FakeTransport, Hang
-        from forklog.process.exit_hooks import _leave
+        from forklog.process.exit_hooks import _on_exit
         transport = FakeTransport(Hang(times=99))
         handler = CloudLoggingHandler(
             transport=transport, shutdown_timeout=0.5, last_resort="none")
@@ -173,7 +173,7 @@ def test_several_hooks_share_one_deadline() -> None:
         start = time.monotonic()
         for _ in range(3):
             logging.warning("x")
-            _leave()
+            _on_exit()
         assert time.monotonic() - start < 2.0, time.monotonic() - start
         transport.release()
     """)

@@ -19,8 +19,8 @@ def handover() -> HandoverToken:
 
 def test_one_claim_takes_all(handover: HandoverToken) -> None:
     """What was held is claimed once; the second claim finds nothing."""
-    handover.hold(0, 3)
-    handover.hold(3, 5)
+    handover.offer(0, 3)
+    handover.offer(3, 5)
     assert handover.claim(5) == [(0, 5)]
     assert handover.claim(5) == []
     handover.close()
@@ -29,8 +29,8 @@ def test_one_claim_takes_all(handover: HandoverToken) -> None:
 
 def test_a_claim_leaves_what_the_claimant_cannot_have(handover: HandoverToken) -> None:
     """A child forked before the last records were held leaves those to others."""
-    handover.hold(0, 3)
-    handover.hold(3, 7)
+    handover.offer(0, 3)
+    handover.offer(3, 7)
     assert handover.claim(3) == [(0, 3)]
     assert handover.claim(7) == [(3, 7)]
     handover.close()
@@ -38,9 +38,9 @@ def test_a_claim_leaves_what_the_claimant_cannot_have(handover: HandoverToken) -
 
 def test_after_a_claim_later_records_are_offered_alone(handover: HandoverToken) -> None:
     """What was taken is not offered again with what comes later."""
-    handover.hold(0, 3)
+    handover.offer(0, 3)
     handover.claim(3)
-    handover.hold(3, 4)
+    handover.offer(3, 4)
     assert handover.claim(9) == [(3, 4)]
     handover.close()
 
@@ -54,17 +54,17 @@ def test_the_pipe_is_not_for_programs_that_are_started(handover: HandoverToken) 
 
 def test_a_closed_pipe_claims_nothing(handover: HandoverToken) -> None:
     """A daemon that closed all descriptors claims nothing, and nothing raises."""
-    handover.hold(0, 3)
+    handover.offer(0, 3)
     os.close(handover._reader)
     os.close(handover._writer)
     assert handover.claim(3) == []
-    handover.hold(3, 4)
+    handover.offer(3, 4)
 
 
-def test_many_holds_do_not_fill_the_pipe(handover: HandoverToken) -> None:
+def test_many_offers_do_not_fill_the_pipe(handover: HandoverToken) -> None:
     """A master that logs for hours before its first fork offers one range."""
     for low, high in pairwise(range(20_000)):
-        handover.hold(low, high)
+        handover.offer(low, high)
     assert handover.claim(10**9) == [(0, 19_999)]
     handover.close()
 
@@ -77,7 +77,7 @@ def test_of_many_children_exactly_one_claims() -> None:
         from forklog.process.handover import HandoverToken
         for _ in range(25):
             handover, gate = HandoverToken(), os.pipe()
-            handover.hold(0, 10)
+            handover.offer(0, 10)
             pids = []
             for _ in range(8):
                 pid = os.fork()
@@ -114,14 +114,14 @@ def test_no_free_descriptor_raises_nothing_and_loses_nothing() -> None:
         except OSError:
             pass
         token = HandoverToken()
-        token.hold(0, 3)
+        token.offer(0, 3)
         assert token.claim(3) == []
         os.close(taken.pop())
-        token.hold(3, 5)  # one is free, and a pipe has two ends
+        token.offer(3, 5)  # one is free, and a pipe has two ends
         assert token.claim(5) == []
         for descriptor in taken:
             os.close(descriptor)
-        token.hold(5, 7)
+        token.offer(5, 7)
         assert token.claim(7) == [(0, 7)], "what was held meanwhile too"
         token.close()
     """,
@@ -131,9 +131,9 @@ def test_no_free_descriptor_raises_nothing_and_loses_nothing() -> None:
 
 def test_ranges_of_any_order_are_offered_whole(handover: HandoverToken) -> None:
     """A range that is held again, after an exception, is offered once; an earlier one is kept."""
-    handover.hold(5, 7)
-    handover.hold(0, 3)
-    handover.hold(0, 3)
-    handover.hold(7, 9)
+    handover.offer(5, 7)
+    handover.offer(0, 3)
+    handover.offer(0, 3)
+    handover.offer(7, 9)
     assert handover.claim(9) == [(0, 3), (5, 9)]
     handover.close()

@@ -18,7 +18,7 @@ from helpers import check_python
 from strike import every_alarm
 
 from forklog.spool.adopter import Adopter
-from forklog.spool.files import Token, claim, release
+from forklog.spool.files import Claimant, claim, release
 from forklog.spool.folder import Folder
 from forklog.spool.format import (
     LARGE_BYTES,
@@ -301,15 +301,15 @@ def test_what_one_adopter_lets_go_another_takes(folder: Folder) -> None:
 
 def test_a_claim_ends_with_who_has_it() -> None:
     """What an exception has struck between claiming and closing holds up no other for ever."""
-    one, other = Token(), Token()
+    one, other = Claimant(), Claimant()
     assert [claim((1, 2), one), claim((1, 2), one), claim((1, 2), other)] == [True, True, False]
     release((1, 2), other)
     assert not claim((1, 2), other)
     del one
     assert claim((1, 2), other)
-    assert not claim((1, 2), Token())
+    assert not claim((1, 2), Claimant())
     release((1, 2), other)
-    assert claim((1, 2), Token())
+    assert claim((1, 2), Claimant())
 
 
 def test_a_file_is_free_after_whatever_strikes() -> None:
@@ -317,16 +317,16 @@ def test_a_file_is_free_after_whatever_strikes() -> None:
     identity = (3, 4)
 
     def work() -> None:
-        token = Token()
+        claimant = Claimant()
         try:
-            claim(identity, token)
+            claim(identity, claimant)
         finally:
-            release(identity, token)
+            release(identity, claimant)
 
     for _ in every_alarm(work, 500):
-        token = Token()
-        assert claim(identity, token)
-        release(identity, token)
+        claimant = Claimant()
+        assert claim(identity, claimant)
+        release(identity, claimant)
 
 
 def test_a_child_claims_what_its_parent_had(folder: Folder) -> None:
