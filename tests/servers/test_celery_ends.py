@@ -59,10 +59,14 @@ class Worker:
         self._environ |= environ
         send = [str(APPS / "celery_ends.py"), str(tasks), str(hold)]
         subprocess.run([sys.executable, *send], env=self._environ, check=True, timeout=PATIENCE)
-        call = ["-m", "celery", "-A", "celery_ends", "worker", "--concurrency=1", *options]
+        self.begin("worker", "--concurrency=1", "--without-gossip", "--without-mingle", *options)
+
+    def begin(self, *command: str, **environ: str) -> None:
+        """Start a command of celery's."""
+        self._environ |= environ
         with (self.folder / "output").open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, *call, "--without-gossip", "--without-mingle"],
+                [sys.executable, "-m", "celery", "-A", "celery_ends", *command],
                 cwd=self.folder,
                 env=self._environ,
                 stdin=subprocess.DEVNULL,
@@ -89,12 +93,20 @@ class Worker:
         self._process.send_signal(number)
         wait_until(lambda: answer in self.output(), PATIENCE, answer)
 
-    def check_end(self) -> None:
-        """Check that the worker ends, and that each record in the ledger arrives once."""
+    def join(self) -> None:
+        """Wait until the worker has ended."""
         assert self._process is not None
         self._process.wait(END)
+
+    def has_delivered(self) -> bool:
+        """Tell whether all that is in the ledger has arrived."""
+        return self._arrived() == self.logged()
+
+    def check_end(self) -> None:
+        """Check that the worker ends, and that each record in the ledger arrives once."""
+        self.join()
         with contextlib.suppress(AssertionError):
-            wait_until(lambda: self._arrived() == self.logged(), 10)
+            wait_until(self.has_delivered, 10)
         assert self._arrived() == self.logged(), self.output()
         assert self.emulator.duplicates() == []
 
@@ -174,3 +186,38 @@ def test_other_pools(worker: Worker, pool: str) -> None:
     worker.send(signal.SIGTERM)
     worker.check_end()
     assert worker.logged("end")
+
+
+def test_beat(worker: Worker) -> None:
+    """At TERM `celery beat` ends as a program does, and its exit delivers."""
+    worker.begin("beat")
+    worker.wait_for("beat", 2)
+    worker.send(signal.SIGTERM)
+    worker.check_end()
+
+
+def test_beat_in_a_worker(worker: Worker, tmp_path: Path) -> None:
+    """`celery worker -B` ends beat's process by SIGTERM, without a hook; a spool keeps its records.
+
+    The worker's main process sends what it finds there, or the next process that starts.
+    """
+    spool = str(tmp_path / "spool")
+    worker.start("-B", hold=0, ENDS_SPOOL=spool)
+    worker.wait_for("beat", 2)
+    worker.wait_for("end")
+    worker.send(signal.SIGTERM)
+    worker.join()
+    worker.start(hold=0)
+    worker.wait_for("end", 2)
+    worker.send(signal.SIGTERM)
+    worker.check_end()
+
+
+def test_beat_in_a_worker_without_a_spool(worker: Worker) -> None:
+    """The flush thread of beat's process sends all that is older than `max_latency`."""
+    worker.start("-B", hold=0, ENDS_LATENCY="0.2")
+    worker.wait_for("beat", 2)
+    worker.wait_for("end")
+    wait_until(worker.has_delivered, PATIENCE, worker.output())
+    worker.send(signal.SIGTERM)
+    worker.check_end()

@@ -185,6 +185,29 @@ def _ending(site: GunicornSite) -> set[str]:
     return {pid for pid in full if is_running(int(pid))}
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["sync", "gthread"])
+def test_a_worker_that_is_reloaded(site: GunicornSite, tmp_path: Path, kind: str) -> None:
+    """With --reload a worker ends once a file has changed; its exit delivers what it holds."""
+    watched = tmp_path / "watched"
+    watched.touch()
+    config = _changed(tmp_path, "cloud['max_latency'] = 60")
+    options = ("--workers=1", "--reload", "--reload-engine=poll", f"--reload-extra-file={watched}")
+    site.start("-k", kind, *options, config=config)
+    (old,) = site.ask_until(lambda pids: len(pids) == 1)
+    wait_until(lambda: _has_changed(watched) and len(site.workers()) > 1, PATIENCE, site.output())
+    wait_until(lambda: not is_running(old), PATIENCE, site.output())
+    site.ask_until(lambda pids: pids - {old})
+    site.end(signal.SIGTERM)
+    assert import_records(site.check()) == 2 * BOOT
+
+
+def _has_changed(file: Path) -> bool:
+    """Change a file's time: the poll of a worker that has just begun knows no earlier one."""
+    file.touch()
+    return True
+
+
 def test_an_upgrade(site: GunicornSite) -> None:
     """After USR2 the old and the new arbiter deliver side by side, then the new one alone."""
     site.start("--preload")

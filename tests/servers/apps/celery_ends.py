@@ -11,9 +11,10 @@ import os
 import sys
 import time
 import uuid
+from pathlib import Path
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import beat_init, setup_logging
 
 import forklog
 
@@ -23,14 +24,16 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     worker_soft_shutdown_timeout=float(os.environ.get("ENDS_SOFT", "0")),
 )
-ledger = os.open(os.environ["ENDS_LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+ledger = Path(os.environ["ENDS_LEDGER"])
 logger = logging.getLogger("ends")
 
 
 @setup_logging.connect(weak=False)
 def configure(**_signal: object) -> None:
     """Log to the emulator, and nothing of celery's own."""
-    logger.addHandler(forklog.CloudLoggingHandler(project="ends", max_latency=60))
+    latency, spool = float(os.environ.get("ENDS_LATENCY", "60")), os.environ.get("ENDS_SPOOL")
+    handler = forklog.CloudLoggingHandler(project="ends", max_latency=latency, spool=spool)
+    logger.addHandler(handler)
     logger.setLevel(logging.INFO)
 
 
@@ -38,7 +41,15 @@ def log(what: str) -> None:
     """Log a record and write down that it was logged."""
     name = f"{what}-{os.getpid()}-{uuid.uuid4().hex}"
     logger.info(name)
-    os.write(ledger, f"{name}\n".encode())
+    with ledger.open("a") as lines:  # each time, because beat closes all descriptors in a worker
+        lines.write(f"{name}\n")
+
+
+@beat_init.connect(weak=False)
+def begin_beat(**_signal: object) -> None:
+    """Log in the process of beat, before its first turn."""
+    log("beat")
+    log("beat")
 
 
 @app.task(name="work")
