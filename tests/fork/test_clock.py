@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
+from cases import few
 from helpers import check_python
 
 _BODY = """
@@ -60,8 +63,14 @@ _BODY = """
 """
 
 
-@pytest.mark.parametrize("change", [-3600, 3600], ids=["back", "forward"])
-@pytest.mark.parametrize("way", ["flush", "end", "plain fork"])
+@pytest.mark.parametrize(
+    ("way", "change"),
+    few(
+        itertools.product(["flush", "end", "plain fork"], [-3600, 3600]),
+        *[("flush", -3600), ("end", 3600), ("plain fork", -3600)],
+        mark=pytest.mark.thorough,
+    ),
+)
 def test_the_clock_is_set_before_the_fork(change: int, way: str) -> None:
     """A worker's flush covers what it adopted and what it logged, whatever happened to the clock.
 

@@ -246,9 +246,9 @@ def test_more_orphans_than_descriptors(folder: Path) -> None:
         folder,
         """
 import resource
-for number in range(150):
+for number in range(75):
     killed(lambda: log_with(FakeTransport(Hang(times=1000)))[0].error("%d", number))
-resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+resource.setrlimit(resource.RLIMIT_NOFILE, (50, 50))
 from forklog.spool.folder import Folder
 measured, names = [], Folder.names
 def counted(self, *, is_measured=True):
@@ -258,9 +258,9 @@ Folder.names = counted
 transport = FakeTransport()
 logger, handler = log_with(transport)
 logger.error("adopter")
-wait(lambda: len(texts(transport)) == 151)
+wait(lambda: len(texts(transport)) == 76)
 wait(lambda: len(heads()) == 1)
-assert handler.stats().recovered == 150
+assert handler.stats().recovered == 75
 assert sum(measured) < 20, collections.Counter(measured)
 handler.close()
 """,

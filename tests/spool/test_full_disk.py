@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from cases import few
 from spool_script import need_unshare, run_body
 
 if TYPE_CHECKING:
@@ -135,9 +137,14 @@ def _mounted(kind: str, folder: Path) -> tuple[str, ...]:
     return *before, "sh", "-c", f'{shlex.join([*how, str(folder)])} && exec "$@"', "sh"
 
 
-@pytest.mark.parametrize("at", [0, 20], ids=["full", "fills"])
-@pytest.mark.parametrize("lack", ["blocks", "names"])
-@pytest.mark.parametrize("kind", ["ext4", "tmpfs"])
+@pytest.mark.parametrize(
+    ("kind", "lack", "at"),
+    few(
+        itertools.product(["ext4", "tmpfs"], ["blocks", "names"], [0, 20]),
+        *[("ext4", "blocks", 0), ("ext4", "names", 20), ("tmpfs", "blocks", 20)],
+        ("tmpfs", "names", 0),
+    ),
+)
 def test_a_file_system_without_room(tmp_path: Path, kind: str, lack: str, at: int) -> None:
     """Nothing is raised or lost, the counts agree with the files, and it goes on with room."""
     disk = tmp_path / "disk"

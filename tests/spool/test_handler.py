@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from cases import few
+from cases import few, further
 from helpers import check_python
 from spool_script import SETUP
 
@@ -838,7 +838,9 @@ def test_recover_without_a_server_leaves_all(folder: Path) -> None:
     assert len(list(folder.iterdir())) == 2
 
 
-@pytest.mark.parametrize("arguments", [["/no/such/folder"], ["x", "--project", "My Project!"], []])
+@pytest.mark.parametrize(
+    "arguments", [["/no/such/folder"], *further(["x", "--project", "My Project!"], [])]
+)
 def test_recover_refuses_a_wrong_call(arguments: list[str]) -> None:
     """Exit status 2, and one line on stderr but no stack."""
     done = _recover(*arguments)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from cases import few
+from cases import few, further
 from helpers import check_python, python_path
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def test_a_spool_of_others_says_whose_it_is(tmp_path: Path, emulator: Emulator) 
     assert [entry["textPayload"] for entry in emulator.entries()] == ["of alpha"]
 
 
-@pytest.mark.parametrize("endpoint", ["http://user:secret@host", "http://h/?key=secret"])
+@pytest.mark.parametrize("endpoint", ["http://user:secret@host", *further("http://h/?key=secret")])
 def test_what_is_no_address_is_not_shown(tmp_path: Path, emulator: Emulator, endpoint: str) -> None:
     """The head of a spool is another process's: of what is no endpoint nothing is printed."""
     _kill(tmp_path / "spool", emulator, "alpha")

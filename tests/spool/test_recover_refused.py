@@ -12,6 +12,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from cases import few
 from heads import HEAD, put
 from helpers import python_path
 from wire import JsonHandler, served
@@ -96,7 +97,7 @@ def _recover(path: Path, url: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize("made", [_spool, _file])
+@pytest.mark.parametrize("made", few([_spool, _file], _spool))
 def test_a_refused_entry_holds_up_no_other(
     tmp_path: Path, firewall: _Firewall, made: object
 ) -> None:
@@ -117,7 +118,7 @@ def test_a_refused_entry_holds_up_no_other(
         assert not list(path.iterdir())
 
 
-@pytest.mark.parametrize("made", [_spool, _file])
+@pytest.mark.parametrize("made", few([_spool, _file], _file))
 def test_a_server_that_refuses_all_is_asked_rarely(
     tmp_path: Path, firewall: _Firewall, made: object
 ) -> None:

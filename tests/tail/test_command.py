@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import socket
 
 _SECONDS = 60
+_NOWHERE = "http://127.0.0.1:1"
 _COMMAND = [sys.executable, "-m", "forklog", "tail"]
 
 
@@ -194,10 +195,12 @@ def test_colours(emulator: Emulator) -> None:
     ("arguments", "status", "words"),
     [
         (("severity >= ",), 2, "filter"),
-        (("--endpoint", "http://127.0.0.1:1", "--emulator", "http://127.0.0.1:1"), 2, "--emulator"),
-        (("--project", "NOT A PROJECT"), 2, "project"),
-        (("--emulator", "http://127.0.0.1:1"), 1, "cannot be reached"),
-        (("--emulator", "foo:bar"), 2, "option emulator='foo:bar': must be HOST:PORT"),
+        *further(
+            (("--endpoint", _NOWHERE, "--emulator", _NOWHERE), 2, "--emulator"),
+            (("--project", "NOT A PROJECT"), 2, "project"),
+        ),
+        (("--emulator", _NOWHERE), 1, "cannot be reached"),
+        *further((("--emulator", "foo:bar"), 2, "option emulator='foo:bar': must be HOST:PORT")),
         (("--emulator", ""), 2, "option emulator='': must be HOST:PORT"),
         (("-n", "1001"), 2, "1000"),
     ],

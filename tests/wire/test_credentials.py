@@ -343,7 +343,7 @@ def test_a_metadata_server_in_trouble_loses_nothing(
     state_numbers(f"metadata server {way}: delivered after {float(done.stdout):.1f} s")
 
 
-@pytest.mark.parametrize("kind", _KINDS)
+@pytest.mark.parametrize("kind", few(_KINDS, _KINDS[0]))
 def test_a_metadata_server_that_is_gone_holds_no_process(cloud: _Cloud, kind: str) -> None:
     """It refuses for good: flush and exit obey their timeouts, the entry is on stderr."""
     metadata = Metadata("gone", 0)

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from cases import few
+from cases import few, further
 from helpers import DONE, run_python
 
 if TYPE_CHECKING:
@@ -94,8 +94,18 @@ def test_ctrl_c_while_the_exit_waits(tmp_path: Path, end: str, presses: int) -> 
     assert done.returncode == DONE, done.stderr
 
 
-@pytest.mark.parametrize("outcome", ["", "Fail(503, times=99)"])
-@pytest.mark.parametrize("first", ["log.info('first')", "atexit.register(log.info, 'first')"])
+@pytest.mark.parametrize(
+    ("first", "outcome"),
+    [
+        ("log.info('first')", "Fail(503, times=99)"),
+        ("atexit.register(log.info, 'first')", ""),
+        *further(
+            ("log.info('first')", ""),
+            ("atexit.register(log.info, 'first')", "Fail(503, times=99)"),
+            mark=pytest.mark.thorough,
+        ),
+    ],
+)
 def test_a_record_after_logging_shutdown(tmp_path: Path, first: str, outcome: str) -> None:
     """A callback that runs after `logging.shutdown` logs: the record is sent or in the file.
 

@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from cases import further
 from helpers import DONE, check_python, python_path, run_python
 
 if TYPE_CHECKING:
@@ -193,8 +194,14 @@ check()
 """
 
 
-@pytest.mark.parametrize(("seconds", "calls"), [(1.0, 1), (0.0, 5)], ids=["slow", "quick"])
-@pytest.mark.parametrize("end", ["exit", "configure"])
+@pytest.mark.parametrize(
+    ("end", "seconds", "calls"),
+    [
+        ("exit", 1.0, 1),
+        ("configure", 0.0, 5),
+        *further(("exit", 0.0, 5), ("configure", 1.0, 1), mark=pytest.mark.thorough),
+    ],
+)
 def test_five_handlers_whose_on_drop_is_slow(end: str, seconds: float, calls: int) -> None:
     """No call begins once the calls of an end have taken shutdown_timeout; all is counted.
 
