@@ -185,7 +185,10 @@ def test_nothing_else_listens(emulator: Emulator) -> None:
         *further(
             (["--db", ""], "argument --db: '' is not the path of a file"),
             (["--port", "99999"], "argument --port: '99999' is not a port from 0 to 65535"),
-            (["--retention-days", "nan"], "argument --retention-days: 'nan' is not a number of"),
+            (
+                ["--retention-days", "nan"],
+                "argument --retention-days: 'nan' is not a number of days",
+            ),
             (["--host", " "], "argument --host: ' ' would bind every address"),
             (["--allow-host", "a:80"], "argument --allow-host: 'a:80' is not the name or address"),
             (["--allow-host", "http://a"], "argument --allow-host: 'http://a' is not"),
