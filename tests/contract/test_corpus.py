@@ -99,7 +99,11 @@ def test_each_log_call_ends_in_bounded_time(arrived: Arrived) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_it_arrives_as_faithfully_as_the_limits_allow(arrived: Arrived, case: Case) -> None:
-    """Payload, mark and the other fields are what is expected; the neighbours are untouched."""
+    """Payload, mark and the other fields are what is expected; the neighbours are untouched.
+
+    Class of fault: code of a record raises while it is encoded; siblings: each other case of the
+    corpus, a parameter of this test.
+    """
     before, *own, after = arrived.entries[case.name]
     _check_neighbours(before, after, case.name)
     assert _whole(own, case.payload), _shown(own)

@@ -1,8 +1,12 @@
-"""Small faults of earlier reviews: each has a test that is still there, or a reason for none."""
+"""Small faults of earlier reviews: each has a test that is still there, or a reason for none.
+
+Where siblings of a fault are known, the docstring of its test names its class and them.
+"""
 
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -68,5 +72,24 @@ _CASES = {
 def test_a_small_case_has_its_test(case: str) -> None:
     """The test that is named exists."""
     file, _, name = _CASES[case].partition("::")
-    tree = ast.parse((_ROOT / file).read_text(encoding="utf-8"))
-    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert name in _tests_of(_ROOT / file)
+
+
+def _tests_of(file: Path) -> dict[str, str]:
+    """Return the docstring of each test, by its name."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    nodes = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    return {node.name: ast.get_docstring(node) or "" for node in nodes}
+
+
+def test_the_siblings_exist() -> None:
+    """Each test that a docstring names beside a class of fault is there."""
+    files = (_ROOT / "tests").rglob("test_*.py")
+    known = {name for file in files for name in _tests_of(file)}
+    named: set[str] = set()
+    for case in _CASES.values():
+        file, _, name = case.partition("::")
+        docstring = _tests_of(_ROOT / file)[name]
+        named |= set(re.findall(r"test_\w+", docstring.partition("Class of fault: ")[2]))
+    assert len(named) > 10
+    assert named <= known, named - known

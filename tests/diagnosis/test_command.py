@@ -209,7 +209,12 @@ def test_a_configuration_with_a_wrong_target_is_a_problem(tmp_path: Path) -> Non
 def test_a_reader_that_has_gone_causes_no_traceback(
     emulator: Emulator, tmp_path: Path, command: str, *, is_buffered: bool
 ) -> None:
-    """`forklog doctor | head` prints nothing on stderr, whenever the pipe breaks."""
+    """`forklog doctor | head` prints nothing on stderr, whenever the pipe breaks.
+
+    Class of fault: an output that cannot be written ends a command by a traceback; siblings:
+    `test_an_output_that_cannot_be_written_is_one_line`, `test_a_help_that_cannot_be_written`,
+    `test_an_emulator_whose_output_is_not_read_ends_quietly`, `test_a_reader_that_has_gone_ends_it`.
+    """
     reader, writer = os.pipe()
     os.close(reader)
     env = {**os.environ, "PYTHONPATH": python_path(), "LOGGING_EMULATOR_HOST": emulator.host}

@@ -480,7 +480,11 @@ def test_processes_without_a_server(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("timeout", ["x", 0, -1, None, float("nan"), float("inf"), True])
 def test_a_timeout_that_is_none_is_refused(timeout: Any) -> None:
-    """The message names the argument, its value and the rule."""
+    """The message names the argument, its value and the rule.
+
+    Class of fault: a wrong argument raises an error that does not name it; siblings:
+    `test_overrides_and_wrong_ones`, `test_a_wrong_call`.
+    """
     with pytest.raises(OptionError, match=r"option timeout=.* must be a number of seconds > 0"):
         forklog.doctor(timeout)
 

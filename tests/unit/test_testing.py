@@ -91,7 +91,11 @@ def test_the_script_is_followed_in_order(forklog_transport: FakeTransport) -> No
 
 @pytest.mark.parametrize("wrong", [Fail, Deliver, 503, None])
 def test_what_is_no_outcome_is_refused_at_once(wrong: Any) -> None:
-    """A class without its parentheses raises at construction, not in the flush thread."""
+    """A class without its parentheses raises at construction, not in the flush thread.
+
+    Class of fault: a wrong argument raises later, in another thread; siblings: each other value, a
+    parameter of this test.
+    """
     with pytest.raises(TypeError, match=r"a value such as Fail\(503\)"):
         FakeTransport(wrong)
 

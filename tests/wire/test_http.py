@@ -402,7 +402,11 @@ class _Token(google.auth.credentials.Credentials):
 
 
 def test_given_credentials_are_used_and_renewed(server: _Server) -> None:
-    """The token is in the header; a 401 has it renewed before the sender hears of it."""
+    """The token is in the header; a 401 has it renewed before the sender hears of it.
+
+    Class of fault: a request after a 401 is not counted; siblings:
+    `test_a_refused_token_is_renewed_once`, `test_a_401_renews_the_token_once_and_then_blocks`.
+    """
     statuses = iter([401, 200])
     server.act = lambda handler: handler.reply(next(statuses))
     credentials = _Token()

@@ -248,7 +248,11 @@ def test_the_environment_s_certificates_hold_on_this_machine_too(
     tmp_path: Path,
     credentials: _Token | None,
 ) -> None:
-    """REQUESTS_CA_BUNDLE is read for https on loopback, with credentials and without."""
+    """REQUESTS_CA_BUNDLE is read for https on loopback, with credentials and without.
+
+    Class of fault: a setting of the environment is ignored on loopback; siblings:
+    `test_a_bundle_of_certificates_that_cannot_be_used_is_named`.
+    """
     context, signer = make_certificate(tmp_path, "127.0.0.1")
     with _Recorder(context=context) as target:
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(signer))

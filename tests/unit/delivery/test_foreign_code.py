@@ -172,7 +172,11 @@ def test_a_connection_that_raises_as_the_handler_closes(
 
 
 def test_stats_over_a_close(make_logger: Make, forklog_transport: FakeTransport) -> None:
-    """The sums add up and never fall, whoever reads them while handlers close and begin again."""
+    """The sums add up and never fall, whoever reads them while handlers close and begin again.
+
+    Class of fault: a sum falls where a pipeline ends or another thread counts; siblings:
+    `test_an_overflow_during_a_snapshot_is_in_its_sum`.
+    """
     logger, handler = make_logger(max_latency=0.001)
     seen: list[Stats] = []
     over = threading.Event()

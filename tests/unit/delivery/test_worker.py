@@ -328,7 +328,11 @@ def test_a_drop_is_noticed_once(bench: _Bench) -> None:
 
 
 def test_a_drop_counted_before_its_entry_was_kept_is_passed_on_later() -> None:
-    """The flush thread may count an overflow before the logging thread has kept the entry."""
+    """The flush thread may count an overflow before the logging thread has kept the entry.
+
+    Class of fault: a thread looks between two steps of a drop; siblings:
+    `test_an_overflow_during_a_snapshot_is_in_its_sum`.
+    """
     got: list[bytes] = []
     small = _Bench(
         FakeTransport(), max_buffer_bytes=2**20, on_drop=lambda entries, _why: got.extend(entries)

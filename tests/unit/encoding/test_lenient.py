@@ -117,7 +117,11 @@ _SHARED = EncoderBench()
 
 @pytest.mark.parametrize("fields", ["wrong", 5, ["a"], Hostile()], ids=lambda f: type(f).__name__)
 def test_json_fields_that_are_no_mapping_are_named(fields: Any) -> None:
-    """Nothing is left out silently."""
+    """Nothing is left out silently.
+
+    Class of fault: a field is left out without a label; siblings:
+    `test_a_field_of_a_wrong_type_is_left_out`, `test_each_change_is_reported`.
+    """
     entry = EncoderBench().one(record_of(json_fields=fields))
     assert entry["labels"]["forklog_repaired"] == "jsonPayload"
 

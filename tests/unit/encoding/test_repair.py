@@ -147,7 +147,11 @@ def test_a_status_that_is_none_is_left_out(status: Any) -> None:
     ],
 )
 def test_latencies(latency: Any, expected: str | None) -> None:
-    """Seconds, a timedelta and the API's own form are latencies; nothing else is."""
+    """Seconds, a timedelta and the API's own form are latencies; nothing else is.
+
+    Class of fault: a value of the right type is beyond the API's bound; siblings: `test_span_ids`,
+    `test_a_status_that_is_none_is_left_out`, `test_timestamps`.
+    """
     found = _one(http_request={"latency": latency, "referer": "r"}).get("httpRequest", {})
     assert found.get("latency") == expected
 
@@ -267,5 +271,9 @@ _LONG = "x" * 20_000
 def test_each_change_is_reported(
     repair: Callable[[Any], tuple[Any, bool]], value: dict[str, Any], *, is_changed: bool
 ) -> None:
-    """A part that had to be cut or left out marks the entry, whatever the other parts are like."""
+    """A part that had to be cut or left out marks the entry, whatever the other parts are like.
+
+    Class of fault: a field is cut or left out without a label; siblings:
+    `test_a_field_of_a_wrong_type_is_left_out`, `test_json_fields_that_are_no_mapping_are_named`.
+    """
     assert repair(value)[1] is is_changed

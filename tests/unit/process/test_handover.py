@@ -99,7 +99,8 @@ def test_of_many_children_exactly_one_claims() -> None:
 def test_no_free_descriptor_raises_nothing_and_loses_nothing() -> None:
     """A log call in a uWSGI master meets the limit of open files; a later one offers all.
 
-    The class of faults: a system call in the way of a log call that fails for want of a resource.
+    Class of fault: a system call in the way of a log call fails for want of a resource; siblings:
+    `test_a_process_without_a_descriptor_left`, `test_a_start_that_failed_is_tried_again`.
     """
     check_python(
         """
