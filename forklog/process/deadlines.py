@@ -1,4 +1,4 @@
-"""Deadlines that several waits share, for `exits`: of a process's end, of one loop of logging.
+"""Deadlines shared by several waits: of the process's end, of one logging.shutdown; for exit_hooks.
 
 A shared deadline begins with the first wait. Once it is over, later waits have a short time left in
 all. So neither many handlers nor late records can hold up what waits for them.

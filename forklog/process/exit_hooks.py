@@ -1,4 +1,4 @@
-"""How a process ends: hook every exit that this kind of process really runs, once in a process.
+"""Hooks every exit that runs a hook in this kind of process; flushes its pipelines there.
 
 docs/process-models.md has the table of who runs what. Several hooks may fire in one exit; each
 flushes what is pending then. All handlers are woken first and then awaited against one deadline,

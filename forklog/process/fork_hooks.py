@@ -1,4 +1,4 @@
-"""How a process forks where Python's hooks run: flush threads end first.
+"""Hooks around ``os.fork``: they end the flush threads before it, and let them run again after it.
 
 From Python 3.12 on ``os.fork`` warns when another thread lives, and rightly: the child inherits the
 locks that it holds. They are paused: the next record (or a pending one) starts another.

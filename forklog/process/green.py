@@ -1,4 +1,4 @@
-"""Green threads, gevent's and eventlet's: a fork copies them, where it copies no other thread.
+"""Tells whether gevent or eventlet makes the threads, for `thread`: a fork copies green threads.
 
 The copy of a flush thread would go on with the parent's request, on the parent's socket.
 """

@@ -1,4 +1,4 @@
-"""The hand-over: of all descendants exactly one takes each held record.
+"""The hand-over: a pipe by which exactly one descendant takes each entry that a process holds.
 
 A process that holds its records, as a uWSGI master does, has a pipe that all its descendants
 inherit. It writes there the range of sequence numbers that wait for a taker. Reading from a pipe is

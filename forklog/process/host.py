@@ -1,4 +1,4 @@
-"""The process that delivery runs in, as it is; see `forklog.process.base.Host`."""
+"""`ThisProcess`: answers what delivery asks of the process, through the modules of this room."""
 
 from __future__ import annotations
 

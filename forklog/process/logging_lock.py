@@ -1,4 +1,4 @@
-"""Beside the handler: `logging`'s own lock, given back while `flush` and `close` wait.
+"""Gives the lock of `logging` back while the handler's `flush` and `close` wait.
 
 `dictConfig` and `fileConfig` flush and close the handlers of the configuration before, and hold
 the lock meanwhile. A logger takes it at its first look at its level after some level was changed.

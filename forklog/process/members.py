@@ -1,4 +1,4 @@
-"""The pipelines that the hooks of this process serve, held weakly. Used by both kinds of hooks."""
+"""The pipelines of this process, held weakly; fork_hooks and exit_hooks call each of them."""
 
 from __future__ import annotations
 

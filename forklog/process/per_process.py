@@ -1,4 +1,4 @@
-"""The fork gate: for each process its own product of one factory; used by the handler.
+"""The fork gate: gives the handler the pipeline of the process that asks; builds it after a fork.
 
 A product carries a `Mark` that is true only in the process that made it. On Linux the mark lies in
 a page that the kernel itself wipes in every child (``MADV_WIPEONFORK``, Linux 4.14). It sees any

@@ -1,4 +1,4 @@
-"""Which servers run this process: connects to each that is loaded. Used by `exit_hooks`.
+"""Connects the flush of `exit_hooks` to each loaded server that ends processes its own way.
 
 A server of Python's is known by a module that the process has imported. Nothing is imported here: a
 server that is not loaded does not run this process.
@@ -69,7 +69,7 @@ def connect(flush: _Flush, flush_for_now: _Flush) -> None:
 
 
 def connect_forked(flush: _Flush, flush_for_now: _Flush) -> None:
-    """Do so in a child, at the fork, for servers whose child may log first when it is too late.
+    """Connect in a child, at the fork, to servers whose child may log its first record too late.
 
     The others can wait for the first record. Celery's signal takes a lock to be connected, which
     another thread of the parent may have held at the fork.

@@ -1,4 +1,4 @@
-"""Signals of the application: its handlers held back, its mask kept for its code in our thread."""
+"""Holds back the application's signal handlers; gives its code in our thread its signal mask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The flush thread: started from any context, waited for until the kernel forgot it.
+"""The flush thread: the worker starts it in any context, and waits for its end in the kernel.
 
 Belongs to the worker, which gives it the loop to run.
 """

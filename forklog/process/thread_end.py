@@ -1,4 +1,4 @@
-"""Ends that are those of threads, for `exits`.
+"""Process exits that look like a thread's end to the kernel; used by exit_hooks.
 
 A thread that has forked this process is the main one to the kernel. When its target returns, no
 exit hook runs: the C library ends the process with its last thread. A flush thread that lives on
