@@ -1,4 +1,4 @@
-"""Held entries: what a process holds for its descendants, and how one of them adopts it.
+"""Held entries: what a process keeps for its descendants, and how one of them adopts them.
 
 Used by the pipeline; the hand-over's token decides who takes what.
 """

@@ -177,7 +177,7 @@ class Buffer:
         move_last(self._lanes, into)
 
     def settle(self, size: int, *, is_last: bool = False) -> None:
-        """Forget the bytes of entries that were taken and are settled now; none is out if last."""
+        """Forget the bytes of settled entries; `is_last`: no taken entry remains unsettled."""
         self.count_taken(-size)
         if is_last and self.bytes and not len(self) and not self.count_aside():
             self.count_taken(-self.bytes)

@@ -1,4 +1,4 @@
-"""The ledger of one pipeline: where each entry is that has left the buffer, and the lock of that.
+"""Counts, under one lock, where each entry is after it left the buffer.
 
 All of it stands in one account, which is replaced whole, in one step. An exception of a signal
 handler leaves the old one or the new one, and an entry is neither lost nor counted twice.

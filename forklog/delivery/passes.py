@@ -1,4 +1,4 @@
-"""When a pass of the sender runs, in whatever thread, and what follows from how it ended.
+"""Runs passes of the sender for the worker, or inline; plans the next one from how each ended.
 
 `schedule.next_step` decides. The worker's thread is in `worker`; here are the passes that the
 calling thread runs itself, where no thread can run or none is left.
@@ -107,7 +107,7 @@ class Passes(Orphans):
         return bool(until) and self._sender.oldest_to_send() <= until
 
     def _observe_inline(self, *, is_wanted: bool = False, is_flushing: bool = False) -> Look:
-        """Do so for a pass in the calling thread: none lingers by time, no thread is to end."""
+        """Return the look for a pass in the calling thread, which waits for no further entries."""
         look = self._observe()
         return replace(
             look,
@@ -185,7 +185,7 @@ class Passes(Orphans):
         self._retry_at = monotonic() + delay
 
     def _report_drops(self) -> None:
-        """Once the wire is back, let the log itself say what it lacks."""
+        """After delivery works again, log an entry that counts what was dropped."""
         sender, ledger = self._sender, self._sender.ledger
         # One notice for each delivery: where all is refused, each notice would cause the next one.
         if (

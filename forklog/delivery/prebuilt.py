@@ -1,4 +1,4 @@
-"""One thing kept built ahead, which a fork copies: a pipeline, for the process to come.
+"""Keeps one pipeline built ahead for the fork gate: a forked child inherits it ready to use.
 
 To build a pipeline touches some 150 pages that a child shares with its parent until then. Each
 costs it a page fault and a copy: together half of the time of its first record.

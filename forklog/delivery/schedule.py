@@ -1,4 +1,4 @@
-"""When the next request is due: the one decision of flush thread, inline passes, flush and exit.
+"""Decides when the next request is due; asked by the flush thread, inline passes, flush and exit.
 
 Pure: the worker looks, asks here, and acts. What comes after the look wakes it, since a `Wait` is
 armed first and asked for once more.
@@ -34,7 +34,7 @@ class Look:
     retry_at: float = 0.0
     """After a failure: no attempt before this."""
     is_retry_short: bool = False
-    """That wait is one of a worker that drains."""
+    """The delay is the short one used while draining."""
     has_in_flight: bool = False
     has_waiting: bool = False
     """Entries wait in the buffer, or one that was set aside is due."""
@@ -128,7 +128,7 @@ def _idle(look: Look) -> Send | Wait | End:
 def linger_seconds(look: Look) -> float:
     """Return how long a batch may grow: little in a process that has sent nothing for a while.
 
-    No company is to be expected then. What follows a short linger has a long one, so that no
+    No further entry is likely to follow soon. After a short linger comes a long one, so that no
     process sends more than one request in ``max_latency`` on average.
     """
     is_quiet = look.since - look.sent_at >= _QUIET * look.max_latency

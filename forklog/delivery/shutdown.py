@@ -1,4 +1,4 @@
-"""The waiting half of a pipeline: flush, close, the end of the process; see `pipeline`.
+"""The part of a pipeline that waits: for a flush, a close, or the end of the process.
 
 Whoever calls waits here, against a deadline; the flush thread works meanwhile, or the caller sends.
 """
@@ -81,7 +81,7 @@ class Shutdown(Staged):
         return is_settled and (before is None or before._flush_all(deadline))  # noqa: SLF001
 
     def flush_until(self, deadline: float) -> bool:
-        """Do so for this pipeline alone, with a deadline on the monotonic clock."""
+        """Flush this pipeline alone, until a deadline on the monotonic clock."""
         key = self.insert_ids.key()
         if self.state is State.HOLDING:
             self._woken()

@@ -1,4 +1,4 @@
-"""The beginning half of a pipeline: what a record leads to, by the table of `lifecycle`.
+"""The part of a pipeline that takes entries; the first one starts its thread (see `lifecycle`).
 
 The first entry starts the flush thread. In a uWSGI process that will fork its workers it makes the
 pipeline hold. A pipeline that holds has no thread and no socket; its entries wait for a descendant

@@ -1,4 +1,4 @@
-"""Beside the pipeline: one sleeper, woken by threads that never wait and need no lock."""
+"""Wakes one thread that sleeps, such as the worker; setting it neither waits nor takes a lock."""
 
 from __future__ import annotations
 

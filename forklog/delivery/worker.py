@@ -1,4 +1,4 @@
-"""The worker: decides when a pass of the sender runs, in the flush thread or inline.
+"""Runs the passes of the sender in the flush thread of one pipeline; ends and restarts that thread.
 
 Belongs to one pipeline. `schedule.next_step` decides; the thread sleeps without a timeout while
 there is nothing to do.
@@ -92,7 +92,7 @@ class Worker(Passes):
         self._calm_at = now + min(ceiling, FIRST_DELAY * 2.0 ** min(self._crashes, 30))
 
     def _await_calm(self) -> bool:
-        """Wait in a thread that follows a crash; where the process leaves, for moments only.
+        """After a crash, wait before the next pass; only briefly if the process is exiting.
 
         Returns:
             Whether the wait is over; else the process is about to fork.
@@ -163,7 +163,7 @@ class Worker(Passes):
         self.wakeup.set()
 
     def await_paused(self, since: float | None = None) -> None:
-        """Do so, and wait as `FlushThread.await_gone` does."""
+        """Pause the worker before a fork and wait until its thread is gone."""
         self.pause()
         if not self.is_own_thread():
             self.thread.await_gone(self._sender.is_busy, since)

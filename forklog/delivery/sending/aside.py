@@ -1,4 +1,4 @@
-"""What is set aside: entries that the server refuses while it takes others.
+"""Sets entries aside that the server refuses while it takes others; picks the next to retry.
 
 They stay pending, in lanes of the buffer of their own, where an overflow finds them by their
 severity. One at a time is tried again, alone, ever more rarely while all are refused. Once one is
@@ -48,7 +48,7 @@ class Aside:
         self._due = self._now() + share * 2 ** min(self._refusals, _MOST_DOUBLINGS)
 
     def put_back(self, entries: list[bytes]) -> None:
-        """Do so with what was tried and refused; the next one is tried after a longer delay.
+        """Set aside again what was refused; the next one is tried after a longer delay.
 
         Where several were tried, each may be another case: the next one is tried at once, alone.
         """

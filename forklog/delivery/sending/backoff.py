@@ -1,4 +1,4 @@
-"""How long to wait after a failed attempt. Pure."""
+"""Computes how long the sender and the worker wait after a failure. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One batch: the entries of a request, with what became of them so far."""
+"""One batch: the entries that the sender sends in one request, and how often it was refused."""
 
 from __future__ import annotations
 

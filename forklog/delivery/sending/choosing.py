@@ -1,4 +1,4 @@
-"""What a request holds: new entries, what was refused, or what was set aside; for the sender."""
+"""Chooses for the sender what the next request holds: new, refused or set-aside entries."""
 
 from __future__ import annotations
 

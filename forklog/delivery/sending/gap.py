@@ -1,4 +1,4 @@
-"""How far apart the requests of one process stay while a quota of the project refuses some. Pure.
+"""Computes the least time between two requests of a process while a quota refuses some. Pure.
 
 All processes of a project share its quotas, and none knows the others. A process that is refused
 doubles its gap; each request that is taken shortens the gap a little. Without a refusal the gap

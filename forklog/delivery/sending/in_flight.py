@@ -1,4 +1,4 @@
-"""In flight: the batches that were taken and are not settled, and which one is sent next.
+"""The batches that the sender took and has not settled; chooses the next, splits refused ones.
 
 A server, or a firewall before it, may refuse a request for what one of its entries holds. It gives
 an answer that an outage gives as well. A batch that was refused three times is split, and an entry

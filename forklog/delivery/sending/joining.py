@@ -1,4 +1,4 @@
-"""Which parts of refused batches travel together again, within the bounds of a request. Pure."""
+"""Joins parts of refused batches for one request, within its bounds; for `in_flight`. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What dead processes left, sent beside a pipeline's own entries and at the end of its process.
+"""Sends the entries of dead processes between a pipeline's own, and at the end of its process.
 
 A spooler finds it and chooses the batch; here is when one is sent, and how long that may take.
 """

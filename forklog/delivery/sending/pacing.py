@@ -1,4 +1,4 @@
-"""How long one sender waits, and how much it takes, by what the server answered so far."""
+"""Tells the sender how long to wait and how much to take, from what the server answered so far."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Pacing:
         self.learn_of(verdict, batch.size)
 
     def learn_of(self, verdict: Verdict, size: int) -> None:
-        """Do so after a request of as many bytes, of this process's entries or others'."""
+        """Learn from a request of ``size`` bytes, which held entries of any process."""
         quota = verdict.quota
         if quota is not None:
             self._pace = self._pace.refused(size if quota.is_of_bytes else None)

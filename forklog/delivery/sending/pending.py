@@ -1,4 +1,4 @@
-"""What is not settled yet: asked of a sender by the worker, by a flush and by the exit."""
+"""Tells worker, flush and exit what the sender has not settled."""
 
 from __future__ import annotations
 

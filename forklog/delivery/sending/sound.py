@@ -1,4 +1,4 @@
-"""Checks what a transport has returned, before anything is booked or awaited by it. Pure."""
+"""Checks the connection and the verdict of a transport before the sender uses them. Pure."""
 
 from __future__ import annotations
 

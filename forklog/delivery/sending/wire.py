@@ -1,4 +1,4 @@
-"""One attempt: opens the connection where there is none and sends a batch."""
+"""One attempt of the sender: connects if needed, sends a batch, returns the verdict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cannot be delivered before the process ends: one JSON entry a line, to stderr or a file."""
+"""Writes entries that cannot be delivered in time to stderr or a file, one JSON line each."""
 
 from __future__ import annotations
 
