@@ -1,4 +1,4 @@
-"""Stretches in which the flush thread may hold locks of C; a fork waits for their end.
+"""Marks where the flush thread may hold locks of C libraries; a fork waits until it has left.
 
 They are OpenSSL's, and those of the resolver of names. A fork copies such a lock as it is. The
 thread that would release it is not copied, so the first connection of the child would wait for

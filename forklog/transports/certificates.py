@@ -1,4 +1,4 @@
-"""Tells what is wrong with certificates, or with a proxy; http_errors and tokens ask."""
+"""Explains what is wrong with certificates or a proxy; for http_errors, tokens, client_errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Below the wire: sessions whose every wait ends at one deadline; http and tokens use them.
+"""Sessions of requests whose connects, sends and reads share one deadline; for http and tokens.
 
 A timeout of requests is for each single wait on the socket. So a server that sends or takes a byte
 now and then could hold the flush thread for ever. Here connecting, handshake, sending and reading

@@ -1,4 +1,4 @@
-"""The body of a request, as the option ``compression`` has it."""
+"""Compresses the body of a request for `http`, as the option ``compression`` asks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real wire: POST /v2/entries:write on a session of this process."""
+"""The real wire: the sender's batches as POST /v2/entries:write, on a session of this process."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class HttpTransport:
         return self.open_within(math.inf)
 
     def open_within(self, timeout: float) -> Connection:
-        """Do so within the time; see `forklog.transports.base.TimedTransport`."""
+        """Open a connection within ``timeout``; see `forklog.transports.base.TimedTransport`."""
         try:
             return self._connect(timeout)
         except NoCredentialsError as error:

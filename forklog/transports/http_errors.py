@@ -1,4 +1,4 @@
-"""What an error of HTTP or TLS means where no answer came: a `WireError`. Pure.
+"""Turns an exception of HTTP or TLS without an answer into a `WireError`, for `http`. Pure.
 
 The text of a foreign error may hold URLs and payloads, so its type alone is named. The line names
 the endpoint and the proxy, without their secrets, and what to do.

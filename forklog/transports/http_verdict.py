@@ -1,4 +1,4 @@
-"""What an answer of HTTP means for a batch. Pure."""
+"""Turns the server's HTTP answer to a batch into a `Verdict`, for `http`. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pools of connections of all our sessions: no lock, and empty in a child.
+"""Connection pools for the sessions of `deadline`: without locks, and empty in a forked child.
 
 urllib3 closes each pool in a finalizer that a forked child runs as well, at its exit. It empties
 the pool's queue, whose lock another thread of the parent may have held at the fork.

@@ -1,4 +1,4 @@
-"""Which quota a refusal of Cloud Logging names. Pure."""
+"""Reads from the server's answer 429 which quota refused the request; for http_verdict. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The header Retry-After of an answer, as seconds; pure but for the clock."""
+"""Reads the header Retry-After of an answer as seconds, for http and tail; reads the clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Without credentials: entries become JSON lines on stderr, until credentials are found."""
+"""The wire without credentials: prints entries as JSON lines on stderr, until some are found."""
 
 from __future__ import annotations
 

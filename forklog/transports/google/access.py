@@ -1,4 +1,4 @@
-"""What the wire must know first: endpoint, credentials, project."""
+"""Finds endpoint, credentials and project for `http` before its first request."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class ClientTransport:
         return self.open_within(math.inf)
 
     def open_within(self, timeout: float) -> Connection:
-        """Do so; only the questions of forklog's own after it keep to the time."""
+        """Call the factory; forklog's own requests after it keep to ``timeout``."""
         until = monotonic() + timeout
         try:
             client = usual_mask[0](self._factory)()

@@ -1,4 +1,4 @@
-"""What Google's own client raises: the answer of a server, or the lack of one; for `client`."""
+"""Sorts what Google's own client raises: an answer of the server, or none; for `client`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Credentials as google.auth finds and loads them, within one deadline, for `access`.
+"""Loads credentials as google.auth would, but within one deadline; for `access`.
 
 The order is that of `google.auth.default`. That gives the request of its caller to some of what it
 calls alone, and starts gcloud without a timeout. So the files are loaded here.

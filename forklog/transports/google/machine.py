@@ -1,4 +1,4 @@
-"""As the service account of this machine: tokens that the metadata server gives.
+"""Gets tokens of this machine's service account from the metadata server, for `access`.
 
 google.auth would do the same with 13 MiB of code, because its transport imports cryptography for
 keys that do not exist here. So forklog asks for the token itself. That takes two requests to the

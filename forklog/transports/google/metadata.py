@@ -1,4 +1,4 @@
-"""The metadata server: whether this machine is one of Google's, and what the server knows of it.
+"""Asks the metadata server, which answers on Google's machines alone, for the other modules here.
 
 Called by the flush thread only. An answer is a value, "no such key", or none; the last is no fact
 about the machine.

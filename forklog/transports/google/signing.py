@@ -1,4 +1,4 @@
-"""Whose request it is: the headers that carry a token, and another token after a 401."""
+"""Adds the token's headers to requests of http and tail; gets another token after a 401."""
 
 from __future__ import annotations
 
