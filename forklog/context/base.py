@@ -1,4 +1,4 @@
-"""What is known of the work that logs, and where it may be known.
+"""What is known of the work that logs: `Context` finds it for the encoder, a record at a time.
 
 A middleware, or the signal of a task queue, puts a `Scope` into a context variable. Where none has,
 the frameworks that the application has imported (``sys.modules``) are asked as sources. Importing a

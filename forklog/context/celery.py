@@ -1,4 +1,4 @@
-"""celery: the trace of whoever publishes a task goes with it; a task has a scope of its own."""
+"""celery: hands the trace of the publishing code on to a task; gives each task its own scope."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connects to the task queues that the application has imported; looks again as modules come.
+"""Connects to the task queues that the application has imported; asks again after later imports.
 
 `forklog.setup` has the loggers of frameworks looked at with them.
 """

@@ -101,7 +101,7 @@ def _noted(parts: Iterable[bytes], request: Request) -> Iterator[bytes]:
 
 
 async def _noted_async(parts: AsyncIterable[bytes], request: Request) -> AsyncIterator[bytes]:
-    """Do so with the parts of an asynchronous body."""
+    """Yield the parts of an asynchronous body; end the request where they fail."""
     try:
         async for part in parts:
             yield part

@@ -1,4 +1,4 @@
-"""Google's middleware for Django keeps a request for its thread: has it forgotten at its end."""
+"""Clears the request that Google's middleware keeps for a thread when the request ends."""
 
 from __future__ import annotations
 

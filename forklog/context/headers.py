@@ -1,4 +1,4 @@
-"""The trace of a request, by its headers: W3C, Google's own, B3. Strict, since anybody sends them.
+"""Reads the trace of a request from its headers: W3C, Google's, B3. Strict: any client sets them.
 
 What is malformed is nothing, and the next header counts.
 """

@@ -1,4 +1,4 @@
-"""One request of a web server: its scope, and at its end the entry of the request itself.
+"""Keeps the scope of one web request, and makes its own entry at its end; for the middlewares.
 
 Takes what WSGI and ASGI say of a request, from the middlewares; gives a `FinishedRequest` to each
 handler that has the option ``access_log``.

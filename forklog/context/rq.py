@@ -1,4 +1,4 @@
-"""RQ: the trace of whoever enqueues a job goes with it; a job has a scope of its own."""
+"""RQ: hands the trace of the enqueuing code on to a job; gives each job its own scope."""
 
 from __future__ import annotations
 

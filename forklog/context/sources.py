@@ -1,4 +1,4 @@
-"""The sources that forklog knows: Django by google's middleware, Flask, RQ, OpenTelemetry.
+"""Asks Django, Flask, RQ and OpenTelemetry for trace and request, where no scope of ours is set.
 
 Those of requests and jobs are asked where no middleware and no wrapper of ours has set a scope.
 """

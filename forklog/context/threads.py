@@ -1,4 +1,4 @@
-"""Has threads know the work that started them; opt-in, since it patches `threading`."""
+"""Gives new threads the scope of the starting thread; opt-in, because it patches threading."""
 
 from __future__ import annotations
 
