@@ -183,7 +183,7 @@ class CloudLoggingHandler(StockSurface):
         self._emit_leniently(record, None)
 
     def _emit_leniently(self, record: logging.LogRecord, made: str | Exception | None) -> None:
-        """Do it with what ``format`` has given or raised already; None if it was not called."""
+        """Encode leniently; `made` is the result or error of `format`, None if not called."""
         pipeline = self._gate.current()
         if is_own_record(record, pipeline.worker.thread_ident):
             pipeline.count_swallowed()
