@@ -87,7 +87,7 @@ class Losses:
                 text = f"cannot deliver logs yet, retrying: {verdict.reason}"
                 self._is_trouble_said |= self._report.say("retry", text)
         elif verdict.kind is Kind.DELIVERED and self._is_trouble_said:
-            self._is_trouble_said = not self._report.say("again", "delivers logs again")
+            self._is_trouble_said = not self._report.say("again", "log delivery works again")
 
     def of_aside(self, number: int, why: str) -> None:
         """Say that entries are set aside, how many, and what the server answers to them."""

@@ -28,7 +28,7 @@ _PART_OF_FILES = 8  # of the files that the process may open: at most one in so 
 _FIRST_GAP, _LONGEST_GAP = 0.1, 1.0  # before another orphan's turn, after the server's refusal
 # A daemon has closed all descriptors: the owner of the folder sees that, and begins anew.
 _CLOSED = (errno.EBADF, errno.ENOTDIR)
-_FOREIGN = "of another project, endpoint or format"
+_FOREIGN = "spool(s) of another project, endpoint or format"
 
 Send = Callable[[Sequence[bytes], Envelope], Verdict | None]
 """Sends entries; None where the wire is in use."""
@@ -118,7 +118,7 @@ class Adopter:
         most = self._max_entries
         self._adoptions.extend(Adoption(orphan, most, most) for orphan in found.orphans)
         self._say_left("spool-foreign", _FOREIGN, found.foreign)
-        self._say_left("spool-refused", "broken", found.refused)
+        self._say_left("spool-refused", "broken spool(s)", found.refused)
         if found.error is not None:
             self._fail(found.error)
 
@@ -126,8 +126,8 @@ class Adopter:
         new = [name for name in names if name not in self._known]
         if new:
             self._known.update(new)
-            text = f"{len(new)} {what} in the spool {self._folder.path} stay there"
-            self._say(topic, f"{text}; see: forklog recover --dry-run {self._folder.path}")
+            text = f"left {len(new)} {what} in {self._folder.path}"
+            self._say(topic, f"{text}; list them: forklog recover --dry-run {self._folder.path}")
 
     def _fail(self, error: Exception) -> None:
         """Report what went wrong here, once for each kind, and look again later."""
@@ -196,7 +196,7 @@ class Adopter:
             why = (
                 f"the server refuses an entry again and again ({verdict.answer or verdict.reason})"
             )
-            where = f"the spool {self._folder.path}, those behind it are sent first"
+            where = f"the spool {self._folder.path}; the entries behind it are sent first"
             text = f"{why} that a dead process left in {where}"
             self._say("spool-aside", f"{text}; correct what logs it or what refuses it")
         first, longest = FIRST_RETRY, LONGEST_RETRY
@@ -211,9 +211,9 @@ class Adopter:
         orphan = adoption.orphan
         self.sums.add(torn=orphan.torn)
         if orphan.vanished:
-            text = f"{len(orphan.vanished)} segments of a dead process vanished from the spool"
+            text = f"{len(orphan.vanished)} segment(s) of a dead process vanished from the spool"
             text = f"{text} {self._folder.path} before they were read"
-            self._say("spool-vanished", f"{text}; keep programs that tidy away from it")
+            self._say("spool-vanished", f"{text}; exclude it from clean-up programs")
         if orphan.is_empty() and not orphan.refused:
             self._adoptions.remove(adoption)
             orphan.remove()

@@ -19,8 +19,8 @@ def say_waiting(report: Reporter, error: OSError) -> None:
 
 def say_lost(report: Reporter, path: str) -> None:
     """Report that the files of a spool in this folder are gone, and that others are made."""
-    text = "the spool's files were removed or closed; begins new ones, keep programs that tidy"
-    report.say("spool-lost", f"{text} away from {path}")
+    text = "the spool's files were removed or closed; new ones are made"
+    report.say("spool-lost", f"{text}, exclude {path} from clean-up programs")
 
 
 def say_left(report: Reporter, number: int, path: str) -> None:

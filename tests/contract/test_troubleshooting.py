@@ -148,8 +148,9 @@ def _literals(node: ast.expr) -> Iterator[str]:
 
 
 _ACTION = re.compile(
-    r"(?<!\w)(attach|check|close|correct|forklog recover|give|grant|have|keep|log in|log less|look"
-    r"|\{remedy\}|name|open|point|raise|remove|renew|replace|report|run|send|set|unset|use)(?!\w)"
+    r"(?<!\w)(attach|check|close|correct|exclude|forklog recover|give|grant|have|increase|keep"
+    r"|log in|log less|look|make|\{remedy\}|name|open|point|raise|remove|renew|replace|report|run"
+    r"|send|set|unset|use)(?!\w)"
 )
 _SUBJECT = re.compile(
     r"\{|\b[a-z]+_[a-z_]+\b|[A-Z]{3,}_[A-Z]+|\b(uWSGI|metadata|flush thread|google-cloud-logging)\b"
@@ -157,7 +158,7 @@ _SUBJECT = re.compile(
 _NO_SUBJECT = "({})"
 """The kind of an error, or how long something took: it does not say what that was."""
 _WITHOUT_ACTION = {
-    "delivers logs again": "good news",
+    "log delivery works again": "good news",
     "Google credentials found, delivers logs from now on": "good news",
 }
 _WRAPPERS = re.compile(
@@ -306,7 +307,7 @@ def test_lines_are_found() -> None:
     texts = _texts()
     assert len(texts) > 25
     for known in (
-        "delivers logs again",
+        "log delivery works again",
         "no connection to the server",
         "and did not take",
         "cannot read the spool",

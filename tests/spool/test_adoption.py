@@ -209,7 +209,7 @@ wait(is_begun_anew, "new files")
 assert handler.stats().recovered == 3, handler.stats()
 """,
     )
-    assert "begins new ones" in stderr
+    assert "new ones are made" in stderr
 
 
 def test_a_process_that_always_logs_adopts_within_the_gap(folder: Path) -> None:

@@ -224,7 +224,7 @@ def test_a_token_that_cannot_be_had_loses_nothing(  # noqa: PLR0913 - its row, i
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2, lines
     assert said in lines[0] or "did not answer" in lines[0]
-    assert "delivers logs again" in lines[1]
+    assert "log delivery works again" in lines[1]
     assert "token-" not in "".join(lines)
 
 

@@ -410,7 +410,7 @@ def test_a_blocked_wire_says_who_where_and_what(status: int, body: Any, said: st
         bench.sender.close()
     trouble, again = bench.lines
     assert said in trouble
-    assert "delivers logs again" in again
+    assert "log delivery works again" in again
 
 
 def test_halving_against_a_server_with_limits_of_its_own() -> None:

@@ -101,8 +101,8 @@ class OnDrop:
         most, began = self._seconds_at_end, monotonic()
         spent = _end.spent(began)
         if most is not None and spent >= most and spent > 0:  # one call, where the option is zero
-            text = f"on_drop took {spent:.1f} s of this end and is not called any more"
-            text = f"{text}; what is dropped now is counted alone, have it return sooner"
+            text = f"on_drop used {spent:.1f} s of the shutdown and is not called again"
+            text = f"{text}; later drops are only counted; make it faster"
             self._report.say("on_drop", text)
             return _NONE
         ident = threading.get_ident()

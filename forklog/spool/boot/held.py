@@ -124,7 +124,7 @@ class Held:
     def _wait(self, why: object) -> None:
         self._full_at = monotonic()
         why = getattr(why, "strerror", None) or why
-        text = f"the spool lacks some of what workers inherit, memory alone has it: {why}"
+        text = f"the spool has no copy of some entries that workers will inherit: {why}"
         self._report.say("spool-held", f"{text} (check the folder of the option spool)")
 
     def _open(self) -> Segments | None:

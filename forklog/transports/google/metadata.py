@@ -52,8 +52,8 @@ class NoAnswerError(WireError):
 
 def out_of_time() -> WireError:
     """Return the error where a caller, such as an exit, had no time left to ask."""
-    text = "no time was left to find out the credentials and the resource"
-    return WireError(f"{text}; give flush or the option shutdown_timeout more")
+    text = "no time was left to find credentials and resource"
+    return WireError(f"{text}; increase shutdown_timeout or flush(timeout)")
 
 
 def read_metadata(path: str, until: float = math.inf) -> str | None:

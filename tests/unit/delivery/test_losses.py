@@ -58,7 +58,10 @@ def test_trouble_that_lasts_is_reported_and_so_is_its_end() -> None:
     losses.of_attempt(4, _LATER)
     losses.of_attempt(5, _STORED)
     losses.of_attempt(1, _STORED)
-    assert _reported(lines) == ["cannot deliver logs yet, retrying: 503", "delivers logs again"]
+    assert _reported(lines) == [
+        "cannot deliver logs yet, retrying: 503",
+        "log delivery works again",
+    ]
 
 
 def test_a_quota_is_named_once_and_its_refusals_are_no_made() -> None:
@@ -71,7 +74,10 @@ def test_a_quota_is_named_once_and_its_refusals_are_no_made() -> None:
     assert _reported(lines) == expected
     losses.of_pass(10, _refused_by("requests"), PassReport(), 0)
     losses.of_pass(11, _STORED, PassReport(), 0)
-    expected += ["cannot deliver logs yet, retrying: requests are used up", "delivers logs again"]
+    expected += [
+        "cannot deliver logs yet, retrying: requests are used up",
+        "log delivery works again",
+    ]
     assert _reported(lines) == expected
 
 
@@ -97,7 +103,10 @@ def test_what_a_person_must_fix_is_reported_at_once() -> None:
     losses, lines = _made()
     losses.of_attempt(1, _BLOCKED)
     losses.of_attempt(2, _STORED)
-    assert _reported(lines) == ["cannot deliver logs: 403: grant a role", "delivers logs again"]
+    assert _reported(lines) == [
+        "cannot deliver logs: 403: grant a role",
+        "log delivery works again",
+    ]
 
 
 def test_the_application_gets_what_was_dropped() -> None:

@@ -218,7 +218,7 @@ def test_a_segment_that_vanishes_is_reported_as_that(folder: Folder) -> None:
         adopter.pass_once(send)
     assert server.got == [b"1", b"1"]
     assert len(lines) == 1
-    assert lines[0].startswith("1 segments of a dead process vanished from the spool")
+    assert lines[0].startswith("1 segment(s) of a dead process vanished from the spool")
     assert folder.names() == []
 
 
@@ -436,7 +436,7 @@ def test_a_head_is_checked_as_options_are(folder: Folder, change: dict[str, obje
     _work(adopter, server, 4)
     assert server.got == [b"2"]
     path = folder.path
-    reported = f"1 broken in the spool {path} stay there; see: forklog recover --dry-run {path}"
+    reported = f"left 1 broken spool(s) in {path}; list them: forklog recover --dry-run {path}"
     assert lines == [reported]
     assert sorted(folder.names()) == sorted([name, segment_name(f"{1:019x}", 0)])
 
