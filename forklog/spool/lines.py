@@ -1,4 +1,4 @@
-"""Lines on stderr that more than one part of a spool writes; docs/troubleshooting.md has each."""
+"""Lines that several modules of the spool write to stderr; docs/troubleshooting.md has each."""
 
 from __future__ import annotations
 

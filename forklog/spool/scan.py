@@ -1,4 +1,4 @@
-"""A look at a spool's folder: claims what dead processes left, and tidies what is of no use.
+"""Looks at a spool's folder for the adopter: claims the spools of dead processes, tidies the rest.
 
 Claiming is locking: the lock of a head that lives cannot be had, and one that was claimed frees
 again at the claimer's death. Within this process, `forklog.spool.files` says what is claimed.

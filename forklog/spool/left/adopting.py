@@ -1,4 +1,4 @@
-"""Has one thread at a time look at the folder, and lets go of what another one may still use.
+"""Lets one thread at a time run the adopter; closes an orphan only once no other thread uses it.
 
 Used by `forklog.spool.spooler`, from any thread.
 """

@@ -1,4 +1,4 @@
-"""What an adopter knows of one orphan: how its entries fare with the server, and when they are due.
+"""One orphan as the adopter sees it: how the server takes its entries, and when the next is due.
 
 Used by `forklog.spool.adopter` alone.
 """

@@ -1,4 +1,4 @@
-"""The owners before the present one of a spool whose files were removed, until copies are made.
+"""Earlier owners of a spool whose files were removed; their heads stay locked until copies exist.
 
 Each keeps its head locked meanwhile: no adopter takes files that are still being copied.
 """

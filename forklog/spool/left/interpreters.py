@@ -1,4 +1,4 @@
-"""Has one of several interpreters of a process claim what a dead process left.
+"""Lets only one interpreter of a process claim a file, by the name of a socket; for `files`.
 
 Each interpreter has modules, and so claims, of its own, and a record lock excludes none of them. An
 abstract socket does, by its name, and goes with its process. A child has another PID, and so other

@@ -1,4 +1,4 @@
-"""What a dead process's entries are sent with, and how many of them a verdict settles.
+"""Tells the adopter how to send a dead process's entries, and how many a verdict settles.
 
 Pure. Used by the adopter, and by `forklog recover`.
 """

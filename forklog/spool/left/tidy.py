@@ -1,4 +1,4 @@
-"""Tidies a spool's folder: removes what is this user's, old, and of no use any more."""
+"""Removes this user's files from a spool's folder that are old and no longer of use; for `scan`."""
 
 from __future__ import annotations
 

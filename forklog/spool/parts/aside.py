@@ -1,4 +1,4 @@
-"""Copies of what was set aside, in segments of their own, not read before this process gives up.
+"""Copies entries that were set aside to segments of their own, which only an adopter reads.
 
 Used by `forklog.spool.segments`. An adopter finds the copies after a kill.
 """

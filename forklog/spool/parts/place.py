@@ -1,4 +1,4 @@
-"""Which folder an option means, and what can be learned of it before the first record."""
+"""Finds the folder that the option spool means; for `making`, the doctor and recover."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The half of a spool's segments that is read: gives entries, in their order, to the flush thread.
+"""Reads the segments of one spool: gives their entries to the flush thread, oldest first.
 
 Used by `forklog.spool.segments`, whose other half makes them.
 """

@@ -1,4 +1,4 @@
-"""Copies what segments hold whose files are gone into new ones, so that it outlives the process.
+"""Copies entries of segments whose files were removed into new segments.
 
 Used by `forklog.spool.segments`, after the files of a living spool were removed.
 """

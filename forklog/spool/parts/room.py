@@ -1,4 +1,4 @@
-"""The room that the segments of one spool have: what is free of a bound, and what was refused.
+"""Counts the bytes that the segments of one spool may still take, and what found no room.
 
 Takes sizes from whoever makes segments; gives the size that may be made now.
 """

@@ -1,4 +1,4 @@
-"""What was taken of a segment, and what of that is settled: the half that the flush thread uses.
+"""Tracks which entries of a segment the flush thread took, and which of them are settled.
 
 Used by `forklog.spool.segment`, whose other half is written to.
 """
