@@ -1,4 +1,4 @@
-"""Write whole lines to a descriptor that may be full, within a bound; used by `stderr` alone.
+"""Writes whole lines to a descriptor that may be full, within a bound; used by `stderr` alone.
 
 The flags of an inherited descriptor belong to every process that shares it, so O_NONBLOCK is never
 set on it. A pipe and a terminal are opened once more, non-blocking, through /proc; a socket is

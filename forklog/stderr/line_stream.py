@@ -1,4 +1,4 @@
-"""Print whole lines to a text stream; used by the handler that prints entries for an agent.
+"""Prints whole lines to a text stream, for the handler that prints entries for an agent.
 
 A stream that is a plain UTF-8 file of Python's own gets its lines past its buffer, at its
 descriptor. So they stay whole between processes. Any other stream decides for itself what a line

@@ -1,4 +1,4 @@
-"""Text from outside, made fit for a terminal: one line of printable characters. Pure.
+"""Makes text from outside fit for a terminal: one line of printable characters. Pure.
 
 What a server wrote is cut and loses what is unprintable. The text of a record is shown whole: what
 would control the terminal stands there as an escape.

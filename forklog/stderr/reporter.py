@@ -1,4 +1,4 @@
-"""The one way to the user's terminal: short lines on stderr, each kind at most once a minute."""
+"""Writes forklog's own lines to stderr for every room: short, each kind once a minute at most."""
 
 from __future__ import annotations
 

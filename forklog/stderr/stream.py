@@ -1,4 +1,4 @@
-"""The one door to stderr: for report and last_resort, which say things on it.
+"""Writes to stderr's descriptor; used by reporter and last_resort.
 
 It writes to the descriptor, not through Python's buffer, which has a lock. A process forked while a
 thread of its parent is writing would have it held for ever, its own prints included.

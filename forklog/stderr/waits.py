@@ -1,4 +1,4 @@
-"""How long one process waits in all for a place to which several of its handlers write.
+"""Bounds how long all handlers of a process wait for one full place, stderr or a file.
 
 Such are stderr and the file of the last resort. A reader that has stopped would hold up each
 handler and each line anew. So would another process that was stopped in the middle of its line.
