@@ -1,4 +1,4 @@
-"""A builder: one entry in the making, from its fields to its bytes; used by `LenientEncoder`.
+"""Builds one entry: takes its fields from `LenientEncoder`, gives its bytes back.
 
 Gathers the fields as JSON, remembers which of them had to be repaired, and says so in the label
 ``forklog_repaired``.

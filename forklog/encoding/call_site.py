@@ -1,4 +1,4 @@
-"""The call site: what all its records have in common, encoded once; used by the encoder.
+"""Encodes what all records of a call site have in common, once, for the encoders.
 
 Severity, logger, file, line and function are the same at each record of one call. Call sites that
 need a repair, and those of our own requests, have no fragment; `LenientEncoder` takes them.

@@ -1,4 +1,4 @@
-"""What the options of the handler add to entries: unknown names of ``extra=``, a service, labels.
+"""Gives the encoder what the handler's options add: fields of ``extra=``, service, own labels.
 
 LoggerAdapter, structlog and loguru give fields by ``extra=``. Pure.
 """

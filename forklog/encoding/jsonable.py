@@ -1,4 +1,4 @@
-"""Beside the encoder: any Python value to JSON that the API accepts. Pure.
+"""Turns any Python value into JSON that the API accepts, for the encoders. Pure.
 
 The common case is one look at the value and one call of orjson. Where that would refuse, or lose
 something (NaN becomes null there), the value is rebuilt first. Cycles and depth are cut, and what

@@ -1,4 +1,4 @@
-"""The labels of an entry: merged, made text, kept within the limits. Pure.
+"""Merges the labels of an entry, as text and within the limits, for the encoders. Pure.
 
 Limits: Cloud Logging's quotas page. Two or three labels of full length fit into an entry; of more,
 the longest are cut further.

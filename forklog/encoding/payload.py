@@ -1,4 +1,4 @@
-"""The payload: which text or JSON object a record stands for, by the stock handler's rules.
+"""Makes the payload of a record, text or JSON object, by the stock handler's rules.
 
 A mapping as message is the JSON payload; a message that reads as a JSON object becomes one;
 ``extra={"json_fields": ...}`` adds fields, with the message under ``message``; the text ``None``

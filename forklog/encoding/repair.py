@@ -1,4 +1,4 @@
-"""The other fields of an entry: time, span, request, source, resource; repaired. Pure.
+"""Repairs time, span, request, source and resource of an entry, for `LenientEncoder`. Pure.
 
 Applications put anything into ``extra=``. What the API would refuse is repaired or left out here,
 so that a wrong value never costs the record or its neighbours. Each repair returns what is left of

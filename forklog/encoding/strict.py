@@ -1,4 +1,4 @@
-"""The strict encoder: takes a record with well-formed extras, an exception or a context.
+"""Encodes records with well-formed extras, an exception or a context, for `Encoder`.
 
 Most records that are not plain are well-formed. They have labels that are text, an ordinary dict as
 JSON fields, a trace, or a framework's request. They need no repair, so they get none. Whatever is

@@ -1,4 +1,4 @@
-"""Text of what an application gives, which may raise, or be no valid Unicode. Pure."""
+"""Turns what an application gives into valid Unicode text, even if its ``__str__`` raises. Pure."""
 
 from __future__ import annotations
 

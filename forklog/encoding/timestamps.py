@@ -1,4 +1,4 @@
-"""Timestamps of entries: RFC 3339 with nanoseconds. Pure."""
+"""Writes the time of a record as RFC 3339 with nanoseconds, for the encoders. Pure."""
 
 from __future__ import annotations
 

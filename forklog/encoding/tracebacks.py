@@ -1,4 +1,4 @@
-"""Beside `StrictEncoder`: the text of an exception, as `logging.Formatter` writes it.
+"""Writes the text of an exception as `logging.Formatter` does, but faster; for `StrictEncoder`.
 
 The text of one frame depends on the code and the place in it alone. Making it is most of what
 logging an exception costs, so each is made once, by the traceback module, and kept.

@@ -1,4 +1,4 @@
-"""Entries that are too long: texts are split, JSON loses its longest strings. Pure.
+"""Shortens entries that are too long: splits texts, cuts the longest strings of JSON. Pure.
 
 `forklog.limits` says how large an entry may be, and how the server measures it.
 """
