@@ -1,4 +1,4 @@
-"""The clocks of the pipeline: real time even where a test has frozen the time module.
+"""The clocks of every room: real time even where a test has frozen the time module.
 
 Libraries such as freezegun replace ``time.time`` and ``time.monotonic``. Timestamps of entries
 follow them (they come from the log record); waits and deadlines must not, or a flush would stall

@@ -1,4 +1,4 @@
-"""Beside the handler: what the stock handler's constructor takes, made into options.
+"""Turns what the stock handler's constructor takes into options, for a handler that replaces it.
 
 Nothing of google-cloud-logging is imported: an application that has a client of it, or names one of
 its transports, has imported it already.

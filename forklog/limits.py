@@ -1,4 +1,4 @@
-"""Limits of Cloud Logging, and the internal size by which the server measures an entry. Pure.
+"""The limits of Cloud Logging for encoder and options; measures entries as the server does. Pure.
 
 Cloud Logging refuses entries above about 256 KiB, measured on its internal form (quotas page).
 That form is protobuf: text counts by its bytes, numbers take nine, so JSON made of small numbers

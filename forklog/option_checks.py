@@ -1,4 +1,4 @@
-"""Rules of the options: each function refuses a value with OptionError, or returns it made fit."""
+"""Checks values for `options`: each function returns its value, made fit, or raises OptionError."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numbers of one process: an immutable snapshot, counters apart from gauges."""
+"""What a handler's `stats()` returns: an immutable snapshot, counters apart from gauges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The load of the demo: requests to a server until every worker has answered."""
+"""Sends requests to the demo's server until every worker has answered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the demo compares: the server modes, the handlers and where the example lies."""
+"""Names the server modes and the handlers that the demo compares, and where its example lies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the demo asks about processes, of `/proc`, and how it waits for them."""
+"""Reads processes from `/proc` for the demo, and waits for them."""
 
 from __future__ import annotations
 

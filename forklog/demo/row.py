@@ -1,4 +1,4 @@
-"""The judgement of the demo: what one server with one handler did, and whether it is perfect."""
+"""Judges what one server with one handler did in the demo, and whether it is perfect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real uWSGI server: started from an ini file, asked for its workers, ended.
+"""Starts a real uWSGI server from an ini file for the demo, asks for its workers, stops it.
 
 The load goes to its `url`. The tests of `tests/servers` start their servers with it too.
 What a server is doing is read from what it prints, which is flushed line by line.

@@ -1,4 +1,4 @@
-"""What is known about a process before it is judged: plain frozen values, no judgement."""
+"""The facts of a process: frozen values that look/ collects and judge/ reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One judgement about a process; made by the judges, held by the report."""
+"""One finding about a process: a judge makes it, the report holds it."""
 
 from __future__ import annotations
 

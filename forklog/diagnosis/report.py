@@ -1,4 +1,4 @@
-"""What comes out: the findings, with all that was seen."""
+"""What `forklog.doctor` returns: the findings, with the facts they were made from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is to be read of the files in a spool's folder that no process like the reader sends."""
+"""Lists for `forklog recover` the files of a spool's folder that no process like it sends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a recovery has done: numbers, and the text that is printed of them."""
+"""What `forklog recover` has done: the numbers, and the text that the command prints of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way of a recovery to the server: connections, retries for a bounded time, and progress."""
+"""Sends for `forklog recover`: connects, retries for a bounded time, reports progress."""
 
 from __future__ import annotations
 

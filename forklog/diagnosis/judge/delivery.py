@@ -1,4 +1,4 @@
-"""Judges where records go and what became of the dry run. Pure."""
+"""Yields findings about where records go and what became of the dry run, from the facts. Pure."""
 
 from __future__ import annotations
 

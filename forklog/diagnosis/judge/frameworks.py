@@ -1,4 +1,4 @@
-"""Judges what frameworks keep to themselves. Pure."""
+"""Yields findings about frameworks that keep records from the root logger, from the facts. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kills that no hook of a process sees, and the spool that outlives them. Pure."""
+"""Yields findings about kills that run no hook, and the spool that outlives them. Pure."""
 
 from __future__ import annotations
 

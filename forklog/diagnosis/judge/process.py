@@ -1,4 +1,4 @@
-"""Judges the process and its exits. Pure."""
+"""Yields findings about a process and the exits it can have, from the facts. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judges the handlers and who gets which records. Pure."""
+"""Yields findings about the handlers and which records reach them, from the facts. Pure."""
 
 from __future__ import annotations
 

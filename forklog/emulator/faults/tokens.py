@@ -1,4 +1,4 @@
-"""What is left of a quota: tokens that come back at a rate. Used by the event loop only."""
+"""Token bucket of a quota fault: tells the event loop what is left of the quota."""
 
 from __future__ import annotations
 
