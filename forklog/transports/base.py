@@ -175,7 +175,7 @@ class Transport(Protocol):
 
 
 LEAST_SECONDS = 0.05
-"""For an answer, where all that comes before it has taken the time of a caller that waits."""
+"""The least time for an answer when opening has used up the caller's time."""
 
 
 @runtime_checkable
