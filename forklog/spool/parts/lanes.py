@@ -1,4 +1,4 @@
-"""The lanes behind a spool, which are a buffer: what was set aside and what overflows is theirs."""
+"""The buffer behind a spool: takes entries set aside, and those the spool has no room for."""
 
 from __future__ import annotations
 
