@@ -1,4 +1,4 @@
-"""What the demo says: its columns explained, the table of rows, and a verdict."""
+"""Prints the demo's result: what the columns mean, the table of rows, and a verdict."""
 
 from __future__ import annotations
 

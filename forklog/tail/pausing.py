@@ -1,4 +1,4 @@
-"""Waits between two polls, and sees the end of whoever reads the output.
+"""Waits between two polls of `forklog tail`; ends it when the reader of its output has gone.
 
 A file of its own: the command knows nothing of descriptors and `poll`.
 """

@@ -1,4 +1,4 @@
-"""What was sent, by every process: one line a request in a file that forked children share."""
+"""Writes what each process sent, a line a request, to a file that forked children share."""
 
 from __future__ import annotations
 

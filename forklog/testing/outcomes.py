@@ -1,4 +1,4 @@
-"""What a scripted request meets: values, used up one after another by the fake transport."""
+"""Scripted outcomes of requests, which the fake transport uses up one after another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way to Cloud Logging, step by step as the flush thread would go it, up to one dry run."""
+"""Goes the flush thread's way to Cloud Logging step by step for the doctor, up to one dry run."""
 
 from __future__ import annotations
 

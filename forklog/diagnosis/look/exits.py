@@ -1,4 +1,4 @@
-"""Which hooks run when a process of a role ends; the measured table of docs/process-models.md."""
+"""Tells the doctor which exit hooks run in a process of a role (docs/process-models.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frameworks that keep records, or the request of a record, to themselves."""
+"""Finds for the doctor which frameworks keep records, or the request of a record, to themselves."""
 
 from __future__ import annotations
 

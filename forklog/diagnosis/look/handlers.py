@@ -1,4 +1,4 @@
-"""The handlers of forklog in this process, as plain values: options without secrets, numbers."""
+"""Describes the handlers of this process for the doctor: options without secrets, numbers."""
 
 from __future__ import annotations
 

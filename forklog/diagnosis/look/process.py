@@ -1,4 +1,4 @@
-"""What this process is: role, threads, forks, and what uWSGI and the platform say of it."""
+"""Describes this process for the doctor: role, threads, forks, uWSGI, platform."""
 
 from __future__ import annotations
 
