@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -127,6 +128,8 @@ _CASES = {
         "emulator/filter/test_bounds.py::test_a_large_filter_is_refused",
     ],
 }
+_ON_EACH_PYTHON = ("fork/", "reentrancy/", _PROCESS, _DELIVERY, "unit/encoding/")
+"""What .ci/run runs on each Python as whole folders."""
 _FORM = re.compile(r"Class of fault: (\S[^;]+); siblings: (\S.+?)\.(?: |$)")
 
 
@@ -159,3 +162,23 @@ def test_a_case_has_tests_that_name_its_siblings(case: str, test: str) -> None:
     assert named or is_here or found[2] == "none found", f"{case}: a sibling is a test"
     assert name not in named
     assert named <= _all_tests(), named - _all_tests()
+
+
+def others() -> list[str]:
+    """Return the tests that .ci/run adds to those folders, because each Python has to pass them."""
+    tests = {test for tests in _CASES.values() for test in tests}
+    return sorted(f"tests/{test}" for test in tests if not test.startswith(_ON_EACH_PYTHON))
+
+
+def test_every_case_runs_on_each_python() -> None:
+    """CI names the folders, and asks this file for the other tests."""
+    script = (_ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "$(.venv/bin/python tests/contract/test_cases.py)" in script
+    assert "$depends $cases -m" in script
+    for folder in _ON_EACH_PYTHON:
+        assert f"tests/{folder.rstrip('/')}" in script
+    assert len(others()) > 15
+
+
+if __name__ == "__main__":
+    sys.stdout.write(" ".join(others()) + "\n")
