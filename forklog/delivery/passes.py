@@ -21,7 +21,7 @@ from forklog.delivery.sending.orphans import Orphans
 from forklog.delivery.wakeup import Wakeup, Wakeups
 from forklog.insert_id import InsertIds
 from forklog.options import Options
-from forklog.process.base import Host
+from forklog.process.base import Host, home
 from forklog.severity import rank_of_threshold
 
 if TYPE_CHECKING:
@@ -150,13 +150,30 @@ class Passes(Orphans):
             step = next_step(self._observe_inline(is_flushing=True))
             if isinstance(step, Wait):
                 self.wakeup.wait(left if step.seconds is None else min(step.seconds, left))
-            elif self.pass_inline(min(left, self._options.answer_timeout)) is not SendResult.SENT:
+                continue
+            outcome = self.pass_inline(min(left, self._options.answer_timeout))
+            if outcome is SendResult.FORKED:
+                return
+            if outcome is not SendResult.SENT:
                 self.wakeup.wait(min(0.05, left))
 
     def _one_pass(self, timeout: float | None) -> SendResult:
+        """Run one pass, and do what follows from it.
+
+        The application's code may fork in it: `on_drop`, or a transport. The child gets FORKED. It
+        has a copy of a pass and of a connection that are the parent's, and goes on with neither.
+        """
+        own, began = home(), monotonic()
+        outcome = self._send_once(timeout)
+        if own[0]:
+            self.overflow.report()
+        if own[0]:
+            self._follow(outcome, math.inf if timeout is None else began + timeout)
+        return outcome if own[0] else SendResult.FORKED
+
+    def _send_once(self, timeout: float | None) -> SendResult:
         outcome = SendResult.LATER  # where it raises, too, so that no loop is busy
         began, requests = monotonic(), self._sender.ledger.requests
-        until = math.inf if timeout is None else began + timeout
         try:
             outcome = self._sender.send_once(timeout, is_hurried=self.orders.is_draining)
         finally:
@@ -164,7 +181,9 @@ class Passes(Orphans):
                 self._put_off(self._sender.delay)
             if outcome is not SendResult.BUSY:
                 self._note_request(began, requests)
-        self.overflow.report()
+        return outcome
+
+    def _follow(self, outcome: SendResult, until: float) -> None:
         if outcome is SendResult.SENT:
             self._short_wait = _FIRST_SHORT_WAIT
             self._report_drops()
@@ -174,7 +193,6 @@ class Passes(Orphans):
             self._spooler.check()
         self._report.catch_up()
         self._settled.set()
-        return outcome
 
     def _put_off(self, delay: float) -> None:
         """Keep the next attempt back; little, but more each time, where the process leaves."""

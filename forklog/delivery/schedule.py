@@ -21,6 +21,8 @@ class SendResult(enum.Enum):
     SENT = "sent"
     LATER = "later"
     BUSY = "busy"
+    FORKED = "forked"
+    """The application's code has forked in the pass, and this is the child."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

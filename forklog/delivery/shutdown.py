@@ -87,6 +87,8 @@ class Shutdown(Staged):
             self._woken()
         is_own = self.worker.is_own_thread()  # a callback, for which nothing will be settled
         while self.sender.oldest_to_send() <= key and monotonic() < deadline and not is_own:
+            if not self._home[0]:  # `on_drop` has forked in the pass, and this is the child
+                break
             threads_are_gone = sys.is_finalizing()  # of an interpreter beside the main one
             if self.state is State.INLINE or (self.state is State.RUNNING and threads_are_gone):
                 self.worker.flush_inline(key, deadline)
@@ -123,7 +125,7 @@ class Shutdown(Staged):
             self.worker.drain()
             self._host.waiting(seconds, self._flush_and_finish)
         finally:
-            if self.state is not State.CLOSED:
+            if self.state is not State.CLOSED and self._home[0]:
                 self.is_closing = False
                 self.mark[0] = 1
                 self.worker.drain_no_more()
@@ -137,7 +139,8 @@ class Shutdown(Staged):
             if self._host.is_ending():  # it is the exit that the user does not want to wait for
                 self._finish(monotonic(), is_settled=False)
             raise
-        self._finish(deadline, is_settled=is_settled)
+        if self._home[0]:  # else `on_drop` has forked meanwhile: the child gives up nothing
+            self._finish(deadline, is_settled=is_settled)
 
     def _finish(self, deadline: float, *, is_settled: bool) -> None:
         with self._host.without_signals(), self.sender.on_drop.at_end(self.shutdown_timeout):
@@ -155,6 +158,8 @@ class Shutdown(Staged):
                 self._is_finishing = False
             self.sender.give_up(CLOSED)
             self._say_all()
+            if not self._home[0]:  # `on_drop` has forked, and this is the child
+                return
             if self.spooler is not None:
                 self.spooler.leave()
             self.sender.close()

@@ -15,6 +15,7 @@ from forklog.delivery.lifecycle import Ended, Order
 from forklog.delivery.passes import NO_THREAD, Passes
 from forklog.delivery.schedule import End, Send, SendResult, Wait, next_step, ordered_end
 from forklog.delivery.sending.backoff import FIRST_DELAY
+from forklog.process.base import home
 from forklog.severity import NEVER
 
 _CALM_SECONDS_AT_END = 0.05  # after a crash, where the process leaves
@@ -61,7 +62,7 @@ class Worker(Passes):
             on_end: see there.
             done: gives back the turn of `FlushThread.runner`: from then on another may start.
         """
-        ended = Ended.CRASHED
+        ended, own = Ended.CRASHED, home()
         try:
             self.thread_ident = threading.get_ident()
             if self._await_calm():
@@ -72,7 +73,7 @@ class Worker(Passes):
             else:
                 ended = Ended.PAUSED
         except BaseException as error:  # noqa: BLE001 - a dead thread must be known and replaced
-            if self.orders.highest is Order.STOP:
+            if self.orders.highest is Order.STOP or not own[0]:
                 ended = Ended.STOPPED
             else:
                 self._note_crash()
@@ -82,7 +83,8 @@ class Worker(Passes):
             self._buffer.arm(0)  # first: the next record has to find out
             self.thread_ident = NO_THREAD
             done()
-            on_end(ended)
+            if own[0]:
+                on_end(ended)
             self._settled.set()
 
     def _note_crash(self) -> None:
@@ -122,7 +124,10 @@ class Worker(Passes):
                 self._buffer.arm(NEVER)
                 self._last_take = self._waiting_since = monotonic()
                 self._host.keep_hooks()
-                if self._one_pass(None) is SendResult.BUSY:  # another thread sends
+                outcome = self._one_pass(None)
+                if outcome is SendResult.FORKED:  # the child's thread ends, and its process with it
+                    return Ended.STOPPED
+                if outcome is SendResult.BUSY:  # another thread sends
                     self.wakeup.wait(_BUSY_SECONDS)
             elif armed is None or not _is_same_alarm(step, armed):
                 # Armed, then looked again: what came before is seen, what comes later wakes.

@@ -23,6 +23,7 @@ from forklog.delivery.sending.pending import Pending
 from forklog.delivery.sending.wire import Wire
 from forklog.delivery.sinks.on_drop import OnDrop
 from forklog.options import Options
+from forklog.process.base import home
 from forklog.transports.base import Envelope, Kind, Transport, Verdict
 from forklog.turn import TURN, Turn
 
@@ -43,8 +44,7 @@ class Sender(Choosing, Pending):
         last_resort: Sink | None = None,
     ) -> None:
         """Start nothing: the first pass opens the connection; ``last_resort`` may be nowhere."""
-        self._options = options
-        self._buffer = buffer
+        self._options, self._buffer = options, buffer
         self.on_drop = OnDrop(options.on_drop, report)
         self.losses = Losses(report, self.on_drop, options.last_resort)
         self._last_resort = last_resort
@@ -70,7 +70,7 @@ class Sender(Choosing, Pending):
                 answer alone has a bound then, the option answer_timeout.
             is_hurried: what is set aside goes after all that waits.
         """
-        taker = object()
+        taker, own = object(), home()
         try:
             if self._sending.setdefault(TURN, taker) is not taker:
                 return SendResult.BUSY
@@ -80,6 +80,8 @@ class Sender(Choosing, Pending):
                 return SendResult.IDLE
             seen = PassReport()
             verdict, error = self._wire.attempt(batch, self._options.answer_timeout, timeout)
+            if not own[0]:
+                return SendResult.FORKED
             # The flush thread lives on; others get what ends them once it is booked.
             seen.note_error(None if timeout is None else error)
             if verdict.kind is Kind.BLOCKED and not self._is_suspect(batch, verdict):
@@ -155,11 +157,9 @@ class Sender(Choosing, Pending):
         if is_suspect := self._in_flight.is_suspect(batch):  # the delay is for what it holds
             verdict = replace(verdict, delay=None if verdict.is_of_content else verdict.delay)
         seen.note_suspect(is_suspect=is_suspect)
-        self._put_off(verdict, self._attempts_of(batch, verdict))
-        return SendResult.LATER
-
-    def _put_off(self, verdict: Verdict, attempts: int) -> None:
+        attempts = self._attempts_of(batch, verdict)
         self.delay = self.pacing.delay(verdict, attempts, self._in_flight.refusals)
+        return SendResult.LATER
 
     def _set_first_aside(self, seen: PassReport) -> None:
         """Give entries back to the buffer, where they wait apart and an overflow finds them."""
@@ -198,7 +198,7 @@ class Sender(Choosing, Pending):
         elif self._in_flight.passed_in_part(again, booking):
             self._set_first_aside(seen)
         self._buffer.settle(size)
-        self._put_off(verdict, batch.attempts)
+        self.delay = self.pacing.delay(verdict, batch.attempts, self._in_flight.refusals)
         return SendResult.LATER
 
     def _keep_aside(self, batch: Batch, again: list[bytes], booking: Booking) -> None:
