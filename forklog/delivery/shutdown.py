@@ -131,6 +131,8 @@ class Shutdown(Staged):
                 self.worker.drain_no_more()
             over.set()
             self._closing.pop(over, None)
+            if self.state is State.CLOSED:  # a MemoryError may have come before the thread knew
+                self.worker.stop()
 
     def _flush_and_finish(self, deadline: float) -> None:
         try:

@@ -195,17 +195,19 @@ class _Launch:
 
     def bare(self) -> None:
         """Start the real thread; the body of the bare one."""
-        if threading.get_native_id() != self._starter:  # else it is its starter's greenlet
-            self._usual_mask = leave_to_others()
-        if _thread.start_new_thread is not _start_new_thread:
-            return self.real()  # patched since the import: a Thread would be a greenlet
         try:
-            self._thread.add_task()
-            _start_with_room(_Thread(target=self.real, name=self._name, daemon=True))
+            if threading.get_native_id() != self._starter:  # else it is its starter's greenlet
+                self._usual_mask = leave_to_others()
+            if _thread.start_new_thread is _start_new_thread:
+                self._thread.add_task()
+                _start_with_room(_Thread(target=self.real, name=self._name, daemon=True))
+                return
         except (RuntimeError, MemoryError):
             self._thread._fail()  # noqa: SLF001 - of this file
             self.ended.set()
             self._on_failure()
+            return
+        self.real()  # patched since the import: a Thread would be a greenlet
 
     def real(self) -> None:
         """Run, unless another thread does already."""

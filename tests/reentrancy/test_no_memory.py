@@ -2,7 +2,8 @@
 
 Nothing comes out of the handler but what `logging` allows, and no record is lost without a count.
 Once there is memory again the next record is delivered. Siblings that were tried: a first record,
-whose thread has to start, and a later one.
+whose thread has to start, a later one, a flush, a close and the hooks of an exit. From CPython 3.12
+on `test_struck_handler.py` raises the MemoryError itself, at each place of these calls.
 
 orjson does not look whether its own allocation has failed, and ends the process by SIGSEGV. No code
 of Python's can prevent that; docs/delivery.md says so.
@@ -97,6 +98,36 @@ def body(number):
     assert error is None, (number, error)
     check(transport, handler, number)
 in_children(range(2, 60), body)
+""",
+    "a flush": """
+def body(number):
+    transport, handler = make()
+    handler.handle(record("waits"))
+    fail_at(number, handler.flush, 5)
+    check(transport, handler, number)
+    assert "waits" in [e.get("textPayload") for e in transport.entries], number
+in_children(range(2, 120, 2), body)
+""",
+    "a close": """
+def body(number):
+    transport, handler = make()
+    handler.handle(record("waits"))
+    fail_at(number, handler.close)
+    check(transport, handler, number)
+    assert "waits" in [e.get("textPayload") for e in transport.entries], number
+in_children(range(2, 200, 3), body)
+""",
+    "an exit": """
+from forklog.process import exit_hooks
+def body(number):
+    transport, handler = make()
+    handler.handle(record("waits"))
+    fail_at(number, exit_hooks._leave)
+    exit_hooks._leave()  # an exit has several hooks
+    stats = handler.stats()
+    assert stats.accepted == stats.delivered + sum(stats.dropped.values()), (number, stats)
+    assert not stats.pending, (number, stats)
+in_children(range(2, 200, 3), body)
 """,
 }
 
