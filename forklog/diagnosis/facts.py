@@ -10,8 +10,7 @@ class Role:
     """Which kind of process this is, by whose fork, and how that is known."""
 
     server: str = "plain"
-    """``uwsgi``, ``gunicorn``, ``uvicorn``, ``celery``, ``rq``, ``multiprocessing``, ``fork`` or
-    ``plain``."""
+    """One of `forklog.process.server_hooks.ALL`, ``multiprocessing``, ``fork`` or ``plain``."""
     name: str = "process"
     """Such as ``worker 2``, ``arbiter``, ``child``."""
     model: str = ""
@@ -120,7 +119,7 @@ class Frameworks:
     kept: tuple[str, ...] = ()
     """Loggers of the server that runs this process whose records do not reach forklog."""
     is_root_kept: bool = False
-    """celery runs this process and has replaced the root logger's handlers."""
+    """The server that runs this process, celery, has replaced the root logger's handlers."""
     without_middleware: str = ""
     """A web framework that is imported, where no middleware knows its requests."""
 

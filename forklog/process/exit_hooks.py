@@ -23,7 +23,7 @@ from forklog.process import server_hooks, thread_end
 from forklog.process.base import Member, register_at_fork
 from forklog.process.deadlines import exit_deadline, shutdown_deadline
 from forklog.process.members import Members
-from forklog.process.servers import uwsgi
+from forklog.process.servers import uwsgi, uwsgi_exceptions
 from forklog.process.signals import HeldBack
 
 T = TypeVar("T")
@@ -205,7 +205,7 @@ def _members() -> list[Member]:
 def renew() -> None:
     """Put our hooks back where an application has set its own since. Never blocks."""
     uwsgi.chain_hook("atexit", _on_exit, again=True)
-    uwsgi.before_reload_on_exception(_on_possible_exit)
+    uwsgi_exceptions.before_reload_on_exception(_on_possible_exit)
     if _forker and not thread_end.are_others_alive():
         _on_exit_without_others()
 

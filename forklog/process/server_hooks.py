@@ -9,46 +9,23 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
-from forklog.process.servers import celery, gunicorn, rq, uvicorn
+from forklog.process.servers import celery, gunicorn, rq, uvicorn, uwsgi
 
-
-class Server(Protocol):
-    """What each file in `forklog.process.servers` offers, besides uWSGI's."""
-
-    @property
-    def MODULE(self) -> str:  # noqa: N802 - a constant of the file
-        """A process that has imported this module may be run by the server."""
-
-    @property
-    def HOOK(self) -> str:  # noqa: N802
-        """What `connect` uses, in the words of the documentation."""
-
-    @property
-    def CONNECTS_AT_FORK(self) -> bool:  # noqa: N802
-        """Whether a child has to connect at the fork, before its first record."""
-
-    @property
-    def MAY_GO_ON(self) -> bool:  # noqa: N802
-        """Whether the process may live on after the hook."""
-
-    def connect(self, module: Any, flush: Callable[[], object]) -> None:
-        """Have ``flush()`` called where the server is about to end this process."""
-
-    def runs_hook(self, process: str, /) -> bool:
-        """Tell whether a process ends by `HOOK`, not by Python's; named as in `diagnosis`. Pure."""
-
-    def ends_without_hook(self, process: str, /) -> tuple[str, ...]:
-        """Return the ends of such a process at which nothing of ours runs. Pure."""
+if TYPE_CHECKING:
+    from forklog.process.servers.protocol import PythonServer, Server
 
 
-SERVERS: dict[str, Server] = {
+SERVERS: dict[str, PythonServer] = {
     "celery": celery,
     "rq": rq,
-    "uvicorn": uvicorn,
     "gunicorn": gunicorn,
+    "uvicorn": uvicorn,
 }
+"""Those that fork in Python, by the package that they are imported by."""
+ALL: dict[str, Server] = {**SERVERS, "uwsgi": uwsgi}
+"""The most particular first: a worker of gunicorn may run uvicorn's server."""
 _connected: set[str] = set()  # inherited by a forked child, as the connections are
 
 
@@ -80,11 +57,11 @@ def connect_forked(flush: _Flush, flush_for_now: _Flush) -> None:
 
 
 def connected() -> set[str]:
-    """Return the `Server.HOOK` of each server that is connected, here or in an ancestor."""
+    """Return the `HOOK` of each server that is connected, here or in an ancestor."""
     return {server.HOOK for server in SERVERS.values() if server.MODULE in _connected}
 
 
-def _connect(server: Server, flush: _Flush) -> None:
+def _connect(server: PythonServer, flush: _Flush) -> None:
     module = sys.modules.get(server.MODULE)
     if module is not None and server.MODULE not in _connected:
         with contextlib.suppress(Exception):  # half imported, or unlike the versions known

@@ -9,22 +9,19 @@ from operator import attrgetter
 from typing import Any
 
 from forklog.context import connections
+from forklog.process import server_hooks
+from forklog.process.servers import celery
 
-_KNOWN = {
-    "uvicorn": ("uvicorn", "uvicorn.error", "uvicorn.access"),
-    "gunicorn": ("gunicorn.error", "gunicorn.access"),
+_KNOWN: dict[str, tuple[str, ...]] = {
+    **{name: server.LOGGERS for name, server in server_hooks.SERVERS.items()},
     "django": ("django", "django.request", "django.server"),
     "flask": ("werkzeug",),
     "aiohttp": ("aiohttp.access", "aiohttp.server"),
     "hypercorn": ("hypercorn.error", "hypercorn.access"),
-    "celery": ("celery", "celery.task", "celery.worker"),
-    "rq": ("rq.worker",),
 }
 """By the module that makes them."""
 KEPT_OUT = ("google.cloud", "google.auth", "google_auth_httplib2", "google.api_core.bidi")
 """Loggers of Google's clients, which the stock handler keeps out as well."""
-_CELERY = "celery.signals"
-_UID = "forklog.setup"
 _for_celery: list[tuple[logging.Handler, int]] = []  # of the last setup
 _propagate = attrgetter("propagate")
 _watched: list[logging.Logger] = []  # the known ones at the last look
@@ -113,12 +110,11 @@ def connect_celery(handler: logging.Handler, level: int) -> bool:
     Returns:
         Whether celery is there.
     """
-    signals: Any = sys.modules.get(_CELERY)
+    signals = sys.modules.get(celery.MODULE)
     if signals is None:
         return False
     _for_celery[:] = [(handler, level)]
-    for name in ("after_setup_logger", "after_setup_task_logger"):
-        getattr(signals, name).connect(_after_setup, weak=False, dispatch_uid=_UID)
+    celery.connect_logging(signals, _after_setup)
     return True
 
 

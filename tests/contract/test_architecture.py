@@ -38,7 +38,11 @@ _SHOWN = {
     "handling.agent_lines": {"encoding.builder"},
     "handling.identity": {"process.servers.uwsgi"},
     "handling.request_log": {"encoding.extra", "transports.google.resource"},
-    "setting_up.known_loggers": {"context.connections"},
+    "setting_up.known_loggers": {
+        "context.connections",
+        "process.server_hooks",
+        "process.servers.celery",
+    },
     "setting_up.outputs": {"transports.google.resource"},
     "setting_up.structlog": {"context.scope"},
 }
@@ -370,7 +374,8 @@ _FOREIGN = {
     "process.servers.gunicorn": {"module.DirtyWorker: name"},
     "process.servers.rq": {"owner: name"},
     "process.servers.uvicorn": {"module.Server: name"},
-    "process.servers.uwsgi": {"_uwsgi: name", "hook.forklog_callback", "sys.excepthook"},
+    "process.servers.uwsgi": {"_uwsgi: name", "hook.forklog_callback"},
+    "process.servers.uwsgi_exceptions": {"hook.forklog_callback", "sys.excepthook"},
     "recovery.command": {"parser.epilog"},
     "setting_up.known_loggers": {"logging.getLogger(name).propagate"},
     "setting_up.uncaught": {"hook: _MARK", "sys.excepthook", "threading.excepthook"},

@@ -15,6 +15,7 @@ from helpers import check_python
 
 import forklog
 from forklog.process import server_hooks
+from forklog.process.servers import protocol
 
 if TYPE_CHECKING:
     from forklog.emulator.process import Emulator
@@ -110,8 +111,12 @@ def test_all_tests_of_all_pythons_are_the_long_ones_too(
 def test_a_server_has_the_names_of_the_page() -> None:
     """The table of a server's names is that of the protocol, which all servers follow."""
     names = [re.match(r"`(\w+)", row[0])[1] for row in _rows("Add a server")]  # type: ignore[index]
-    protocol = [name for name in vars(server_hooks.Server) if not name.startswith("_")]
-    assert names == protocol
+    of_all, of_pythons = (
+        [name for name in vars(kind) if not name.startswith("_")]
+        for kind in (protocol.Server, protocol.PythonServer)
+    )
+    assert names == [*of_all, *of_pythons]
+    assert all(hasattr(server, name) for server in server_hooks.ALL.values() for name in of_all)
     assert all(hasattr(server, name) for server in server_hooks.SERVERS.values() for name in names)
 
 

@@ -61,7 +61,8 @@ def celery(**changes: Any) -> Process:
 
 def loader(**changes: Any) -> Process:
     """Return a uWSGI master before its workers."""
-    return uwsgi(role=Role(server="uwsgi", model="prefork", is_loader=True), **changes)
+    name = "master, before its workers"
+    return uwsgi(role=Role(server="uwsgi", name=name, model="prefork", is_loader=True), **changes)
 
 
 def handler(options: dict[str, Any] | None = None, **changes: Any) -> Routes:

@@ -243,7 +243,8 @@ def test_gunicorn(site: Doctored, kind: str) -> None:
 def test_gunicorns_dirty_worker(site: Doctored) -> None:
     """It knows that it ends by os._exit, after its run; its arbiter ends by Python's hooks.
 
-    Class of fault: a process is taken for the one that forked it, and its end for that one's.
+    Class of fault: a process is taken for the one that forked it, and its end for that one's;
+    sibling: `test_each_name_of_a_process_is_given`.
     """
     site.environ["DOCTORED_FOLDER"] = str(site.folder)
     server = site.start(
@@ -263,7 +264,9 @@ def test_gunicorns_dirty_worker(site: Doctored) -> None:
         assert firing(report) == ["the end of gunicorn's dirty worker"]
         assert f"DirtyWorker object of process {report['process']['pid']}" in str(report)
         assert (problems(report), outcomes(report)) == ([], ["accepted"]), site.log()
-    assert role_of(answer["child"])[:2] == ("gunicorn", "child of a dirty worker")
+    child = answer["child"]
+    assert role_of(child)[:2] == ("gunicorn", "child of a dirty worker")
+    assert (firing(child), child["ends"]["without"]) == ([], ["every end"])
     server.send_signal(signal.SIGTERM)
     assert server.wait(60) == 0
     assert site.arrived(f"at the end of {answer['now']['process']['pid']}") == 1
@@ -281,6 +284,7 @@ def test_uvicorn(site: Doctored) -> None:
     now = site.ask()["now"]
     assert role_of(now) == ("uvicorn", "server", "no fork")
     assert (problems(now), firing(now)) == (["kept-loggers"], ["the end of uvicorn's shutdown"])
+    assert "records of uvicorn, uvicorn.error and uvicorn.access end below" in str(now)
     pid = site.ask("end")["pid"]
     server.send_signal(signal.SIGTERM)
     assert server.wait(30) == -signal.SIGTERM

@@ -292,7 +292,7 @@ def test_loggers_that_do_not_reach_the_root_get_the_handler() -> None:
     """)
     names = ["uvicorn", "uvicorn.error", "uvicorn.access", "gunicorn.error", "django.request"]
     assert sorted(found[0]) == sorted(names)
-    assert "uvicorn, uvicorn.access, gunicorn.error" in found[1]
+    assert "gunicorn.error, uvicorn, uvicorn.access" in found[1]
 
 
 def test_uncaught_exceptions() -> None:

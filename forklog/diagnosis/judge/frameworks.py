@@ -28,9 +28,11 @@ def judge_frameworks(process: Process, found: Frameworks) -> Iterator[Finding]:
             "setup_logging and configure logging there",
         )
     elif found.kept:
+        *others, last = found.kept
+        names = f"{', '.join(others)} and {last}" if others else last
         yield problem(
             "kept-loggers",
-            f"records of {' and '.join(found.kept)} end below the root logger, at "
+            f"records of {names} end below the root logger, at "
             f"{process.role.server}'s own handlers: they do not reach forklog",
             "call forklog.setup() where the application is imported, or give these loggers the "
             "handler",

@@ -6,19 +6,14 @@ from collections.abc import Iterable, Iterator
 
 from forklog.diagnosis.facts import Handler, Process, Routes, Spool
 from forklog.diagnosis.finding import Finding, note, ok, problem
+from forklog.process import server_hooks
+from forklog.process.servers import uwsgi
 
 _LOSES = "it loses what it logged within the last max_latency"
 _REMEDY = 'set the option spool="auto"'
 _WHERE = "see docs/spool.md for where it can be"
 _NOT_YET = "no record yet"  # in stats().spool
 _MOST_SHOWN = 3  # files
-_KILLS = {
-    "uwsgi": "uWSGI kills a worker that is busy at TERM, or outlives its reload mercy",
-    "gunicorn": "gunicorn kills a worker that does not end in time",
-    "celery": "celery kills a child at its hard time limit",
-    "rq": "RQ kills a work horse that outlives its time",
-}
-"""By server: whom it kills. The measured table of docs/process-models.md."""
 
 
 def judge_kills(process: Process, routes: Routes) -> Iterator[Finding]:
@@ -30,6 +25,7 @@ def judge_kills(process: Process, routes: Routes) -> Iterator[Finding]:
         places = " and ".join(dict.fromkeys(str(h.option("spool")) for h in handlers))
         yield ok("spool", f"what a killed process has logged waits in the spool {places}")
         return
+    server = server_hooks.ALL.get(process.role.server)
     if "harakiri" in process.uwsgi_options:
         yield problem(
             "harakiri",
@@ -44,14 +40,14 @@ def judge_kills(process: Process, routes: Routes) -> Iterator[Finding]:
             "what it logged within the last max_latency",
             f"{_REMEDY}, or accept it (--accept time-limit)",
         )
-    elif process.role.name == "spooler":
+    elif process.role.name == uwsgi.SPOOLER:
         yield note(
             "spooler",
             "uWSGI ends spoolers by SIGKILL: what a job logged within the last max_latency is lost",
             f"{_REMEDY}, or log a last record of flush_level in each job",
         )
-    elif handlers and process.role.server in _KILLS and not process.role.is_loader:
-        yield note("no-spool", f"{_KILLS[process.role.server]}: {_LOSES}", _REMEDY)
+    elif handlers and server and server.KILLS and not process.role.is_loader:
+        yield note("no-spool", f"{server.KILLS}: {_LOSES}", _REMEDY)
 
 
 def _judge_off(handlers: list[Handler]) -> Iterator[Finding]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection
 
-from forklog.diagnosis.facts import Exits, Hook, Process, Role
+from forklog.diagnosis.facts import Exits, Hook, Process
 from forklog.process import exit_hooks, server_hooks
 from forklog.process.servers import uvicorn, uwsgi
 
 _UWSGI = uwsgi.HOOK
 _PYTHON = {"threading._register_atexit", "atexit"}
-_SERVERS = server_hooks.SERVERS
 _KILL = "SIGKILL (also of the out-of-memory killer)"
 
 
@@ -35,7 +34,7 @@ def exits_of(process: Process, hooked: Collection[str], version: tuple[int, ...]
     """
     role = process.role
     firing, without = _table(process, version)
-    names = [name for name in (_UWSGI, *(s.HOOK for s in _SERVERS.values())) if name in firing]
+    names = [server.HOOK for server in server_hooks.ALL.values() if server.HOOK in firing]
     if role.server == "uwsgi" and _UWSGI not in names:
         names.append(_UWSGI)
     ours = set(hooked)
@@ -51,7 +50,7 @@ def exits_of(process: Process, hooked: Collection[str], version: tuple[int, ...]
 def _table(process: Process, version: tuple[int, ...]) -> tuple[set[str], tuple[str, ...]]:
     """Return the hooks that fire in this role, and the ends that run none."""
     role = process.role
-    firing, first = _uwsgi_table(process) if role.server == "uwsgi" else _server_table(role)
+    firing, first = _server_table(process)
     if not firing:
         return set(), ("every end",)
     if role.server == "multiprocessing":
@@ -64,22 +63,13 @@ def _table(process: Process, version: tuple[int, ...]) -> tuple[set[str], tuple[
     return firing, (*first, _KILL, "os._exit")
 
 
-def _server_table(role: Role) -> tuple[set[str], tuple[str, ...]]:
+def _server_table(process: Process) -> tuple[set[str], tuple[str, ...]]:
     """Return the hooks that fire, and the ends of the server's own making that run none."""
+    role = process.role
     is_uvicorn = role.server == "gunicorn" and uvicorn.is_worker(role.name)
-    server = _SERVERS.get("uvicorn" if is_uvicorn else role.server)
+    server = server_hooks.ALL.get("uvicorn" if is_uvicorn else role.server)
     if server is None:
         return _PYTHON, ()
-    firing = {server.HOOK} if server.runs_hook(role.name) else _PYTHON
-    return firing, server.ends_without_hook(role.name)
-
-
-def _uwsgi_table(process: Process) -> tuple[set[str], tuple[str, ...]]:
-    role = process.role
-    ends = uwsgi.ends(
-        process.uwsgi_options,
-        is_spooler=role.name == "spooler",
-        is_master=role.is_loader and "no master" not in role.model,
-    )
-    firing = {_UWSGI} if ends.runs_hook else set()
+    ends = server.ends(role.name, process.uwsgi_options)
+    firing = {server.HOOK} if ends.runs_hook else set()
     return firing | (_PYTHON if ends.runs_pythons else set()), ends.without

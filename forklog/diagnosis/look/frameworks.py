@@ -9,22 +9,18 @@ from forklog.context.base import MIDDLEWARES
 from forklog.diagnosis.facts import Frameworks, Process
 from forklog.diagnosis.judge.frameworks import REMEDIES
 from forklog.diagnosis.look.routes import reaches_ours
+from forklog.process import server_hooks
 
-_KEPT = {
-    "uvicorn": ("uvicorn.error", "uvicorn.access"),
-    "celery": ("celery", "celery.task"),
-}
-"""By server: its loggers whose records do not reach the root logger, as it comes."""
 _OF_GOOGLE = "google.cloud.logging_v2.handlers.middleware.request"
-_WEB_SERVERS = ("uwsgi", "gunicorn", "uvicorn")
 
 
 def look_at_frameworks(process: Process) -> Frameworks:
     """Look at the loggers of the server that runs this process, and for middlewares. No I/O."""
-    server, loaded = process.role.server, sys.modules
-    is_root_kept = server == "celery" and not reaches_ours(logging.root)
-    kept = [n for n in _KEPT.get(server, ()) if not reaches_ours(logging.getLogger(n))]
-    is_asked = server in _WEB_SERVERS and not process.role.is_loader
+    server, loaded = server_hooks.ALL.get(process.role.server), sys.modules
+    must_reach = server.LOGGERS if server and server.MUST_REACH else ()
+    is_root_kept = bool(server and server.REPLACES_ROOT) and not reaches_ours(logging.root)
+    kept = [name for name in must_reach if not reaches_ours(logging.getLogger(name))]
+    is_asked = bool(server and server.IS_WEB) and not process.role.is_loader
     has_middleware = bool(MIDDLEWARES) or _OF_GOOGLE in loaded
     without = next((name for name in REMEDIES if name in loaded), "")
     return Frameworks(

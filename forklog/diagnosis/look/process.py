@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from types import CellType
 from typing import Any
 
-from forklog.diagnosis.facts import Process, Role
-from forklog.diagnosis.look.role import is_on, role_here, uwsgi_module
+from forklog.diagnosis.facts import Process
+from forklog.diagnosis.look.role import role_here
+from forklog.process import server_hooks
 from forklog.process.base import PidMark, new_mark
 from forklog.process.servers import uwsgi
 
@@ -49,6 +50,7 @@ def look_at_process(
     role = role_here()
     sign = next((name for name in _PLATFORMS if environ.get(name)), "")
     is_uwsgi = role.server == "uwsgi"
+    server = server_hooks.ALL.get(role.server)
     return Process(
         pid=os.getpid(),
         role=role,
@@ -56,13 +58,13 @@ def look_at_process(
         has_threads=uwsgi.has_threads(),
         other_threads=tuple(sorted(_other_threads())),
         has_fork_hooks=hasattr(os, "register_at_fork")
-        and (not is_uwsgi or is_on("py-call-uwsgi-fork-hooks")),
+        and (not is_uwsgi or uwsgi.is_on("py-call-uwsgi-fork-hooks")),
         has_wipe=_wipes(is_safe=is_command),
-        uwsgi_options=tuple(name for name in _OPTIONS if is_uwsgi and is_on(name)),
+        uwsgi_options=tuple(name for name in _OPTIONS if is_uwsgi and uwsgi.is_on(name)),
         has_own_fork_hook=not is_uwsgi or _has_own_fork_hook(),
-        has_own_atexit=not is_uwsgi or _is_ours(getattr(uwsgi_module(), "atexit", None)),
+        has_own_atexit=not is_uwsgi or _is_ours(getattr(uwsgi.module(), "atexit", None)),
         dies_of_term=_dies_of_term(),
-        time_limit=_time_limit_of(role),
+        time_limit=server.time_limit() if server else "",
         platform=_PLATFORMS.get(sign, ""),
         platform_sign=sign,
         is_command=is_command,
@@ -95,7 +97,7 @@ def _dies_of_term() -> bool:
 
 def _has_own_fork_hook() -> bool:
     """Tell whether uWSGI will call us, or need not: no handler holds, or held, records."""
-    return not uwsgi.has_after_fork() or _is_ours(getattr(uwsgi_module(), "post_fork_hook", None))
+    return not uwsgi.has_after_fork() or _is_ours(getattr(uwsgi.module(), "post_fork_hook", None))
 
 
 def _is_ours(hook: Any, depth: int = _DEPTH) -> bool:
@@ -108,12 +110,3 @@ def _is_ours(hook: Any, depth: int = _DEPTH) -> bool:
     inner = [cell.cell_contents for cell in cells if cell != CellType()]  # an empty one raises
     inner += getattr(hook, "__defaults__", None) or ()
     return any(callable(thing) and _is_ours(thing, depth - 1) for thing in inner)
-
-
-def _time_limit_of(role: Role) -> str:
-    """Return what the server is set to kill processes for, beside uWSGI's harakiri. No I/O."""
-    celery = sys.modules.get("celery")
-    if role.server != "celery" or celery is None:
-        return ""
-    limit = celery.current_app.conf.task_time_limit
-    return f"celery's task_time_limit ({limit} s)" if limit else ""

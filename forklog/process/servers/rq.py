@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
+from forklog.process.servers.processes import Ends, Found
 from forklog.process.servers.wrapping import then_flush
 
 MODULE = "rq.worker"
 HOOK = "the end of RQ's job"
 CONNECTS_AT_FORK = True  # a horse may log first inside what has to be wrapped
 MAY_GO_ON = False
+LOGGERS = ("rq.worker",)
+MUST_REACH = False
+REPLACES_ROOT = False
+KILLS = "RQ kills a work horse that outlives its time"
+IS_WEB = False
+_HORSE, _WORKER = "work horse", "worker"
+PROCESSES = (_HORSE, _WORKER)
+
+
+def detect(selves: Callable[[], Iterable[object]]) -> Found | None:
+    """Look for RQ's worker, which knows whether it is a horse."""
+    if MODULE not in sys.modules:
+        return None
+    for thing in selves():
+        if any(f"{c.__module__}.".startswith(f"{MODULE}.") for c in type(thing).__mro__):
+            is_horse = bool(getattr(thing, "is_horse", False))
+            process = _HORSE if is_horse else _WORKER
+            model = "fork for each job" if is_horse else type(thing).__name__
+            return Found(process, model, "RQ's worker says so")
+    return None
 
 
 def connect(module: Any, flush: Callable[[], object]) -> None:
@@ -26,11 +48,14 @@ def connect(module: Any, flush: Callable[[], object]) -> None:
             setattr(owner, name, method)
 
 
-def runs_hook(process: str) -> bool:
-    """Tell so of a work horse; the worker ends by Python's hooks."""
-    return process == "work horse"
+def ends(process: str, _options: Collection[str] = ()) -> Ends:
+    """Tell a work horse from the worker, which ends by Python's hooks."""
+    if process != _HORSE:
+        return Ends(runs_hook=False, runs_pythons=True)
+    without = ("a horse that is killed for its time",)
+    return Ends(runs_hook=True, runs_pythons=False, without=without)
 
 
-def ends_without_hook(process: str) -> tuple[str, ...]:
-    """Name what kills a horse."""
-    return ("a horse that is killed for its time",) if runs_hook(process) else ()
+def time_limit() -> str:
+    """Name none: a job has its own."""
+    return ""

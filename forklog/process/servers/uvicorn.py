@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import functools
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
+
+from forklog.process.servers.processes import Ends, Found, is_a
 
 MODULE = "uvicorn.server"
 HOOK = "the end of uvicorn's shutdown"
 CONNECTS_AT_FORK = False
 MAY_GO_ON = True  # by a handler of its own for the signal that uvicorn raises again
+LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
+MUST_REACH = True
+REPLACES_ROOT = False
+KILLS = ""
+IS_WEB = True
+_SERVER = "server"
+PROCESSES = (_SERVER,)
+
+
+def detect(selves: Callable[[], Iterable[object]]) -> Found | None:
+    """Look for uvicorn's server."""
+    if MODULE not in sys.modules:
+        return None
+    for thing in selves():
+        if is_a(thing, MODULE, "Server"):
+            return Found(_SERVER, "no fork", "uvicorn's Server runs in the main thread")
+    return None
 
 
 def connect(module: Any, flush: Callable[[], object]) -> None:
@@ -42,11 +62,11 @@ def is_worker(process: str) -> bool:
     return "Uvicorn" in process
 
 
-def runs_hook(_process: str) -> bool:
-    """Tell so of each: the signal that ends it is raised again with its default action."""
-    return True
+def ends(_process: str, _options: Collection[str] = ()) -> Ends:
+    """Say that each ends by the signal that is raised again; SIGQUIT is not handled."""
+    return Ends(runs_hook=True, runs_pythons=False, without=("SIGQUIT",))
 
 
-def ends_without_hook(_process: str) -> tuple[str, ...]:
-    """Name the signal that uvicorn does not handle."""
-    return ("SIGQUIT",)
+def time_limit() -> str:
+    """Name none: uvicorn kills no process."""
+    return ""

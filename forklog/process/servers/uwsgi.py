@@ -10,11 +10,11 @@ from __future__ import annotations
 import contextlib
 import enum
 import os
-import sys
 import weakref
-from collections.abc import Callable, Collection
-from types import TracebackType
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Protocol
+
+from forklog.process.servers.processes import Ends, Found
 
 try:
     import uwsgi as _uwsgi  # type: ignore[import-not-found,unused-ignore]
@@ -23,6 +23,18 @@ except ImportError:
 
 _imported_by = os.getpid()
 HOOK = "uwsgi.atexit"
+LOGGERS = ()
+MUST_REACH = False
+REPLACES_ROOT = False
+KILLS = "uWSGI kills a worker that is busy at TERM, or outlives its reload mercy"
+IS_WEB = True
+SPOOLER = "spooler"
+_MASTER, _FIRST = "master, before its workers", "first process"
+_WORKER, _MULE = "worker", "mule"
+_OF_MASTER, _OF_WORKER = "child of the master", "child of uWSGI worker"
+PROCESSES = (_MASTER, _FIRST, _WORKER, _MULE, SPOOLER, _OF_MASTER, _OF_WORKER)
+OFF = ("false", "off", "no", "0")
+"""What an option of uWSGI is set to that is off."""
 
 
 class Role(enum.Enum):
@@ -37,20 +49,14 @@ class Role(enum.Enum):
     SPOOLER = "spooler"
 
 
-class Ends(NamedTuple):
-    """How a process of uWSGI ends."""
-
-    runs_hook: bool
-    """By `HOOK`."""
-    runs_pythons: bool
-    """By the hooks of Python, too."""
-    without: tuple[str, ...]
-    """The ends of uWSGI's own making at which nothing of ours runs."""
-
-
 def imported_by() -> int:
     """Return the PID of the process that imported forklog: this one, or one that forked it."""
     return _imported_by
+
+
+def module() -> Any:
+    """Return the module that uWSGI makes in its processes; None elsewhere."""
+    return _uwsgi
 
 
 def is_present() -> bool:
@@ -86,17 +92,52 @@ def has_threads() -> bool:
     return _uwsgi is None or bool(getattr(_uwsgi, "has_threads", True))
 
 
-def ends(options: Collection[str], *, is_spooler: bool, is_master: bool) -> Ends:
-    """Return what runs at the end of a process, by those of the server's options that are set."""
+def detect(_selves: Callable[[], Iterable[object]]) -> Found | None:
+    """Ask uWSGI for its numbers of this process."""
+    asked = role()
+    if asked is Role.NONE:
+        return None
+    master, number = _uwsgi.masterpid(), _uwsgi.worker_id()
+    if number and os.getpid() not in [worker["pid"] for worker in _uwsgi.workers()]:
+        known_by = f"worker_id {number}, but no worker has the pid {os.getpid()}"
+        return Found(f"{_OF_WORKER} {number}", "os.fork", known_by, is_forked=True)
+    model = "lazy-apps" if is_on("lazy-apps") or is_on("lazy") else "prefork"
+    if not master:
+        model += ", no master"
+    process = {
+        Role.LOADER: _MASTER if master else _FIRST,
+        Role.MULE: f"{_MULE} {_uwsgi.mule_id()}",
+        Role.SPOOLER: SPOOLER,
+    }.get(asked, f"{_WORKER} {number}" if number else _OF_MASTER)
+    known_by = f"worker_id {number}, masterpid {master}, pid {os.getpid()}"
+    if imported_by() != os.getpid():
+        known_by += f"; the app was loaded by process {imported_by()}"
+    return Found(process, model, known_by, is_loader=asked is Role.LOADER)
+
+
+def is_on(option: str) -> bool:
+    """Tell whether an option of uWSGI is set; a flag may be set to ``false``."""
+    value = getattr(_uwsgi, "opt", {}).get(option, False)
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return text.lower() not in OFF
+
+
+def ends(process: str, options: Collection[str] = ()) -> Ends:
+    """Say which hooks run at the end, by those of the server's options that are set."""
     is_async = "async" in options and "gevent" not in options
     # It ends its spoolers by SIGKILL.
-    if is_master or is_spooler or is_async or "skip-atexit" in options:
-        return Ends(runs_hook=False, runs_pythons=False, without=())
+    if process in (_MASTER, SPOOLER) or is_async or "skip-atexit" in options:
+        return Ends(runs_hook=False, runs_pythons=False)
     without = ["TERM, INT or reload while it is busy with a request"]
     if "harakiri" in options:
         without.append("harakiri")
     keeps_python = "gevent" in options or "skip-atexit-teardown" in options
     return Ends(runs_hook=True, runs_pythons=not keeps_python, without=tuple(without))
+
+
+def time_limit() -> str:
+    """Name none: harakiri is one of uWSGI's options."""
+    return ""
 
 
 def chain_hook(name: str, callback: Callable[[], object], *, again: bool = False) -> None:
@@ -128,67 +169,6 @@ def chain_hook(name: str, callback: Callable[[], object], *, again: bool = False
 
     hook.forklog_callback = callback  # type: ignore[attr-defined]
     setattr(_uwsgi, name, hook)
-
-
-_RELOADS = ("reload-on-exception-type", "reload-on-exception-value", "reload-on-exception-repr")
-
-
-def before_reload_on_exception(callback: Callable[[], object]) -> None:
-    """Have ``callback`` called where the exception of a request is about to end this worker.
-
-    With ``reload-on-exception`` uWSGI ends a busy worker by ``exit()`` of C, which runs no hook of
-    Python. It prints the exception right before, so `sys.excepthook` is the last that runs. Calling
-    this again changes nothing while our hook is in place.
-
-    Args:
-        callback: must not raise. Runs after the excepthook that was set before.
-    """
-    if not any(_options(name) for name in ("reload-on-exception", *_RELOADS)):
-        return
-    previous = sys.excepthook
-    if getattr(previous, "forklog_callback", None) is callback:
-        return
-
-    def hook(
-        kind: type[BaseException], error: BaseException, trace: TracebackType | None, /
-    ) -> None:
-        try:
-            previous(kind, error, trace)
-        finally:
-            if _ends_worker(error):
-                callback()
-
-    hook.forklog_callback = callback  # type: ignore[attr-defined]
-    sys.excepthook = hook
-
-
-def _options(name: str) -> set[str]:
-    """Return the values of one of uWSGI's options, which may be given several times."""
-    known: dict[Any, Any] = getattr(_uwsgi, "opt", {})
-    found = known.get(name, known.get(name.encode(), []))
-    values = found if isinstance(found, list) else [found]
-    texts = {v.decode(errors="replace") if isinstance(v, bytes) else str(v) for v in values}
-    return texts - {"false", "off", "no", "0"}
-
-
-def _ends_worker(error: BaseException) -> bool:
-    """Tell whether uWSGI ends this worker for an exception, which it prints now.
-
-    It does so for requests alone. What it compares with the options is the text of the exception,
-    for each of the three. Versions to come may compare what their names promise.
-    """
-    try:
-        worker = _uwsgi.workers()[_uwsgi.worker_id() - 1]
-        if _uwsgi.worker_id() < 1 or worker["status"] not in (b"busy", "busy"):
-            return False
-        if _options("reload-on-exception"):
-            return True
-        kind, text = type(error), str(error)
-        names = (kind.__name__, f"{kind.__module__}.{kind.__name__}")
-        shown = {text, *names, *(f"{name}: {text}" for name in names)}
-        return any(shown & _options(name) for name in _RELOADS)
-    except Exception:  # noqa: BLE001 - the exception of the application's is what counts
-        return False
 
 
 _after_fork: list[Callable[[], object]] = []
