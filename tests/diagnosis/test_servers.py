@@ -250,6 +250,7 @@ def test_gunicorns_dirty_worker(site: Doctored) -> None:
     server = site.start(
         "gunicorn", "--bind", "127.0.0.1:0", "--no-control-socket", "-c", "python:dirty_doctored",
         "--dirty-workers", "1", "--dirty-app", "dirty_doctored:Examined",
+        "--name", f"doctored-{os.getpid()}",  # else it ends the dirty arbiter of another run
         "dirty_doctored:application",
     )  # fmt: skip
     listens = re.compile(r"Listening at: (http://\S+)")

@@ -35,6 +35,8 @@ def test_a_dirty_worker_delivers_at_its_end(emulator: Emulator, tmp_path: Path) 
             [
                 *(sys.executable, str(Path(sys.executable).with_name("gunicorn"))),
                 *("--bind", "127.0.0.1:0", "--no-control-socket", "--dirty-workers", "1"),
+                # It ends the dirty arbiter of another run that has the same name.
+                *("--name", f"dirty-{os.getpid()}"),
                 *("--dirty-app", "dirty_app:App", "dirty_app:application"),
             ],
             cwd=tmp_path,
