@@ -42,8 +42,11 @@ pytestmark = [
     pytest.mark.usefixtures("tracing_alone"),
 ]
 _LOCK: Any = logging._lock  # type: ignore[attr-defined]
-_OF_LOGGING = {"_acquireLock acquire", "close _acquireLock", "_releaseLock call"}
-"""Where the lock has been taken and the `try` has not begun, and where `finally` gives it back."""
+_OF_LOGGING = {"_acquireLock acquire", "close _acquireLock", "_releaseLock call", "close __enter__"}
+"""Where the lock has been taken and the `try` has not begun, and where `finally` gives it back.
+
+The last is that of a `with` statement, before its block: from CPython 3.14 on.
+"""
 
 
 class Stop(BaseException):
