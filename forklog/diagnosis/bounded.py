@@ -18,6 +18,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from forklog.descriptors.above import pipe_above
+
 Found = dict[str, Any]
 Step = Callable[[Callable[..., None]], None]
 
@@ -55,7 +57,7 @@ def _failure(error: BaseException) -> Found:
 
 def _in_child(step: Step, timeout: float) -> Found:
     deadline = time.monotonic() + timeout
-    reader, writer = os.pipe()
+    reader, writer = pipe_above()
     with warnings.catch_warnings():
         # Python 3.12 and later warn if threads live; the child needs none of their locks.
         warnings.simplefilter("ignore", DeprecationWarning)

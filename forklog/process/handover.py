@@ -13,6 +13,8 @@ import itertools
 import os
 import struct
 
+from forklog.descriptors.above import pipe_above
+
 _RANGE = struct.Struct("=QQ")
 _NO_PIPE = (-1, -1)
 
@@ -34,7 +36,7 @@ class HandoverToken:
         """Open the pipe unless it is; without a free descriptor `offer` tries again later."""
         with contextlib.suppress(OSError):
             if self._identity == _NO_PIPE:
-                self._reader, self._writer = os.pipe()
+                self._reader, self._writer = pipe_above()
                 self._identity = _identity(self._reader)
                 os.set_blocking(self._reader, False)
                 os.set_blocking(self._writer, False)

@@ -9,12 +9,12 @@ from urllib.parse import unquote
 
 import orjson
 
+from forklog.descriptors.above import CLOEXEC, NOFOLLOW, NONBLOCK
 from forklog.errors import ForklogError, OptionError
 from forklog.option_checks import check_log_name, check_project, check_resource
 from forklog.options import Options
 from forklog.recovery.outcome import Outcome
 from forklog.recovery.send import Sending
-from forklog.spool.folder import CLOEXEC, NOFOLLOW, NONBLOCK
 from forklog.spool.left.settling import settled_by
 from forklog.transports.base import Envelope, Kind
 from forklog.transports.google.access import known_project

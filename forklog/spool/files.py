@@ -14,14 +14,15 @@ import contextlib
 import os
 import stat
 import weakref
+from typing import TYPE_CHECKING
 
 try:
     import fcntl
 except ImportError:  # on Windows, where there is no spool
     fcntl = None  # type: ignore[assignment]
 
+from forklog.descriptors.above import CLOEXEC, NOFOLLOW, NONBLOCK, lift, open_above
 from forklog.process.base import Mark, home, pid
-from forklog.spool.folder import CLOEXEC, NOFOLLOW, NONBLOCK, Folder
 from forklog.spool.format import (
     HEADER_BYTES,
     LARGE_BYTES,
@@ -32,6 +33,9 @@ from forklog.spool.format import (
     segment_header,
 )
 from forklog.spool.left import interpreters
+
+if TYPE_CHECKING:
+    from forklog.spool.folder import Folder
 
 _FLAGS = os.O_RDWR | CLOEXEC | NONBLOCK | NOFOLLOW
 _NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | NOFOLLOW | CLOEXEC
@@ -99,7 +103,7 @@ def _own_sockets() -> interpreters.Sockets:
 def opened(folder: Folder, name: str, max_bytes: int) -> int | None:
     """Open a private file of this user's, without waiting and without following a link."""
     try:
-        file = os.open(name, _FLAGS, dir_fd=folder.descriptor)
+        file = open_above(name, _FLAGS, dir_fd=folder.descriptor)
     except OSError:
         return None
     is_fit = False
@@ -226,6 +230,7 @@ def _make(folder: Folder, name: str, entry: bytes, size: int) -> None:
     file = os.open(name, _NEW, 0o600, dir_fd=folder.descriptor)
     is_made = False
     try:
+        file = lift(file)
         # The magic last: a segment without it was being made.
         is_made = os.pwrite(file, rest, len(MAGIC)) == len(rest)
         is_made = is_made and os.pwrite(file, MAGIC, 0) == len(MAGIC)

@@ -14,10 +14,10 @@ import stat
 import weakref
 from collections.abc import Iterable
 
+from forklog.descriptors.above import CLOEXEC, NOFOLLOW, open_above
+
 # Not on Windows, where there is no spool.
-CLOEXEC, NOFOLLOW = getattr(os, "O_CLOEXEC", 0), getattr(os, "O_NOFOLLOW", 0)
-NONBLOCK, DIRECTORY = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_DIRECTORY", 0)
-_PATH = getattr(os, "O_PATH", 0)
+DIRECTORY, _PATH = getattr(os, "O_DIRECTORY", 0), getattr(os, "O_PATH", 0)
 # Where a mapped file is memory of this kernel: a lock tells whether its owner lives.
 _FIT = frozenset({"tmpfs", "ext2", "ext3", "ext4", "xfs", "overlay", "f2fs"})
 # Where each store needs a new block: on a full one it would kill the process with SIGBUS.
@@ -168,12 +168,12 @@ def why_unfit(kind: str) -> str:
 def _opened(path: str, *, is_made: bool) -> int:
     flags = os.O_RDONLY | DIRECTORY | NOFOLLOW | CLOEXEC
     try:
-        return os.open(path, flags)
+        return open_above(path, flags)
     except FileNotFoundError:
         if not is_made:
             raise
     _make(path)
-    return os.open(path, flags)
+    return open_above(path, flags)
 
 
 def _make(path: str, *, is_again: bool = False) -> None:

@@ -6,6 +6,7 @@ NUL, so what a killed process left half written shows by itself.
 
 from __future__ import annotations
 
+import json
 import re
 import struct
 from collections.abc import Mapping
@@ -96,15 +97,25 @@ def encode_head(head: Head) -> bytes:
     return orjson.dumps({name: getattr(head, name) for name in Head.__slots__})
 
 
+def _first_object(content: bytes) -> Any:
+    """Read the JSON that content begins with, whatever other code has written behind it."""
+    try:
+        return orjson.loads(content)
+    except ValueError:
+        text = content.decode("utf-8", "surrogateescape")
+        end = json.JSONDecoder().raw_decode(text)[1]
+        return orjson.loads(text[:end].encode("utf-8", "surrogateescape"))
+
+
 def decode_head(content: bytes) -> Head | None:
     """Return a head, None if the content is none of this format.
 
     The values are another process's: `forklog.spool.scan` checks them as options are checked.
     """
     try:
-        given = orjson.loads(content)
+        given = _first_object(content)
         head = Head(**{name: given[name] for name in Head.__slots__})
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
     labels = head.labels
     is_ours = (
@@ -122,8 +133,8 @@ def decode_head(content: bytes) -> Head | None:
 def format_of_head(content: bytes) -> object:
     """Return the number of a head's format, None if the content is no head at all."""
     try:
-        given = orjson.loads(content)
-    except ValueError:
+        given = _first_object(content)
+    except (ValueError, RecursionError):
         return None
     return given.get("format") if isinstance(given, dict) else None
 

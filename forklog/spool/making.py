@@ -14,7 +14,8 @@ from forklog.spool.adopter import Adopter
 from forklog.spool.folder import Folder, UnfitError
 from forklog.spool.format import Fits, Head
 from forklog.spool.left.adoption import Sums
-from forklog.spool.owner import Owner, boot_id, clean, image
+from forklog.spool.owner import Owner, boot_id, image
+from forklog.spool.parts.clean import clean
 from forklog.spool.parts.place import look_ahead, path_of
 from forklog.spool.scan import scan
 from forklog.transports.base import Origin

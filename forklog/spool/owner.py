@@ -16,18 +16,17 @@ import zlib
 from collections.abc import Iterator
 
 from forklog.clock import monotonic, realtime_ns
+from forklog.descriptors.above import CLOEXEC, NOFOLLOW, lift
 from forklog.process.base import Mark, home
 from forklog.spool.files import Claimant, Identity, claim_new, identity_of, lock, release
-from forklog.spool.folder import CLOEXEC, NOFOLLOW, Folder, FullError
+from forklog.spool.folder import Folder, FullError
 from forklog.spool.format import (
     LEFT_IMAGE,
     SEGMENT_BYTES,
     Head,
     HeadName,
     encode_head,
-    head_name_of,
     new_name,
-    prefix_of_segment,
     segment_name,
 )
 from forklog.spool.segment import Segment
@@ -74,25 +73,6 @@ def _boot_id() -> str:
     # Bytes: a text file would import its codec in the first record of the process.
     with open("/proc/sys/kernel/random/boot_id", "rb") as file:  # noqa: PTH123
         return file.read().strip().decode("ascii")
-
-
-def clean(folder: Folder, prefix: str) -> None:
-    """Close and remove what this process has made under a prefix, before an exception struck it."""
-    for number in os.listdir("/proc/self/fd"):  # noqa: PTH208 - no objects needed
-        with contextlib.suppress(OSError):
-            name = os.readlink(f"/proc/self/fd/{number}").rpartition("/")[2]  # noqa: PTH115
-            if _is_of(prefix, name.removesuffix(" (deleted)")):
-                os.close(int(number))
-    for name in folder.names():
-        if _is_of(prefix, name):
-            with contextlib.suppress(OSError):
-                os.unlink(name, dir_fd=folder.descriptor)
-
-
-def _is_of(prefix: str, name: str) -> bool:
-    head = head_name_of(name)
-    owner = head.prefix if head is not None else prefix_of_segment(name)
-    return owner == prefix or name == new_name(prefix)
 
 
 def new_prefix() -> str:
@@ -230,6 +210,7 @@ def _locked_file(
     name, directory = new_name(prefix), folder.descriptor
     file = os.open(name, _FLAGS, 0o600, dir_fd=directory)
     try:
+        file = lift(file)
         identity = identity_of(os.fstat(file))
         claim_new(identity, claimant)
         lock(file)

@@ -12,10 +12,14 @@ import os
 import sys
 from collections import deque
 from functools import partial
+from typing import TYPE_CHECKING
 
-from forklog.spool.folder import CLOEXEC, NOFOLLOW, Folder
+from forklog.descriptors.above import CLOEXEC, NOFOLLOW, filled, lift
 from forklog.spool.format import HEADER_BYTES, MAGIC, segment_header
 from forklog.spool.parts.taken import NUL, Taken
+
+if TYPE_CHECKING:
+    from forklog.spool.folder import Folder
 
 _MADV_POPULATE_WRITE = 23  # linux/mman-common.h, since 5.14; the mmap module does not name it
 _FLAGS = os.O_CREAT | os.O_EXCL | os.O_RDWR | NOFOLLOW | CLOEXEC
@@ -24,6 +28,12 @@ _ZEROS = bytes(16 * 1024)
 _new_map = mmap.mmap
 if sys.version_info >= (3, 13):
     _new_map = partial(mmap.mmap, trackfd=False)
+
+
+def _new_map_above(file: int, size: int) -> mmap.mmap:
+    """Map a file where numbers of the standard streams are free, so that the map gets none."""
+    with filled():
+        return _new_map(file, size)
 
 
 class Segment(Taken):
@@ -51,8 +61,11 @@ class Segment(Taken):
             opened.extend(
                 map(partial(os.open, flags=_FLAGS, mode=0o600, dir_fd=folder.descriptor), [name])
             )
+            lowest = opened[0]
+            opened[0] = lift(lowest)
             _fill(opened[0], size, is_memory=folder.is_memory)
-            self.map = _new_map(opened[0], size)
+            new_map = _new_map if opened[0] == lowest else _new_map_above
+            self.map = new_map(opened[0], size)
             with contextlib.suppress(OSError, ValueError):
                 self.map.madvise(_MADV_POPULATE_WRITE)
             made = True

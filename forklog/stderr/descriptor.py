@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from forklog.clock import monotonic
+from forklog.descriptors.above import dup_above, open_above
 from forklog.stderr.waits import Waits
 
 # The class in C: gevent's and eventlet's would set O_NONBLOCK on the descriptor.
@@ -178,7 +179,7 @@ def _opened(descriptor: int, mode: int) -> Iterator[tuple[Send, int | None]]:
         # With SOCK_NONBLOCK the object takes the descriptor as it is; a default timeout would be
         # set on it otherwise.
         kind = _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK
-        socket = _socket.socket(_socket.AF_UNIX, kind, 0, fileno=os.dup(descriptor))
+        socket = _socket.socket(_socket.AF_UNIX, kind, 0, fileno=dup_above(descriptor))
         flags = _socket.MSG_DONTWAIT | _socket.MSG_NOSIGNAL
         try:
             yield lambda piece: socket.send(piece, flags), None
@@ -204,7 +205,7 @@ def _open_again(descriptor: int, mode: int) -> int | None:
         return None
     flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     with contextlib.suppress(OSError):
-        return os.open(f"/proc/self/fd/{descriptor}", flags)
+        return open_above(f"/proc/self/fd/{descriptor}", flags)
     return None
 
 

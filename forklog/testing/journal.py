@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from forklog.descriptors.above import open_above
 from forklog.process.base import pid
 from forklog.transports.base import Envelope
 
@@ -53,7 +54,7 @@ class Journal:
         flags = os.O_RDWR | os.O_APPEND
         for name in ("O_CLOEXEC", "O_BINARY", "O_TEMPORARY"):
             flags |= getattr(os, name, 0)
-        self._file = os.open(path, flags)
+        self._file = open_above(path, flags)
         if not hasattr(os, "O_TEMPORARY"):  # Windows removes it with the last descriptor
             Path(path).unlink()
         self._identity = _identity(self._file)

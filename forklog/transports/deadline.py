@@ -19,6 +19,7 @@ from typing import Any
 import urllib3
 
 from forklog.clock import monotonic
+from forklog.descriptors.above import lift_socket
 from forklog.process.base import home
 from forklog.transports import c_locks
 from forklog.transports.pools import Adapter, HttpConnection, HttpsConnection, pool_classes
@@ -138,7 +139,7 @@ class _Timed:
                 self._dns_host = address
                 self.timeout = self._deadline.left(ceiling)
                 try:
-                    return super()._new_conn()  # type: ignore[misc]
+                    return lift_socket(super()._new_conn())  # type: ignore[misc]
                 except urllib3.exceptions.HTTPError:
                     if is_last:
                         raise

@@ -14,6 +14,7 @@ import time
 from pathlib import Path, PurePath
 
 from forklog.clock import monotonic
+from forklog.descriptors.above import open_above
 from forklog.stderr.waits import Waits
 
 try:
@@ -120,10 +121,10 @@ def _open(path: str) -> int:
         flags |= getattr(os, name, 0)
     if not _IS_STEPWISE:
         _check_folders(path)
-        return os.open(path, flags, 0o600)
+        return open_above(path, flags, 0o600)
     folder = _open_folder(PurePath(path).parent)
     try:
-        return os.open(PurePath(path).name, flags, 0o600, dir_fd=folder)
+        return open_above(PurePath(path).name, flags, 0o600, dir_fd=folder)
     finally:
         os.close(folder)
 

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 from forklog.clock import monotonic
 from forklog.delivery.base import Reporter
+from forklog.descriptors.above import CLOEXEC, NOFOLLOW, open_above
 from forklog.errors import OptionError
 from forklog.process.base import keep_in_children
 from forklog.spool.files import lock
-from forklog.spool.folder import CLOEXEC, NOFOLLOW, UnfitError
+from forklog.spool.folder import UnfitError
 from forklog.spool.lines import say_lost, say_off
 from forklog.spool.owner import Owner
 from forklog.spool.segment import Segment
@@ -161,7 +162,7 @@ class Held:
             return None
         path = os.path.join(self.owner.folder.path, used[0].name)  # noqa: PTH118
         try:
-            return os.open(path, os.O_RDWR | CLOEXEC | NOFOLLOW)
+            return open_above(path, os.O_RDWR | CLOEXEC | NOFOLLOW)
         except OSError:  # a tidier
             return None
 

@@ -175,7 +175,7 @@ def test_what_cannot_be_opened_just_now_is_not_called_broken(
 
     genuine = os.open
 
-    def fail(path: str, flags: int, *, dir_fd: int) -> int:
+    def fail(path: str, flags: int, _mode: int = 0, *, dir_fd: int) -> int:
         if path == ".":  # the folder itself, which is listed
             return genuine(path, flags, dir_fd=dir_fd)
         raise OSError(error, os.strerror(error))

@@ -124,6 +124,16 @@ def test_the_head_survives() -> None:
     assert len(content) < MAX_HEAD_BYTES
 
 
+@pytest.mark.parametrize("stray", [b"a line of other code\n", b"\xff{", b"{}", b"[" * 100_000])
+def test_what_stands_behind_a_head_is_ignored(stray: bytes) -> None:
+    """One stray write into the file does not cost the spool; a cut head is none all the same."""
+    content = encode_head(_HEAD)
+    assert decode_head(content + stray) == _HEAD
+    assert format_of_head(content + stray) == FORMAT
+    assert decode_head(content[:-1]) is None
+    assert decode_head(stray + content) is None
+
+
 @pytest.mark.parametrize(
     "change",
     [

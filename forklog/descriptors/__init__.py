@@ -1,0 +1,1 @@
+"""Which numbers the descriptors of forklog have: a value that every room shares."""
