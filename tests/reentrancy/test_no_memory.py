@@ -122,8 +122,8 @@ from forklog.process import exit_hooks
 def body(number):
     transport, handler = make()
     handler.handle(record("waits"))
-    fail_at(number, exit_hooks._leave)
-    exit_hooks._leave()  # an exit has several hooks
+    fail_at(number, exit_hooks._on_exit)
+    exit_hooks._on_exit()  # an exit has several hooks
     stats = handler.stats()
     assert stats.accepted == stats.delivered + sum(stats.dropped.values()), (number, stats)
     assert not stats.pending, (number, stats)
