@@ -87,8 +87,17 @@ class _Readable:
         return io.BufferedReader(self._raw)
 
 
+class _Answer(http.client.HTTPResponse):
+    """An answer; what a server sends before it, such as 103, is skipped."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while 101 < (found := super()._read_status())[1] < 200:  # type: ignore[misc] # noqa: PLR2004
+            http.client.parse_headers(self.fp)
+        return found  # type: ignore[no-any-return]
+
+
 def _answer(deadline: Deadline, sock: Any, *args: Any, **options: Any) -> http.client.HTTPResponse:
-    return http.client.HTTPResponse(_Readable(sock, deadline), *args, **options)  # type: ignore[arg-type]
+    return _Answer(_Readable(sock, deadline), *args, **options)  # type: ignore[arg-type]
 
 
 class _Progress:

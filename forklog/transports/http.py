@@ -36,7 +36,7 @@ from forklog.transports.google.machine import MachineAccount
 from forklog.transports.google.metadata import read_metadata
 from forklog.transports.google.resource import detect_resource, no_key
 from forklog.transports.google.signing import signer_of
-from forklog.transports.gzipped import gzipped
+from forklog.transports.gzipped import gzipped, unpacked
 from forklog.transports.http_errors import WIRE_ERRORS, wire_error
 from forklog.transports.http_verdict import Answer, Place, judge
 from forklog.transports.retry_after import retry_after
@@ -232,4 +232,5 @@ def _content(answer: requests.Response) -> bytes:
         answer.raw.read()  # nothing is left; gives the connection back
     else:
         answer.close()
-    return content
+    encoding = answer.headers.get("Content-Encoding", "")
+    return unpacked(content, encoding, _MAX_ANSWER_BYTES)
