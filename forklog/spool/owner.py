@@ -29,6 +29,7 @@ from forklog.spool.format import (
     new_name,
     segment_name,
 )
+from forklog.spool.parts.maps import may_go
 from forklog.spool.segment import Segment
 
 _FLAGS = os.O_CREAT | os.O_EXCL | os.O_RDWR | CLOEXEC | NOFOLLOW
@@ -171,9 +172,9 @@ class Owner:
             return False
 
     def keep(self, maps: list[object]) -> None:
-        """Keep maps for ever where a daemon has closed all: each would close another's file."""
-        if self._file >= 0 and not self.has_descriptors():
-            _kept.extend(maps)
+        """Keep for ever what would close another's file: all maps where a daemon has closed all."""
+        is_closed = self._file >= 0 and not self.has_descriptors()
+        _kept.extend(made for made in maps if is_closed or not may_go(made))
 
     def leave(self) -> None:
         """Leave the segments to whoever runs next. May be called once."""

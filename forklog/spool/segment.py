@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-import sys
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
 from forklog.descriptors.above import CLOEXEC, NOFOLLOW, filled, lift
 from forklog.spool.format import HEADER_BYTES, MAGIC, segment_header
+from forklog.spool.parts.maps import has_low_number, new_map
 from forklog.spool.parts.taken import NUL, Taken
 
 if TYPE_CHECKING:
@@ -24,16 +24,18 @@ if TYPE_CHECKING:
 _MADV_POPULATE_WRITE = 23  # linux/mman-common.h, since 5.14; the mmap module does not name it
 _FLAGS = os.O_CREAT | os.O_EXCL | os.O_RDWR | NOFOLLOW | CLOEXEC
 _ZEROS = bytes(16 * 1024)
-# A map has a descriptor of its own, which it closes by number when it goes; 3.13 can do without.
-_new_map = mmap.mmap
-if sys.version_info >= (3, 13):
-    _new_map = partial(mmap.mmap, trackfd=False)
+_TRIES = 100
 
 
 def _new_map_above(file: int, size: int) -> mmap.mmap:
-    """Map a file where numbers of the standard streams are free, so that the map gets none."""
-    with filled():
-        return _new_map(file, size)
+    """Map a file; again if the map's own descriptor has got a number of a standard stream."""
+    made = new_map(file, size)
+    for _ in range(_TRIES):
+        if not has_low_number(made):
+            break
+        with filled():  # which another thread may do, and end, in between
+            made = new_map(file, size)
+    return made
 
 
 class Segment(Taken):
@@ -61,11 +63,9 @@ class Segment(Taken):
             opened.extend(
                 map(partial(os.open, flags=_FLAGS, mode=0o600, dir_fd=folder.descriptor), [name])
             )
-            lowest = opened[0]
-            opened[0] = lift(lowest)
+            opened[0] = lift(opened[0])
             _fill(opened[0], size, is_memory=folder.is_memory)
-            new_map = _new_map if opened[0] == lowest else _new_map_above
-            self.map = new_map(opened[0], size)
+            self.map = _new_map_above(opened[0], size)
             with contextlib.suppress(OSError, ValueError):
                 self.map.madvise(_MADV_POPULATE_WRITE)
             made = True

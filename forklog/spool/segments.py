@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from forklog.spool.format import LARGE_BYTES, OVERHEAD, SEGMENT_BYTES
 from forklog.spool.parts.aside import Aside
+from forklog.spool.parts.maps import let_go
 from forklog.spool.parts.reading import Reading
 from forklog.spool.parts.rescue import remove_ready, rescue
 from forklog.spool.parts.room import Room
@@ -180,7 +181,7 @@ class Segments(Reading):
             self.room.give_back(segment.size)
             self.owner.folder.add(-segment.size)
         if self.owner.has_descriptors():  # else its number is another file's: keep it for ever
-            self._maps.remove(segment.map)
+            let_go(self._maps, segment.map)
 
     def pause(self) -> None:
         """Let nothing be written until `restart`: no other process would find it."""
@@ -210,7 +211,7 @@ class Segments(Reading):
     def _forget(self, segments: list[Segment]) -> None:
         while segments:
             with contextlib.suppress(ValueError):
-                self._maps.remove(segments.pop().map)
+                let_go(self._maps, segments.pop().map)
 
     def rescue(self) -> None:
         """Copy into new segments what lost ones hold, as far as there is room."""

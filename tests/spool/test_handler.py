@@ -594,6 +594,43 @@ def test_a_handler_that_is_collected_after_a_daemon_closed_everything(
         )
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="a map has no descriptor there")
+@pytest.mark.parametrize("end", ["handler.close()", ""], ids=["closed", "not closed"])
+def test_files_with_the_numbers_of_maps_alone_stay_open(folder: Path, end: str) -> None:
+    """Where only maps have lost their descriptors, no segment closes the application's files."""
+    _check(
+        folder,
+        f"""
+        import gc
+        from forklog.spool.parts.maps import Map
+        def fill():
+            for number in range(3000):
+                log.info("%d %s", number, "x" * 500)
+            assert handler.flush(60)
+        transport = FakeTransport()
+        log, handler = log_with(transport)
+        fill()
+        maps = [found for found in gc.get_objects() if type(found) is Map and found.own]
+        taken = {{number: os.stat("/dev/null").st_rdev for number, *_ in (m.own for m in maps)}}
+        assert taken
+        del maps
+        for number in taken:
+            file = os.open("/dev/null", os.O_RDONLY)
+            os.dup2(file, number)
+            os.close(file)
+        fill()
+        fill()
+        {end}
+        log.removeHandler(handler)
+        del log, handler
+        for _ in range(20):  # a flush thread that ends holds it for a little longer
+            time.sleep(0.02)
+            gc.collect()
+        assert {{number: os.fstat(number).st_rdev for number in taken}} == taken
+        """,
+    )
+
+
 def test_a_child_writes_to_no_inherited_file(folder: Path) -> None:
     """Forks in the middle of logging: each process has files of its own, nothing is twice."""
     _check(

@@ -53,3 +53,22 @@ def test_the_files_of_a_spool_have_no_low_numbers(tmp_path: Path, closed: str) -
         """
     setup = SETUP.format(folder=str(tmp_path / "spool"))
     check_python(setup + textwrap.dedent(body), 60, is_covered=False)
+
+
+def test_a_map_has_no_low_number_though_its_file_has_a_high_one(tmp_path: Path) -> None:
+    """Another thread may free a low number between the opening of a file and its map."""
+    check_python(f"""
+        import os
+        from forklog.spool import segment
+        file = os.open({str(tmp_path / "file")!r}, os.O_RDWR | os.O_CREAT)
+        os.ftruncate(file, 65536)
+        os.closerange(0, 3)
+        made = segment._new_map_above(file, 65536)
+        for low in range(3):
+            try:
+                os.fstat(low)
+            except OSError:
+                continue
+            raise AssertionError(low)
+        made.close()
+    """)

@@ -13,6 +13,7 @@ from typing import Any
 
 from forklog.spool.folder import Folder
 from forklog.spool.format import OVERHEAD, SEGMENT_BYTES
+from forklog.spool.parts.maps import let_go
 from forklog.spool.segment import Segment
 
 
@@ -42,7 +43,7 @@ def remove_ready(ready: deque[Segment], old: list[Segment], maps: list[object]) 
         with contextlib.suppress(ValueError):  # a log call has taken it
             ready.remove(segment)
             segment.unlink()
-            maps.remove(segment.map)
+            let_go(maps, segment.map)
 
 
 def _rescue(
