@@ -59,6 +59,7 @@ class Folder:
         """Make the folder if it is missing, open and check it."""
         self.path, self._max_bytes = path, max_bytes
         self._identity: tuple[int, int] | None = None
+        self._user = os.geteuid()
         self.used_bytes = 0
         """Bytes of all files as of the last `names`."""
         try:
@@ -88,6 +89,17 @@ class Folder:
         if why := why_unfit(kind):
             raise UnfitError(f"the folder {self.path} is on {kind}; {why}")
         self.is_memory = kind == "tmpfs"
+
+    def is_own(self) -> bool:
+        """Tell whether this process is still the user who has opened it."""
+        return os.geteuid() == self._user
+
+    def why_lost(self, error: Exception) -> Exception:
+        """Return why nothing can be written here any more: an error, unless the user is another."""
+        if self.is_own():
+            return error
+        text = "this process has changed its user since its first record"
+        return UnfitError(f"{text}, and may not write to {self.path} any more")
 
     def close(self) -> None:
         """Close the descriptor, unless its number is another file's by now. May be repeated."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from forklog.delivery.base import Reporter
 
 
-def say_off(report: Reporter, error: Exception) -> None:
-    """Report that nothing is spooled, and why."""
+def say_off(report: Reporter, error: Exception) -> str:
+    """Report that nothing is spooled, and why; return why."""
     text = f"the spool is off, entries wait in memory alone: {error}"
     report.say("spool", f"{text} (check the folder of the option spool)")
+    return str(error)
 
 
 def say_waiting(report: Reporter, error: OSError) -> None:

@@ -98,6 +98,7 @@ class Owner:
         self.folder, self.prefix = folder, prefix
         self.image = image()
         self._measured_at = -math.inf
+        self._is_denied = False
         self._numbers: Iterator[int] = itertools.count()
         self._name = HeadName(prefix, self.image)
         self._claimant = Claimant()
@@ -147,6 +148,15 @@ class Owner:
         segment = Segment(name, self.folder, number, size)
         self.folder.add(size)
         return segment
+
+    def note(self, error: OSError) -> None:
+        """Take note of why a segment could not be made, for `was_denied`."""
+        self._is_denied = self._is_denied or isinstance(error, PermissionError)
+
+    def was_denied(self) -> bool:
+        """Tell whether a segment was denied to this process since the last call."""
+        was_denied, self._is_denied = self._is_denied, False
+        return was_denied
 
     def is_intact(self) -> bool:
         """Tell whether the head is still there under its name, and still locked by this process.

@@ -102,8 +102,9 @@ class Segments(Reading):
             self.owner.check_room(size, is_first=is_first)
             segment = self.owner.new_segment(size)
             is_made = True
-        except OSError:
+        except OSError as error:
             room.refuse(size)
+            self.owner.note(error)
             raise
         finally:
             if not is_made:

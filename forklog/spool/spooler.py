@@ -132,8 +132,7 @@ class ProcessSpool:
                 say_waiting(self._report, error)
                 return False
             self.store.expect(is_awaited=False)
-            self._why_off = str(error)
-            say_off(self._report, error)
+            self._why_off = say_off(self._report, error)
         return True
 
     def take_in(self, new: Collection[bytes] = ()) -> None:
@@ -169,11 +168,12 @@ class ProcessSpool:
         if self._open_at > 0 and self.open() and self._is_late:
             self._is_late = False
             self.store.take_in()
-        now = monotonic()
-        if self._owner is not None and now - self._checked_at >= _CHECK_SECONDS:
+        now, owner = monotonic(), self._owner
+        is_due = now - self._checked_at >= _CHECK_SECONDS
+        if owner is not None and (owner.was_denied() or is_due):
             self._checked_at = now
             if self.store.is_open and not self.store.is_found():
-                self._restart(self._owner)
+                self._restart(owner)
             elif self._former.has_any() and self.store.rescue():
                 self._former.end(is_copied=True)
         self.store.tidy()
@@ -188,8 +188,8 @@ class ProcessSpool:
             adopter.learn(origin.project)
 
     def _restart(self, before: Owner) -> None:
-        """Begin a new head: a tidier, a daemon or another process has taken the old one."""
-        if not self.store.is_paused:
+        """Begin a new head: a tidier, a daemon, another process or user has lost us the old one."""
+        if before.folder.is_own() and not self.store.is_paused:
             say_lost(self._report, before.folder.path)
         try:
             owner = self._make.owner(new_prefix(), self._origin)
@@ -198,8 +198,7 @@ class ProcessSpool:
             self._owner = None
             self._adopting.folders.append(before.folder)
             self.store.stop()
-            self._why_off = str(error)
-            say_off(self._report, error)
+            self._why_off = say_off(self._report, before.folder.why_lost(error))
             return
         except OSError as error:  # tried again at the next look
             self.store.pause()

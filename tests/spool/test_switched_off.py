@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -61,3 +64,42 @@ def test_a_spool_that_cannot_work_is_switched_off(tmp_path: Path, reason: str) -
     done = check_python(setup + textwrap.dedent(body), 60, is_covered=False)
     [line] = done.stderr.splitlines()
     assert f"the spool is off, entries wait in memory alone: {text} (check the folder" in line
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone may change its user")
+@pytest.mark.parametrize("spool", ["FOLDER", "'auto'"])
+def test_a_process_that_changes_its_user(spool: str) -> None:
+    """Its folder is closed to it: a line and `stats()` say so, or it goes on in another one.
+
+    Closes: a spool that took no further entry, and no line; or one that blamed who tidies.
+    """
+    shared = tempfile.mkdtemp(dir="/dev/shm")
+    folder = f"{shared}/mine"
+    body = f"""
+        from forklog.spool.parts import place
+        os.chmod({shared!r}, 0o777)
+        place._SHARED_MEMORY = {shared!r}
+        transport = FakeTransport()
+        log, handler = log_with(transport, spool={spool})
+        log.info("first")
+        assert handler.flush(30)
+        before = handler.stats().spool
+        os.setgid(12345)
+        os.setuid(12345)
+        for number in range(400):  # more than the segments that are there hold
+            log.info("%d %s", number, "x" * 500)
+        wait(lambda: log.info("more") or handler.flush(30) and handler.stats().spool != before)
+        text = handler.stats().spool
+        assert ("off: this process has changed its user" in text) == ({spool} == FOLDER), text
+        stats = handler.stats()
+        assert (stats.delivered, stats.dropped) == (stats.accepted, {{}}), stats
+        handler.close()
+        """
+    try:
+        setup = SETUP.format(folder=folder)
+        done = check_python(setup + textwrap.dedent(body), 60, is_covered=False)
+    finally:
+        shutil.rmtree(shared)
+    text = "the spool is off, entries wait in memory alone: this process has changed its user"
+    assert done.stderr.count(text) == (spool == "FOLDER"), done.stderr
+    assert "removed or closed" not in done.stderr

@@ -93,7 +93,8 @@ class Held:
 
     def _restart(self, segments: Segments, before: Owner) -> bool:
         """Begin new files; tell whether there was room for them."""
-        say_lost(self._report, before.folder.path)
+        if before.folder.is_own():
+            say_lost(self._report, before.folder.path)
         try:
             self.owner = self._new_owner()
             segments.restart(self.owner)
