@@ -148,7 +148,7 @@ with contextlib.redirect_stderr(said):
         large[-1] += b"x" * 30_000 + b'"}}'
         master.buffer.offer(2, large[-1])
         master.held.hold()
-assert said.getvalue().count("memory alone has it") == 1, said.getvalue()
+assert said.getvalue().count("has no copy of some entries") == 1, said.getvalue()
 assert len(copies()) == 5, len(copies())
 assert master.spooler.held.unspooled == 2
 while master.buffer.oldest() != large[3]:
