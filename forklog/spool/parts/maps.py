@@ -37,11 +37,11 @@ def new_map(file: int, size: int) -> mmap.mmap:
         number = probes[0]
     finally:
         deque(map(os.close, probes), maxlen=0)
-    made = Map(file, size)
+    made, identity = Map(file, size), _identity(file)
     # Its number is the lowest that is free, unless another thread has just taken that one.
     for known in itertools.chain([number], _numbers()):
-        if known != file and _identity(known) == _identity(file):
-            made.know(known, _identity(file))
+        if known != file and _identity(known) == identity:
+            made.know(known, identity)
             break
     return made
 
@@ -52,10 +52,11 @@ def _numbers() -> Iterator[int]:
 
 
 def _identity(number: int) -> tuple[int, int]:
-    with contextlib.suppress(OSError):
+    try:
         found = os.fstat(number)
-        return found.st_dev, found.st_ino
-    return -1, -1
+    except OSError:
+        return -1, -1
+    return found.st_dev, found.st_ino
 
 
 def has_low_number(made: object) -> bool:
