@@ -46,4 +46,3 @@ def test_no_line_for_stderr_gets_into_a_connection(tmp_path: Path, scheme: str) 
             env={"REQUESTS_CA_BUNDLE": str(authority)},
         )
     assert {head.split(" ")[0] for head in heads} == {"POST"}
-    assert len(heads) == 6
