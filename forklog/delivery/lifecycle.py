@@ -118,6 +118,7 @@ class Action(enum.Enum):
     SEND_HERE = "send here"
     FLUSH_HERE = "flush here"
     GIVE_UP = "give up"
+    HAND_ON = "hand on"
     ADOPT = "adopt"
     LOOK = "look again"
     STAY_PAUSED = "stay paused"
@@ -158,7 +159,7 @@ _Cell = tuple[Action, State | None]  # None: the state stays
 
 def _rows() -> Mapping[Event, tuple[_Cell, ...]]:
     """Return the rows of the table; the columns are the states, in order."""
-    none, give_up = (_A.NONE, None), (_A.GIVE_UP, None)
+    none, give_up, hand_on = (_A.NONE, None), (_A.GIVE_UP, None), (_A.HAND_ON, None)
     start, hold = (_A.START, State.RUNNING), (_A.HOLD, State.HOLDING)
     inline = (_A.GO_INLINE, State.INLINE)
     look_inert, look = (_A.LOOK, State.INERT), (_A.LOOK, None)
@@ -166,10 +167,10 @@ def _rows() -> Mapping[Event, tuple[_Cell, ...]]:
     flush, finish = (_A.FLUSH, None), (_A.FINISH, State.CLOSED)
     return {
         # inert, holding, running, inline, closed
-        Event.RECORD: (start, start, start, start, give_up),
-        Event.RECORD_IN_LOADER: (hold, hold, hold, hold, give_up),
-        Event.RECORD_WITHOUT_THREADS: (inline, inline, inline, (_A.SEND_HERE, None), give_up),
-        Event.RECORD_AT_EXIT: (start, start, start, (_A.FLUSH_HERE, None), give_up),
+        Event.RECORD: (start, start, start, start, hand_on),
+        Event.RECORD_IN_LOADER: (hold, hold, hold, hold, hand_on),
+        Event.RECORD_WITHOUT_THREADS: (inline, inline, inline, (_A.SEND_HERE, None), hand_on),
+        Event.RECORD_AT_EXIT: (start, start, start, (_A.FLUSH_HERE, None), hand_on),
         Event.RECORD_AT_LAST: (give_up, give_up, give_up, give_up, give_up),
         Event.ADOPT: ((_A.ADOPT, None), look, none, none, none),
         Event.ENDED_IDLE: (none, none, look_inert, none, none),

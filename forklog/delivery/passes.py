@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from forklog.delivery.losses import Overflow
 from forklog.delivery.schedule import Look, Send, SendResult, Wait, next_step
 from forklog.delivery.sending.orphans import Orphans
 from forklog.delivery.wakeup import Wakeup, Wakeups
+from forklog.drops import REMEDIES
 from forklog.insert_id import InsertIds
 from forklog.options import Options
 from forklog.process.base import Host, home
@@ -66,6 +68,8 @@ class Passes(Orphans):
         # Since when a batch grows; what waits as the first thread starts is sent at once.
         self._waiting_since: float | None = 0.0
         self._noticed_at = -1  # the number delivered then
+        self.notices: deque[bytes] = deque(maxlen=len(REMEDIES))
+        """The last entries that tell of drops, one for each reason."""
         self._is_retry_short, self._short_wait = False, _FIRST_SHORT_WAIT
 
     def _observe(self) -> Look:
@@ -214,4 +218,6 @@ class Passes(Orphans):
             return
         self._noticed_at = ledger.account.delivered
         for reason, number in ledger.take_unreported().items():
-            self._buffer.offer(*self._notice(self._ids, number, reason))
+            rank, entry = self._notice(self._ids, number, reason)
+            self.notices.append(entry)
+            self._buffer.offer(rank, entry)

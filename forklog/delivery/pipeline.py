@@ -7,13 +7,14 @@ entries wait for a descendant that adopts them. Where no thread can run, the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from forklog.delivery.adoption import HeldEntries
 from forklog.delivery.base import Reporter, Spooler, Store
 from forklog.delivery.buffer import Buffer
 from forklog.delivery.free_threaded.buffer import UnlockedBuffer
+from forklog.delivery.leaving import Leaving
 from forklog.delivery.lifecycle import State
 from forklog.delivery.passes import Notice
 from forklog.delivery.sending.sender import Sender
@@ -35,7 +36,7 @@ NewSpooler = Callable[
 """Makes a spool; for the arguments see `forklog.spool.spooler.ProcessSpool`."""
 
 
-class Pipeline(Starting, Shutdown):
+class Pipeline(Starting, Leaving, Shutdown):
     """Everything that belongs to one handler in one process.
 
     It may be built before its process exists: that starts nothing and asks nothing. It works once
@@ -51,6 +52,8 @@ class Pipeline(Starting, Shutdown):
         on_hold: called when this process turns out to be one that holds.
         on_start: called by each flush thread before its first pass.
         new_spooler: puts a spool before the buffer.
+        following: returns the pipeline of this process after this one was closed.
+        known_project: returns the project if it is known before a connection is.
     """
 
     def __init__(  # noqa: PLR0913 - what a handler gives
@@ -63,9 +66,12 @@ class Pipeline(Starting, Shutdown):
         on_hold: Callable[[], object] = lambda: None,
         on_start: Callable[[], object] = lambda: None,
         new_spooler: NewSpooler | None = None,
+        following: Callable[[], Pipeline] | None = None,
+        known_project: Callable[[], str | None] = lambda: None,
     ) -> None:
         """Build; start nothing."""
         super().__init__()
+        self._following, self._known_project = following, known_project
         self.mark, self.pid = new_mark(), -1
         self._home: Mark = self.mark
         self.successor: dict[str, object] = {}
@@ -84,10 +90,8 @@ class Pipeline(Starting, Shutdown):
         last_resort = LastResort(options.last_resort, self._report, self._envelope)
         self.sender = Sender(options, self.store, transport, self._report, last_resort=last_resort)
         self.sender.on_drop.watch_with(self._watch_offers)
-        ids, report = self.insert_ids, self._report
-        self.worker = Worker(
-            options, self.store, self.sender, ids, report, notice, host, self.spooler
-        )
+        given = options, self.store, self.sender, self.insert_ids, self._report, notice, host
+        self.worker = Worker(*given, self.spooler)
         self.offer = self.store.offer
         self.held = HeldEntries(self.buffer, None, host.handover, self.spooler)
         self._before: Pipeline | None = None
@@ -97,7 +101,7 @@ class Pipeline(Starting, Shutdown):
         """Return what requests say of the entries, as far as it is known."""
         options, origin = self._options, self.sender.origin()
         resource = origin.resource if origin else options.resource
-        project = origin.project if origin else options.project
+        project = origin.project if origin else options.project or self._known_project()
         return Envelope(options.log_name, options.labels, resource, project)
 
     def _spooler_of(self, new_spooler: NewSpooler | None) -> Spooler | None:
@@ -199,10 +203,6 @@ class Pipeline(Starting, Shutdown):
         """Count a record of forklog's own HTTP work, which is not delivered by design."""
         self.swallowed += 1
 
-    def stop_when_idle(self) -> None:
-        """Let the thread end once everything is delivered; for a handler that was collected."""
-        self.worker.end_when_idle()
-
     def stats(self) -> Stats:
         """Return a snapshot. Blocks for memory work only; not for signal handlers."""
         own = self.sender.ledger.snapshot(
@@ -215,10 +215,3 @@ class Pipeline(Starting, Shutdown):
             **(self.spooler.numbers() if self.spooler is not None else {}),
         )
         return own.plus(self._before.stats() if self._before is not None else self._sums)
-
-
-def let_go(pipelines: Iterable[Pipeline]) -> None:
-    """Run when a handler was collected: its thread, which keeps its pipeline, ends when idle."""
-    for pipeline in list(pipelines):
-        if pipeline.mark[0]:
-            pipeline.stop_when_idle()

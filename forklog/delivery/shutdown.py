@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from forklog.clock import monotonic
 from forklog.delivery.base import Reporter, Spooler, Store
 from forklog.delivery.buffer import Buffer
 from forklog.delivery.lifecycle import Action, Event, Staged, State
-from forklog.drops import CLOSED, SHUTDOWN
+from forklog.drops import SHUTDOWN
 from forklog.insert_id import InsertIds
 from forklog.options import Options
 from forklog.process.base import Host, Mark, Member
@@ -40,6 +41,10 @@ class Shutdown(Staged):
     _options: Options
     _host: Host
     _report: Reporter
+    _woken: Callable[[], None]
+    _look: Callable[[], None]
+    _settle_late: Callable[[], None]
+    _leave_wire: Callable[[], None]
 
     def __init__(self) -> None:
         """Leave nothing yet."""
@@ -47,12 +52,6 @@ class Shutdown(Staged):
         self.is_closing = self._is_finishing = False
         self._closing: dict[End, int] = {}  # by close under way: its thread
         self._known_lost = 0  # lost entries that an earlier flush has reported
-
-    def _woken(self) -> None:
-        raise NotImplementedError
-
-    def _look(self) -> None:
-        raise NotImplementedError
 
     def stats(self) -> Stats:
         """See `Pipeline`."""
@@ -158,13 +157,10 @@ class Shutdown(Staged):
                 self.store.arm(0)
             finally:
                 self._is_finishing = False
-            self.sender.give_up(CLOSED)
+            self._settle_late()
             self._say_all()
-            if not self._home[0]:  # `on_drop` has forked, and this is the child
-                return
-            if self.spooler is not None:
-                self.spooler.leave()
-            self.sender.close()
+            if self._home[0]:  # else `on_drop` has forked, and this is the child
+                self._leave_wire()
 
     def _say_all(self) -> None:
         """Account for what overflows dropped, and say what the rate limit has withheld so far."""

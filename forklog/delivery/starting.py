@@ -45,6 +45,8 @@ class Starting(Staged):
     held: HeldEntries
     _on_hold: Callable[[], object]
     _on_start: Callable[[], object]
+    _settle_late: Callable[[], None]
+    _thread_is_idle: Callable[[], None]
 
     def __init__(self) -> None:
         """Start nothing."""
@@ -118,6 +120,10 @@ class Starting(Staged):
         if not self._is_finishing:
             self.sender.give_up(CLOSED)
 
+    def _hand_on_late(self) -> None:
+        if not self._is_finishing:
+            self._settle_late()
+
     def _send_here(self) -> None:
         self.worker.run_inline()
 
@@ -153,6 +159,8 @@ class Starting(Staged):
     def _thread_ended(self, ended: Ended) -> None:
         """Take note, in the flush thread, that it ends: the next entry starts another one."""
         self._retry_wait = 0.0
+        if ended is Ended.IDLE:
+            self._thread_is_idle()
         self._perform(ENDED[ended])
 
     def _look(self) -> None:
@@ -220,6 +228,7 @@ METHODS: Mapping[Action, str] = {
     Action.SEND_HERE: "_send_here",
     Action.FLUSH_HERE: "_flush_here",
     Action.GIVE_UP: "_give_up_late",
+    Action.HAND_ON: "_hand_on_late",
     Action.ADOPT: "_adopt",
     Action.LOOK: "_look",
     Action.STAY_PAUSED: "_stay_paused",

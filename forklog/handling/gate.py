@@ -8,10 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from forklog.context import connections
-from forklog.delivery.pipeline import NewSpooler, Pipeline, let_go
-from forklog.delivery.prebuilt import Prebuilt
+from forklog.delivery.leaving import let_go
+from forklog.delivery.pipeline import NewSpooler, Pipeline
 from forklog.encoding.lenient import drop_notice
 from forklog.handling.eager import eager
+from forklog.handling.prebuilt import Prebuilt
 from forklog.options import Options
 from forklog.process.host import ThisProcess
 from forklog.process.per_process import PerProcess
@@ -88,6 +89,8 @@ def gate_of(options: Options, transport: Transport, copies: Copies) -> PerProces
             "on_hold": hold,
             "on_start": prebuilt.renew,
             "new_spooler": spooled,
+            "following": lambda: gate.current(),  # noqa: PLW0108 - there is no gate yet
+            "known_project": partial(known_project, options),
         }
         return Pipeline(options, transport, notice, process, **calls)
 

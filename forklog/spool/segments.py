@@ -230,10 +230,15 @@ class Segments(Reading):
         for segment in (*self.used, *self.ready, *self.aside.segments):
             segment.close()
 
-    def leave(self) -> int:
-        """After `seal`: leave what is not settled, and return how many; or remove all files."""
+    def leave(self, *, is_all_settled: bool = True) -> int:
+        """After `seal`: leave what is not settled, and return how many; or remove all files.
+
+        What was taken is settled, unless the caller cannot tell.
+        """
         self.owner.keep(self._maps)
         left = self.count() + self.aside.count()
+        if not is_all_settled:
+            left = left or sum(not segment.is_done() for segment in self.used)
         for segment in (*self.ready, *(() if left else self.used)):
             segment.unlink()
         if left:

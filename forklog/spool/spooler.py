@@ -76,6 +76,8 @@ class ProcessSpool:
         self._sums, self._checked_at, self._reported = Sums(), 0.0, 0
         self._adopting = Adopting(self._sums)
         self._former = Former(self._adopting.let_go)
+        self.has_orphans = make.has_orphans  # opens no spool
+        self.seconds = self._adopting.seconds
 
     def open(self) -> bool:
         """Spool from now on, or report why not; once. Returns whether entries are spooled.
@@ -104,11 +106,11 @@ class ProcessSpool:
                 if not self._is_late:  # else the flush thread may take the same entries just now
                     self.store.take_in()  # what finalizers and signal handlers logged meanwhile
                 self._is_opened = True
-                if self._why_off == _CLOSED:  # by another thread meanwhile
-                    self.leave()
         finally:
             if TURN in self._opening and self._opening[TURN] is taker:
                 del self._opening[TURN]
+            if self._why_off == _CLOSED and self._owner is not None:  # by another thread meanwhile
+                self.leave()
         return self.store.is_open
 
     def _open(self) -> bool:
@@ -139,14 +141,6 @@ class ProcessSpool:
         """Open it, and spool what waits in memory; before the flush thread runs."""
         if self.open():
             self.store.take_in(new)
-
-    def has_orphans(self) -> bool:
-        """Look whether there is anything to adopt; opens no spool."""
-        return self._make.has_orphans()
-
-    def seconds(self) -> float | None:
-        """Return the seconds until `adopt` is due."""
-        return self._adopting.seconds()
 
     def is_adopting(self) -> bool:
         """Tell whether a thread looks at the folder, or sends what is in it."""
@@ -228,6 +222,8 @@ class ProcessSpool:
         self._why_off = _CLOSED
         self._is_opened = self._is_opened or self._open_at > 0  # no later call opens it
         self.store.expect(is_awaited=False)
+        if self._opening.get(TURN, own := (threading.get_ident(),)) != own:
+            return  # the thread that opens it leaves as soon as it has done so
         owner, self._owner = self._owner, None
         left = self.store.leave()
         self._former.end(is_copied=not left)

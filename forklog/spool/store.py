@@ -63,7 +63,7 @@ class Spool(Taking):
         try:
             first = segments.new(is_first=True)
         except FullError:
-            self._segments = segments
+            self._begin(segments)
             self._mark[0], self._is_awaited = 1, False
             raise
         except OSError:
@@ -71,7 +71,7 @@ class Spool(Taking):
             raise
         segments.activate(first)
         # In this order: what is written from now on, by a signal handler too, is read.
-        self._segments = segments
+        self._begin(segments)
         self._mark[0], self._is_awaited = 1, False
         self._write = first.write
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from forklog.process.base import new_mark
+from forklog.process.base import Mark, home, new_mark
 from forklog.spool.format import prefix_of_segment
 from forklog.spool.parts.lanes import Lanes, OverLanes
 
@@ -33,6 +34,7 @@ class Taking(OverLanes):
         self._mark[0] = 0
         self._write: Callable[[bytes], int] = closed
         self._segments: Segments | None = None
+        self._end: weakref.finalize[..., Taking] | None = None
         self._has_urgent = False
         self._alarm_bytes = NO_ALARM
         self._wake_rank = 0
@@ -179,9 +181,17 @@ class Taking(OverLanes):
         if self._segments is not None:
             self._segments.seal()
 
+    def _begin(self, segments: Segments) -> None:
+        """Use segments; their files are left or removed, even if this is collected unclosed."""
+        self._segments = segments
+        self._end = weakref.finalize(self, _leave_collected, segments, home())
+        self._end.atexit = False
+
     def leave(self) -> int:
         """Stop; return how many entries are left for whoever runs next, or remove all files."""
         self.stop()
+        if self._end is not None:
+            self._end.detach()
         segments, self._segments = self._segments, None
         left = segments.leave() if segments is not None else 0
         if left:
@@ -193,3 +203,12 @@ class Taking(OverLanes):
         self._write = closed
         if self._segments is not None:
             self._segments.close_in_child()
+
+
+def _leave_collected(segments: Segments, here: Mark) -> None:
+    """Leave the files of a store that was collected; in a child they are the parent's."""
+    if here[0]:
+        with contextlib.suppress(Exception):  # it would be printed
+            segments.seal()
+            segments.leave(is_all_settled=False)
+            segments.owner.folder.close()

@@ -46,7 +46,7 @@ _HARMLESS = {
     "stderr/descriptor.py _write_file",
     "stderr/descriptor.py _Lines.write",
     "process/exit_hooks.py _flush",
-    "process/servers/uwsgi.py _ends_worker",
+    "process/servers/uwsgi_exceptions.py _ends_worker",
 }
 
 needs_tables = pytest.mark.skipif(sys.version_info < (3, 12), reason="blocks have no such gaps")

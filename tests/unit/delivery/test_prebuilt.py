@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from helpers import check_python
 
 from forklog import CloudLoggingHandler
-from forklog.delivery.prebuilt import Prebuilt
+from forklog.handling.prebuilt import Prebuilt
 from forklog.testing import FakeTransport
 
 if TYPE_CHECKING:

@@ -1,0 +1,88 @@
+"""What a pipeline does with its rest: after a close, or once its handler was collected.
+
+What was logged meanwhile goes to the pipeline after it. The files of its spool are removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from forklog.delivery.base import Spooler
+from forklog.delivery.buffer import Buffer
+from forklog.delivery.lifecycle import Staged
+from forklog.drops import CLOSED
+from forklog.process.base import Host, Mark
+
+if TYPE_CHECKING:
+    from forklog.delivery.sending.sender import Sender
+    from forklog.delivery.worker import Worker
+
+
+class Leaving(Staged):
+    """What `Pipeline` inherits; it has the attributes."""
+
+    mark: Mark
+    buffer: Buffer
+    spooler: Spooler | None
+    sender: Sender
+    worker: Worker
+    _host: Host
+
+    _following: Callable[[], Leaving] | None
+    offer: Callable[[int, bytes], object]
+
+    def __init__(self) -> None:
+        """Stay."""
+        super().__init__()
+        self._is_let_go = False  # the handler was collected
+
+    def _settle_late(self) -> None:
+        """Give what was logged while the handler was closed to the pipeline after this one.
+
+        A log call that makes the files of the spool may take longer than the close. What nothing
+        follows goes to the last resort, as does what a request could not deliver.
+        """
+        waiting = self.buffer.snapshot()
+        # A notice of drops is no reason to begin a pipeline.
+        late = [item for item in waiting if item[1] not in self.worker.notices]
+        following = None if self._host.is_ending() else self._following
+        if following is not None and late:
+            self._hand_on(late, following())
+        if following is None or self.sender.has_in_flight() or len(waiting) > len(late):
+            self.sender.give_up(CLOSED)
+
+    def _hand_on(self, late: Iterable[tuple[int, bytes]], after: Leaving) -> None:
+        if after is not self:
+            for rank, entry in late:
+                after.offer(rank, entry)
+                self.buffer.forget(rank, entry)
+
+    def stop_when_idle(self) -> None:
+        """Let the thread end once everything is delivered."""
+        self.worker.end_when_idle()
+
+    def let_go(self) -> None:
+        """End, and leave the spool, once everything is delivered; the handler was collected.
+
+        Never blocks. The flush thread does it. Where none runs, this is collected, too.
+        """
+        self._is_let_go = True
+        self.stop_when_idle()
+
+    def _thread_is_idle(self) -> None:
+        """Close what no record will need, in the flush thread, which has nothing to do."""
+        if self._is_let_go and not self.sender.is_pending():
+            self._leave_wire()
+
+    def _leave_wire(self) -> None:
+        if self.spooler is not None:
+            self.spooler.leave()
+        self.sender.close()
+
+
+def let_go(pipelines: Iterable[Leaving]) -> None:
+    """Run when a handler was collected: its thread, which keeps its pipeline, ends when idle."""
+    for pipeline in list(pipelines):
+        if pipeline.mark[0]:
+            pipeline.let_go()
