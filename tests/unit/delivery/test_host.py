@@ -244,8 +244,8 @@ def test_a_fork_finds_no_thread_and_what_is_pending_goes_out_after_it(
     host: FakeHost, build: Callable[..., Pipeline], forklog_transport: FakeTransport
 ) -> None:
     """The thread ends before it, and starts again for what waits, without another record."""
-    forklog_transport.then(Fail(503))
-    pipeline = build()
+    forklog_transport.then(Fail(503, times=20))  # the first delay is a random one, maybe of no time
+    pipeline = build(max_retry_delay=0.1)
     _log(pipeline, "before")
     wait_until(lambda: pipeline.stats().requests)
     seen: list[list[str]] = []
