@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,13 @@ from helpers import python_path, wait_until
 if TYPE_CHECKING:
     from forklog.emulator.process import Emulator
 
-pytest.importorskip("gunicorn.dirty", reason="gunicorn before 25.0 has no dirty workers")
 APPS = Path(__file__).parent / "apps"
 _LISTENS = re.compile(r"Listening at: (http://\S+) ")
 
 
+@pytest.mark.skipif(
+    not find_spec("gunicorn.dirty"), reason="gunicorn before 25.0 has no dirty workers"
+)
 def test_a_dirty_worker_delivers_at_its_end(emulator: Emulator, tmp_path: Path) -> None:
     """At a plain TERM nothing that the dirty app has logged is lost.
 
