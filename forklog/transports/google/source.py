@@ -36,8 +36,12 @@ def fault_of_file(given: object, login: Path, error: Exception) -> str:
         error: what google.auth raised, of whose text nothing is shown: it may hold the file's.
     """
     source, cause = source_of(given, login), error.__cause__ or error
+    path = _path_of(given, login)
+    if not path:
+        text = f"the credentials cannot be used ({type(cause).__name__}): {source}"
+        return f"{text}; correct the option, or the variables that google.auth reads"
     try:
-        Path(_path_of(given, login)).stat()  # no open, which waits where the file is a pipe
+        Path(path).stat()  # no open, which waits where the file is a pipe
     except (FileNotFoundError, NotADirectoryError):
         text = "the credentials file is missing"
         return f"{text}: {source}; correct the path, or put the file there"

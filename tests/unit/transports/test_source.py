@@ -10,7 +10,7 @@ import pytest
 from forklog.options import Options
 from forklog.transports.base import WireError
 from forklog.transports.google.access import find_access
-from forklog.transports.google.source import source_of
+from forklog.transports.google.source import fault_of_file, source_of
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +66,14 @@ def test_a_file_that_cannot_be_used_is_named(
     assert str(caught.value).startswith(f"{fault}{source}{str(path)!r}; ")
     assert "s3cret" not in str(caught.value)
     assert caught.value.is_blocked
+
+
+def test_credentials_without_a_file_have_no_fault_of_a_file(tmp_path: Path) -> None:
+    """An error of google.auth about the machine's account is shown by its class, and no more."""
+    text = fault_of_file(None, tmp_path / "no-login", OSError("s3cret"))
+    source = "the metadata server's account"
+    assert text.startswith(f"the credentials cannot be used (OSError): {source}; correct ")
+    assert "s3cret" not in text
 
 
 @pytest.mark.parametrize(
