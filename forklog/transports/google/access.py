@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import google.auth.environment_vars as names
 import google.auth.exceptions
 
 from forklog.clock import monotonic
@@ -176,7 +175,7 @@ def _credentials(options: Options, scope: str, until: float) -> Found:
             path, is_login = os.fspath(given), Path(given) == login
             return load_file(path, scope, timeout, is_login=is_login, is_project_known=is_known)
     except google.auth.exceptions.DefaultCredentialsError as error:
-        if given is None and not os.environ.get(names.CREDENTIALS):
+        if given is None and not has_file():
             raise NoCredentialsError(_NONE_FOUND) from error
         raise WireError(fault_of_file(given, login, error), is_blocked=True) from error
     except google.auth.exceptions.GoogleAuthError as error:

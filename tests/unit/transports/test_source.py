@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import google.auth.environment_vars as names
 import pytest
@@ -10,7 +11,11 @@ import pytest
 from forklog.options import Options
 from forklog.transports.base import WireError
 from forklog.transports.google.access import find_access
+from forklog.transports.google.machine import login_file
 from forklog.transports.google.source import fault_of_file, source_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.fixture(autouse=True)
@@ -39,28 +44,38 @@ def _other_json(path: Path) -> None:
     path.write_text('{"type": "s3cret"}')
 
 
-@pytest.mark.parametrize("is_option", [True, False], ids=["option", "variable"])
+_FAULTS = {
+    _missing: "the credentials file is missing: ",
+    _folder: "the credentials file cannot be read (IsADirectoryError): ",
+    _link_to_itself: "the credentials file cannot be read (OSError): ",
+    _other_text: "the credentials file is malformed (JSONDecodeError): ",
+    _other_json: "the credentials file is malformed (DefaultCredentialsError): ",
+}
+_SOURCES = {
+    "option": "option credentials=",
+    "variable": "variable GOOGLE_APPLICATION_CREDENTIALS=",
+    "login": "gcloud's login ",
+}
+
+
 @pytest.mark.parametrize(
-    ("make", "fault"),
+    ("way", "make"),
     [
-        (_missing, "the credentials file is missing: "),
-        (_folder, "the credentials file cannot be read (IsADirectoryError): "),
-        (_link_to_itself, "the credentials file cannot be read (OSError): "),
-        (_other_text, "the credentials file is malformed (JSONDecodeError): "),
-        (_other_json, "the credentials file is malformed (DefaultCredentialsError): "),
+        *((way, make) for way in ("option", "variable") for make in _FAULTS),
+        *(("login", make) for make in (_other_text, _other_json)),  # else there is no login
     ],
 )
 def test_a_file_that_cannot_be_used_is_named(
-    make: object, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_option: bool
+    way: str, make: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The line has its source, its path, and whether it is missing, unreadable or malformed."""
-    path = tmp_path / "key.json"
-    assert callable(make)
+    path = login_file() if way == "login" else tmp_path / "key.json"
+    path.parent.mkdir(exist_ok=True)
     make(path)
-    options, source = Options(project="p", credentials=str(path)), "option credentials="
-    if not is_option:
+    if way == "variable":
         monkeypatch.setenv(names.CREDENTIALS, str(path))
-        options, source = Options(project="p"), "variable GOOGLE_APPLICATION_CREDENTIALS="
+    options = Options(project="p", credentials=str(path) if way == "option" else None)
+    fault, source = _FAULTS[make], _SOURCES[way]
     with pytest.raises(WireError) as caught:
         find_access(options)
     assert str(caught.value).startswith(f"{fault}{source}{str(path)!r}; ")
