@@ -17,8 +17,8 @@ MUST_REACH = True
 REPLACES_ROOT = True
 KILLS = "celery kills a child at its hard time limit"
 IS_WEB = False
-_CHILD, _MAIN = "child", "main process"
-PROCESSES = (_CHILD, _MAIN)
+_CHILD, _BEAT, _MAIN = "child", "beat", "main process"
+PROCESSES = (_CHILD, _BEAT, _MAIN)
 
 
 def detect(selves: Callable[[], Iterable[object]]) -> Found | None:
@@ -27,6 +27,8 @@ def detect(selves: Callable[[], Iterable[object]]) -> Found | None:
         return None
     billiard = sys.modules.get("billiard.process")
     process = billiard.current_process() if billiard else None
+    if is_a(process, "celery.beat", "_Process"):
+        return Found(_BEAT, "fork", "celery's beat runs in this process of billiard")
     if process is not None and process._identity:  # noqa: SLF001 - empty in the main process
         known_by = "billiard, celery's multiprocessing, calls it a child"
         return Found(f"{_CHILD} {process.name}", "prefork", known_by)
@@ -54,9 +56,11 @@ def connect_logging(module: Any, receive: Callable[..., object]) -> None:
 
 
 def ends(process: str, _options: Collection[str] = ()) -> Ends:
-    """Tell a child of the pool, which ends by the signal, from the main process."""
+    """Tell a child of the pool, which ends by the signal, from beat's and the main process."""
     if process.startswith(_CHILD):
         return Ends(runs_hook=True, runs_pythons=False, without=("a hard time limit",))
+    if process == _BEAT:  # by SIGTERM, whose handler celery has reset
+        return Ends(runs_hook=False, runs_pythons=False)
     # It waits for nothing then.
     return Ends(runs_hook=False, runs_pythons=True, without=("a cold shutdown (SIGQUIT)",))
 

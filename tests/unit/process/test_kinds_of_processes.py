@@ -15,7 +15,11 @@ from forklog.process.servers import processes
 _PYTHON = ["threading._register_atexit", "atexit"]
 _DIRTY = "the end of gunicorn's dirty worker"
 _FIRING = {
-    "celery": {"child": ["celery's worker_process_shutdown"], "main process": _PYTHON},
+    "celery": {
+        "child": ["celery's worker_process_shutdown"],
+        "beat": [],
+        "main process": _PYTHON,
+    },
     "rq": {"work horse": ["the end of RQ's job"], "worker": _PYTHON},
     "gunicorn": {
         "dirty worker": [_DIRTY],
@@ -64,6 +68,9 @@ _ASK = {
     from celery.worker.worker import WorkController
     found = [asked(made(WorkController, pool_cls=WorkController))]
     billiard.process.current_process()._identity = (1,)
+    found.append(asked())
+    from celery.beat import _Process
+    billiard.process._set_current_process(made(_Process, _identity=(2,), _name="Beat"))
     found.append(asked())
     """,
     "rq": """
