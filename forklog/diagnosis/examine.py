@@ -119,7 +119,7 @@ def judge(
     found = [finding for delivery in deliveries for finding in judge_delivery(process, delivery)]
     found += [*judge_routes(process, routes), *judge_frameworks(process, routes.frameworks)]
     if not routes.is_printed_alone:  # else nothing is pending that an end could lose
-        found += [*judge_process(process, exits), *judge_kills(process, routes)]
+        found += [*judge_process(process, exits), *judge_kills(process, exits, routes)]
     return tuple(sorted((_accepted(f, accept) for f in dict.fromkeys(found)), key=_rank))
 
 

@@ -59,6 +59,11 @@ def celery(**changes: Any) -> Process:
     return process(role=Role(server="celery", name="child ForkPoolWorker-1"), **changes)
 
 
+def beat() -> Process:
+    """Return the process of beat in celery's worker."""
+    return process(role=Role(server="celery", name="beat"), time_limit="celery's limit")
+
+
 def loader(**changes: Any) -> Process:
     """Return a uWSGI master before its workers."""
     name = "master, before its workers"
@@ -126,6 +131,7 @@ PROBLEMS = {
     "skip-atexit-teardown": {"subject": uwsgi("skip-atexit-teardown", has_own_atexit=False)},
     "harakiri": {"subject": uwsgi("harakiri")},
     "time-limit": {"subject": celery(time_limit="celery's task_time_limit (9 s)")},
+    "no-exit-hook": {"subject": beat()},
     "spool-off": {
         "reached": handler({"spool": "/spool"}, stats=(("spool", "off: no space"),)),
     },
@@ -170,6 +176,12 @@ def test_what_loses_records_is_a_problem(code: str) -> None:
     assert code in found
     accepted = codes(Severity.PROBLEM, **PROBLEMS[code], accept=(code,))  # type: ignore[arg-type]
     assert accepted == [other for other in found if other != code]
+
+
+def test_a_spool_keeps_what_no_hook_delivers() -> None:
+    """A process that ends without a hook has no problem where its handlers have the option."""
+    assert codes(Severity.PROBLEM, beat(), handler({"spool": "/spool"})) == []
+    assert codes(Severity.PROBLEM, beat()) == ["no-exit-hook"]
 
 
 NOTES = {
@@ -268,6 +280,7 @@ ENDS = {
         (3, 11),
         FRAMEWORKS[:1],
     ),
+    "celery beat": (beat(), (3, 11), []),
     "rq worker": (process(role=Role(server="rq", name="worker")), (3, 11), BOTH),
     "rq horse": (process(role=Role(server="rq", name="work horse")), (3, 11), FRAMEWORKS[1:2]),
     "uvicorn": (process(role=Role(server="uvicorn", name="server")), (3, 11), FRAMEWORKS[2:]),

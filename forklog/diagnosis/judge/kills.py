@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from forklog.diagnosis.facts import Handler, Process, Routes, Spool
+from forklog.diagnosis.facts import Exits, Handler, Process, Routes, Spool
 from forklog.diagnosis.finding import Finding, note, ok, problem
 from forklog.process import server_hooks
 from forklog.process.servers import uwsgi
@@ -16,8 +16,8 @@ _NOT_YET = "no record yet"  # in stats().spool
 _MOST_SHOWN = 3  # files
 
 
-def judge_kills(process: Process, routes: Routes) -> Iterator[Finding]:
-    """Yield the findings about kills and the spool."""
+def judge_kills(process: Process, exits: Exits, routes: Routes) -> Iterator[Finding]:
+    """Yield the findings about ends that run no hook, and the spool."""
     handlers = [h for h in routes.handlers if h.loggers]
     yield from _judge_off(handlers)
     without = [handler for handler in handlers if not handler.option("spool")]
@@ -26,7 +26,14 @@ def judge_kills(process: Process, routes: Routes) -> Iterator[Finding]:
         yield ok("spool", f"what a killed process has logged waits in the spool {places}")
         return
     server = server_hooks.ALL.get(process.role.server)
-    if "harakiri" in process.uwsgi_options:
+    if handlers and exits.without == ("every end",) and process.role.server != "uwsgi":
+        yield problem(
+            "no-exit-hook",
+            f"no hook runs at any end of this process ({process.role.server}, "
+            f"{process.role.name}): {_LOSES}",
+            f"{_REMEDY}, or call flush() before the end",
+        )
+    elif "harakiri" in process.uwsgi_options:
         yield problem(
             "harakiri",
             "harakiri is set: a worker that it kills runs no exit hook, and loses what it logged "
