@@ -5,6 +5,7 @@ What was logged meanwhile goes to the pipeline after it. The files of its spool 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -43,20 +44,26 @@ class Leaving(Staged):
         A log call that makes the files of the spool may take longer than the close. What nothing
         follows goes to the last resort, as does what a request could not deliver.
         """
+        self.mark[0] = 0  # another close, which was interrupted, may have set it just now
         waiting = self.buffer.snapshot()
         # A notice of drops is no reason to begin a pipeline.
         late = [item for item in waiting if item[1] not in self.worker.notices]
         following = None if self._host.is_ending() else self._following
-        if following is not None and late:
-            self._hand_on(late, following())
-        if following is None or self.sender.has_in_flight() or len(waiting) > len(late):
+        after = following() if following is not None and late else self
+        for rank, entry in late if after is not self else ():
+            with self._host.without_signals():
+                self._hand_on(rank, entry, after)
+        is_left = following is None or len(waiting) > (0 if after is self else len(late))
+        if is_left or self.sender.has_in_flight() or self.buffer.count_aside():
             self.sender.give_up(CLOSED)
 
-    def _hand_on(self, late: Iterable[tuple[int, bytes]], after: Leaving) -> None:
-        if after is not self:
-            for rank, entry in late:
+    def _hand_on(self, rank: int, entry: bytes, after: Leaving) -> None:
+        if self.buffer.forget(rank, entry):  # else another thread has handed it on
+            try:
                 after.offer(rank, entry)
-                self.buffer.forget(rank, entry)
+            except BaseException:
+                self.buffer.adopt(rank, deque((entry,)))
+                raise
 
     def stop_when_idle(self) -> None:
         """Let the thread end once everything is delivered."""

@@ -144,7 +144,8 @@ class Pipeline(Starting, Leaving, Shutdown):
 
     def _is_forgettable(self) -> bool:
         self._forget_before()
-        return self._before is None and self.state is State.CLOSED
+        is_over = self.state is State.CLOSED and not self.buffer.has_waiting()
+        return is_over and self._before is None
 
     def _watch_offers(self, wrap: Callable[[Callable[..., object]], Any] | None) -> None:
         """Have another function take the entries, or, without one, the buffer again."""

@@ -147,19 +147,24 @@ class Shutdown(Staged):
         with self._host.without_signals(), self.sender.on_drop.at_end(self.shutdown_timeout):
             if not is_settled:
                 self.sender.give_up(SHUTDOWN)
+            if not self._home[0]:  # `on_drop` has forked, and this is the child
+                return
             is_running = self.state is State.RUNNING or not self.worker.thread.ended.is_set()
             # A log call that began before the close may offer its entry now: it is sent with what
             # the thread has left.
             self._is_finishing = True
             try:
                 self._take(Event.CLOSED)
+                self.mark[0] = 0  # another close may have been interrupted meanwhile
                 self.worker.end_thread(self.insert_ids.key, deadline, is_running=is_running)
                 self.store.arm(0)
             finally:
                 self._is_finishing = False
-            self._settle_late()
-            self._say_all()
-            if self._home[0]:  # else `on_drop` has forked, and this is the child
+            if self._home[0]:  # as above
+                self._settle_late()
+            if self._home[0]:
+                self._say_all()
+            if self._home[0]:
                 self._leave_wire()
 
     def _say_all(self) -> None:

@@ -109,7 +109,8 @@ class ProcessSpool:
         finally:
             if TURN in self._opening and self._opening[TURN] is taker:
                 del self._opening[TURN]
-            if self._why_off == _CLOSED and self._owner is not None:  # by another thread meanwhile
+            # Closed meanwhile, by another thread or by a signal handler of this one.
+            if self._why_off == _CLOSED and (self._owner is not None or self.store.is_open):
                 self.leave()
         return self.store.is_open
 

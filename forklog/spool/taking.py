@@ -34,7 +34,8 @@ class Taking(OverLanes):
         self._mark[0] = 0
         self._write: Callable[[bytes], int] = closed
         self._segments: Segments | None = None
-        self._end: weakref.finalize[..., Taking] | None = None
+        self._left: list[tuple[Segments, Mark]] = []  # by `leave`, or once this is collected
+        weakref.finalize(self, _leave_collected, self._left).atexit = False
         self._has_urgent = False
         self._alarm_bytes = NO_ALARM
         self._wake_rank = 0
@@ -184,14 +185,12 @@ class Taking(OverLanes):
     def _begin(self, segments: Segments) -> None:
         """Use segments; their files are left or removed, even if this is collected unclosed."""
         self._segments = segments
-        self._end = weakref.finalize(self, _leave_collected, segments, home())
-        self._end.atexit = False
+        self._left[:] = [(segments, home())]
 
     def leave(self) -> int:
         """Stop; return how many entries are left for whoever runs next, or remove all files."""
         self.stop()
-        if self._end is not None:
-            self._end.detach()
+        self._left.clear()
         segments, self._segments = self._segments, None
         left = segments.leave() if segments is not None else 0
         if left:
@@ -205,10 +204,15 @@ class Taking(OverLanes):
             self._segments.close_in_child()
 
 
-def _leave_collected(segments: Segments, here: Mark) -> None:
+def _leave_collected(left: list[tuple[Segments, Mark]]) -> None:
     """Leave the files of a store that was collected; in a child they are the parent's."""
-    if here[0]:
-        with contextlib.suppress(Exception):  # it would be printed
-            segments.seal()
-            segments.leave(is_all_settled=False)
-            segments.owner.folder.close()
+    for segments, here in left:
+        if here[0]:
+            _leave(segments)
+
+
+def _leave(segments: Segments) -> None:
+    with contextlib.suppress(Exception):  # it would be printed
+        segments.seal()
+        segments.leave(is_all_settled=False)
+        segments.owner.folder.close()

@@ -380,7 +380,7 @@ _FOREIGN = {
     "setting_up.known_loggers": {"logging.getLogger(name).propagate"},
     "setting_up.uncaught": {"hook: _MARK", "sys.excepthook", "threading.excepthook"},
     "tail.source": {"answer.raw", "self._session.trust_env"},
-    "spool.taking": {"self._end.atexit"},
+    "spool.taking": {"weakref.finalize(self, _leave_collected, self._left).atexit"},
     "testing.journal": {"self.close.atexit"},
     "transports.google.metadata": {"session.trust_env"},
     "transports.google.signing": {"tokens.trust_env"},

@@ -62,7 +62,7 @@ def test_what_it_has_not_delivered_is_left_for_the_next_process(tmp_path: Path) 
         log.info("pending")
         store = handler._gate.product.store
         wait(lambda: handler.stats().requests)  # the entry is in flight
-        taking._leave_collected(store._segments, taking.home())
+        taking._leave_collected(store._left)
         heads = [name for name in os.listdir(FOLDER) if name.endswith(".head")]
         assert len(heads) == 1 and len(os.listdir(FOLDER)) > 1, os.listdir(FOLDER)
         os._exit({DONE})

@@ -56,10 +56,8 @@ class Sender(Choosing, Pending):
         # Its lock protects _in_flight, too: a reader would see an entry twice or not at all.
         self.ledger = Ledger()
         self._in_flight = InFlight(options.max_batch_entries, options.max_batch_bytes, self.ledger)
-        self.transport = transport
-        self._wire = Wire(transport, self.ledger.count_request)
-        self._is_closed = False
-        self.delay = 0.0
+        self.transport, self._wire = transport, Wire(transport, self.ledger.count_request)
+        self._is_closed, self.delay = False, 0.0
         """After a pass that ended LATER: seconds until the next attempt."""
 
     def send_once(self, timeout: float | None = None, *, is_hurried: bool = False) -> SendResult:
@@ -106,11 +104,13 @@ class Sender(Choosing, Pending):
         Raises:
             BaseException: in the main thread, where it may be a signal handler's.
         """
-        taker = object()
+        taker, own = object(), home()
         try:
             if self._sending.setdefault(TURN, taker) is not taker:
                 return None
             verdict, error = self._wire.attempt_other(entries, envelope, timeout)
+            if not own[0]:  # the application's transport has forked, and this is the child
+                return None
             self.pacing.learn_of(verdict, sum(map(len, entries)))
             if error is not None and threading.get_ident() == threading.main_thread().ident:
                 raise error  # it may be a signal handler's
