@@ -511,6 +511,27 @@ def test_a_framework_without_a_middleware_is_noted(server: str) -> None:
     assert second == "[]"
 
 
+@pytest.mark.parametrize("ending", ["uvicorn", "uvicorn.error", "uvicorn.access"])
+def test_only_loggers_that_uvicorn_logs_by_have_to_reach_forklog(ending: str) -> None:
+    """Their parent may end elsewhere where they have the handler themselves."""
+    done = check_python(f"""
+        import logging
+        import forklog
+        from forklog.diagnosis.facts import Process, Role
+        from forklog.diagnosis.look.frameworks import look_at_frameworks
+        handler = forklog.CloudLoggingHandler(project="p")
+        for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+            logger = logging.getLogger(name)
+            logger.propagate = False
+            logger.handlers = [] if name == {ending!r} else [handler]
+        role = Role(server="uvicorn")
+        print(look_at_frameworks(Process(pid=1, role=role, python="", has_threads=True)).kept)
+        handler.close()
+    """)
+    expected = () if ending == "uvicorn" else (ending,)
+    assert done.stdout.strip() == str(expected)
+
+
 @pytest.mark.parametrize("is_loader", [False, True])
 def test_what_dead_processes_left_in_a_spool_is_listed(
     emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_loader: bool

@@ -17,7 +17,7 @@ _OF_GOOGLE = "google.cloud.logging_v2.handlers.middleware.request"
 def look_at_frameworks(process: Process) -> Frameworks:
     """Look at the loggers of the server that runs this process, and for middlewares. No I/O."""
     server, loaded = server_hooks.ALL.get(process.role.server), sys.modules
-    must_reach = server.LOGGERS if server and server.MUST_REACH else ()
+    must_reach = server.MUST_REACH if server else ()
     is_root_kept = bool(server and server.REPLACES_ROOT) and not reaches_ours(logging.root)
     kept = [name for name in must_reach if not reaches_ours(logging.getLogger(name))]
     is_asked = bool(server and server.IS_WEB) and not process.role.is_loader

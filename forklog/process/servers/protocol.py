@@ -24,8 +24,8 @@ class Server(Protocol):
         """Its own loggers; the handler of `setup` is added where their records end."""
 
     @property
-    def MUST_REACH(self) -> bool:  # noqa: N802
-        """Whether it is a problem, in `doctor`, that such a logger reaches no handler of ours."""
+    def MUST_REACH(self) -> tuple[str, ...]:  # noqa: N802
+        """Those of them for which it is a problem, in `doctor`, to reach no handler of ours."""
 
     @property
     def REPLACES_ROOT(self) -> bool:  # noqa: N802

@@ -24,7 +24,7 @@ except ImportError:
 _imported_by = os.getpid()
 HOOK = "uwsgi.atexit"
 LOGGERS = ()
-MUST_REACH = False
+MUST_REACH = ()
 REPLACES_ROOT = False
 KILLS = "uWSGI kills a worker that is busy at TERM, or outlives its reload mercy"
 IS_WEB = True
