@@ -78,8 +78,12 @@ class Leaving(Staged):
         self.stop_when_idle()
 
     def _thread_is_idle(self) -> None:
-        """Close what no record will need, in the flush thread, which has nothing to do."""
-        if self._is_let_go and not self.sender.is_pending():
+        """Close what no record will need, in the flush thread, which has nothing to do.
+
+        An exit or a close that is under way does it itself, and adopts what dead processes left.
+        """
+        is_over = self._is_let_go and not self.worker.orders.is_draining
+        if is_over and not self.sender.is_pending():
             self._leave_wire()
 
     def _leave_wire(self) -> None:
