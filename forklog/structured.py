@@ -20,13 +20,13 @@ from forklog.contract import HandlerLock, overrides_emit
 from forklog.encoding.encoder import Encoder
 from forklog.encoding.payload import WithheldError, bare, withheld
 from forklog.errors import OptionError, unpicklable
+from forklog.handling import known_loggers
 from forklog.handling.agent_lines import line_of
 from forklog.handling.request_log import additions_of
 from forklog.insert_id import InsertIds
 from forklog.option_checks import check_labels, check_level, check_project
 from forklog.options import Options, plain
 from forklog.process.base import pid
-from forklog.setting_up import known_loggers
 from forklog.stderr.line_stream import LinePrinter
 from forklog.transports.google.access import known_project
 

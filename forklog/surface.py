@@ -15,9 +15,9 @@ from forklog.contract import OverridableHandler
 from forklog.delivery.lifecycle import State
 from forklog.encoding.payload import bare
 from forklog.errors import OptionError
+from forklog.handling import known_loggers
 from forklog.options import Options
 from forklog.process.base import PidMark, pid
-from forklog.setting_up import known_loggers
 from forklog.snapshot import Stats
 from forklog.transports.google.access import is_anonymous, known_project
 from forklog.transports.google.metadata import NoAnswerError, read_metadata

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from forklog.context.base import ACCESS_LOGS, FinishedRequest
 from forklog.encoding.extra import Additions
 from forklog.handling.identity import ProcessLabels
+from forklog.handling.known_loggers import have_any
 from forklog.options import Options
-from forklog.setting_up.known_loggers import have_any
 from forklog.transports.google.resource import resource_of_environment
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from typing import Any
 from forklog.compat import refuse_unknown
 from forklog.errors import Hidden, OptionError
 from forklog.handler import CloudLoggingHandler
+from forklog.handling.known_loggers import KEPT_OUT, attach, connect_celery, detach, keep_out
 from forklog.handling.request_log import write_no_more
 from forklog.option_checks import check_level
 from forklog.options import Options
-from forklog.setting_up.known_loggers import KEPT_OUT, attach, connect_celery, detach, keep_out
 from forklog.setting_up.outputs import (
     OF_THE_HANDLER,
     check_output,
