@@ -12,7 +12,7 @@ TOO_LARGE = "too_large"
 REMEDIES = {
     BUFFER_FULL: "raise max_buffer_bytes, or set the option spool",
     CLOSED: "close the handler after the last record, or set the option last_resort",
-    ENCODE: "correct the __str__ and the like of what is logged",
+    ENCODE: "correct the __str__ of what is logged or the recursion that logs it, or add memory",
     REFUSED: "look at them in on_drop, correct what logs them",
     SHUTDOWN: "raise shutdown_timeout, or set the options last_resort or spool",
     TOO_LARGE: "log less in one record",

@@ -130,6 +130,26 @@ for is_warm in (False, True):
     )
 
 
+def test_a_record_without_room_is_reported_with_what_can_be_done() -> None:
+    """The line on stderr names the recursion as well as a ``__str__``, which may be right."""
+    done = check_python(
+        _SETUP
+        + """
+sys.setrecursionlimit(1000)
+transport, handler, logger = make()
+logger.error("before")
+last = deepest()
+for room in range(60):
+    raises(last - room, lambda: logger.error("deep"))
+assert handler.stats().dropped["encode"], handler.stats()
+handler.close()
+"""
+    )
+    lines = [line for line in done.stderr.splitlines() if "(encode" in line]
+    assert lines, done.stderr
+    assert all("the recursion that logs it" in line for line in lines), lines
+
+
 _ENDS = {
     "flush": "handler.flush(20)",
     "close": "handler.close()",

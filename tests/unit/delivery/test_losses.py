@@ -34,6 +34,7 @@ def _made(on_drop: Callable[[list[bytes], str], object] | None = None) -> tuple[
     return Losses(report, OnDrop(on_drop, report)), lines
 
 
+_OF_ENCODE = "correct the __str__ of what is logged or the recursion that logs it, or add memory"
 _OF_REFUSED = "look at them in on_drop, correct what logs them"
 
 
@@ -117,7 +118,7 @@ def test_the_application_gets_what_was_dropped() -> None:
     losses.of_drop("refused", 2, (b"a", b"b"), "400 INVALID_ARGUMENT")
     assert got == [([b"a", b"b"], "refused")]
     assert _reported(lines) == [
-        "dropped 1 log entries (encode); correct the __str__ and the like of what is logged",
+        f"dropped 1 log entries (encode); {_OF_ENCODE}",
         f"dropped 2 log entries (refused: 400 INVALID_ARGUMENT); {_OF_REFUSED}",
     ]
 
