@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import deque
 from collections.abc import Iterator
+from functools import partial
+from itertools import chain, starmap
 from typing import Any
 
 try:
@@ -22,31 +25,43 @@ NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 _FIRST = 3  # after those of the three standard streams
 
 
-def lift(descriptor: int) -> int:
-    """Move a new descriptor to a number above 2; costs a comparison where it has one.
+def lift(opened: list[int]) -> None:
+    """Move the first of some descriptors to a number above 2, and to the end of their list.
 
-    Before its file is locked: closing any descriptor of a file frees the process's record locks.
+    Costs a comparison where it has one. Before its file is locked: closing any descriptor of a file
+    frees the process's record locks. An exception of a signal handler leaves in the list what is
+    open, and nothing else. So whoever closes all of it closes no number twice.
 
     Raises:
-        OSError: no number is left; the given one is still open.
+        OSError: no number is left; the list is unchanged.
     """
-    if descriptor >= _FIRST or fcntl is None:
-        return descriptor
-    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FIRST)
-    os.close(descriptor)
-    return moved
+    if opened[0] >= _FIRST or fcntl is None:
+        opened[:] = [*opened[1:], opened[0]]
+        return
+    opened.extend(starmap(fcntl.fcntl, ((opened[0], fcntl.F_DUPFD_CLOEXEC, _FIRST),)))
+    # In one step of C: another thread may get the number as soon as it is closed.
+    deque(map(os.close, map(opened.pop, (0,))), maxlen=0)
+
+
+def open_into(
+    opened: list[int], path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None
+) -> None:
+    """Open a file as `os.open` does, and put its number, which is above 2, into an empty list.
+
+    What an exception leaves in the list is open, see `lift`.
+    """
+    opened.extend(starmap(partial(os.open, dir_fd=dir_fd), ((path, flags, mode),)))
+    lift(opened)
 
 
 def open_above(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
     """Open a file as `os.open` does, under a number above 2; OSError where it cannot be."""
-    return _lifted(os.open(path, flags, mode, dir_fd=dir_fd))
-
-
-def _lifted(descriptor: int) -> int:
+    opened: list[int] = []
     try:
-        return lift(descriptor)
-    except OSError:
-        os.close(descriptor)
+        open_into(opened, path, flags, mode, dir_fd=dir_fd)
+        return opened[0]
+    except BaseException:
+        deque(map(os.close, opened), maxlen=0)
         raise
 
 
@@ -59,13 +74,14 @@ def dup_above(descriptor: int) -> int:
 
 def pipe_above() -> tuple[int, int]:
     """Open a pipe, both ends under numbers above 2; OSError where it cannot be."""
-    reader, writer = os.pipe()
+    opened: list[int] = []
     try:
-        reader = lift(reader)
-        return reader, lift(writer)
-    except OSError:
-        os.close(reader)
-        os.close(writer)
+        opened.extend(chain.from_iterable(starmap(os.pipe, ((),))))
+        lift(opened)
+        lift(opened)
+        return opened[0], opened[1]
+    except BaseException:
+        deque(map(os.close, opened), maxlen=0)
         raise
 
 
@@ -77,10 +93,12 @@ def lift_socket(socket: Any) -> Any:
     """
     if socket.fileno() >= _FIRST or fcntl is None:
         return socket
-    seconds = socket.gettimeout()
-    number = _lifted(socket.detach())
-    moved = type(socket)(socket.family, socket.type, socket.proto, fileno=number)
-    moved.settimeout(seconds)
+    try:  # the given one has its number until it is closed, by itself alone
+        number = dup_above(socket.fileno())
+        moved = type(socket)(socket.family, socket.type, socket.proto, fileno=number)
+        moved.settimeout(socket.gettimeout())
+    finally:
+        socket.close()
     return moved
 
 
@@ -93,5 +111,4 @@ def filled() -> Iterator[None]:
             fillers.append(os.open(os.devnull, os.O_RDWR | CLOEXEC))
         yield
     finally:
-        for filler in fillers:
-            os.close(filler)
+        deque(map(os.close, fillers), maxlen=0)

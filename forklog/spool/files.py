@@ -14,6 +14,7 @@ import contextlib
 import os
 import stat
 import weakref
+from collections import deque
 from typing import TYPE_CHECKING
 
 try:
@@ -21,7 +22,7 @@ try:
 except ImportError:  # on Windows, where there is no spool
     fcntl = None  # type: ignore[assignment]
 
-from forklog.descriptors.above import CLOEXEC, NOFOLLOW, NONBLOCK, lift, open_above
+from forklog.descriptors.above import CLOEXEC, NOFOLLOW, NONBLOCK, open_above, open_into
 from forklog.process.base import Mark, home, pid
 from forklog.spool.format import (
     HEADER_BYTES,
@@ -227,16 +228,16 @@ def _make(folder: Folder, name: str, entry: bytes, size: int) -> None:
     """Make a segment of this size that holds an entry; OSError where it cannot be."""
     content = segment_header(0, size) + entry + b"\n"
     rest = memoryview(content.ljust(size, b"\0"))[len(MAGIC) :]
-    file = os.open(name, _NEW, 0o600, dir_fd=folder.descriptor)
+    opened: list[int] = []
     is_made = False
     try:
-        file = lift(file)
+        open_into(opened, name, _NEW, 0o600, dir_fd=folder.descriptor)
         # The magic last: a segment without it was being made.
-        is_made = os.pwrite(file, rest, len(MAGIC)) == len(rest)
-        is_made = is_made and os.pwrite(file, MAGIC, 0) == len(MAGIC)
+        is_made = os.pwrite(opened[0], rest, len(MAGIC)) == len(rest)
+        is_made = is_made and os.pwrite(opened[0], MAGIC, 0) == len(MAGIC)
     finally:
-        os.close(file)
-        if not is_made:
+        deque(map(os.close, opened), maxlen=0)
+        if opened and not is_made:
             os.unlink(name, dir_fd=folder.descriptor)
     if not is_made:
         raise OSError("no room for a segment")

@@ -13,10 +13,11 @@ import itertools
 import math
 import os
 import zlib
+from collections import deque
 from collections.abc import Iterator
 
 from forklog.clock import monotonic, realtime_ns
-from forklog.descriptors.above import CLOEXEC, NOFOLLOW, lift
+from forklog.descriptors.above import CLOEXEC, NOFOLLOW, open_into
 from forklog.process.base import Mark, home
 from forklog.spool.files import Claimant, Identity, claim_new, identity_of, lock, release
 from forklog.spool.folder import Folder, FullError
@@ -219,19 +220,21 @@ def _locked_file(
 ) -> tuple[int, Identity]:
     """Return a new head's descriptor and identity; locked while still empty, and claimed here."""
     name, directory = new_name(prefix), folder.descriptor
-    file = os.open(name, _FLAGS, 0o600, dir_fd=directory)
+    opened: list[int] = []
     try:
-        file = lift(file)
+        open_into(opened, name, _FLAGS, 0o600, dir_fd=directory)
+        [file] = opened
         identity = identity_of(os.fstat(file))
         claim_new(identity, claimant)
         lock(file)
         _write_all(file, encode_head(head))
     except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name, dir_fd=directory)
-        identity = identity_of(os.fstat(file))
-        os.close(file)
-        release(identity, claimant)
+        if opened:
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=directory)
+            identity = identity_of(os.fstat(opened[0]))
+            deque(map(os.close, opened), maxlen=0)
+            release(identity, claimant)
         raise
     return file, identity
 

@@ -13,7 +13,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
-from forklog.descriptors.above import CLOEXEC, NOFOLLOW, filled, lift
+from forklog.descriptors.above import CLOEXEC, NOFOLLOW, filled, open_into
 from forklog.spool.format import HEADER_BYTES, MAGIC, segment_header
 from forklog.spool.parts.maps import has_low_number, new_map
 from forklog.spool.parts.taken import NUL, Taken
@@ -59,11 +59,7 @@ class Segment(Taken):
         opened: list[int] = []
         made = False
         try:
-            # In one step of C: no signal handler's exception comes between a number and its name.
-            opened.extend(
-                map(partial(os.open, flags=_FLAGS, mode=0o600, dir_fd=folder.descriptor), [name])
-            )
-            opened[0] = lift(opened[0])
+            open_into(opened, name, _FLAGS, 0o600, dir_fd=folder.descriptor)
             _fill(opened[0], size, is_memory=folder.is_memory)
             self.map = _new_map_above(opened[0], size)
             with contextlib.suppress(OSError, ValueError):
