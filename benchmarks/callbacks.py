@@ -1,4 +1,4 @@
-"""Callbacks around a fork, for the row `fork`: how long all others take before it."""
+"""Times for the row `fork` how long all callbacks before a fork take, by two of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Load on an HTTP server: wrk where it is installed, else a loop of our own."""
+"""Sends requests to the servers of the row `web`: by wrk where it is installed, else by a loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the kernel knows of other processes."""
+"""Reads the CPU time and the memory of servers from `/proc`, for the rows `web` and `prefork`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Medians, spreads, and ratios of what was measured in the same round."""
+"""Computes medians, spreads, and ratios within each round, of what the rows measured. Pure."""
 
 from __future__ import annotations
 

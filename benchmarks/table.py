@@ -1,4 +1,4 @@
-"""Tables for the terminal and for Markdown."""
+"""Turns rows of text into a table, for the terminal and for the pages in Markdown. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fleets that are simulated, and by which senders."""
+"""Lists which fleets are simulated and by which senders, for the row `fleet`; runs each case."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What came of a simulated fleet: numbers, and a histogram of ages."""
+"""Adds up what came of a simulated fleet: numbers and a histogram of ages, for the row `fleet`."""
 
 from __future__ import annotations
 

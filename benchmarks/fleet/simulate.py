@@ -1,4 +1,4 @@
-"""The simulation: discrete events, one for each request of each process."""
+"""Simulates a fleet by discrete events, one for each request of a process; gives its outcome."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records through the whole process to the sink: CPU for each, and how many a second."""
+"""How many records a second each subject delivers to the sink, and the CPU time of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wake-ups of an idle process, by the kernel's count, over ten seconds."""
+"""How often an idle process wakes up, by the kernel's count, over ten seconds."""
 
 from __future__ import annotations
 

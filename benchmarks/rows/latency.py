@@ -1,4 +1,4 @@
-"""A server that takes 100 ms for each answer."""
+"""How many records a second each subject delivers to a server that answers after 100 ms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory of a process whose records cannot leave: bytes a queued record."""
+"""How many bytes a queued record takes in a process whose records cannot leave."""
 
 from __future__ import annotations
 

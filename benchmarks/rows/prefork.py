@@ -1,4 +1,4 @@
-"""What lazy-apps gives up: start-up time and memory of four uWSGI workers with Django."""
+"""What uWSGI's lazy-apps costs: start-up time and memory of four workers with Django."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Importing and building a handler, in fresh interpreters."""
+"""What importing forklog and building a handler costs: time and memory of fresh interpreters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The slowest calls of a storm, while the pipeline sends."""
+"""How long the slowest log calls of a storm take, while the pipeline sends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Eight threads logging at the same time."""
+"""How many log calls a second eight threads make at the same time, beside one thread."""
 
 from __future__ import annotations
 

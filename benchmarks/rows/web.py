@@ -1,4 +1,4 @@
-"""A uWSGI application that logs ten records a request."""
+"""How many requests a second uWSGI serves with an application that logs ten records in each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What arrived at one port of the sink."""
+"""Counts what arrived at one port of the sink, and lets orders of the runner wait for it."""
 
 from __future__ import annotations
 

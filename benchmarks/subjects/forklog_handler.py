@@ -1,4 +1,4 @@
-"""The subject of it all."""
+"""forklog's own handler as a subject: with its defaults, and with a spool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The floor: what logging itself costs."""
+"""Handlers that do nothing, as the floor of the table: what `logging` itself costs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The standard library's way to a background thread."""
+"""QueueHandler with QueueListener: the standard library's way to log from a background thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The floor of a fork from Python 3.12 on: a thread that ends before it, and nothing else."""
+"""A handler that only ends a thread before a fork: from Python 3.12 on the floor of row `fork`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prints the demo's result: what the columns mean, the table of rows, and a verdict."""
+"""Takes rows from `command`, prints them as a table, with what its columns mean and a verdict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compares the app's own ledger with what the emulator shows; pure."""
+"""Compares the ledger of the demo's application with what the emulator shows, for `trial`. Pure."""
 
 from __future__ import annotations
 

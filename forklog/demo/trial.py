@@ -1,4 +1,4 @@
-"""Demo, one trial: runs one mode with one handler against an emulator, gives a row."""
+"""Runs one trial of the demo: a server mode with one handler, against an emulator; gives a row."""
 
 from __future__ import annotations
 

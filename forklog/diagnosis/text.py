@@ -1,4 +1,4 @@
-"""A report as aligned lines of ASCII: findings first, the most severe on top; then the facts."""
+"""Turns a report into aligned lines of ASCII: findings, the most severe on top; then the facts."""
 
 from __future__ import annotations
 

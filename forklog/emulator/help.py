@@ -1,4 +1,4 @@
-"""What the emulator says of itself: at GET / and when it starts."""
+"""The emulator's help: `files` gives it to clients, `command` prints a line of it at the start."""
 
 from __future__ import annotations
 

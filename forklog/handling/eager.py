@@ -1,4 +1,4 @@
-"""Imports that load at once, also where the application has chosen lazy ones (Python 3.15)."""
+"""Makes imports load at once for the package and the fork gate, where Python 3.15 has lazy ones."""
 
 from __future__ import annotations
 

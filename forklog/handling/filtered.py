@@ -1,4 +1,4 @@
-"""What a subclass of the stock handler finds on a record, set for the time of its ``emit``."""
+"""Sets on a record what the stock handler's filter would, while a subclass's own ``emit`` runs."""
 
 from __future__ import annotations
 

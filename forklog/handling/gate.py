@@ -1,4 +1,4 @@
-"""The fork gate of a handler: what its pipelines are built of, in whatever process."""
+"""Takes a handler's options, gives its fork gate, which builds the pipeline of each process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which process logs: the labels of the option ``process_labels``."""
+"""Finds which process logs, and gives its labels to the encoder (option ``process_labels``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loggers of frameworks and servers that do not reach the root logger, and those kept out."""
+"""Puts a handler on the loggers of frameworks that do not reach the root logger, for `install`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Beside the handler: the entries of requests, and what else its options add to entries."""
+"""Takes finished requests from the middlewares, gives their entries to the handler's pipeline."""
 
 from __future__ import annotations
 

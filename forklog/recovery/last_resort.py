@@ -1,4 +1,4 @@
-"""Recovers a file of JSON lines that a last resort has written."""
+"""Reads a file of JSON lines that a last resort has written; sends its entries, for `command`."""
 
 from __future__ import annotations
 

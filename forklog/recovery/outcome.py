@@ -1,4 +1,4 @@
-"""What `forklog recover` has done: the numbers, and the text that the command prints of them."""
+"""Adds up for `forklog recover` what was sent and what is left; gives the text that it prints."""
 
 from __future__ import annotations
 

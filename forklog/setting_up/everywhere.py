@@ -1,4 +1,4 @@
-"""All handlers of the process at once: flush, counters, and these in Prometheus' text form."""
+"""Flushes all handlers of a process, and gives their numbers, as snapshots or for Prometheus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`forklog.setup`: one call that has everything a process logs go to Cloud Logging."""
+"""`forklog.setup`: takes the application's options, puts one handler on the root logger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where `forklog.setup` sends records: to the API, or as lines of JSON to stdout for an agent."""
+"""Decides for `install` whether records go to the API, or as JSON lines to stdout for an agent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""structlog: its last processor, which gives an event's fields to `logging`."""
+"""The last processor of structlog: takes the fields of an event, gives them to `logging`."""
 
 from __future__ import annotations
 

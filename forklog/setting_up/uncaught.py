@@ -1,4 +1,4 @@
-"""Logs what nothing has caught: in the main thread, and in any other."""
+"""Takes exceptions that nothing has caught, from any thread, and logs them; set up by `install`."""
 
 from __future__ import annotations
 

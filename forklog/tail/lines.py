@@ -1,4 +1,4 @@
-"""An entry as lines for a terminal: time, severity, log, process, text, fields. Pure."""
+"""Turns an entry into lines for a terminal: time, severity, log, process, text, fields. Pure."""
 
 from __future__ import annotations
 

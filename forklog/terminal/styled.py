@@ -1,4 +1,4 @@
-"""The screen with rich, which the extra `cli` installs; the one file that imports it."""
+"""A command's screen with rich: takes pieces of text with styles, gives colours on a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scripted outcomes of requests, which the fake transport uses up one after another."""
+"""Scripted outcomes of requests: the fake transport uses them up as answers to the sender."""
 
 from __future__ import annotations
 

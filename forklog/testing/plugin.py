@@ -1,4 +1,4 @@
-"""Fixtures for pytest: ``pytest_plugins = ["forklog.testing.plugin"]`` in a conftest.py."""
+"""Gives tests the fixtures of forklog; ``pytest_plugins`` in a conftest.py names this module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What drives the emulator's page: a Chromium of the system, and entries for it to show."""
+"""Starts the system's Chromium for tests of the emulator's page, and makes entries to show."""
 
 from __future__ import annotations
 

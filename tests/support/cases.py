@@ -1,4 +1,4 @@
-"""Cases of a test of which a few run in `make test`, and all with `make test-long`."""
+"""Marks most cases of a parametrized test as long, so that `make test` runs a few of them alone."""
 
 from __future__ import annotations
 

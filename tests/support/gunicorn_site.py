@@ -1,4 +1,4 @@
-"""gunicorn with an example, what it logged by its own account, and what of that arrived."""
+"""Runs an example under gunicorn for a test; counts what it logged, and what of that arrived."""
 
 from __future__ import annotations
 

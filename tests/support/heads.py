@@ -1,4 +1,4 @@
-"""What tests put into the folder of a spool in the place of dead processes."""
+"""Makes files in the folder of a spool as dead processes leave them, for tests of the spool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several test files need: an interpreter of their own, and waiting with a deadline."""
+"""Runs the bodies of tests in fresh interpreters, and waits for conditions with a deadline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process that plays a role: uWSGI's loader, one without threads, one whose hooks are over."""
+"""A fake host for a pipeline: plays uWSGI's loader, or a process without threads or hooks."""
 
 from __future__ import annotations
 

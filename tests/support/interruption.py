@@ -1,4 +1,4 @@
-"""A signal handler at a chosen place: makes a call in the middle of forklog's own code.
+"""Calls a function at a chosen step in the middle of forklog's own code, as a signal handler would.
 
 A real signal runs its handler between two bytecodes of the main thread. A trace function is called
 between two bytecodes too, and Python lets it choose which.

@@ -1,4 +1,4 @@
-"""An application with a spool under a real server, whose processes are killed; and its ledger."""
+"""Runs an application with a spool under a server, kills its processes; gives what it logged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lines for people, kept by a test."""
+"""A fake reporter: keeps the lines that forklog would write to stderr, for tests of the spool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packages that are not there for every Python yet; the tests that need one are skipped without."""
+"""Skips tests that need a package where there is none for the running Python yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The programs on the pages of the documentation: written to files and run as they stand."""
+"""Takes programs from pages of the documentation, writes them to files, runs them as they are."""
 
 from __future__ import annotations
 

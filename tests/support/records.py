@@ -1,4 +1,4 @@
-"""What the encoder's tests share: records, its three encoders, and the emulator's judgement."""
+"""Makes records for the encoder's tests, encodes them, and has the emulator judge the entries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Redis of a test's own: the real one where it is installed, else fakeredis by TCP."""
+"""Runs a Redis for one test: the real one where it is installed, else fakeredis by TCP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sentences of a text: of a page in Markdown, and of a module's docstrings and comments."""
+"""Takes a page in Markdown or a module, gives its sentences to the tests of style."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An emulator's server in this process, and calls to it over real sockets."""
+"""Runs an emulator's server in the process of a test, and calls it over real sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entries of a shop with two workers, as forklog writes them: requests, children, duplicates."""
+"""Makes entries of a shop with two workers, as forklog writes them, for tests of the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a body of a test about spools begins with: it logs, forks children and kills them.
+"""Runs bodies of tests about spools, which log, fork children and kill them.
 
 And how it runs in surroundings of its own: namespaces, mounted file systems.
 """

@@ -1,4 +1,4 @@
-"""A signal handler that raises, at each place in turn where CPython runs one.
+"""Raises as a signal handler would, at each place in turn where CPython runs one; for tests.
 
 CPython looks for signals at three kinds of places: where a function of Python begins, after a call,
 and at a jump back. Calls that block look themselves. From 3.11 on it does not look after a call of

@@ -1,4 +1,4 @@
-"""What the tests of the wire need: servers, of HTTP and on raw sockets, certificates, keys."""
+"""Runs servers for tests of the wire: HTTP, raw sockets, metadata; makes certificates and keys."""
 
 from __future__ import annotations
 

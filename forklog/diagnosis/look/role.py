@@ -1,4 +1,4 @@
-"""Which role this process has, and by whose fork: asks the servers of `forklog.process.servers`.
+"""Asks each server of `process.servers` for the doctor which role this process has, by whose fork.
 
 The most particular answer comes first: a child of multiprocessing in a gunicorn worker is a child.
 """

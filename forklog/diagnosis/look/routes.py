@@ -1,4 +1,4 @@
-"""Who gets the records: walks the loggers of this process and their handlers."""
+"""Walks the loggers of this process and their handlers for the doctor: who gets which records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON body of a call: bytes to the fields of its message; used by write and listing."""
+"""Takes the JSON body of a call, gives the fields of its message to the module of that call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON form of a LogEntry: value to normal form, or what does not fit; pure.
+"""Takes a LogEntry's JSON from `write`, gives its normal form, or lists what does not fit. Pure.
 
 Called by write; the findings here are those of the JSON front end and refuse the whole request.
 Fields are those of https://cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry.

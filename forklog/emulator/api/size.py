@@ -1,4 +1,4 @@
-"""How large an entry is inside Cloud Logging: an estimate of its protobuf encoding; pure.
+"""Estimates for `validate` how large an entry is inside Cloud Logging, in its protobuf form. Pure.
 
 The quotas page counts an entry's size in the API's internal form, about 256 KiB. That form is
 protobuf, so this adds up what protobuf would write for the payload and the labels. Text counts by

@@ -1,4 +1,4 @@
-"""The entries in SQLite: write puts rows in, listing reads them in order.
+"""Keeps the entries in SQLite: `write` puts rows in, `listing` reads them in order.
 
 One connection, used by one thread (the server's worker), so there is nothing to lock. Entries that
 are equal in log, timestamp and insertId are one row with a count of copies. The index that tells

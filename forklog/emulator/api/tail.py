@@ -1,4 +1,4 @@
-"""The body of entries:tail to what is to be followed; pure, called by the server.
+"""Takes the body of entries:tail from the server, gives what it asks to follow. Pure.
 
 The call is described at
 https://cloud.google.com/logging/docs/reference/v2/rest/v2/entries/tail.

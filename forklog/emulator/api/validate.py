@@ -1,4 +1,4 @@
-"""One LogEntry: normal form to a row of the store, or the reason it is refused; pure.
+"""Takes a LogEntry in normal form from `write`, gives a row for the store, or refuses it. Pure.
 
 Called by write after schema; the findings here are those of the logging back end and refuse one
 entry. Limits are those of https://cloud.google.com/logging/quotas and of the LogEntry page.

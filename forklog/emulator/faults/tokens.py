@@ -1,4 +1,4 @@
-"""Token bucket of a quota fault: tells the event loop what is left of the quota."""
+"""The token bucket of a quota fault: tells `armed` whether a call exceeds the quota."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The Logging query language: text to a predicate on entries; pure."""
+"""The Logging query language: the text of a filter becomes a test of entries. Pure."""

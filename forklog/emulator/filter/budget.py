@@ -1,4 +1,4 @@
-"""The CPU time that one call may spend on a filter; made by listing, asked by match."""
+"""Bounds the CPU time that one call spends on its filter: `listing` makes it, `match` asks it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""Characters and character classes of RE2 to those of the package `regex`; called by re2; pure.
+r"""Translates characters and character classes of RE2 for `re2` into those of `regex`. Pure.
 
 RE2's classes such as \d, \s, \w and [:alpha:] are those of ASCII, while `regex` has Unicode's.
 """

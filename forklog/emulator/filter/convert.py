@@ -1,4 +1,4 @@
-"""Text to the types of LogEntry's fields: numbers, booleans, times, durations; for match; pure.
+"""Turns the text of a filter into numbers, booleans, times and durations, for `match`. Pure.
 
 The forms are those of
 https://cloud.google.com/logging/docs/view/logging-query-language#values_conversions.

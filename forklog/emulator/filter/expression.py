@@ -1,4 +1,4 @@
-"""A regular expression of a filter to a search that ends in time; from lex, for match.
+"""Takes a regular expression of a filter, gives `match` a search that ends within its budget.
 
 Cloud Logging's expressions are those of RE2, which re2 translates. They are run by the package
 `regex`, whose searches take a time limit and let other threads run.

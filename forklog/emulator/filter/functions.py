@@ -1,4 +1,4 @@
-"""The functions of the query language: conditions on an entry, and values to compare; for match.
+"""Takes a function call of a filter from `match`, gives the test, or the value, that it is. Pure.
 
 Their names are taken in any case. Conditions are log_id, source, search, sample and ip_in_net;
 values are cast and regexp_extract. Pure.

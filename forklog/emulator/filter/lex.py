@@ -1,4 +1,4 @@
-"""Filter text to tokens, for parse; pure."""
+"""Splits the text of a filter into tokens, for `parse`. Pure."""
 
 from __future__ import annotations
 

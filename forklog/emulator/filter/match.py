@@ -1,4 +1,4 @@
-"""A filter's tree to a predicate on entries; from parse, for listing; pure.
+"""Takes the tree of a filter from `parse`, gives `listing` the test of an entry. Pure.
 
 The rules are those of the Logging query language. Text compares without case, regular expressions
 with it. A payload field or label that is missing meets no comparison. A field of the LogEntry type

@@ -1,4 +1,4 @@
-"""Field paths of a filter to values of an entry; what match looks names up in; pure."""
+"""Finds for `match` the values of an entry to which a name in a filter refers. Pure."""
 
 from __future__ import annotations
 

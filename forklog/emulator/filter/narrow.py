@@ -1,4 +1,4 @@
-"""The part of a filter that SQLite can decide by its columns; from parse, for listing; pure."""
+"""Takes from a filter's tree the part that SQLite can decide; gives `listing` its SQL. Pure."""
 
 from __future__ import annotations
 

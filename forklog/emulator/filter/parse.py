@@ -1,4 +1,4 @@
-"""Tokens to a tree, by the grammar of the Logging query language; from lex, for match; pure.
+"""Takes the tokens of a filter from `lex`, gives its tree to `match` and `narrow`. Pure.
 
 NOT binds tightest, then OR, then AND, and AND may be left out:
 https://cloud.google.com/logging/docs/view/logging-query-language#boolean-operators.

@@ -1,4 +1,4 @@
-"""RE2's syntax to that of the package `regex`; called by expression; pure, in linear time.
+"""Translates a regular expression of RE2 for `expression` into one of the package `regex`. Pure.
 
 The syntax is that of https://github.com/google/re2/wiki/Syntax. Its classes are those of ASCII, `$`
 is the end of the text, and it has no backreferences, no looking around, no possessive repeats.

@@ -1,4 +1,4 @@
-"""Text of an entry as a filter compares and searches it; pure."""
+"""Takes the text out of an entry's values, as `match` compares and searches it. Pure."""
 
 from __future__ import annotations
 

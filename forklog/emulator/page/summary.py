@@ -1,4 +1,4 @@
-"""An entry to the line of the page's list that stands for it; pure, called by live."""
+"""Takes an entry from `live`, gives the fields of its line in the page's list. Pure."""
 
 from __future__ import annotations
 
