@@ -124,18 +124,18 @@ clean: ## remove what the other commands made
 $(VENV)/.lowest: pyproject.toml .ci/lowest | $(BIN)/python
 	@echo "==> installing the lowest dependencies into $(VENV)"
 	@$(BIN)/python .ci/lowest >$(VENV)/lowest.txt
-	@$(PIP) install -c $(VENV)/lowest.txt -e '.[test]'
+	@$(PIP) install --no-compile -c $(VENV)/lowest.txt -e '.[test]'
 	@touch $@
 
 $(VENV)/.pre: pyproject.toml | $(BIN)/python
 	@echo "==> installing pre-releases into $(VENV)"
-	@$(PIP) install --pre --upgrade -e '.[test]'
+	@$(PIP) install --no-compile --pre --upgrade -e '.[test]'
 	@touch $@
 
 # One virtual environment; each stamp adds one extra to it, again when pyproject.toml changed.
 $(VENV)/.%: pyproject.toml | $(BIN)/python
 	@echo "==> installing forklog[$*] into $(VENV)"
-	@$(PIP) install -e '.[$*]'
+	@$(PIP) install --no-compile -e '.[$*]'
 	@touch $@
 
 $(BIN)/python:

@@ -57,8 +57,11 @@ def _entries(emulator: Emulator, name: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("handler before", "handler after"),
-        *further(("handler before", "handler alone"), ("setup before", "setup after")),
+        *further(
+            ("handler before", "handler after"),
+            ("handler before", "handler alone"),
+            ("setup before", "setup after"),
+        ),
         ("dictconfig before", "dictconfig after"),
     ],
 )

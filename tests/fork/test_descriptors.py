@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from cases import few
 from helpers import check_python
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def test_a_daemon_that_closed_all_descriptors(forks: Forks) -> None:
     forks.check_every_record_once(processes=21)
 
 
-@pytest.mark.parametrize("state", ["idle", "paused"])
+@pytest.mark.parametrize("state", few(["idle", "paused"], "paused", mark=pytest.mark.thorough))
 def test_files_with_the_numbers_of_inherited_sockets_stay_open(forks: Forks, state: str) -> None:
     """What a child opens under the number of the parent's socket is not closed by forklog."""
     forks.run(f"""
@@ -86,7 +87,10 @@ def test_files_with_the_numbers_of_inherited_sockets_stay_open(forks: Forks, sta
     forks.check_every_record_once(processes=21)
 
 
-@pytest.mark.parametrize("end", ["handler.close()", "", "log(); assert handler.flush()"])
+@pytest.mark.parametrize(
+    "end",
+    few(["handler.close()", "", "log(); assert handler.flush()"], "", mark=pytest.mark.thorough),
+)
 def test_files_with_the_numbers_of_own_sockets_stay_open(forks: Forks, end: str) -> None:
     """A process that closes all descriptors and goes on without a fork keeps what it opens next.
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 METHODS = ["fork", "forkserver", "spawn"]
 
 
-@pytest.mark.parametrize("method", few(METHODS, "fork", "spawn", mark=pytest.mark.thorough))
+@pytest.mark.parametrize("method", few(METHODS, "fork", mark=pytest.mark.thorough))
 def test_processes(forks: Forks, method: str) -> None:
     """Processes deliver from the hook that runs in them: they skip atexit, up to 3.12."""
     count = 8 if method == "spawn" else 20

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cases import few
 from helpers import python_path, wait_until
 from redis_server import redis_server
 
@@ -63,7 +64,7 @@ def _serving(folder: Path, command: str, environ: dict[str, str], console: Path)
         process.wait(60)
 
 
-@pytest.mark.parametrize("name", ["django", "fastapi", "flask"])
+@pytest.mark.parametrize("name", few(["django", "fastapi", "flask"], "django", "fastapi"))
 def test_a_request_is_grouped(emulator: Emulator, tmp_path: Path, name: str) -> None:
     """The records of a request and the request itself have one trace, and name the worker."""
     if importlib.util.find_spec(name) is None:
@@ -99,6 +100,7 @@ def test_structlog(emulator: Emulator) -> None:
     assert warned["labels"]["team"] == "post"
 
 
+@pytest.mark.long  # test_pages.py runs the same of the page
 def test_rq(emulator: Emulator, tmp_path: Path) -> None:
     """The jobs' records arrive from the work horses, with the job's labels and bound fields."""
     # fakeredis answers CLIENT INFO in a way that redis-py does not understand.

@@ -28,7 +28,7 @@ SERVERS = {
 """By page: how many commands it has, each of which runs a server."""
 _NEEDS = {"django": "django", "fastapi": "fastapi", "flask": "flask"}
 _CASES = [(name, number) for name, count in SERVERS.items() for number in range(count)]
-_FIRST = [(name, 0) for name in SERVERS]
+_FIRST = [(name, 0) for name in SERVERS if name not in {"flask", "gunicorn"}]
 _PATIENCE = 60
 _OF_REQUESTS = 'textPayload:"order" OR log_id("shop-requests")'
 
@@ -83,6 +83,7 @@ def _number(url: str) -> str:
     return str(url).rpartition("/")[2]
 
 
+@pytest.mark.long  # test_queues.py has more
 def test_celery(emulator: Emulator, tmp_path: Path) -> None:
     """The records of tasks arrive from the pool, with the task's labels and a trace each."""
     program = Program(FOLDER / "celery.md", tmp_path, emulator)

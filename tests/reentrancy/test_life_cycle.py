@@ -89,6 +89,7 @@ drop()
     assert texts == ["first", *map(str, range(50))]
 
 
+@pytest.mark.thorough
 def test_dict_config_twice_without_a_record_between(emulator: Emulator) -> None:
     """A handler that never logged has nothing to leave, and starts nothing when it is closed."""
     texts = check(emulator, "for _ in range(20): configure()\ndrop()\n")
@@ -110,6 +111,7 @@ for number in range(20):
     assert sorted(texts) == sorted(["first", *map(str, range(20))])
 
 
+@pytest.mark.thorough
 def test_logging_shutdown_and_close_as_often_as_one_likes(emulator: Emulator) -> None:
     """After logging.shutdown a record starts the handler again; the next shutdown ends it again."""
     texts = check(
@@ -153,6 +155,7 @@ for number in range(20):
     assert texts == ["first", *(s.format(number) for number in range(20) for s in stories)]
 
 
+@pytest.mark.thorough
 def test_handlers_that_had_no_thread(emulator: Emulator) -> None:
     """Where no thread can be started, a handler that is closed leaves as little behind."""
     texts = check(

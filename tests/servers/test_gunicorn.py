@@ -89,7 +89,7 @@ def test_workers_of_tornado(site: GunicornSite, *, is_preloaded: bool) -> None:
     assert import_records(site.check()) == BOOT * (1 if is_preloaded else WORKERS)
 
 
-@pytest.mark.parametrize("is_preloaded", [False, True], ids=["", "preload"])
+@pytest.mark.parametrize("is_preloaded", few([False, True], True), ids=["", "preload"])
 def test_an_application_that_configures_logging_itself(
     site: GunicornSite, *, is_preloaded: bool
 ) -> None:

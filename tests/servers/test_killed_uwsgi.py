@@ -49,7 +49,7 @@ def _workers(site: KilledSite) -> dict[int, int]:
     return site.server.workers()
 
 
-@pytest.mark.parametrize("model", few([*MODELS, *MORE], "prefork", "gevent"))
+@pytest.mark.parametrize("model", few([*MODELS, *MORE], "prefork"))
 def test_workers_killed_under_load(site: KilledSite, model: str) -> None:
     """Workers killed in the middle of requests lose nothing: new ones adopt, also without one."""
     lines, loads = {**MODELS, **MORE}[model]
@@ -68,7 +68,7 @@ def test_workers_killed_under_load(site: KilledSite, model: str) -> None:
     ("model", "is_killed"),
     few(
         itertools.product(["prefork", "lazy-apps"], [False, True]),
-        *[("prefork", True), ("lazy-apps", False)],
+        ("prefork", True),
     ),
 )
 def test_reloads_under_load(site: KilledSite, model: str, *, is_killed: bool) -> None:

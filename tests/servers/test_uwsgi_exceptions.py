@@ -56,14 +56,14 @@ def raise_in_requests(site: Site, times: int, at_once: int = WORKERS) -> None:
     "lines",
     [
         "reload-on-exception = RuntimeError\n",
-        "reload-on-exception-type = no such order\n",  # uWSGI compares the text here, too
         *further(
+            "reload-on-exception-type = no such order\n",  # uWSGI compares the text here, too
             "reload-on-exception-value = no such order\n",
             "reload-on-exception-repr = no such order\n",
             "reload-on-exception = true\nlazy-apps = true\n",
             "reload-on-exception = true\nthreads = 2\n",
+            "reload-on-exception = true\ngevent = 10\n",
         ),
-        "reload-on-exception = true\ngevent = 10\n",
         "reload-on-exception = true\ncatch-exceptions = true\n",
     ],
     ids=lambda lines: lines.replace(" = true", "").replace("\n", " ").strip(),

@@ -596,7 +596,7 @@ def test_a_handler_that_is_collected_after_a_daemon_closed_everything(
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="a map has no descriptor there")
-@pytest.mark.parametrize("end", ["handler.close()", ""], ids=["closed", "not closed"])
+@pytest.mark.parametrize("end", few(["handler.close()", ""], ""), ids=["closed", "not closed"])
 def test_files_with_the_numbers_of_maps_alone_stay_open(folder: Path, end: str) -> None:
     """Where only maps have lost their descriptors, no segment closes the application's files."""
     _check(

@@ -149,7 +149,7 @@ def test_each_process_of_a_folder_has_its_own_project(tmp_path: Path, emulator: 
     assert not list(folder.iterdir())
 
 
-@pytest.mark.parametrize("kind", ["xterm", "dumb"])
+@pytest.mark.parametrize("kind", few(["xterm", "dumb"], "xterm"))
 def test_progress_on_a_terminal(tmp_path: Path, emulator: Emulator, kind: str) -> None:
     """It shows how many were sent so far, in one line that is erased at the end."""
     if kind != "dumb":
@@ -180,6 +180,7 @@ def test_progress_on_a_terminal(tmp_path: Path, emulator: Emulator, kind: str) -
     assert (kind == "dumb") == (shown == b"\r\x1b[K1 log entries sent\r\x1b[K" + text + b"\r\x1b[K")
 
 
+@pytest.mark.long
 def test_no_progress_without_a_terminal(tmp_path: Path, emulator: Emulator) -> None:
     """Whatever the terminal is called, a pipe gets nothing but the result."""
     folder = tmp_path / "spool"

@@ -359,7 +359,7 @@ def _outcome(place: Path, url: str, clock: _Clock) -> Outcome:
     return outcome
 
 
-@pytest.mark.parametrize("orphans", [1, 20])
+@pytest.mark.parametrize("orphans", few([1, 20], 20))
 def test_a_server_that_is_gone_costs_seconds_whatever_is_left(tmp_path: Path, orphans: int) -> None:
     """One batch is tried again; neither its parts nor what other processes left wait so long."""
     for number in range(1, orphans + 1):

@@ -274,9 +274,8 @@ _SENT = _NEVER_SENT.replace("(Kind.RETRY, False)", "(Kind.RETRY, True)")
 @pytest.mark.parametrize(
     ("client", "host"),
     [
-        ("http", "127.0.0.1:9"),
         ("grpc", "nowhere.invalid:9"),
-        *further(("http", "nowhere.invalid:9"), ("grpc", "127.0.0.1:9")),
+        *further(("http", "127.0.0.1:9"), ("http", "nowhere.invalid:9"), ("grpc", "127.0.0.1:9")),
     ],
 )
 def test_a_connection_that_was_never_made_is_no_fault_of_an_entry(client: str, host: str) -> None:
@@ -317,7 +316,7 @@ _HANDSHAKES = [_close, _reset, _answer_in_the_clear, _be_silent, _ask_for_anothe
     ("client", "act"),
     few(
         itertools.product(["http", "grpc"], _HANDSHAKES),
-        *[("http", _answer_in_the_clear), ("grpc", _close), ("grpc", _be_silent)],
+        *[("http", _answer_in_the_clear), ("grpc", _close)],
     ),
 )
 def test_a_handshake_that_fails_is_no_fault_of_an_entry(client: str, act: Any) -> None:
@@ -391,9 +390,8 @@ assert not any(map(_is_unconnected, [closed, None, object()]))
 @pytest.mark.parametrize(
     ("client", "host"),
     [
-        ("http", "other.example"),
         ("grpc", "localhost"),
-        *further(("http", "localhost"), ("grpc", "other.example")),
+        *further(("http", "other.example"), ("http", "localhost"), ("grpc", "other.example")),
     ],
 )
 def test_a_certificate_that_is_not_trusted_blocks(client: str, host: str, tmp_path: Path) -> None:
@@ -463,7 +461,9 @@ def test_what_is_no_factory_is_refused() -> None:
             ("return object()", "the factory returned object, which is no client of Google's")
         ),
         *further(("return type('C', (), {'api_request': None})()", "the project is not known")),
-        (_ASYNC, "LoggingServiceV2AsyncClient, which is no client of Google's that waits"),
+        *further(
+            (_ASYNC, "LoggingServiceV2AsyncClient, which is no client of Google's that waits")
+        ),
     ],
 )
 def test_a_factory_that_fails_blocks(body: str, reason: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from helpers import check_python
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def test_the_wait_for_a_thread_that_runs_is_bounded() -> None:
     check_python(_BUSY + "c_locks.LONGEST_SECONDS = 0.2\nassert fork(2.0) == 1")
 
 
+@pytest.mark.long
 def test_the_wait_for_a_thread_that_runs_counts_from_the_begin_of_the_fork() -> None:
     """What a fork has waited for before is taken off: all its waits have one deadline."""
     check_python(
