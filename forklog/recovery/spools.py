@@ -10,8 +10,9 @@ from forklog.recovery.send import Sending
 from forklog.spool.files import BAD
 from forklog.spool.folder import Folder
 from forklog.spool.format import LEFT_IMAGE, Fits
+from forklog.spool.left.orphan import Orphan
+from forklog.spool.left.refused import postpone
 from forklog.spool.left.settling import envelope_of, settled_by
-from forklog.spool.orphan import Orphan
 from forklog.spool.scan import scan
 from forklog.transports.base import Kind
 from forklog.transports.google.access import endpoint_of, known_project
@@ -98,7 +99,7 @@ def _send_all(orphan: Orphan, sending: Sending, outcome: Outcome) -> None:
             limit = number // 2
             continue
         settled, refused = settled_by(verdict, number)
-        if not settled and is_split and key not in postponed and orphan.postpone():
+        if not settled and is_split and key not in postponed and postpone(orphan):
             postponed.add(key)
             continue
         if not settled:

@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from forklog.clock import monotonic, realtime_ns
 from forklog.descriptors.above import CLOEXEC, NOFOLLOW, open_into
 from forklog.process.base import Mark, home
-from forklog.spool.files import Claimant, Identity, claim_new, identity_of, lock, release
+from forklog.spool.claims import Claimant, Identity, claim_new, identity_of, release
+from forklog.spool.files import lock
 from forklog.spool.folder import Folder, FullError
 from forklog.spool.format import (
     LEFT_IMAGE,
@@ -31,7 +32,7 @@ from forklog.spool.format import (
     segment_name,
 )
 from forklog.spool.parts.maps import may_go
-from forklog.spool.segment import Segment
+from forklog.spool.parts.segment import Segment
 
 _FLAGS = os.O_CREAT | os.O_EXCL | os.O_RDWR | CLOEXEC | NOFOLLOW
 _MEASURE_SECONDS = 1.0  # at most between a look at the folder and a segment that relies on it

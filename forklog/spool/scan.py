@@ -1,7 +1,7 @@
 """Looks at a spool's folder for the adopter: claims the spools of dead processes, tidies the rest.
 
 Claiming is locking: the lock of a head that lives cannot be had, and one that was claimed frees
-again at the claimer's death. Within this process, `forklog.spool.files` says what is claimed.
+again at the claimer's death. Within this process, `forklog.spool.claims` says what is claimed.
 """
 
 from __future__ import annotations
@@ -13,17 +13,8 @@ from dataclasses import dataclass, field, replace
 
 from forklog.errors import OptionError
 from forklog.option_checks import check_labels, check_log_name, check_project, check_resource
-from forklog.spool.files import (
-    Claimant,
-    claim,
-    identity_of,
-    is_adopted,
-    is_private,
-    lock_left,
-    opened,
-    release,
-    set_aside,
-)
+from forklog.spool.claims import Claimant, claim, identity_of, release
+from forklog.spool.files import is_adopted, is_private, lock_left, opened, set_aside
 from forklog.spool.folder import Folder
 from forklog.spool.format import (
     FORMAT,
@@ -36,8 +27,8 @@ from forklog.spool.format import (
     head_name_of,
     prefix_of_segment,
 )
+from forklog.spool.left.orphan import Orphan
 from forklog.spool.left.tidy import is_aside, tidy, tidy_segments
-from forklog.spool.orphan import Orphan
 
 
 @dataclass(slots=True)

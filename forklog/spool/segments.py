@@ -16,7 +16,7 @@ from forklog.spool.parts.maps import let_go
 from forklog.spool.parts.reading import Reading
 from forklog.spool.parts.rescue import remove_ready, rescue
 from forklog.spool.parts.room import Room
-from forklog.spool.segment import Segment
+from forklog.spool.parts.segment import Segment
 
 if TYPE_CHECKING:
     from forklog.spool.owner import Owner

@@ -21,10 +21,11 @@ sys.stderr = os.fdopen(9, "w", buffering=1)
 from itertools import count
 from strike import every_strike
 from forklog.descriptors.above import lift_socket, open_above, pipe_above
-from forklog.spool import files, owner
+from forklog.spool import claims, owner
 from forklog.spool.folder import Folder
 from forklog.spool.format import SEGMENT_BYTES, Head
-from forklog.spool.segment import Segment
+from forklog.spool.left import refused
+from forklog.spool.parts.segment import Segment
 
 class Stop(BaseException):
     pass
@@ -92,11 +93,11 @@ _MAKERS = {
     "a socket": ("Lifted()", "Lifted.close"),
     "a segment": ("Segment(next(names), spool, 1, SEGMENT_BYTES[0])", "close_map"),
     "a head": (
-        "owner._locked_file(spool, 'p' * 19, head, files.Claimant())[0]",
+        "owner._locked_file(spool, 'p' * 19, head, claims.Claimant())[0]",
         "lambda file: (os.close(file), spool.unlink(*spool.names()))"
     ),
     "a segment of a copy": (
-        "files._make(spool, next(names), b'{}', SEGMENT_BYTES[0])", "lambda _: None"
+        "refused._make(spool, next(names), b'{}', SEGMENT_BYTES[0])", "lambda _: None"
     ),
 }  # fmt: skip
 

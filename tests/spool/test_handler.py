@@ -528,7 +528,7 @@ def test_a_log_call_that_makes_a_segment_while_the_handler_closes(folder: Path, 
     stderr = _check(
         folder,
         f"""
-        from forklog.spool import segment
+        from forklog.spool.parts import segment
         transport = FakeTransport()
         log, handler = log_with(transport)
         log.info("one")

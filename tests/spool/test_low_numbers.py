@@ -64,7 +64,7 @@ def test_a_map_has_no_low_number_though_its_file_has_a_high_one(tmp_path: Path) 
     """Another thread may free a low number between the opening of a file and its map."""
     check_python(f"""
         import os
-        from forklog.spool import segment
+        from forklog.spool.parts import segment
         file = os.open({str(tmp_path / "file")!r}, os.O_RDWR | os.O_CREAT)
         os.ftruncate(file, 65536)
         os.closerange(0, 3)

@@ -23,7 +23,7 @@ from forklog.spool.files import lock
 from forklog.spool.folder import UnfitError
 from forklog.spool.lines import say_lost, say_off
 from forklog.spool.owner import Owner
-from forklog.spool.segment import Segment
+from forklog.spool.parts.segment import Segment
 from forklog.spool.segments import Segments
 
 _CLAIM_SECONDS = 1.0

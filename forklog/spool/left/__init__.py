@@ -1,1 +1,1 @@
-"""What dead processes left in a spool's folder, beside what is sent of it."""
+"""What dead processes left in a spool's folder: orphans, how they are adopted, and the rest."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from forklog.clock import monotonic
-from forklog.spool.orphan import Orphan
+from forklog.spool.left.orphan import Orphan
+from forklog.spool.left.refused import postpone
 
 FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0
 """Seconds to wait after a failure, doubled each time; own entries do not wait for it."""
@@ -62,7 +63,7 @@ class Adoption:
             self.failures = self.refusals = 0  # a part is tried soon; there are few of them
         elif number == 1 and self.refusals >= (1 if self.postponed else _PATIENCE):
             self.refusals = 0
-            if self.orphan.postpone():
+            if postpone(self.orphan):
                 wait = FIRST_RETRY if not self.postponed else wait
                 self.failures = self.failures if self.postponed else 0
                 self.postponed += 1

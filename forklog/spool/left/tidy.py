@@ -9,7 +9,8 @@ import stat
 import time
 from collections.abc import Collection, Iterable
 
-from forklog.spool.files import BAD, Claimant, claim, identity_of, lock_left, opened, release
+from forklog.spool.claims import Claimant, claim, identity_of, release
+from forklog.spool.files import BAD, lock_left, opened
 from forklog.spool.folder import Folder
 from forklog.spool.format import head_name_of, prefix_of_segment
 

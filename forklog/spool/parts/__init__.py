@@ -1,1 +1,1 @@
-"""Parts of one living spool: its place, and the room and the reading of its segments."""
+"""Parts of one living spool: its place, its segments, and the room and the reading of these."""

@@ -13,7 +13,7 @@ from operator import attrgetter
 
 from forklog.insert_id import KEY_BYTES
 from forklog.spool.format import OVERHEAD, SEGMENT_BYTES
-from forklog.spool.segment import Segment
+from forklog.spool.parts.segment import Segment
 
 _SPARE = 32  # so many copies too many are no matter
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from forklog.spool.format import prefix_of_segment
-from forklog.spool.segment import Segment
+from forklog.spool.parts.segment import Segment
 
 
 class Reading:

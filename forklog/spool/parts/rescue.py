@@ -14,7 +14,7 @@ from typing import Any
 from forklog.spool.folder import Folder
 from forklog.spool.format import OVERHEAD, SEGMENT_BYTES
 from forklog.spool.parts.maps import let_go
-from forklog.spool.segment import Segment
+from forklog.spool.parts.segment import Segment
 
 
 def rescue(

@@ -1,6 +1,6 @@
 """Tracks which entries of a segment the flush thread took, and which of them are settled.
 
-Used by `forklog.spool.segment`, whose other half is written to.
+Used by `forklog.spool.parts.segment`, whose other half is written to.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NUL = b"\0"
 
 
 class Taken:
-    """The half of `forklog.spool.segment.Segment` that is read."""
+    """The half of `forklog.spool.parts.segment.Segment` that is read."""
 
     __slots__ = ("_mark", "ahead", "end", "map", "size", "taken")
 

@@ -18,7 +18,7 @@ from helpers import check_python
 from strike import every_alarm
 
 from forklog.spool.adopter import Adopter
-from forklog.spool.files import Claimant, claim, release
+from forklog.spool.claims import Claimant, claim, release
 from forklog.spool.folder import Folder
 from forklog.spool.format import (
     LARGE_BYTES,
@@ -235,7 +235,7 @@ def test_a_large_entry_is_moved(folder: Folder, monkeypatch: pytest.MonkeyPatch)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr("forklog.spool.files.os.pwrite", full)
+        patch.setattr("forklog.spool.left.refused.os.pwrite", full)
         _work(adopter, server, 30)
     assert server.got == []
     assert len(folder.names()) == 2

@@ -18,7 +18,7 @@ from forklog.options import Options
 from forklog.spool.folder import Folder
 from forklog.spool.format import SEGMENT_BYTES, Head
 from forklog.spool.owner import Owner, new_prefix
-from forklog.spool.segment import Segment
+from forklog.spool.parts.segment import Segment
 from forklog.spool.store import Spool
 from forklog.stderr.reporter import StderrReporter
 from forklog.transports.base import Connection, Kind, Verdict

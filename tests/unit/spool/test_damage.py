@@ -17,7 +17,6 @@ from forklog.options import Options
 from forklog.recovery.outcome import Outcome
 from forklog.recovery.send import Sending
 from forklog.recovery.spools import recover_spools
-from forklog.spool.files import copy_behind
 from forklog.spool.folder import Folder
 from forklog.spool.format import (
     HEADER_BYTES,
@@ -28,6 +27,7 @@ from forklog.spool.format import (
     segment_header,
     segment_name,
 )
+from forklog.spool.left.refused import copy_behind
 from forklog.spool.scan import scan
 from forklog.transports.base import Envelope, Kind, Verdict
 

@@ -19,7 +19,7 @@ from helpers import check_python
 
 from forklog.spool.folder import Folder, UnfitError, _type_in, why_unfit
 from forklog.spool.format import HEADER_BYTES, SEGMENT_BYTES, Fits, segment_header, segment_name
-from forklog.spool.orphan import Orphan
+from forklog.spool.left.orphan import Orphan
 from forklog.spool.parts.place import path_of
 from forklog.spool.scan import scan
 

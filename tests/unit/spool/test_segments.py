@@ -15,7 +15,7 @@ from forklog.delivery.buffer import Buffer
 from forklog.spool.format import SEGMENT_BYTES, Head
 from forklog.spool.owner import Owner, new_prefix
 from forklog.spool.parts.room import Room
-from forklog.spool.segment import Segment
+from forklog.spool.parts.segment import Segment
 from forklog.spool.segments import Segments
 from forklog.spool.store import Spool
 

@@ -1,4 +1,4 @@
-"""A spool that a dead process left, and that this process has claimed by its lock.
+"""A spool that a dead process left: gives its entries to the adopter, and settles them.
 
 Its files are read, never mapped: whoever cuts one short kills no reader. Where the header of a
 segment is lost, and with it the mark, all whole entries are sent: what was sent before is shown
@@ -12,17 +12,8 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 
-from forklog.spool.files import (
-    Claimant,
-    Identity,
-    close_own,
-    copy_behind,
-    identity_of,
-    is_gone,
-    opened,
-    release,
-    set_aside,
-)
+from forklog.spool.claims import Claimant, Identity, close_own, identity_of, release
+from forklog.spool.files import is_gone, opened, set_aside
 from forklog.spool.folder import Folder
 from forklog.spool.format import (
     HEADER_BYTES,
@@ -79,7 +70,7 @@ class Orphan:
         """Why a segment could not be read."""
 
     @property
-    def _segments(self) -> list[str]:
+    def segments(self) -> list[str]:
         """Names of the segments that are left; listed when they are first asked for, or before."""
         if self._listed is None:
             prefix = self.name.prefix
@@ -101,8 +92,8 @@ class Orphan:
 
     def batch(self, max_entries: int, max_bytes: int) -> list[bytes]:
         """Return the next entries, at least one if there is any; the same until `settle`."""
-        while not self._pieces and self._segments:
-            self._read(self._segments[0])
+        while not self._pieces and self.segments:
+            self._read(self.segments[0])
             if not self._pieces:
                 self._drop_segment()
         size = 0
@@ -130,16 +121,9 @@ class Orphan:
             os.pwrite(file, content, at)
         self._lost_bytes = 0
 
-    def postpone(self) -> bool:
-        """Move the first entry of the batch behind all others; tell whether that was possible."""
-        if len(self._pieces) + len(self._segments) <= 2:  # noqa: PLR2004 - one of each
-            return False
-        if not self.is_intact() or not copy_behind(
-            self.folder, self._segments, self._pieces[0].entry
-        ):
-            return False
-        self.settle(1)
-        return True
+    def is_at_last(self) -> bool:
+        """Tell whether no entry is known to come behind the first one of the batch."""
+        return len(self._pieces) + len(self.segments) <= 2  # noqa: PLR2004 - one of each
 
     def unload(self) -> None:
         """Hold no entry in memory and no segment open, until `batch` is called again."""
@@ -147,7 +131,7 @@ class Orphan:
 
     def entries(self) -> Iterator[bytes]:
         """Give all entries, and settle none."""
-        for name in self._segments:
+        for name in self.segments:
             self._read(name)
             yield from [piece.entry for piece in self._pieces]
             self._close_segment()
@@ -201,7 +185,7 @@ class Orphan:
 
     def _drop_segment(self) -> None:
         """Remove the first segment, of which nothing is left; or set it aside, if it is broken."""
-        name = self._segments.pop(0)
+        name = self.segments.pop(0)
         was_read = self._open is not None
         self._close_segment()
         if not was_read:
@@ -214,7 +198,7 @@ class Orphan:
 
     def is_empty(self) -> bool:
         """Tell whether nothing is left, after `batch` returned nothing."""
-        return not self._segments and not self._pieces
+        return not self.segments and not self._pieces
 
     def remove(self) -> None:
         """Remove the head, the last of its files, and let go of it."""
