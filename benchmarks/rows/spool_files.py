@@ -19,7 +19,7 @@ from benchmarks.bench import ROOT, environment
 from benchmarks.ratio import figure
 from benchmarks.result import Line, Result
 from forklog.spool.folder import Folder
-from forklog.spool.format import Head
+from forklog.spool.head import Head
 from forklog.spool.owner import Owner, image, new_prefix
 from forklog.spool.scan import scan
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from forklog.errors import OptionError
 from forklog.option_checks import check_endpoint
 from forklog.spool.folder import Folder
-from forklog.spool.format import Head
+from forklog.spool.head import Head
 from forklog.spool.left.tidy import age_of
 from forklog.spool.scan import Found
 

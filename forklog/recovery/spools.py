@@ -9,7 +9,7 @@ from forklog.recovery.outcome import Outcome, counted
 from forklog.recovery.send import Sending
 from forklog.spool.files import BAD
 from forklog.spool.folder import Folder
-from forklog.spool.format import LEFT_IMAGE, Fits
+from forklog.spool.head import LEFT_IMAGE, Fits
 from forklog.spool.left.orphan import Orphan
 from forklog.spool.left.refused import postpone
 from forklog.spool.left.settling import envelope_of, settled_by

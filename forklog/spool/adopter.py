@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from forklog.clock import monotonic
 from forklog.errors import is_of_forklog
 from forklog.spool.folder import Folder
-from forklog.spool.format import Fits
+from forklog.spool.head import Fits
 from forklog.spool.left.adoption import FIRST_RETRY, LONGEST_RETRY, Adoption, Sums, doubled
 from forklog.spool.left.settling import envelope_of, settled_by
 from forklog.spool.scan import scan

@@ -12,7 +12,7 @@ from forklog.options import Options
 from forklog.process.base import pid
 from forklog.spool.adopter import Adopter
 from forklog.spool.folder import Folder, UnfitError
-from forklog.spool.format import Fits, Head
+from forklog.spool.head import Fits, Head
 from forklog.spool.left.adoption import Sums
 from forklog.spool.owner import Owner, boot_id, image
 from forklog.spool.parts.clean import clean

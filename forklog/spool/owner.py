@@ -22,15 +22,8 @@ from forklog.process.base import Mark, home
 from forklog.spool.claims import Claimant, Identity, claim_new, identity_of, release
 from forklog.spool.files import lock
 from forklog.spool.folder import Folder, FullError
-from forklog.spool.format import (
-    LEFT_IMAGE,
-    SEGMENT_BYTES,
-    Head,
-    HeadName,
-    encode_head,
-    new_name,
-    segment_name,
-)
+from forklog.spool.format import SEGMENT_BYTES, segment_name
+from forklog.spool.head import LEFT_IMAGE, Head, HeadName, encode_head, new_name
 from forklog.spool.parts.maps import may_go
 from forklog.spool.parts.segment import Segment
 

@@ -16,7 +16,8 @@ from forklog.option_checks import check_labels, check_log_name, check_project, c
 from forklog.spool.claims import Claimant, claim, identity_of, release
 from forklog.spool.files import is_adopted, is_private, lock_left, opened, set_aside
 from forklog.spool.folder import Folder
-from forklog.spool.format import (
+from forklog.spool.format import prefix_of_segment
+from forklog.spool.head import (
     FORMAT,
     MAX_HEAD_BYTES,
     Fits,
@@ -25,7 +26,6 @@ from forklog.spool.format import (
     decode_head,
     format_of_head,
     head_name_of,
-    prefix_of_segment,
 )
 from forklog.spool.left.orphan import Orphan
 from forklog.spool.left.tidy import is_aside, tidy, tidy_segments

@@ -23,7 +23,8 @@ from strike import every_strike
 from forklog.descriptors.above import lift_socket, open_above, pipe_above
 from forklog.spool import claims, owner
 from forklog.spool.folder import Folder
-from forklog.spool.format import SEGMENT_BYTES, Head
+from forklog.spool.format import SEGMENT_BYTES
+from forklog.spool.head import Head
 from forklog.spool.left import refused
 from forklog.spool.parts.segment import Segment
 

@@ -29,7 +29,8 @@ from forklog.recovery.outcome import Outcome
 from forklog.recovery.send import Sending
 from forklog.recovery.spools import recover_spools
 from forklog.spool.folder import Folder
-from forklog.spool.format import SEGMENT_BYTES, new_name, segment_header, segment_name
+from forklog.spool.format import SEGMENT_BYTES, segment_header, segment_name
+from forklog.spool.head import new_name
 
 if TYPE_CHECKING:
     from forklog.emulator import Emulator

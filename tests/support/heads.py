@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forklog.spool.format import Fits
+from forklog.spool.head import Fits
 
 if TYPE_CHECKING:
     from forklog.spool.folder import Folder

@@ -11,7 +11,7 @@ from forklog.diagnosis.facts import Spool
 from forklog.options import Options
 from forklog.recovery.notes import notes_of
 from forklog.spool.folder import Folder, UnfitError
-from forklog.spool.format import Fits
+from forklog.spool.head import Fits
 from forklog.spool.owner import image
 from forklog.spool.parts.place import path_of
 from forklog.spool.scan import scan

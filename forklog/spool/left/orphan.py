@@ -19,8 +19,6 @@ from forklog.spool.format import (
     HEADER_BYTES,
     MAGIC,
     SEGMENT_BYTES,
-    Head,
-    HeadName,
     Piece,
     entries_of,
     mark_bytes,
@@ -28,6 +26,7 @@ from forklog.spool.format import (
     read_header,
     repairs_of_header,
 )
+from forklog.spool.head import Head, HeadName
 
 
 class Orphan:

@@ -5,7 +5,7 @@ Pure. Used by the adopter, and by `forklog recover`.
 
 from __future__ import annotations
 
-from forklog.spool.format import Head
+from forklog.spool.head import Head
 from forklog.transports.base import Envelope, Kind, Verdict
 
 

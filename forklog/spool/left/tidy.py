@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterable
 from forklog.spool.claims import Claimant, claim, identity_of, release
 from forklog.spool.files import BAD, lock_left, opened
 from forklog.spool.folder import Folder
-from forklog.spool.format import head_name_of, prefix_of_segment
+from forklog.spool.format import prefix_of_segment
+from forklog.spool.head import head_name_of
 
 _BAD_SECONDS = 7 * 24 * 3600.0
 _NEW_SECONDS = 60.0

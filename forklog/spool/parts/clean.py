@@ -6,7 +6,8 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from forklog.spool.format import head_name_of, new_name, prefix_of_segment
+from forklog.spool.format import prefix_of_segment
+from forklog.spool.head import head_name_of, new_name
 
 if TYPE_CHECKING:
     from forklog.spool.folder import Folder

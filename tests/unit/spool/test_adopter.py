@@ -20,14 +20,8 @@ from strike import every_alarm
 from forklog.spool.adopter import Adopter
 from forklog.spool.claims import Claimant, claim, release
 from forklog.spool.folder import Folder
-from forklog.spool.format import (
-    LARGE_BYTES,
-    SEGMENT_BYTES,
-    Head,
-    new_name,
-    segment_header,
-    segment_name,
-)
+from forklog.spool.format import LARGE_BYTES, SEGMENT_BYTES, segment_header, segment_name
+from forklog.spool.head import Head, new_name
 from forklog.spool.left.adoption import Sums
 from forklog.spool.owner import Owner, image
 from forklog.spool.scan import scan
@@ -274,7 +268,7 @@ def test_two_adopters_of_a_process_share_nothing(folder: Folder) -> None:
         check_python(
             f"""
             from forklog.spool.folder import Folder
-            from forklog.spool.format import Fits
+            from forklog.spool.head import Fits
             from forklog.spool.scan import scan
             found = scan(Folder({folder.path!r}, 2**30), "22222222", set(), Fits("p", None))
             assert (found.orphans, found.living, len(found.adopted)) == ([], 0, 1), found
@@ -336,7 +330,7 @@ def test_a_child_claims_what_its_parent_had(folder: Folder) -> None:
         f"""
         import os
         from forklog.spool.folder import Folder
-        from forklog.spool.format import Fits
+        from forklog.spool.head import Fits
         from forklog.spool.scan import scan
         folder = Folder({folder.path!r}, 2**30)
         look = lambda: scan(folder, "22222222", set(), Fits("p", None))
@@ -402,7 +396,7 @@ def test_a_head_that_is_being_made_stays_locked(
     check_python(
         f"""
         from forklog.spool.folder import Folder
-        from forklog.spool.format import Fits
+        from forklog.spool.head import Fits
         from forklog.spool.scan import scan
         found = scan(Folder({folder.path!r}, 2**30), "22222222", set(), Fits("p", None))
         assert (len(found.orphans), found.living) == (0, 1), found

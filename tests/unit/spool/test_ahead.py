@@ -16,7 +16,8 @@ from forklog.delivery.sending.sender import Sender
 from forklog.insert_id import InsertIds
 from forklog.options import Options
 from forklog.spool.folder import Folder
-from forklog.spool.format import SEGMENT_BYTES, Head
+from forklog.spool.format import SEGMENT_BYTES
+from forklog.spool.head import Head
 from forklog.spool.owner import Owner, new_prefix
 from forklog.spool.parts.segment import Segment
 from forklog.spool.store import Spool

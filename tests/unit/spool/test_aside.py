@@ -13,7 +13,8 @@ from forklog.delivery.buffer import Buffer
 from forklog.insert_id import InsertIds
 from forklog.spool.adopter import Adopter
 from forklog.spool.folder import Folder
-from forklog.spool.format import SEGMENT_BYTES, Head
+from forklog.spool.format import SEGMENT_BYTES
+from forklog.spool.head import Head
 from forklog.spool.left.adoption import Sums
 from forklog.spool.owner import Owner, image, new_prefix
 from forklog.spool.store import Spool

@@ -9,7 +9,8 @@ import orjson
 from heads import FITS, HEAD, put
 
 from forklog.spool.adopter import Adopter
-from forklog.spool.format import SEGMENT_BYTES, Head, new_name, segment_header, segment_name
+from forklog.spool.format import SEGMENT_BYTES, segment_header, segment_name
+from forklog.spool.head import Head, new_name
 from forklog.spool.left.adoption import Sums
 from forklog.spool.owner import Owner, image, new_prefix
 from forklog.spool.scan import scan

@@ -18,7 +18,8 @@ from heads import FITS, HEAD, put
 from helpers import check_python
 
 from forklog.spool.folder import Folder, UnfitError, _type_in, why_unfit
-from forklog.spool.format import HEADER_BYTES, SEGMENT_BYTES, Fits, segment_header, segment_name
+from forklog.spool.format import HEADER_BYTES, SEGMENT_BYTES, segment_header, segment_name
+from forklog.spool.head import Fits
 from forklog.spool.left.orphan import Orphan
 from forklog.spool.parts.place import path_of
 from forklog.spool.scan import scan
@@ -69,7 +70,7 @@ def test_a_claimed_orphan_is_taken(folder: Folder) -> None:
     check_python(
         f"""
         from forklog.spool.folder import Folder
-        from forklog.spool.format import Fits
+        from forklog.spool.head import Fits
         from forklog.spool.scan import scan
         found = scan(Folder({folder.path!r}, 2**30), "22222222", set(), Fits("p", None))
         assert (found.orphans, found.living, len(found.adopted)) == ([], 0, 1), found

@@ -8,21 +8,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forklog.spool.format import (
-    FORMAT,
     HEADER_BYTES,
-    MAX_HEAD_BYTES,
     SEGMENT_BYTES,
-    Head,
-    HeadName,
-    decode_head,
-    encode_head,
     entries_of,
-    format_of_head,
-    head_name_of,
     prefix_of_segment,
     read_header,
     segment_header,
     segment_name,
+)
+from forklog.spool.head import (
+    FORMAT,
+    MAX_HEAD_BYTES,
+    Head,
+    HeadName,
+    decode_head,
+    encode_head,
+    format_of_head,
+    head_name_of,
 )
 
 _PAGE = 256

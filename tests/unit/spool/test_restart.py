@@ -11,7 +11,8 @@ from helpers import wait_until
 
 from forklog.delivery.buffer import Buffer
 from forklog.spool.folder import Folder, FullError
-from forklog.spool.format import Head, prefix_of_segment, segment_name
+from forklog.spool.format import prefix_of_segment, segment_name
+from forklog.spool.head import Head
 from forklog.spool.left.tidy import remove_headless
 from forklog.spool.owner import Owner, new_prefix
 from forklog.spool.parts.segment import Segment
