@@ -20,7 +20,8 @@ from benchmarks.ratio import figure
 from benchmarks.result import Line, Result
 from forklog.spool.folder import Folder
 from forklog.spool.head import Head
-from forklog.spool.owner import Owner, image, new_prefix
+from forklog.spool.owner import Owner
+from forklog.spool.parts.image import image, new_prefix
 from forklog.spool.scan import scan
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from forklog.spool.adopter import Adopter
 from forklog.spool.folder import Folder, UnfitError
 from forklog.spool.head import Fits, Head
 from forklog.spool.left.adoption import Sums
-from forklog.spool.owner import Owner, boot_id, image
+from forklog.spool.owner import Owner
 from forklog.spool.parts.clean import clean
+from forklog.spool.parts.image import boot_id, image
 from forklog.spool.parts.place import look_ahead, path_of
 from forklog.spool.scan import scan
 from forklog.transports.base import Origin

@@ -22,7 +22,7 @@ from forklog.spool.left.adopting import Adopting
 from forklog.spool.left.adoption import Sums
 from forklog.spool.left.former import Former
 from forklog.spool.lines import say_left, say_lost, say_off, say_waiting
-from forklog.spool.owner import new_prefix
+from forklog.spool.parts.image import new_prefix
 from forklog.spool.parts.lanes import Lanes
 from forklog.spool.store import Spool
 from forklog.turn import TURN, Turn, alone

@@ -490,7 +490,7 @@ def test_a_failed_look_at_the_kernel_s_start_is_no_answer(folder: Path) -> None:
         folder,
         """
         import resource
-        from forklog.spool.owner import boot_id
+        from forklog.spool.parts.image import boot_id
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
         assert boot_id() == ""

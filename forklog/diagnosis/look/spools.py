@@ -12,7 +12,7 @@ from forklog.options import Options
 from forklog.recovery.notes import notes_of
 from forklog.spool.folder import Folder, UnfitError
 from forklog.spool.head import Fits
-from forklog.spool.owner import image
+from forklog.spool.parts.image import image
 from forklog.spool.parts.place import path_of
 from forklog.spool.scan import scan
 from forklog.transports.google.access import endpoint_of, known_project

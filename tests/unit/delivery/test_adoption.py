@@ -14,7 +14,7 @@ from forklog.options import Options
 from forklog.process.handover import HandoverToken
 from forklog.spool.boot.held import Held
 from forklog.spool.making import Making
-from forklog.spool.owner import new_prefix
+from forklog.spool.parts.image import new_prefix
 from forklog.stderr.reporter import StderrReporter
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from forklog.spool.folder import Folder
 from forklog.spool.format import LARGE_BYTES, SEGMENT_BYTES, segment_header, segment_name
 from forklog.spool.head import Head, new_name
 from forklog.spool.left.adoption import Sums
-from forklog.spool.owner import Owner, image
+from forklog.spool.owner import Owner
+from forklog.spool.parts.image import image
 from forklog.spool.scan import scan
 from forklog.transports.base import OTHER_PROJECT, Envelope, Kind, Verdict
 

@@ -18,7 +18,8 @@ from forklog.options import Options
 from forklog.spool.folder import Folder
 from forklog.spool.format import SEGMENT_BYTES
 from forklog.spool.head import Head
-from forklog.spool.owner import Owner, new_prefix
+from forklog.spool.owner import Owner
+from forklog.spool.parts.image import new_prefix
 from forklog.spool.parts.segment import Segment
 from forklog.spool.store import Spool
 from forklog.stderr.reporter import StderrReporter

@@ -16,7 +16,8 @@ from forklog.spool.folder import Folder
 from forklog.spool.format import SEGMENT_BYTES
 from forklog.spool.head import Head
 from forklog.spool.left.adoption import Sums
-from forklog.spool.owner import Owner, image, new_prefix
+from forklog.spool.owner import Owner
+from forklog.spool.parts.image import image, new_prefix
 from forklog.spool.store import Spool
 from forklog.transports.base import Envelope, Kind, Verdict
 

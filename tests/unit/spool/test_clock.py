@@ -12,7 +12,8 @@ from forklog.spool.adopter import Adopter
 from forklog.spool.format import SEGMENT_BYTES, segment_header, segment_name
 from forklog.spool.head import Head, new_name
 from forklog.spool.left.adoption import Sums
-from forklog.spool.owner import Owner, image, new_prefix
+from forklog.spool.owner import Owner
+from forklog.spool.parts.image import image, new_prefix
 from forklog.spool.scan import scan
 from forklog.transports.base import Kind, Verdict
 
@@ -38,7 +39,7 @@ def test_a_clock_that_was_set_back(folder: Folder, monkeypatch: pytest.MonkeyPat
     def set_by(seconds: float) -> None:
         monkeypatch.setattr(time, "time", lambda: genuine() + seconds)
         monkeypatch.setattr(
-            "forklog.spool.owner.realtime_ns", lambda: int((genuine() + seconds) * 1e9)
+            "forklog.spool.parts.image.realtime_ns", lambda: int((genuine() + seconds) * 1e9)
         )
 
     set_by(-hour)
@@ -65,5 +66,5 @@ def test_a_clock_that_was_set_back(folder: Folder, monkeypatch: pytest.MonkeyPat
 
 def test_prefixes_of_one_moment_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that was set back to a moment of before gives no name twice."""
-    monkeypatch.setattr("forklog.spool.owner.realtime_ns", lambda: 1_700_000_000_000_000_000)
+    monkeypatch.setattr("forklog.spool.parts.image.realtime_ns", lambda: 1_700_000_000_000_000_000)
     assert len({new_prefix() for _ in range(100)}) == 100

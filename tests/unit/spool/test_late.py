@@ -19,7 +19,7 @@ from forklog.insert_id import InsertIds
 from forklog.options import Options
 from forklog.spool.format import SEGMENT_BYTES, prefix_of_segment, segment_header, segment_name
 from forklog.spool.making import Making
-from forklog.spool.owner import new_prefix
+from forklog.spool.parts.image import new_prefix
 from forklog.spool.segments import Segments
 from forklog.spool.spooler import ProcessSpool
 from forklog.transports.base import Kind, Verdict

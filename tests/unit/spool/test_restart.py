@@ -14,7 +14,8 @@ from forklog.spool.folder import Folder, FullError
 from forklog.spool.format import prefix_of_segment, segment_name
 from forklog.spool.head import Head
 from forklog.spool.left.tidy import remove_headless
-from forklog.spool.owner import Owner, new_prefix
+from forklog.spool.owner import Owner
+from forklog.spool.parts.image import new_prefix
 from forklog.spool.parts.segment import Segment
 from forklog.spool.segments import Segments
 from forklog.spool.store import Spool

@@ -14,7 +14,8 @@ from helpers import wait_until
 from forklog.delivery.buffer import Buffer
 from forklog.spool.format import SEGMENT_BYTES
 from forklog.spool.head import Head
-from forklog.spool.owner import Owner, new_prefix
+from forklog.spool.owner import Owner
+from forklog.spool.parts.image import new_prefix
 from forklog.spool.parts.room import Room
 from forklog.spool.parts.segment import Segment
 from forklog.spool.segments import Segments

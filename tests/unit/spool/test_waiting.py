@@ -14,7 +14,7 @@ from forklog.options import Options
 from forklog.spool.folder import Folder
 from forklog.spool.format import SEGMENT_BYTES
 from forklog.spool.making import Making
-from forklog.spool.owner import new_prefix
+from forklog.spool.parts.image import new_prefix
 from forklog.spool.spooler import ProcessSpool
 
 if TYPE_CHECKING:
