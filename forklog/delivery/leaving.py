@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from forklog.delivery.base import Spooler
@@ -14,16 +15,54 @@ from forklog.delivery.buffer import Buffer
 from forklog.delivery.lifecycle import Staged
 from forklog.drops import CLOSED
 from forklog.process.base import Host, Mark
+from forklog.snapshot import Stats
+from forklog.turn import TurnLock
 
 if TYPE_CHECKING:
     from forklog.delivery.sending.sender import Sender
     from forklog.delivery.worker import Worker
 
 
+class Shown:
+    """What `stats()` shows of a handler in one process, over its pipelines one after another.
+
+    An entry that is handed on is in none of two pipelines for a moment, and in neither snapshot. It
+    counts as pending then, because ``accepted`` never falls.
+    """
+
+    __slots__ = ("_accepted", "_lock", "_moving")
+
+    def __init__(self) -> None:
+        """Have shown nothing."""
+        self._lock = TurnLock()
+        self._accepted = self._moving = 0
+
+    def move(self, change: int) -> None:
+        """Count the entries that are being handed on: 1 before each, -1 after it."""
+        self._lock.run(self._move, change)
+
+    def _move(self, change: int) -> None:
+        self._moving += change
+
+    def of(self, read: Callable[[], Stats]) -> Stats:
+        """Return a snapshot of all pipelines. No entry begins to be handed on while it is read."""
+        return self._lock.run(self._of, read)
+
+    def _of(self, read: Callable[[], Stats]) -> Stats:
+        found = read()
+        lacking = min(self._accepted - found.accepted, self._moving)
+        if lacking > 0:
+            accepted, pending = found.accepted + lacking, found.pending + lacking
+            found = replace(found, accepted=accepted, pending=pending)
+        self._accepted = max(self._accepted, found.accepted)
+        return found
+
+
 class Leaving(Staged):
     """What `Pipeline` inherits; it has the attributes."""
 
     mark: Mark
+    _home: Mark
     buffer: Buffer
     spooler: Spooler | None
     sender: Sender
@@ -37,6 +76,7 @@ class Leaving(Staged):
         """Stay."""
         super().__init__()
         self._is_let_go = False  # the handler was collected
+        self.shown = Shown()
 
     def _settle_late(self) -> None:
         """Give what was logged while the handler was closed to the pipeline after this one.
@@ -58,12 +98,20 @@ class Leaving(Staged):
             self.sender.give_up(CLOSED)
 
     def _hand_on(self, rank: int, entry: bytes, after: Leaving) -> None:
-        if self.buffer.forget(rank, entry):  # else another thread has handed it on
-            try:
-                after.offer(rank, entry)
-            except BaseException:
-                self.buffer.adopt(rank, deque((entry,)))
-                raise
+        self.shown.move(1)
+        try:
+            if self.buffer.forget(rank, entry):  # else another thread has handed it on
+                self._offer_to(after, rank, entry)
+        finally:
+            if self._home[0]:  # else a callback has forked, and this is the child
+                self.shown.move(-1)
+
+    def _offer_to(self, after: Leaving, rank: int, entry: bytes) -> None:
+        try:
+            after.offer(rank, entry)
+        except BaseException:
+            self.buffer.adopt(rank, deque((entry,)))
+            raise
 
     def stop_when_idle(self) -> None:
         """Let the thread end once everything is delivered."""

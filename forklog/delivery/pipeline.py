@@ -134,13 +134,14 @@ class Pipeline(Starting, Leaving, Shutdown):
         """Keep the sums of a pipeline that was closed, or is being closed, in this very process."""
         if before._home[0]:
             self._before, self._known_lost = before, before._known_lost
+            self.shown = before.shown
             before._forget_before()
 
     def _forget_before(self) -> None:
         if (before := self._before) is None:
             return
         if before._is_forgettable():  # noqa: SLF001 - our own
-            self._sums, self._before = before.stats(), None
+            self._sums, self._before = before.read(), None
 
     def _is_forgettable(self) -> bool:
         self._forget_before()
@@ -206,6 +207,10 @@ class Pipeline(Starting, Leaving, Shutdown):
 
     def stats(self) -> Stats:
         """Return a snapshot. Blocks for memory work only; not for signal handlers."""
+        return self.shown.of(self.read)
+
+    def read(self) -> Stats:
+        """Return the sums of this pipeline and of those before it, one after another."""
         own = self.sender.ledger.snapshot(
             self.store,
             pid=self.pid,
@@ -215,4 +220,4 @@ class Pipeline(Starting, Leaving, Shutdown):
             request_gap=self.sender.pacing.gap(),
             **(self.spooler.numbers() if self.spooler is not None else {}),
         )
-        return own.plus(self._before.stats() if self._before is not None else self._sums)
+        return own.plus(self._before.read() if self._before is not None else self._sums)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from forklog import CloudLoggingHandler
+from forklog.snapshot import Stats
 from forklog.transports.base import Connection, Kind, Verdict
 
 if TYPE_CHECKING:
@@ -114,6 +115,74 @@ def test_two_threads_hand_the_same_entry_on(handler: Any, forklog_transport: Fak
     assert handler.flush(10)
     assert sorted(_texts(forklog_transport)) == ["first", "late", "later"]
     _check(handler, 3)
+
+
+def _check_growth(shown: list[Stats], accepted: int) -> None:
+    for stats in shown:
+        assert stats.accepted == stats.delivered + stats.pending, stats
+        assert stats.accepted == accepted, stats
+
+
+def test_a_snapshot_in_the_middle_of_a_hand_on(handler: Any) -> None:
+    """The entry, which is in none of two pipelines, is pending: ``accepted`` does not fall."""
+    pipeline = handler._gate.product
+    handler.close()
+    after = handler._gate.current()
+    genuine, shown = after.offer, list[Stats]()
+
+    def look() -> None:
+        shown.append(handler.stats())
+
+    def following() -> Any:
+        look()
+        return after
+
+    def offer(rank: int, entry: bytes) -> None:
+        look()
+        genuine(rank, entry)
+        look()
+
+    pipeline._following, after.offer = following, offer
+    pipeline.offer(2, _entry(pipeline, "late"))
+    look()
+    assert len(shown) == 4
+    _check_growth(shown, 2)
+    assert handler.flush(10)
+    _check(handler, 2)
+
+
+def test_a_hand_on_in_the_middle_of_a_snapshot(handler: Any) -> None:
+    """No entry goes from a pipeline that is still to be read to one that was read already."""
+    pipeline = handler._gate.product
+    handler.close()
+    after = handler._gate.current()
+    snapshot, shown = after.sender.ledger.snapshot, list[Stats]()
+    has_come, may_go = threading.Event(), threading.Event()
+
+    def following() -> Any:
+        has_come.set()
+        assert may_go.wait(20)
+        return after
+
+    def and_hand_on(*args: Any, **fields: Any) -> Any:
+        own = snapshot(*args, **fields)
+        may_go.set()
+        thread.join(0.5)  # it waits for the end of the snapshot
+        return own
+
+    pipeline._following = following
+    thread = threading.Thread(target=pipeline.offer, args=(2, _entry(pipeline, "late")))
+    thread.start()
+    assert has_come.wait(20)
+    shown.append(handler.stats())
+    after.sender.ledger.snapshot = and_hand_on
+    shown.append(handler.stats())
+    thread.join(20)
+    after.sender.ledger.snapshot = snapshot
+    shown.append(handler.stats())
+    _check_growth(shown, 2)
+    assert handler.flush(10)
+    _check(handler, 2)
 
 
 def test_a_late_entry_that_a_server_refuses_is_given_up(forklog_transport: FakeTransport) -> None:
