@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -49,6 +50,17 @@ class Copies:
         for handler in self.all():
             handler._learn(project)  # noqa: SLF001 - our own
 
+    def list_again(self) -> None:
+        """Have `logging.shutdown` close those that a configuration of logging has closed.
+
+        ``dictConfig`` takes each handler off the list, also one that stays on a logger and starts
+        again. A process may end by `logging.shutdown` and `os._exit`. Waits for no lock.
+        """
+        listed = logging._handlerList  # type: ignore[attr-defined]  # noqa: SLF001 - no other way
+        for handler in self.all():
+            if all(reference() is not handler for reference in [*listed]):
+                listed.append(weakref.ref(handler))
+
     def encoder(self) -> Encoder | None:
         """Return that of one of them, for what does not depend on which."""
         return next((handler._encoder for handler in self.all()), None)  # noqa: SLF001 - our own
@@ -74,6 +86,8 @@ def gate_of(options: Options, transport: Transport, copies: Copies) -> PerProces
 
     def build(inherited: Pipeline | None) -> Pipeline:
         copies.forget_process()
+        if inherited is not None:
+            copies.list_again()
         if inherited is not None and inherited.is_closing:
             connections.connect()  # a configuration of logging may have made loggers anew
         new = prebuilt.take()

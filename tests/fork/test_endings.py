@@ -98,13 +98,28 @@ ENDS = {
     ),
 }
 
+_CONFIGURE = "logging.config.dictConfig({'version': 1, 'disable_existing_loggers': False})\n"
+_SHUT_DOWN = "logging.info('last'); logging.shutdown(); os._exit"
+CONFIGURED = {
+    "a process": (f"import logging.config\n{_CONFIGURE}{_SHUT_DOWN}({DONE})", DONE),
+    "a child": (
+        (
+            f"import logging.config\n{_CONFIGURE}"
+            f"child = os.fork()\nif not child:\n    {_SHUT_DOWN}(0)\n"
+            f"os.waitpid(child, 0); os._exit({DONE})"
+        ),
+        DONE,
+    ),
+}
+"""Ends by `logging.shutdown` alone, after a configuration that has closed the handler."""
+
 
 class Ended:
     """What became of a process: its status, its output, and how long its end took."""
 
     def __init__(self, end: str, url: str, latency: float = 60) -> None:
         """Run a process that logs and ends."""
-        body, self.wanted = ENDS[end]
+        body, self.wanted = {**ENDS, **CONFIGURED}[end]
         setup = SETUP.format(url=url, latency=latency, timeout=SHUTDOWN_SECONDS)
         last = "" if "'last'" in body else "logging.info('last')"
         process = subprocess.Popen(
@@ -125,10 +140,25 @@ class Ended:
 @pytest.mark.parametrize("end", few(ENDS, *list(ENDS)[::2], mark=pytest.mark.thorough))
 def test_the_last_record_is_delivered(emulator: Emulator, end: str) -> None:
     """With max_latency far away, the hook that runs at this end delivers; each record once."""
+    _check_last(emulator, end)
+
+
+def _check_last(emulator: Emulator, end: str) -> None:
     ended = Ended(end, emulator.url)
     assert ended.status == ended.wanted, ended.output
     texts = [entry["textPayload"] for entry in emulator.entries()]
     assert texts == ["first", "last"], ended.output
+
+
+@pytest.mark.parametrize("end", CONFIGURED)
+def test_logging_shutdown_closes_what_a_configuration_has_closed(
+    emulator: Emulator, end: str
+) -> None:
+    """The handler stays on its logger and starts again; ``dictConfig`` took it off the list.
+
+    Class of fault: an end that only `logging.shutdown` announces, of a handler it does not know.
+    """
+    _check_last(emulator, end)
 
 
 @pytest.fixture
