@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,36 +213,3 @@ class FinishedRequest(NamedTuple):
     """An HttpRequest, whose URL has no query string."""
     query: str
     """The query string."""
-
-
-class AccessLog(Protocol):
-    """Takes requests that are over."""
-
-    def write_request(self, done: FinishedRequest) -> None:
-        """Write the entry of a request. Must not block."""
-
-
-class AccessLogs:
-    """The handlers that write an entry for each request. Holds none of them alive."""
-
-    def __init__(self) -> None:
-        """Begin without any."""
-        self._known: tuple[weakref.ref[AccessLog], ...] = ()
-
-    def add(self, log: AccessLog) -> None:
-        """Have a handler take the requests that end from now on."""
-        self._known = (*self._without(log), weakref.ref(log))
-
-    def discard(self, log: AccessLog) -> None:
-        """Have a handler take no more."""
-        self._known = self._without(log)
-
-    def all(self) -> list[AccessLog]:
-        """Return the handlers."""
-        return [log for log in (known() for known in self._known) if log is not None]
-
-    def _without(self, log: AccessLog) -> tuple[weakref.ref[AccessLog], ...]:
-        return tuple(ref for ref in self._known if ref() not in (None, log))
-
-
-ACCESS_LOGS = AccessLogs()

@@ -10,11 +10,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from forklog.context import celery, googles_django, rq
+from forklog.context import celery, rq, sources
 
 _CONNECTORS: dict[str, Callable[[Any], bool]] = {
     celery.MODULE: celery.connect,
-    googles_django.MODULE: googles_django.connect,
+    sources.DJANGO_SIGNALS: sources.clear_at_end,
     rq.MODULE: rq.connect,
 }
 _connected: set[str] = set()  # inherited by a forked child, as the connections are

@@ -8,17 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import time
+import weakref
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Protocol
 
 from forklog.clock import monotonic
-from forklog.context.base import (
-    ACCESS_LOGS,
-    FinishedRequest,
-    LogContext,
-    RequestFields,
-    leave_behind,
-)
+from forklog.context.base import FinishedRequest, LogContext, RequestFields, leave_behind
 from forklog.context.connections import connect
 from forklog.context.headers import Headers, trace_of
 from forklog.context.scope import begin, end, new_trace
@@ -30,6 +25,39 @@ FAILED = 500
 _ENDS = {"CancelledError", "GeneratorExit", "GreenletExit", "KeyboardInterrupt", "SystemExit"}
 """Exceptions by which a request is ended, by name: it did not fail. gevent.Timeout is none."""
 _CLIENT_CLOSED = 499  # nginx's word for a client that went away before the answer
+
+
+class AccessLog(Protocol):
+    """Takes requests that are over."""
+
+    def write_request(self, done: FinishedRequest) -> None:
+        """Write the entry of a request. Must not block."""
+
+
+class AccessLogs:
+    """The handlers that write an entry for each request. Holds none of them alive."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._known: tuple[weakref.ref[AccessLog], ...] = ()
+
+    def add(self, log: AccessLog) -> None:
+        """Have a handler take the requests that end from now on."""
+        self._known = (*self._without(log), weakref.ref(log))
+
+    def discard(self, log: AccessLog) -> None:
+        """Have a handler take no more."""
+        self._known = self._without(log)
+
+    def all(self) -> list[AccessLog]:
+        """Return the handlers."""
+        return [log for log in (known() for known in self._known) if log is not None]
+
+    def _without(self, log: AccessLog) -> tuple[weakref.ref[AccessLog], ...]:
+        return tuple(ref for ref in self._known if ref() not in (None, log))
+
+
+ACCESS_LOGS = AccessLogs()
 
 
 class Request:

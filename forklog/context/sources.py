@@ -1,17 +1,21 @@
 """Asks Django, Flask, RQ and OpenTelemetry for trace and request, where no scope of ours is set.
 
-Those of requests and jobs are asked where no middleware and no wrapper of ours has set a scope.
+Those of requests and jobs are asked where no middleware and no wrapper of ours has set a scope. The
+request that Google's middleware keeps for a thread is cleared when the request ends.
 """
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from forklog.context.base import LogContext, Source
 from forklog.context.headers import context_of_environ
 from forklog.context.rq import context_of_job
 
+DJANGO_SIGNALS = "django.core.signals"
 _DJANGO_MIDDLEWARE = "google.cloud.logging_v2.handlers.middleware.request"
+_UID = "forklog.context"
 
 
 def _from_opentelemetry() -> LogContext | None:
@@ -49,3 +53,17 @@ SOURCES = (
     Source(_DJANGO_MIDDLEWARE, _from_django),  # the stock handler asks Django before Flask
     Source("opentelemetry.trace", _from_opentelemetry, is_of_spans=True),
 )
+
+
+def clear_at_end(signals: Any) -> bool:
+    """Connect to Django's signal; not while its lock is held, maybe by no thread here."""
+    if signals.request_finished.lock.locked():
+        return False
+    signals.request_finished.connect(_forget, weak=False, dispatch_uid=_UID)
+    return True
+
+
+def _forget(**_signal: Any) -> None:
+    module = sys.modules.get(_DJANGO_MIDDLEWARE)
+    if module is not None:
+        vars(module._thread_locals).pop("request", None)  # noqa: SLF001 - nothing else forgets it

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from forklog.context.base import ACCESS_LOGS, FinishedRequest
+from forklog.context.base import FinishedRequest
+from forklog.context.requests import ACCESS_LOGS
 from forklog.encoding.extra import Additions
 from forklog.handling.identity import ProcessLabels
 from forklog.handling.known_loggers import have_any

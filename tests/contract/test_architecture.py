@@ -43,7 +43,11 @@ _SHOWN = {
         "process.server_hooks",
         "process.servers.celery",
     },
-    "handling.request_log": {"encoding.extra", "transports.google.resource"},
+    "handling.request_log": {
+        "context.requests",
+        "encoding.extra",
+        "transports.google.resource",
+    },
     "setting_up.outputs": {"transports.google.resource"},
     "setting_up.structlog": {"context.scope"},
 }

@@ -16,7 +16,8 @@ import pytest
 from helpers import check_python
 
 import forklog
-from forklog.context.base import ACCESS_LOGS, CURRENT
+from forklog.context.base import CURRENT
+from forklog.context.requests import ACCESS_LOGS
 from forklog.emulator.process import Emulator
 from forklog.middleware import ASGIMiddleware, WSGIMiddleware
 from forklog.testing import FakeTransport
@@ -361,7 +362,7 @@ def test_a_handler_that_is_gone_writes_none() -> None:
     done = check_python("""
         import gc
         import forklog
-        from forklog.context.base import ACCESS_LOGS
+        from forklog.context.requests import ACCESS_LOGS
         from forklog.testing import FakeTransport
         handler = forklog.CloudLoggingHandler(transport=FakeTransport(), access_log=True)
         assert len(ACCESS_LOGS.all()) == 1
