@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import pytest
 from helpers import check_python
+from imports import imported, modules, run_nodes
 
 import forklog
 
@@ -55,13 +57,7 @@ _SHOWN = {
 shows to users, or asks for. No entry is added for what an assembler can hand in."""
 
 
-def _named() -> dict[str, Path]:
-    """Return all modules by their names below the package."""
-    paths = sorted(_PACKAGE.rglob("*.py"))
-    return {".".join(path.relative_to(_PACKAGE).with_suffix("").parts): path for path in paths}
-
-
-_ALL = _named()
+_ALL = modules()
 _MODULES = {name: path for name, path in _ALL.items() if name.partition(".")[0] not in _TOOLS}
 _FACE |= {name for name in _MODULES if name.startswith(("middleware.", "handling.", "setting_up."))}
 
@@ -80,24 +76,33 @@ def _imports(name: str, *, is_run: bool = False) -> frozenset[str]:
         name: the module.
         is_run: without the imports that only a type checker sees.
     """
-    found = set()
-    path = _ALL[name]
-    tree = ast.parse(path.read_text()) if is_run else _parsed(path)  # `_Run` changes it
-    for node in ast.walk(_Run().visit(tree) if is_run else tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "forklog":
-            package = str(node.module).removeprefix("forklog").lstrip(".")
-            for alias in node.names:
-                whole = f"{package}.{alias.name}".lstrip(".")
-                found.add(whole if whole in _ALL else package or "__init__")
-    return frozenset(found & _ALL.keys())
+    tree = _parsed(_ALL[name])
+    return frozenset(imported(run_nodes(tree) if is_run else ast.walk(tree), _ALL))
 
 
-class _Run(ast.NodeTransformer):
-    """Removes what runs in no program."""
-
-    def visit_If(self, node: ast.If) -> ast.AST | None:
-        is_for_types = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-        return None if is_for_types else node
+def test_each_form_of_import_is_read() -> None:
+    """A package counts as its `__init__`; a name of no module, and a relative import, fail."""
+    found = {
+        "import forklog": {"__init__"},
+        "import forklog as f, os": {"__init__"},
+        "import forklog.delivery.worker": {"delivery.worker"},
+        "from forklog import stats": {"__init__"},
+        "from forklog import turn": {"turn"},
+        "from forklog.delivery import worker, base as b": {"delivery.worker", "delivery.base"},
+        "from forklog.delivery.worker import Worker": {"delivery.worker"},
+        "from forklog.transports.google import ClientTransport": {"transports.google.__init__"},
+        "from forklog.transports import google": {"transports.google.__init__"},
+        "import os, forklogs": set(),
+        "from forklogs import turn": set(),
+    }
+    assert {code: set(imported(ast.walk(ast.parse(code)), _ALL)) for code in found} == found
+    for code, error in {
+        "import forklog.nothing": KeyError,
+        "from forklog.nothing import some": KeyError,
+        "from .turn import TURN": ValueError,
+    }.items():
+        with pytest.raises(error):
+            list(imported(ast.walk(ast.parse(code)), _ALL))
 
 
 def _room(name: str) -> str:

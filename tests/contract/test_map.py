@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import draw_map
+import imports
 import pytest
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def test_the_table_of_rooms_has_every_folder() -> None:
     page = draw_map.PAGE.read_text(encoding="utf-8")
     table = page.partition("\n| room | takes | gives |\n")[2].partition("\n\n")[0]
     named = re.findall(r"`(\w+)/`", "".join(row.split("|")[1] for row in table.splitlines()))
-    paths = draw_map.PACKAGE.iterdir()
+    paths = imports.PACKAGE.iterdir()
     assert sorted(named) == sorted(path.name for path in paths if any(path.glob("*.py")))
 
 
@@ -33,13 +34,13 @@ def test_the_script_runs_by_itself() -> None:
     """The command of the page prints the picture, and changes nothing where it is true."""
     before = draw_map.PAGE.read_bytes()
     done = subprocess.run([sys.executable, draw_map.__file__], capture_output=True, check=True)
-    assert done.stdout.decode() == draw_map.drawn(draw_map.modules())
+    assert done.stdout.decode() == draw_map.drawn(imports.modules())
     assert draw_map.PAGE.read_bytes() == before
 
 
 def test_all_arrows_point_down() -> None:
     """No room imports one that stands above it, so no chain of imports is a circle."""
-    found = draw_map.arrows(draw_map.modules())
+    found = draw_map.arrows(imports.modules())
     rows = draw_map.ordered(found)
     assert set(rows) == set(found)
     for room, others in found.items():

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
+from imports import imported, modules, run_nodes
+
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGE = ROOT / "forklog"
 PAGE = ROOT / "docs" / "design.md"
 OPENING, CLOSING = "<!-- map -->\n\n```\n", "```\n\n<!-- /map -->"
 FACE, VALUES, TOOLS = "public face", "values", "tools"
@@ -36,12 +36,6 @@ Arrows = dict[str, dict[str, set[str]]]
 """By room: the rooms that it imports, and which of their modules."""
 
 
-def modules() -> dict[str, Path]:
-    """Return the modules of the package, by their names below it."""
-    paths = sorted(PACKAGE.rglob("*.py"))
-    return {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in paths}
-
-
 def room_of(name: str) -> str:
     """Return the room of a module."""
     head, _, rest = name.partition(".")
@@ -57,29 +51,12 @@ def arrows(known: dict[str, Path]) -> Arrows:
     found: Arrows = {room_of(name): {} for name in known}
     for name, path in known.items():
         room = room_of(name)
-        for other in _imports(path, known):
+        # Not what it imports for a type checker alone: no program runs that.
+        nodes = run_nodes(ast.parse(path.read_text(encoding="utf-8")))
+        for other in imported(nodes, known):
             if room_of(other) != room:
                 found[room].setdefault(room_of(other), set()).add(other)
     return found
-
-
-def _imports(path: Path, known: dict[str, Path]) -> Iterator[str]:
-    """Yield the modules of forklog that a file imports when it is imported itself."""
-    for node in _run(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "forklog":
-            package = str(node.module).removeprefix("forklog").lstrip(".")
-            for alias in node.names:
-                whole = f"{package}.{alias.name}".lstrip(".")
-                yield whole if whole in known else package or "__init__"
-
-
-def _run(tree: ast.AST) -> Iterator[ast.AST]:
-    """Walk the tree without the blocks that only a type checker reads."""
-    for node in ast.iter_child_nodes(tree):
-        is_for_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        if not is_for_types:
-            yield node
-            yield from _run(node)
 
 
 def ordered(found: Arrows) -> list[str]:
