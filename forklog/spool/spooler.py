@@ -16,8 +16,8 @@ from forklog.delivery.base import Reporter, SendOther
 from forklog.errors import OptionError
 from forklog.options import Options
 from forklog.severity import rank_of_threshold
-from forklog.spool.boot.held import Held
 from forklog.spool.folder import PASSING, FullError, UnfitError
+from forklog.spool.held import Held
 from forklog.spool.left.adopting import Adopting
 from forklog.spool.left.adoption import Sums
 from forklog.spool.left.former import Former

@@ -16,8 +16,8 @@ from forklog.severity import NEVER
 from forklog.spool.folder import FullError
 from forklog.spool.owner import Owner
 from forklog.spool.parts.lanes import Lanes
+from forklog.spool.parts.taking import NO_ALARM, Taking, closed
 from forklog.spool.segments import Segments
-from forklog.spool.taking import NO_ALARM, Taking, closed
 
 
 class Spool(Taking):

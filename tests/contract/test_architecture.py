@@ -406,7 +406,7 @@ _FOREIGN = {
     "recovery.command": {"parser.epilog"},
     "setting_up.uncaught": {"hook: _MARK", "sys.excepthook", "threading.excepthook"},
     "tail.source": {"answer.raw", "self._session.trust_env"},
-    "spool.taking": {"weakref.finalize(self, _leave_collected, self._left).atexit"},
+    "spool.parts.taking": {"weakref.finalize(self, _leave_collected, self._left).atexit"},
     "testing.journal": {"self.close.atexit"},
     "transports.google.metadata": {"session.trust_env"},
     "transports.google.signing": {"tokens.trust_env"},

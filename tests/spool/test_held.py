@@ -17,7 +17,7 @@ from forklog.delivery.buffer import Buffer
 from forklog.insert_id import InsertIds
 from forklog.options import Options
 from forklog.process.handover import HandoverToken
-from forklog.spool.boot.held import Held
+from forklog.spool.held import Held
 from forklog.spool.making import Making
 from forklog.spool.parts.image import new_prefix
 from forklog.stderr.reporter import StderrReporter

@@ -1,1 +1,0 @@
-"""What a uWSGI master holds for its workers: copies of it in a spool of the master's own."""
