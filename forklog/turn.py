@@ -20,7 +20,7 @@ On 3.10 CPython looks for signals at the entry of the ``finally``, too. A second
 there, right after the first, leaves the turn taken, until the next one asks for it. `Turn` sees
 there that no frame refers to the taker any more.
 
-`TurnLock` is a lock made of that, and `End` what is set when a thread has ended.
+`TurnLock` is a lock made of that, and `EndEvent` what is set when a thread has ended.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class TurnLock:
                 del turn[TURN]
 
 
-class End:
+class EndEvent:
     """What `threading.Event` is for, of the end of a thread; without the ``with lock:`` inside it.
 
     An exception of a signal handler in the middle of `wait` may leave an event's lock held. The

@@ -19,7 +19,7 @@ from forklog.insert_id import InsertIds
 from forklog.options import Options
 from forklog.process.base import Host, Mark, Member
 from forklog.snapshot import Stats
-from forklog.turn import End
+from forklog.turn import EndEvent
 
 if TYPE_CHECKING:
     from forklog.delivery.sending.sender import Sender
@@ -50,7 +50,7 @@ class Shutdown(Staged):
         """Leave nothing yet."""
         super().__init__()
         self.is_closing = self._is_finishing = False
-        self._closing: dict[End, int] = {}  # by close under way: its thread
+        self._closing: dict[EndEvent, int] = {}  # by close under way: its thread
         self._known_lost = 0  # lost entries that an earlier flush has reported
 
     def stats(self) -> Stats:
@@ -115,7 +115,7 @@ class Shutdown(Staged):
             if action is Action.END_WHEN_IDLE:
                 self.worker.end_when_idle()
             return
-        seconds, over = self.shutdown_timeout if timeout is None else timeout, End()
+        seconds, over = self.shutdown_timeout if timeout is None else timeout, EndEvent()
         try:
             self._closing[over] = threading.get_ident()
             # Before the waiting: what other threads log meanwhile starts a successor.
@@ -206,7 +206,7 @@ class Shutdown(Staged):
             self._woken()
         return True
 
-    def _closes(self) -> list[End]:
+    def _closes(self) -> list[EndEvent]:
         """Return the ends of what other threads of this process have in `close`."""
         own = threading.get_ident()
         closing = list(self._closing.items()) if self._home[0] else []

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from forklog.turn import End, Turn
+    from forklog.turn import EndEvent, Turn
 T = TypeVar("T")
 fork_waits: list[Callable[[float], object]] = []  # before os.fork, with the time when it began
 usual_mask: list[Callable[..., Any]] = [lambda call: call]  # first: `signals.with_usual_mask`
@@ -170,7 +170,7 @@ class FlushThread(Protocol):
         """Taken while the thread runs."""
 
     @property
-    def ended(self) -> End:
+    def ended(self) -> EndEvent:
         """Set while there is no thread."""
 
     def is_up(self) -> bool:

@@ -17,7 +17,7 @@ from forklog.clock import monotonic
 from forklog.process import green
 from forklog.process.base import Mark, home, register_at_fork
 from forklog.process.signals import leave_to_others, remember_usual
-from forklog.turn import TURN, End, Turn
+from forklog.turn import TURN, EndEvent, Turn
 
 BUSY_SECONDS = 0.02  # a fork waits at most this long for a thread that is in a request
 IDLE_SECONDS = 0.9  # ...and this long for one that needs nothing but a processor to end
@@ -85,7 +85,7 @@ class FlushThread:
 
     def __init__(self) -> None:
         """Start nothing."""
-        self.ended = End()
+        self.ended = EndEvent()
         self.ended.set()
         self._tasks: deque[int] = deque(maxlen=4)  # of the kernel's, that may still live
         self._green: Any = None
@@ -126,7 +126,7 @@ class FlushThread:
             self._begins_until, self.ended = 0.0, before
             raise
 
-    def _begin(self, ended: End) -> bool:
+    def _begin(self, ended: EndEvent) -> bool:
         """Take the turn for a thread that begins; tell whether it has it."""
         known = self.runner.setdefault(TURN, ended)
         self._begins_until, self.ended = 0.0, known  # type: ignore[assignment]
@@ -185,7 +185,7 @@ class _Launch:
         run: Callable[[Callable[[], object]], object],
         on_failure: Callable[[], object],
     ) -> None:
-        self.ended = End()
+        self.ended = EndEvent()
         self._thread = thread
         self._name = name
         self._run = run

@@ -9,7 +9,7 @@ import threading
 import pytest
 from helpers import DONE, run_python
 
-from forklog.turn import TURN, End, Turn, TurnLock, alone
+from forklog.turn import TURN, EndEvent, Turn, TurnLock, alone
 
 
 def _leave(turn: dict[int, object], taker: object) -> None:
@@ -121,7 +121,7 @@ class _Deep:
 
 def test_a_recursion_error_is_no_sign_of_an_end_that_was_set_before() -> None:
     """It is a RuntimeError, as that of a lock that is free; who waits was not woken."""
-    end, lock = End(), _Deep()
+    end, lock = EndEvent(), _Deep()
     end._lock = lock  # type: ignore[assignment]
     with pytest.raises(RecursionError):
         end.set()

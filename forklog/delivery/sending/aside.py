@@ -38,7 +38,7 @@ class Aside:
         self._due = 0.0
         self._rank = 0
         self._most = 1  # entries of the next try
-        self._is_turn = False
+        self._goes_first = False
 
     def put(self, entries: list[bytes]) -> None:
         """Move all entries of a list here; none is tried before a delay."""
@@ -65,13 +65,13 @@ class Aside:
         self._refusals = 0
         self._due = 0.0
 
-    def give_turn(self) -> None:
+    def go_first(self) -> None:
         """Take note that new entries were delivered: what is set aside may go before others."""
-        self._is_turn = True
+        self._goes_first = True
 
     def is_next(self) -> bool:
         """Tell whether what is set aside is to be tried now: new entries wait for one such try."""
-        return self.seconds() == 0 and (self._is_turn or not self._buffer.has_waiting())
+        return self.seconds() == 0 and (self._goes_first or not self._buffer.has_waiting())
 
     def is_passing(self) -> bool:
         """Tell whether the last try was delivered."""
@@ -79,7 +79,7 @@ class Aside:
 
     def take(self, into: list[bytes], max_entries: int, max_bytes: int) -> None:
         """Move what is to be tried now to a list: one entry, or more within these bounds."""
-        self._is_turn = False
+        self._goes_first = False
         for number in range(min(self._most, max_entries)):
             self._rank = (self._rank + 1) % RANKS
             self._buffer.take_aside(into, self._rank)

@@ -185,7 +185,7 @@ class Sender(Choosing, Pending):
         if batch.is_aside:
             self.aside.passed(is_delivered=settled > 0)
         elif settled:
-            self.aside.give_turn()
+            self.aside.go_first()
         if not again:
             size = batch.size
             # Here it counts: the ledger books the booking in one step with the batch's removal.

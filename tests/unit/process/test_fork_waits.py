@@ -28,9 +28,9 @@ import logging, os, threading, time
 import forklog
 from forklog.process import fork_hooks as forking
 from forklog.testing import Deliver, Fail, FakeTransport, Hang
-from forklog.turn import End
+from forklog.turn import EndEvent
 
-class NeverComes(End):
+class NeverComes(EndEvent):
     def wait(self, timeout):
         given.append(max(0.0, timeout))
         return super().wait(timeout)
