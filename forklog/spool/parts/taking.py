@@ -25,7 +25,11 @@ def closed(_entry: bytes) -> int:
 
 
 class Taking(OverLanes):
-    """What `Spool` inherits. For whoever runs passes, one at a time."""
+    """What `Spool` inherits. For whoever runs passes, one at a time.
+
+    `Spool.offer`, in any thread, adds to `spooled_bytes`, sets `_has_urgent`, and renews `_write`
+    at the end of a segment. Once it wakes the thread it resets `_wake_rank` and `_alarm_bytes`.
+    """
 
     def __init__(self, lanes: Lanes) -> None:
         """Be closed: there are no segments."""
