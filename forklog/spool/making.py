@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
 
 from forklog.__about__ import VERSION
@@ -12,10 +13,10 @@ from forklog.options import Options
 from forklog.process.base import pid
 from forklog.spool.adopter import Adopter
 from forklog.spool.folder import Folder, UnfitError
-from forklog.spool.head import Fits, Head
+from forklog.spool.format import prefix_of_segment
+from forklog.spool.head import Fits, Head, head_name_of, new_name
 from forklog.spool.left.adoption import Sums
 from forklog.spool.owner import Owner
-from forklog.spool.parts.clean import clean
 from forklog.spool.parts.image import boot_id, image
 from forklog.spool.parts.place import look_ahead, path_of
 from forklog.spool.scan import scan
@@ -59,7 +60,7 @@ class Making:
         folder = self._folder()
         try:
             if is_again:
-                clean(folder, prefix)
+                _clean(folder, prefix)
             return Owner(folder, prefix, self.head(origin))
         except BaseException:
             folder.close()
@@ -112,3 +113,22 @@ class Making:
             return False
         finally:
             folder.close()
+
+
+def _clean(folder: Folder, prefix: str) -> None:
+    """Close and remove what this process has made under a prefix, before an exception struck it."""
+    for number in os.listdir("/proc/self/fd"):  # noqa: PTH208 - no objects needed
+        with contextlib.suppress(OSError):
+            name = os.readlink(f"/proc/self/fd/{number}").rpartition("/")[2]  # noqa: PTH115
+            if _is_of(prefix, name.removesuffix(" (deleted)")):
+                os.close(int(number))
+    for name in folder.names():
+        if _is_of(prefix, name):
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=folder.descriptor)
+
+
+def _is_of(prefix: str, name: str) -> bool:
+    head = head_name_of(name)
+    owner = head.prefix if head is not None else prefix_of_segment(name)
+    return owner == prefix or name == new_name(prefix)

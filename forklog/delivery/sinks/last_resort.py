@@ -1,15 +1,25 @@
-"""Writes entries that cannot be delivered in time to stderr or a file, one JSON line each."""
+"""Writes entries that cannot be delivered in time to stderr or a file, one JSON line each.
+
+For the sender, at the end. A line has log, resource and labels, which a request has once for all
+its entries. So whoever finds it can send it later: `forklog recover`, or a person.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import orjson
 
 from forklog.delivery.base import Reporter
-from forklog.delivery.sinks.addressed import addressed
 from forklog.delivery.sinks.private_file import append_lines
+from forklog.limits import PROJECTLESS_LOG
 from forklog.stderr.stream import write_to_stderr
 from forklog.transports.base import Envelope
+
+_OPENING = b'"logName":"projects/%b/logs/'
 
 
 class LastResort:
@@ -23,7 +33,7 @@ class LastResort:
     def write(self, entries: Sequence[bytes], _reason: str) -> Counter[str]:
         """Write entries, one a line, wherever it can; return how many, by place."""
         envelope = self._envelope()
-        lines = (addressed(entry, envelope) for entry in entries)
+        lines = (_addressed(entry, envelope) for entry in entries)
         return write_last_resort(self._where, lines, self._report)
 
 
@@ -64,3 +74,24 @@ def _complain(report: Reporter, where: str, error: BaseException) -> None:
     reason = getattr(error, "strerror", None) or error
     text = f"cannot write {where!r}: {reason}; stderr gets the entries"
     report.say("last_resort", f"{text}, check the disk and the option last_resort")
+
+
+def _addressed(entry: bytes, envelope: Envelope) -> bytes:
+    """Return an entry as JSON with log, resource and labels; as it is where it is no object.
+
+    A project that is not known leaves its place in the log's name empty.
+    """
+    project = (envelope.project or "").encode()
+    try:
+        whole: dict[str, Any] = orjson.loads(entry.replace(PROJECTLESS_LOG, _OPENING % project, 1))
+        if "logName" not in whole:
+            name = quote(envelope.log_name, safe="")
+            whole["logName"] = f"projects/{envelope.project or ''}/logs/{name}"
+        if envelope.resource is not None:
+            whole.setdefault("resource", dict(envelope.resource))
+        labels = {**envelope.labels, **whole.get("labels", {})}
+        if labels:
+            whole["labels"] = labels
+        return orjson.dumps(whole)
+    except (ValueError, TypeError):
+        return entry
