@@ -51,8 +51,8 @@ class Noise:
         steal = 100 * stolen / max(1, total)
         text = (
             f"load average {min(self._load):.1f} to {max(self._load):.1f}, "
-            f"{steal:.1f} % of the CPU time stolen by other virtual machines, "
-            f"an empty loop took {spin.median:.1f} ns a turn with quartiles {spread:.0f} % apart"
+            f"{steal:.1f} % of the CPU time stolen by other virtual machines.\n"
+            f"An empty loop took {spin.median:.1f} ns a turn with quartiles {spread:.0f} % apart"
         )
         seconds = time.monotonic() - self._time
         return {"text": text, "load": self._load, "steal_percent": steal, "seconds": seconds}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.fleet.cases import CASES, outcomes_of
@@ -10,7 +11,7 @@ from benchmarks.fleet.live import Shares, Trial, measure, request_sizes, simulat
 from benchmarks.result import Line, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from benchmarks.bench import Bench
     from benchmarks.fleet.outcome import Outcome
@@ -20,6 +21,7 @@ HEADS = [
     *("fleet", "sender", "delivered", "lost", "age p50, s", "age p99, s", "refused"),
     "half, 99 % and all caught up after the outage, s",
 ]
+_COMPARED = ("delivered", "refused", "p50", "p99")
 _SHARES = (0.5, 0.99, 1.0)
 _QUICK = 3_000  # processes at most in a quick run
 _P99, _REFUSED, _LATE = 30.0, 0.10, 60.0
@@ -51,33 +53,43 @@ def run(bench: Bench) -> Result:
             outcomes[name, sender] = outcome
     figures = [cells(*key, outcome) for key, outcome in outcomes.items()]
     data = {f"{case}, {sender}": _plain(o) for (case, sender), o in outcomes.items()}
-    lines = [*_lines(outcomes), *_checks(bench)]
+    lines = [*_lines(outcomes), *_checks(bench, data)]
     return Result(TITLE, lines, HEADS, figures, data)
 
 
-def _checks(bench: Bench) -> Iterator[Line]:
-    """Hold the simulation's mean against 40 real processes and the emulator's quotas."""
+def _checks(bench: Bench, data: dict[str, Any]) -> Iterator[Line]:
+    """Hold the simulation's mean against 40 real processes and the emulator's quotas.
+
+    Args:
+        bench: says whether to hurry.
+        data: gets the numbers of each run.
+    """
     seconds, sizes = (15.0 if bench.quick else 60.0), request_sizes()
     # With a quota of bytes it is chance which batch grows large, and is refused: so several runs.
     for rate, unit, runs in ((40.0, "requests", 1), (8.0, "requests", 1), (60_000.0, "bytes", 5)):
         trial = Trial(40, 10.0, seconds, rate, unit)
         reals = [measure(trial) for _ in range(1 if bench.quick else runs)]
         models = [simulated(trial, seed, sizes) for seed in range(5)]
-        pairs = [
-            [statistics.mean(getattr(one, share) for one in found) for found in (reals, models)]
-            for share in ("delivered", "refused")
-        ]
-        real, simulation = (", or ".join(map(_text_of, found)) for found in (reals, models))
-        text = f"{real}; simulated {simulation}"
-        is_met = all(abs(one - other) <= other / 4 for one, other in pairs)
-        yield Line(f"40 real processes, {rate:,.0f} {unit}/s", "shares within 1/4", text, is_met)
+        name = f"40 real processes, {rate:,.0f} {unit}/s"
+        data[name] = {"real": [*map(asdict, reals)], "simulated": [*map(asdict, models)]}
+        yield compared(name, reals, models)
 
 
-def _text_of(shares: Shares) -> str:
-    return (
-        f"{shares.delivered:.1%} delivered, {shares.refused:.1%} refused,"
-        f" p50 {shares.p50:.2f} s, p99 {shares.p99:.1f} s"
+def compared(name: str, reals: Sequence[Shares], models: Sequence[Shares]) -> Line:
+    """Return the line that compares the means of real runs with those of the simulation."""
+    real, model = (
+        {key: statistics.mean(getattr(one, key) for one in runs) for key in _COMPARED}
+        for runs in (reals, models)
     )
+    text = (
+        f"delivered {real['delivered']:.1%} (simulated {model['delivered']:.1%}),"
+        f" refused {real['refused']:.1%} ({model['refused']:.1%}),"
+        f" p50 {real['p50']:.2f} s ({model['p50']:.2f}),"
+        f" p99 {real['p99']:.1f} s ({model['p99']:.1f})"
+    )
+    pairs = [(real[key], model[key]) for key in ("delivered", "refused")]
+    is_met = all(abs(one - other) <= other / 4 for one, other in pairs)
+    return Line(name, "shares within 1/4", text, is_met)
 
 
 def _lines(outcomes: dict[tuple[str, str], Outcome]) -> Iterator[Line]:

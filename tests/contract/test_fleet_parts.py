@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.fleet.live import Shares
 from benchmarks.fleet.outcome import Outcome
 from benchmarks.fleet.process import Process
 from benchmarks.fleet.quota import Answer
 from benchmarks.fleet.rules import DOWN, QUOTA, Gap
+from benchmarks.rows.fleet import compared
 from forklog.delivery.buffer import Buffer
 from forklog.delivery.sending.sender import Sender
 from forklog.options import Options
@@ -131,3 +133,15 @@ def test_a_simulated_backlog_takes_as_many_requests(refusals: int) -> None:
         pair.send(Answer.TAKEN)
     assert pair.real.sender.ledger.delivered == 5 + refusals
     assert not pair.real.sender.is_pending()
+
+
+def test_real_and_simulated_runs_are_compared_by_their_means() -> None:
+    """One line, however many the runs are; a share beyond a quarter of the simulated one fails."""
+    few, many = Shares(10, 0.4, 0.2, 5, 1.0, 10.0), Shares(10, 0.6, 0.3, 5, 2.0, 30.0)
+    line = compared("a fleet", [few, many] * 3, [few])
+    assert line.measured == (
+        "delivered 50.0% (simulated 40.0%), refused 25.0% (20.0%), p50 1.50 s (1.00),"
+        " p99 20.0 s (10.0)"
+    )
+    assert line.is_met
+    assert not compared("a fleet", [many], [few]).is_met

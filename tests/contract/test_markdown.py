@@ -19,8 +19,6 @@ _URL = re.compile(r"https?://\S+|\]\([^)]*\)")
 
 _MAX_CELL_WORDS = 20
 _MAX_CELL_COLUMNS = 300
-# Rewritten by a run of the benchmarks; the README's such part is prose.
-_OF_A_RUN = re.compile(r"^<!-- measured -->$.*?^<!-- /measured -->$", re.MULTILINE | re.DOTALL)
 
 
 def _pages() -> list[str]:
@@ -41,9 +39,8 @@ def _faults(text: str) -> Iterator[str]:
             yield f"line {number} has two sentences: {line.strip()}"
 
 
-def _prose(name: str) -> str:
-    text = (_ROOT / name).read_text(encoding="utf-8")
-    return _OF_A_RUN.sub("", text) if name == "docs/performance.md" else text
+def _text(name: str) -> str:
+    return (_ROOT / name).read_text(encoding="utf-8")
 
 
 def _long_cells(text: str) -> Iterator[str]:
@@ -57,13 +54,13 @@ def _long_cells(text: str) -> Iterator[str]:
 
 def test_a_sentence_is_short() -> None:
     """A sentence has at most 25 words."""
-    every = [(name, one) for name in _pages() for one in sentences(_prose(name))]
+    every = [(name, one) for name in _pages() for one in sentences(_text(name))]
     assert [(name, one) for name, one in every if len(one.split()) > MAX_WORDS] == []
 
 
 def test_a_cell_is_a_phrase() -> None:
     """A cell of a table has at most 20 words and 300 columns; what is longer is a section."""
-    assert [(name, cell) for name in _pages() for cell in _long_cells(_prose(name))] == []
+    assert [(name, cell) for name in _pages() for cell in _long_cells(_text(name))] == []
 
 
 def test_long_cells_are_found() -> None:
@@ -74,7 +71,7 @@ def test_long_cells_are_found() -> None:
 
 def test_a_line_is_short_and_has_one_sentence() -> None:
     """A line has at most 100 columns, URLs aside, and no sentence begins inside of one."""
-    texts = {name: (_ROOT / name).read_text(encoding="utf-8") for name in _pages()}
+    texts = {name: _text(name) for name in _pages()}
     assert [(name, fault) for name, text in texts.items() for fault in _faults(text)] == []
 
 
