@@ -1,4 +1,4 @@
-"""The insertId: unique for each entry of each process image, and growing.
+"""Makes insertIds for the encoders: unique for each entry of each process image, and growing.
 
 An entry begins with ``{"insertId":"`` and 29 hexadecimal digits. Of these 13 are of the microsecond
 in which its pipeline was built, 6 are random, and 10 are of a counter. Cloud Logging orders equal

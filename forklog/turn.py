@@ -1,4 +1,4 @@
-"""A turn that one frame has at a time, and gives back even where an exception strikes in between.
+"""Gives one frame at a time a right, a turn, that is free again even if an exception strikes.
 
 CPython runs signal handlers at function entries, after calls and at jumps back. So a handler's
 exception may come after ``lock.acquire`` has returned and before the ``try`` of the next line, or

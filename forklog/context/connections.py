@@ -1,4 +1,6 @@
-"""Connects to the task queues that the application has imported; asks again after later imports.
+"""Connects scopes to the task queues that the application has imported, for the fork gate.
+
+It looks again after later imports.
 
 `forklog.setup` has the loggers of frameworks looked at with them.
 """

@@ -1,6 +1,7 @@
-"""Reads the trace of a request from its headers: W3C, Google's, B3. Strict: any client sets them.
+"""Reads the trace of a request from its headers, W3C, Google's or B3, for sources and middlewares.
 
-What is malformed is nothing, and the next header counts.
+Any client can set headers, so this is strict: what is malformed is nothing, and the next header
+counts.
 """
 
 from __future__ import annotations

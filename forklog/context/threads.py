@@ -1,4 +1,4 @@
-"""Gives new threads the scope of the starting thread; opt-in, because it patches threading."""
+"""Gives each new thread the scope of the one that starts it, once `carry_threads` is called."""
 
 from __future__ import annotations
 

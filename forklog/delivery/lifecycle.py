@@ -1,4 +1,6 @@
-"""The states of a pipeline and the orders of its worker, as tables. No clock, thread or lock.
+"""Tells a pipeline, by a table, what an event means in its state; has its worker's orders.
+
+No clock, thread or lock.
 
 The pipeline looks a step up, takes its state, then performs its action. An exception in between
 leaves the new state; each action may be repeated, and the next record does so.

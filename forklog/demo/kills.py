@@ -1,4 +1,4 @@
-"""The demo's `kill -9`: takes a server and its ledger, kills workers in the midst of logging."""
+"""Kills workers of the demo's server in the midst of logging, by its ledger, for a trial."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sends requests to the demo's server until every worker has answered."""
+"""Sends requests to the demo's server until every worker has answered, for a trial."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads processes from `/proc` for the demo, and waits for them."""
+"""Reads from `/proc` which processes of the demo's server run, and waits for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Makes the payload of a record, text or JSON object, by the stock handler's rules.
+"""Makes of a record the payload of its entry, text or JSON object, for the handlers.
+
+The rules are the stock handler's.
 
 A mapping as message is the JSON payload; a message that reads as a JSON object becomes one;
 ``extra={"json_fields": ...}`` adds fields, with the message under ``message``; the text ``None``

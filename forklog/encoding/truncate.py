@@ -1,4 +1,4 @@
-"""Shortens entries that are too long: splits texts, cuts the longest strings of JSON. Pure.
+"""Splits texts and cuts the longest strings of JSON for the encoders, so that an entry fits. Pure.
 
 `forklog.limits` says how large an entry may be, and how the server measures it.
 """

@@ -1,4 +1,4 @@
-"""Holds back the application's signal handlers; gives its code in our thread its signal mask."""
+"""Holds back the application's signal handlers for exit hooks; gives its code its signal mask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Appends whole lines to a file that no other user can plant, read or redirect.
+"""Appends whole lines of the last resort to a file that no other user can plant, read or redirect.
 
 Each folder on the way is opened by itself, relative to the one before. So nothing can be swapped
 between a check and its use. A symbolic link is followed only if it is root's or our own.

@@ -1,7 +1,4 @@
-"""Copies entries of segments whose files were removed into new segments.
-
-Used by `forklog.spool.segments`, after the files of a living spool were removed.
-"""
+"""Copies for `segments` the entries of those whose files were removed into new ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the monitored resource of this process, from its environment and the metadata server.
+"""Finds for the wires the monitored resource of this process, by environment and metadata server.
 
 Called by the flush thread only. The rules are those of google-cloud-logging, whose own detection
 would import gRPC and all of its client; this is small enough to do without.

@@ -1,4 +1,4 @@
-"""Where credentials come from, in words for a line on stderr: never what may be a secret."""
+"""Says for `access`, in words for stderr, where credentials come from: never what may be secret."""
 
 from __future__ import annotations
 
