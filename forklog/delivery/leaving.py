@@ -78,6 +78,10 @@ class Leaving(Staged):
         self._is_let_go = False  # the handler was collected
         self.shown = Shown()
 
+    def _show_with(self, before: Leaving) -> None:
+        """Share with the pipeline before this one what `stats()` has shown."""
+        self.shown = before.shown
+
     def _settle_late(self) -> None:
         """Give what was logged while the handler was closed to the pipeline after this one.
 

@@ -133,8 +133,9 @@ class Pipeline(Starting, Leaving, Shutdown):
     def _continue(self, before: Pipeline) -> None:
         """Keep the sums of a pipeline that was closed, or is being closed, in this very process."""
         if before._home[0]:
-            self._before, self._known_lost = before, before._known_lost
-            self.shown = before.shown
+            self._know_lost_of(before)
+            self._before = before
+            self._show_with(before)
             before._forget_before()
 
     def _forget_before(self) -> None:
@@ -195,6 +196,11 @@ class Pipeline(Starting, Leaving, Shutdown):
         """Start the thread again after a fork, if it is still wanted."""
         if self.mark[0] and self.state is State.INERT:
             self._look()
+
+    def hurry(self) -> None:
+        """Have the thread send now what was logged so far. Never blocks."""
+        if self.mark[0] and self.state is State.RUNNING:
+            self.worker.send_until(self.insert_ids.key())
 
     def flush_request(self) -> None:
         """At the end of a request, where no thread runs: send what it has logged. Blocks."""

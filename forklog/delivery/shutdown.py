@@ -74,6 +74,10 @@ class Shutdown(Staged):
         self._known_lost = sum(stats.diverted.values()) + sum(stats.dropped.values())
         return bool(is_settled) and self._known_lost == known_lost
 
+    def _know_lost_of(self, before: Shutdown) -> None:
+        """Know the losses that flushes of the pipeline before this one have reported."""
+        self._known_lost = before._known_lost
+
     def _flush_all(self, deadline: float) -> bool:
         is_settled, before = self.flush_until(deadline), self._before
         # That one is in `close`, in another thread: its entries were logged before the call, too.
@@ -171,11 +175,6 @@ class Shutdown(Staged):
         """Account for what overflows dropped, and say what the rate limit has withheld so far."""
         self.worker.overflow.report()
         self._report.finish()
-
-    def hurry(self) -> None:
-        """Have the thread send now what was logged so far. Never blocks."""
-        if self.mark[0] and self.state is State.RUNNING:
-            self.worker.send_until(self.insert_ids.key())
 
     def _flush_here(self) -> None:
         """Deliver what is pending before the process ends, as the hooks of this process do."""
