@@ -36,7 +36,7 @@ _URGENT_SECONDS = 0.02  # between takes, so that a burst of errors is no request
 _FIRST_SHORT_WAIT, _LONGEST_SHORT_WAIT = 0.05, 0.8  # between attempts while the process leaves
 
 
-class Passes(Orphans):
+class Passes:
     """The passes of one pipeline; what `Worker` inherits."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of a pipeline
@@ -61,10 +61,10 @@ class Passes(Orphans):
         self._options, self._buffer, self._sender = options, buffer, sender
         self._ids, self._report, self._notice = ids, report, notice
         self._host, self._spooler = host, spooler
-        self._own_passes = 0  # since entries of dead processes were sent
+        self.orphans = Orphans(options, sender, spooler, self.orders, self.wakeup)
         self._settled = Wakeups()  # set after each pass
         self._flush_until = b""  # a flush waits for all entries below this key
-        self._retry_at = self._last_take = self._sent_at = self._gap_until = 0.0
+        self._retry_at = self._last_take = 0.0
         # Since when a batch grows; what waits as the first thread starts is sent at once.
         self._waiting_since: float | None = 0.0
         self._noticed_at = -1  # the number delivered then
@@ -75,7 +75,7 @@ class Passes(Orphans):
     def _observe(self) -> Look:
         """Collect what `next_step` decides by."""
         now, buffer, orders = monotonic(), self._buffer, self.orders
-        aside = self._sender.aside.seconds()
+        aside, pacing = self._sender.aside.seconds(), self._sender.pacing
         if not (has_waiting := buffer.has_waiting() or aside == 0):
             self._waiting_since = None
         elif self._waiting_since is None:
@@ -90,16 +90,16 @@ class Passes(Orphans):
             is_retry_short=self._is_retry_short,
             has_in_flight=self._sender.has_in_flight(),
             has_waiting=has_waiting,
-            aside_seconds=aside if aside is None else max(aside, self._gap_until - now),
+            aside_seconds=aside if aside is None else max(aside, pacing.gap_until - now),
             is_aside_next=self._sender.aside.is_next(),
-            adopt_seconds=None if orders.is_draining else self._adopter_seconds(now),
+            adopt_seconds=None if orders.is_draining else self.orphans.seconds(now),
             since=since,
-            sent_at=self._sent_at,
+            sent_at=pacing.sent_at,
             max_latency=self._options.max_latency,
-            has_gap=self._sender.pacing.gap() > 0,
+            has_gap=pacing.gap() > 0,
             is_urgent=buffer.is_urgent(self.flush_rank),
             urgent_until=self._last_take + _URGENT_SECONDS,
-            gap_until=self._gap_until,
+            gap_until=pacing.gap_until,
             is_full=buffer.bytes - buffer.aside_bytes() > self.trigger_bytes,
             is_flushing=self._is_flushing(),
             flush_rank=self.flush_rank,
@@ -183,8 +183,8 @@ class Passes(Orphans):
         finally:
             if outcome is SendResult.LATER:
                 self._put_off(self._sender.delay)
-            if outcome is not SendResult.BUSY:
-                self._note_request(began, requests)
+            if outcome is not SendResult.BUSY and self._sender.ledger.requests != requests:
+                self._sender.pacing.sent(began)
         return outcome
 
     def _follow(self, outcome: SendResult, until: float) -> None:
@@ -192,7 +192,7 @@ class Passes(Orphans):
             self._short_wait = _FIRST_SHORT_WAIT
             self._report_drops()
         if outcome is SendResult.SENT or outcome is SendResult.IDLE:
-            self._adopt(until, has_sent=outcome is SendResult.SENT)
+            self.orphans.adopt(until, has_sent=outcome is SendResult.SENT)
         elif outcome is SendResult.LATER and self._spooler is not None:
             self._spooler.check()
         self._report.catch_up()

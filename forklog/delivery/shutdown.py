@@ -219,7 +219,7 @@ class Shutdown(Staged):
                 return is_over
         is_settled = self.flush_until(deadline) and self.flush_until(deadline)
         if is_settled and self._host.is_ending():
-            self.worker.adopt_last(deadline)
+            self.worker.orphans.adopt_last(deadline)
         return is_settled
 
     def end_exit(self, *, is_settled: bool, is_end: bool = True) -> None:

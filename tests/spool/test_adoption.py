@@ -118,7 +118,7 @@ pipeline = first._gate.product
 def fail(deadline):
     return {}["a bug of forklog's"]
 fail = type(fail)(fail.__code__, {"__name__": "forklog.bug"})
-pipeline.worker.adopt_last = fail
+pipeline.worker.orphans.adopt_last = fail
 for number in range(3):
     other.info("%d", number)
 exit_hooks.flush_at_exit([pipeline, second._gate.product])

@@ -24,23 +24,27 @@ _LAST_ADOPT_SECONDS = 1.0  # of an exit, for what dead processes left
 
 
 class Orphans:
-    """What `Passes` inherits; it has the attributes."""
+    """What dead processes left, as far as one pipeline sends it. Used between its passes."""
 
-    wakeup: Wakeup
-    orders: Orders
-    _options: Options
-    _sender: Sender
-    _spooler: Spooler | None
-    _own_passes: int
-    _sent_at: float
-    _gap_until: float
+    def __init__(
+        self,
+        options: Options,
+        sender: Sender,
+        spooler: Spooler | None,
+        orders: Orders,
+        wakeup: Wakeup,
+    ) -> None:
+        """Send nothing yet; without a spooler, never."""
+        self._options, self._sender, self._spooler = options, sender, spooler
+        self._orders, self._wakeup = orders, wakeup
+        self._own_passes = 0  # since entries of dead processes were sent
 
-    def _adopter_seconds(self, now: float) -> float | None:
+    def seconds(self, now: float) -> float | None:
         """Return when entries of dead processes are due; the gap holds for them, too."""
         seconds = self._spooler.seconds() if self._spooler is not None else None
-        return None if seconds is None else max(seconds, self._gap_until - now)
+        return None if seconds is None else max(seconds, self._sender.pacing.gap_until - now)
 
-    def _adopt(self, until: float, *, has_sent: bool) -> None:
+    def adopt(self, until: float, *, has_sent: bool) -> None:
         """Send one batch of what dead processes left, beside this process's own entries.
 
         Args:
@@ -53,20 +57,23 @@ class Orphans:
             spooler.after_pass(self._sender.origin())
         self._own_passes += has_sent  # one that always has own entries adopts within the gap
         is_late = self._own_passes >= _OWN_PASSES and spooler.seconds() == 0
-        if not self.orders.is_draining and (is_late or self._adopter_seconds(monotonic()) == 0):
+        if not self._orders.is_draining and (is_late or self.seconds(monotonic()) == 0):
             if (left := until - monotonic()) <= 0:
                 return
             self._own_passes = 0
             self._adopt_one(spooler, min(left, self._options.answer_timeout))
-            self._gap_until += self._sender.pacing.seconds_to_next() if is_late else 0.0
+            if is_late:
+                self._sender.pacing.lengthen()
 
     def _adopt_one(self, spooler: Spooler, timeout: float) -> bool:
-        began, requests = monotonic(), self._sender.ledger.requests
-        sums = spooler.adopt(partial(self._sender.send_other, timeout=timeout))
-        self._note_request(began, requests)
+        sender, began = self._sender, monotonic()
+        requests = sender.ledger.requests
+        sums = spooler.adopt(partial(sender.send_other, timeout=timeout))
+        if sender.ledger.requests != requests:
+            sender.pacing.sent(began)
         if sums:
             refused = {REFUSED: sums["refused"]} if sums["refused"] else {}
-            self._sender.ledger.book(Booking(delivered=sums["delivered"], dropped=refused))
+            sender.ledger.book(Booking(delivered=sums["delivered"], dropped=refused))
         return bool(sums)
 
     def adopt_last(self, deadline: float) -> None:
@@ -78,15 +85,9 @@ class Orphans:
         deadline = min(deadline, now + _LAST_ADOPT_SECONDS)
         while spooler and now < deadline:
             is_adopting = spooler.is_adopting()  # before the look: what it finds is due then
-            is_due = self._adopter_seconds(now) == 0
+            is_due = self.seconds(now) == 0
             if not is_due and not is_adopting:
                 return
             if not (is_due and self._adopt_one(spooler, deadline - now)):
-                self.wakeup.wait(0.01)  # for the thread, which is at it and may find more
+                self._wakeup.wait(0.01)  # for the thread, which is at it and may find more
             now = monotonic()
-
-    def _note_request(self, began: float, requests: int) -> None:
-        """Keep new entries back while a quota refuses, if a request was made since then."""
-        if self._sender.ledger.requests != requests:
-            self._sent_at = began
-            self._gap_until = began + self._sender.pacing.seconds_to_next()

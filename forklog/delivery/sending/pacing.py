@@ -33,6 +33,10 @@ class Pacing:
         self._options = options
         self._random = random
         self._pace = Pace()
+        self.sent_at = 0.0
+        """When the last request was sent."""
+        self.gap_until = 0.0
+        """While a quota refuses: no batch of new entries before this."""
 
     def learn(self, batch: Batch, verdict: Verdict) -> None:
         """Keep requests farther apart after a refusal by a quota, closer once one is taken."""
@@ -68,6 +72,15 @@ class Pacing:
     def has_just_delivered(self) -> bool:
         """Tell whether the server has taken something within the last minute."""
         return self._now() < self._delivered_at + _JUST_SECONDS
+
+    def sent(self, began: float) -> None:
+        """Take note of a request that began then; the gap follows it."""
+        self.sent_at = began
+        self.gap_until = began + self.seconds_to_next()
+
+    def lengthen(self) -> None:
+        """Keep new entries back for one gap more."""
+        self.gap_until += self.seconds_to_next()
 
     def seconds_to_next(self) -> float:
         """Return how long after the last request a batch of new entries may be sent."""

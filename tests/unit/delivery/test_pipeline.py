@@ -633,9 +633,9 @@ def test_a_record_of_a_quiet_process_is_sent_soon(
     logger, handler = make_logger(max_latency=60.0)
     logger.warning("the first, which starts the thread")
     forklog_transport.wait_for(1)
-    worker = handler._gate.product.worker
-    wait_until(lambda: worker._sent_at > 0)
-    worker._sent_at -= 120.0  # the pause
+    pacing = handler._gate.product.sender.pacing
+    wait_until(lambda: pacing.sent_at > 0)
+    pacing.sent_at -= 120.0  # the pause
     logger.warning("after the pause")
     assert len(forklog_transport.wait_for(2, 30)) == 2
     logger.warning("in company")
