@@ -29,6 +29,7 @@ _TakeNewest = Callable[[], list[float]]
 
 class _Options(NamedTuple):
     max_batch_entries: int
+    max_buffer_bytes: int
 
 
 class _Pacing:
@@ -79,14 +80,17 @@ class Parts(Choosing):
             take_newest: does so with the newest.
         """
         max_bytes = type(rules).max_bytes // entry_bytes * _TIME.size
-        self._in_flight = InFlight(rules.max_entries, max_bytes, Ledger())
-        self._options = cast("Options", _Options(rules.max_entries))
-        self._share_bytes = most // 4 * _TIME.size
+        buffer_bytes = most // 4 * 4 * _TIME.size  # whole records in its quarter, too
+        waiting = _Waiting(take, take_newest)
+        super().__init__(
+            cast("Options", _Options(rules.max_entries, buffer_bytes)),
+            cast("Store", waiting),
+            InFlight(rules.max_entries, max_bytes, Ledger()),
+            cast("Aside", waiting),
+            cast("Pacing", _Pacing(rules, entry_bytes)),
+        )
         self._since: int | None = None
         self._is_given_back = False
-        waiting = _Waiting(take, take_newest)
-        self._buffer, self.aside = cast("Store", waiting), cast("Aside", waiting)
-        self.pacing = cast("Pacing", _Pacing(rules, entry_bytes))
 
     def __bool__(self) -> bool:
         """Tell whether anything is in flight."""
@@ -106,7 +110,7 @@ class Parts(Choosing):
         Where new records may join them, nothing is in flight here any more: `begin` has them back
         if a failure refuses them again.
         """
-        batch = self._next_batch(False)  # noqa: FBT003 - nothing is hurried
+        batch = self.next_batch(False)  # noqa: FBT003 - nothing is hurried
         assert batch is not None
         if self._is_given_back:
             self._is_given_back, self._since = False, batch.since

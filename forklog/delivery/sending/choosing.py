@@ -19,23 +19,25 @@ _BRIEF = 2 * PATIENCE  # refusals in a row that are retried soon, where others w
 
 
 class Choosing:
-    """What `Sender` inherits; it has the attributes. Under the ledger's lock."""
+    """What goes into the next request of one sender. For whoever runs passes, one at a time."""
 
-    aside: Aside
-    pacing: Pacing
-    _buffer: Store
-    _in_flight: InFlight
-    _options: Options
-    _share_bytes: int
+    def __init__(
+        self, options: Options, buffer: Store, in_flight: InFlight, aside: Aside, pacing: Pacing
+    ) -> None:
+        """Choose nothing yet."""
+        self._options, self._buffer, self._in_flight = options, buffer, in_flight
+        self._aside, self._pacing = aside, pacing
+        # So that an overflow finds enough to choose from by severity, whatever the options are.
+        self._share_bytes = options.max_buffer_bytes // 4
 
-    def _next_batch(self, is_hurried: bool) -> Batch | None:  # noqa: FBT001 - called by the lock
+    def next_batch(self, is_hurried: bool) -> Batch | None:  # noqa: FBT001 - called by the lock
         """Return what to send next. Under the ledger's lock."""
         in_flight = self._in_flight
         in_flight.drop_empty()
         is_late = is_hurried and self._buffer.has_waiting()
-        if not in_flight.batches and self.aside.is_next() and not is_late:
+        if not in_flight.batches and self._aside.is_next() and not is_late:
             bounds = self._options.max_batch_entries, self._room(0)
-            self.aside.take(in_flight.begin(is_aside=True).entries, *bounds)
+            self._aside.take(in_flight.begin(is_aside=True).entries, *bounds)
         elif batch := in_flight.to_fill():
             self._fill(batch)
         in_flight.drop_empty()
@@ -68,24 +70,24 @@ class Choosing:
     def _room(self, size: int) -> int:
         """Return the bytes that may join a batch of this size."""
         left = self._share_bytes - self._in_flight.size()
-        return min(self.pacing.max_batch_bytes() - size, left)
+        return min(self._pacing.max_batch_bytes() - size, left)
 
-    def _attempts_of(self, batch: Batch, verdict: Verdict) -> int:
+    def attempts_of(self, batch: Batch, verdict: Verdict) -> int:
         """Return how often a refused batch was sent, for the delay; zero if others pass.
 
         At the pace of a blocked wire the next request is of another entry already.
         """
-        if self._is_suspect(batch, verdict) or self._may_be_content(verdict):
+        if self.is_suspect(batch, verdict) or self._may_be_content(verdict):
             return 0
         if verdict.kind is Kind.BLOCKED and verdict.is_of_content:
             self._in_flight.want_other()
         return batch.attempts
 
-    def _is_suspect(self, batch: Batch, verdict: Verdict) -> bool:
+    def is_suspect(self, batch: Batch, verdict: Verdict) -> bool:
         """Tell whether the content is likely to be why, since others were delivered meanwhile."""
         return verdict.is_of_content and self._in_flight.is_suspect(batch)
 
     def _may_be_content(self, verdict: Verdict) -> bool:
         """Tell whether a refusal may be a record's fault, because others were delivered lately."""
         is_early = self._in_flight.refusals <= _BRIEF
-        return verdict.is_of_content and is_early and self.pacing.has_just_delivered()
+        return verdict.is_of_content and is_early and self._pacing.has_just_delivered()

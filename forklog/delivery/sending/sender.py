@@ -30,7 +30,7 @@ from forklog.turn import TURN, Turn
 _RANDOM = SystemRandom().random  # the seeded generator is the same in all forked workers
 
 
-class Sender(Choosing, Pending):
+class Sender(Pending):
     """Move entries from one process's buffer to the wire. One pass at a time, in any thread."""
 
     def __init__(  # noqa: PLR0913 - what a pipeline gives
@@ -50,12 +50,11 @@ class Sender(Choosing, Pending):
         self._last_resort = last_resort
         self.pacing = Pacing(options, random)
         self.aside = Aside(buffer, options.max_retry_delay, random)
-        # So that an overflow finds enough to choose from by severity, whatever the options are.
-        self._share_bytes = options.max_buffer_bytes // 4
         self._sending = Turn()  # of whoever runs a pass
         # Its lock protects _in_flight, too: a reader would see an entry twice or not at all.
         self.ledger = Ledger()
         self._in_flight = InFlight(options.max_batch_entries, options.max_batch_bytes, self.ledger)
+        self._choosing = Choosing(options, buffer, self._in_flight, self.aside, self.pacing)
         self.transport, self._wire = transport, Wire(transport, self.ledger.count_request)
         self._is_closed, self.delay = False, 0.0
         """After a pass that ended LATER: seconds until the next attempt."""
@@ -72,8 +71,8 @@ class Sender(Choosing, Pending):
         try:
             if self._sending.setdefault(TURN, taker) is not taker:
                 return SendResult.BUSY
-            # In `choosing`: takes from the buffer and puts the batch first in flight.
-            batch = self.ledger.lock.run(self._next_batch, is_hurried)
+            # Takes from the buffer and puts the batch first in flight.
+            batch = self.ledger.lock.run(self._choosing.next_batch, is_hurried)
             if batch is None:
                 return SendResult.IDLE
             seen = PassReport()
@@ -82,7 +81,7 @@ class Sender(Choosing, Pending):
                 return SendResult.FORKED
             # The flush thread lives on; others get what ends them once it is booked.
             seen.note_error(None if timeout is None else error)
-            if verdict.kind is Kind.BLOCKED and not self._is_suspect(batch, verdict):
+            if verdict.kind is Kind.BLOCKED and not self._choosing.is_suspect(batch, verdict):
                 self._wire.close()  # what a person repairs may be read at the next open
             outcome = self.ledger.lock.run(self._settle, batch, verdict, seen)
         finally:
@@ -157,7 +156,7 @@ class Sender(Choosing, Pending):
         if is_suspect := self._in_flight.is_suspect(batch):  # the delay is for what it holds
             verdict = replace(verdict, delay=None if verdict.is_of_content else verdict.delay)
         seen.note_suspect(is_suspect=is_suspect)
-        attempts = self._attempts_of(batch, verdict)
+        attempts = self._choosing.attempts_of(batch, verdict)
         self.delay = self.pacing.delay(verdict, attempts, self._in_flight.refusals)
         return SendResult.LATER
 
