@@ -1,7 +1,7 @@
 """Runs passes of the sender for the worker, or inline; plans the next one from how each ended.
 
-`schedule.next_step` decides. The worker's thread is in `worker`; here are the passes that the
-calling thread runs itself, where no thread can run or none is left.
+`schedule.next_step` decides. The worker's thread is in `worker`; here is one pass of it. Where no
+thread can run or none is left, the calling thread runs such passes itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from forklog.drops import REMEDIES
 from forklog.insert_id import InsertIds
 from forklog.options import Options
 from forklog.process.base import Host, home
-from forklog.severity import rank_of_threshold
+from forklog.severity import NEVER, rank_of_threshold
 
 if TYPE_CHECKING:
     from forklog.delivery.sending.sender import Sender
@@ -106,6 +106,11 @@ class Passes:
             trigger_bytes=self.trigger_bytes,
         )
 
+    def send_until(self, key: bytes) -> None:
+        """Have the thread send all below the key now. Never blocks."""
+        self._flush_until = max(self._flush_until, key)
+        self.wakeup.set()
+
     def _is_flushing(self) -> bool:
         until = self._flush_until
         return bool(until) and self._sender.oldest_to_send() <= until
@@ -129,6 +134,13 @@ class Passes:
     def is_own_thread(self) -> bool:
         """Tell whether the calling thread is the one that runs passes, as in a callback of one."""
         return threading.get_ident() == self.thread_ident
+
+    def pass_in_thread(self) -> SendResult:
+        """Run one pass in the flush thread; nothing has to wake it meanwhile."""
+        self._buffer.arm(NEVER)
+        self._last_take = self._waiting_since = monotonic()
+        self._host.keep_hooks()
+        return self._one_pass(None)
 
     def run_inline(self, *, is_wanted: bool = False) -> None:
         """Send in the calling thread if something urgent or a full batch waits, or if wanted.

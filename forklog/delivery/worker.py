@@ -121,10 +121,7 @@ class Worker(Passes):
             if isinstance(step, End):
                 return step.how
             if isinstance(step, Send):
-                self._buffer.arm(NEVER)
-                self._last_take = self._waiting_since = monotonic()
-                self._host.keep_hooks()
-                outcome = self._one_pass(None)
+                outcome = self.pass_in_thread()
                 if outcome is SendResult.FORKED:  # the child's thread ends, and its process with it
                     return Ended.STOPPED
                 if outcome is SendResult.BUSY:  # another thread sends
@@ -155,11 +152,6 @@ class Worker(Passes):
     def stop(self) -> None:
         """Have the thread end now. Never blocks."""
         self.orders.give(Order.STOP)
-        self.wakeup.set()
-
-    def send_until(self, key: bytes) -> None:
-        """Have the thread send all below the key now. Never blocks."""
-        self._flush_until = max(self._flush_until, key)
         self.wakeup.set()
 
     def pause(self) -> None:
