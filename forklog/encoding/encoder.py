@@ -33,6 +33,7 @@ _dumps = orjson.dumps
 _modules = sys.modules
 _scope_now = CURRENT.get
 _MAX_TAIL_BYTES = 4096
+_MAX_TAILS = 16
 _Record = logging.LogRecord
 _Opening = Callable[[], bytes]  # makes the beginning of an entry, with an insertId
 
@@ -187,7 +188,7 @@ class Encoder:
     def _tail_of(self, scope: Scope) -> bytes:
         """Return what ends a plain record's entry in a scope; nothing if that is not so simple.
 
-        It is made once for a scope, or once for each span of it.
+        It is made once for a scope, or once for each span of it; few are kept at a time.
         """
         context, key = self._context, self._tail_key()
         if context.has_spans or len(_modules) != context.modules_seen:
@@ -210,6 +211,8 @@ class Encoder:
         fields = self._strict.about_of(_UNKNOWN, log_context)
         if len(fields) > _MAX_TAIL_BYTES:
             return b""
+        if len(tails) >= _MAX_TAILS:  # such as the spans of a websocket, one for each message
+            tails.clear()
         tail = tails[key] = b",%b}" % fields[:-1] if fields else b"}"
         return tail
 

@@ -69,6 +69,19 @@ def test_each_span_of_a_scope_is_known() -> None:
     assert bench.one(record_of())["spanId"] == SPAN
 
 
+def test_a_scope_keeps_the_bytes_of_few_spans() -> None:
+    """A scope that lives long, such as that of a websocket, has any number of spans.
+
+    Closes: the bytes of each span were kept until the scope was gone.
+    """
+    bench, scope = EncoderBench(), begin(KNOWN, is_request=True)
+    for number in range(1, 101):
+        live = trace.SpanContext(0xAB, number, is_remote=False, trace_flags=trace.TraceFlags(0))
+        with trace.use_span(trace.NonRecordingSpan(live)):
+            assert bench.one(record_of())["spanId"] == f"{number:016x}"
+        assert len(scope.tails) <= 16
+
+
 def test_the_trace_has_the_project_as_soon_as_it_is_known() -> None:
     """What was encoded before the project was known is not used afterwards."""
     project: list[str | None] = [None]
