@@ -27,6 +27,7 @@ async def aiohttp_middleware(request: Any, handler: _Handler) -> Any:
     begun = _begun(request)
     _note_status(request, begun)
     try:
+        begun.resume()
         response = await handler(request)
     except BaseException as error:
         begun.note_begun(is_begun=_has_sent(request))

@@ -60,6 +60,7 @@ class ASGIMiddleware:
             _note(request, message)
 
         try:
+            request.resume()
             await self.app(scope, receive_noted, send_noted)
         except BaseException as error:
             # The scope stays for those outside of us in this task, who send the 500 and log why.

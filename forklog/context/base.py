@@ -61,8 +61,9 @@ class Scope:
     alone are known it never changes: each task and thread that binds one gets a scope of its own.
     """
 
-    __slots__ = ("__weakref__", "blocks", "context", "fields", "is_over", "is_request", "outer",
-                 "parent", "tails", "worst")  # fmt: skip
+    __slots__ = ("__weakref__", "blocks", "context", "fields", "is_over", "is_request",
+                 "is_running", "is_within", "outer", "parent", "paused", "tails",
+                 "worst")  # fmt: skip
 
     def __init__(self, context: LogContext, *, is_request: bool = False) -> None:
         """Begin with what is known; nothing is bound."""
@@ -76,6 +77,12 @@ class Scope:
         """The scope of the unit of work, where this one was made by ``with bound()``."""
         self.outer: Scope | None = None
         """What was current before."""
+        self.is_running = False
+        """Code of the application runs for this request: what begins now is within it."""
+        self.is_within = False
+        """It began within another unit of work, which goes on after it."""
+        self.paused: Scope | None = None
+        """What was current in it when it gave way to the outer unit of work."""
         self.is_over = False
         self.worst = 0
         """The highest severity rank of its records so far."""

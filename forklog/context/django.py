@@ -17,6 +17,8 @@ from forklog.context.wsgi import (
     url_of,
 )
 
+_END = object()
+
 
 class DjangoMiddleware:
     """Give every record of a Django request its trace and its request, sync and async.
@@ -49,6 +51,7 @@ class DjangoMiddleware:
         if request is None:
             return self.get_response(django_request)
         try:
+            request.resume()
             response = self.get_response(django_request)
         except BaseException as error:
             request.fail(error)
@@ -61,6 +64,7 @@ class DjangoMiddleware:
         if request is None:
             return await self.get_response(django_request)
         try:
+            request.resume()
             response = await self.get_response(django_request)
         except BaseException as error:
             request.fail(error)
@@ -79,6 +83,7 @@ class DjangoMiddleware:
 
 
 def _ending(response: Any, request: Request, django_request: Any) -> Any:
+    request.pause()
     request.note_status(response.status_code)
     if not response.streaming:
         request.note_size(len(response.content))
@@ -103,10 +108,24 @@ def _noted(parts: Iterable[bytes], request: Request) -> Iterator[bytes]:
 async def _noted_async(parts: AsyncIterable[bytes], request: Request) -> AsyncIterator[bytes]:
     """Yield the parts of an asynchronous body; end the request where they fail."""
     try:
-        async for part in parts:
+        iterator = aiter(parts)
+        while True:
+            part = await _next_async(iterator, request)
+            if part is _END:
+                break
             yield part
     except Exception as error:
         request.fail(error)
         request.finish(is_kept=True)
         raise
     request.mark_sent()
+
+
+async def _next_async(parts: AsyncIterator[bytes], request: Request) -> Any:
+    request.resume()
+    try:
+        return await anext(parts)
+    except StopAsyncIteration:
+        return _END
+    finally:
+        request.pause()

@@ -16,7 +16,7 @@ from forklog.clock import monotonic
 from forklog.context.base import FinishedRequest, LogContext, RequestFields, leave_behind
 from forklog.context.connections import connect
 from forklog.context.headers import Headers, trace_of
-from forklog.context.scope import begin, end, new_trace
+from forklog.context.scope import begin, end, new_trace, pause, resume
 from forklog.severity import rank_of_status
 
 _MAX_DIGITS = 18  # of a size
@@ -95,6 +95,14 @@ class Request:
         self.size: int | None = None
         self.scope = begin(context, is_request=True)
 
+    def resume(self) -> None:
+        """Take note that code of the application runs: a request that begins now is within it."""
+        resume(self.scope)
+
+    def pause(self) -> None:
+        """Take note that it has returned; a request within another one gives way to that."""
+        pause(self.scope)
+
     def note_status(self, status: int) -> None:
         """Take note of the status of the answer."""
         self.status = status
@@ -133,7 +141,8 @@ class Request:
         """Write the entry of the request and end the scope; a second call does nothing.
 
         Args:
-            is_kept: whether the scope stays the current one, for the server's own records.
+            is_kept: whether the scope stays the current one, for the server's own records. There
+                are none where the request is within another one.
         """
         if not self._ended:
             self._ended = True

@@ -36,23 +36,53 @@ RESERVED = ENTRY_EXTRAS | _OF_LOGGING
 def begin(context: LogContext, *, is_request: bool = False) -> Scope:
     """Make a scope the current one of this thread or task, and return it."""
     scope, outer = Scope(context, is_request=is_request), CURRENT.get()
-    # One that is over, or of a request that its server never closed, does not come back.
-    is_stale = outer is not None and (
-        outer.whole().is_over or (is_request and outer.whole().is_request)
-    )
-    scope.outer = None if is_stale else outer
+    if outer is not None and not _is_stale(outer.whole(), is_request=is_request):
+        scope.outer, scope.is_within = outer, not outer.is_of_fields()
     CURRENT.set(scope)
     return scope
 
 
+def _is_stale(outer: Scope, *, is_request: bool) -> bool:
+    """Tell of one that is over, or of a request that its server has never closed.
+
+    The code of such a request has returned. If it still runs, the new request is a part of it.
+    """
+    return outer.is_over or (is_request and outer.is_request and not outer.is_running)
+
+
+def resume(scope: Scope) -> None:
+    """Take note that code of a request runs; what `pause` has put aside is current again."""
+    scope.is_running = True
+    if scope.paused is not None:
+        scope.outer, paused, scope.paused = CURRENT.get(), scope.paused, None
+        CURRENT.set(paused)
+
+
+def pause(scope: Scope) -> None:
+    """Take note that code of a request has returned; an outer unit of work goes on.
+
+    Without an outer one it stays current, because the next records are the server's about it.
+    """
+    scope.is_running = False
+    current = CURRENT.get()
+    if scope.is_within and current is not None and current.whole() is scope:
+        scope.paused = current
+        CURRENT.set(scope.outer)
+
+
 def end(scope: Scope, *, is_kept: bool = False) -> None:
-    """End a scope; where it is the current one, what was before is current again, unless kept.
+    """End a scope; where it is the current one, what was before is current again.
 
     Tasks and threads that it has started keep it.
+
+    Args:
+        scope: what `begin` gave.
+        is_kept: whether it stays current, unless it is within another unit of work.
     """
-    scope.is_over = True
-    current = None if is_kept else CURRENT.get()
-    if current is not None and current.whole() is scope:
+    scope.is_over, scope.is_running, scope.paused = True, False, None
+    current = CURRENT.get()
+    is_left = scope.is_within or not is_kept
+    if is_left and current is not None and current.whole() is scope:
         CURRENT.set(scope.outer)
 
 

@@ -15,6 +15,7 @@ from forklog.context.requests import Request, context_of, peer_of, size_of
 _REQUEST = "forklog.request"
 _HEADERS = tuple("HTTP_" + name.upper().replace("-", "_") for name in TRACE_HEADERS)
 _StartResponse = Callable[..., Any]
+_END = object()
 
 
 class WSGIMiddleware:
@@ -51,7 +52,9 @@ class WSGIMiddleware:
             return partial(_write, request, write) if callable(write) else write
 
         try:
+            request.resume()
             body = self.app(environ, start)
+            request.pause()
         except BaseException as error:
             request.fail(error)
             request.finish()
@@ -137,6 +140,7 @@ def end_at_close(body: Any, request: Request) -> Any:
 
     def close_and_end() -> None:
         try:
+            request.resume()
             if close is not None:
                 close()
         finally:
@@ -165,12 +169,18 @@ def noted(body: Iterable[bytes], request: Request) -> Iterator[bytes]:
 
 def _watched(body: Iterable[bytes], request: Request) -> Iterator[bytes]:
     parts = iter(body)
-    for part in parts:
+    while (part := _next(parts, request)) is not _END:
         request.note_begun(is_begun=bool(part))
         yield part
-        if request.is_begun:
-            break
-    yield from parts
+
+
+def _next(parts: Iterator[bytes], request: Request) -> Any:
+    """Return the next part, which code of the application makes."""
+    request.resume()
+    try:
+        return next(parts, _END)
+    finally:
+        request.pause()
 
 
 class _Body:
@@ -185,6 +195,7 @@ class _Body:
     def close(self) -> None:
         """Close the application's body, end the request."""
         try:
+            self._request.resume()
             close = getattr(self._body, "close", None)
             if close is not None:
                 close()
