@@ -11,6 +11,7 @@ from forklog.context.base import MIDDLEWARES
 from forklog.context.headers import TRACE_HEADERS, Headers
 from forklog.context.requests import FAILED, Request, context_of, peer_of, size_of
 
+_REQUEST = "forklog.request"
 _UPGRADED, _TIMED_OUT = 101, 504
 _Handler = Callable[[Any], Awaitable[Any]]
 
@@ -24,7 +25,9 @@ async def aiohttp_middleware(request: Any, handler: _Handler) -> Any:
     own. ``remoteIp`` is ``request.remote``.
     """
     MIDDLEWARES.add("aiohttp")
-    begun = _begun(request)
+    if _REQUEST in request:  # of an application outside, whose sub-application this one is
+        return await handler(request)
+    begun = request[_REQUEST] = _begun(request)
     _note_status(request, begun)
     try:
         begun.resume()

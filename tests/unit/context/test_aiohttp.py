@@ -20,7 +20,9 @@ Make = Callable[..., tuple[logging.Logger, forklog.CloudLoggingHandler]]
 
 
 async def _early(request: web.Request) -> web.Response:
-    raise {"timeout": asyncio.TimeoutError, "gone": web.HTTPGone}.get(request.path[1:], ValueError)
+    raise {"timeout": asyncio.TimeoutError, "gone": web.HTTPGone}.get(
+        request.path.rpartition("/")[2], ValueError
+    )
 
 
 async def _late(request: web.Request) -> web.StreamResponse:
@@ -58,8 +60,11 @@ _HANDLERS = {
 async def _asked(*paths: str) -> list[int]:
     """Run the server, ask for each path; return the statuses that the client sees."""
     app = web.Application(middlewares=[aiohttp_middleware])
+    part = web.Application(middlewares=[aiohttp_middleware])
     for path, handler in _HANDLERS.items():
         app.router.add_get(path, handler)
+        part.router.add_get(path, handler)
+    app.add_subapp("/part", part)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -100,6 +105,20 @@ def test_the_status_is_that_of_the_client(
     assert [e["httpRequest"]["status"] for e in entries] == seen
     severities = ["ERROR", "ERROR", "WARNING", "ERROR", "ERROR", "WARNING"]
     assert [e["severity"] for e in entries] == severities
+
+
+def test_a_sub_application_with_the_middleware(
+    make_logger: Make, forklog_transport: FakeTransport
+) -> None:
+    """The inner one of two middlewares leaves the request to the outer one.
+
+    Closes: a request had two traces and two entries.
+    """
+    _, handler = make_logger(access_log=True)
+    assert asyncio.run(_asked("/part/gone")) == [410]
+    assert handler.flush(10)
+    (entry,) = [e for e in forklog_transport.entries if "status" in e.get("httpRequest", {})]
+    assert entry["httpRequest"]["status"] == 410
 
 
 def test_a_websocket_has_no_entry(make_logger: Make, forklog_transport: FakeTransport) -> None:
