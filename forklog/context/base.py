@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -42,6 +43,7 @@ class RequestFields(dict[str, Any]):
 
 NOTHING = LogContext()
 _LEFT_BEHIND = "_forklog_scope"
+_of_thread = threading.local()
 
 
 @dataclass(eq=False, slots=True)
@@ -192,16 +194,37 @@ def _asked(sources: Sequence[Source], known: LogContext) -> LogContext:
     return known
 
 
+class _Left:
+    """A scope, and a mark of the thread in which an exception has left it."""
+
+    __slots__ = ("scope", "thread")
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope, self.thread = scope, _mark_of_thread()
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        """Have a copy of the exception, and a pickled one, keep nothing."""
+        return type(None), ()
+
+
 def leave_behind(error: BaseException, scope: Scope) -> None:
     """Have an exception that leaves a scope keep it, for whoever logs the traceback outside."""
     with contextlib.suppress(Exception):  # a class of the application that allows no attribute
-        setattr(error, _LEFT_BEHIND, scope)
+        setattr(error, _LEFT_BEHIND, _Left(scope))
 
 
 def scope_of(error: object) -> Scope | None:
-    """Return the scope that an exception has left, or None."""
-    found = getattr(error, "__dict__", {}).get(_LEFT_BEHIND)
-    return found if isinstance(found, Scope) else None
+    """Return the scope that an exception has left in this thread; another one may share it."""
+    left = getattr(error, "__dict__", {}).get(_LEFT_BEHIND)
+    return left.scope if isinstance(left, _Left) and left.thread is _mark_of_thread() else None
+
+
+def _mark_of_thread() -> object:
+    """Return what is of this thread alone; idents are used again once a thread has ended."""
+    mark = getattr(_of_thread, "mark", None)
+    if mark is None:
+        mark = _of_thread.mark = object()
+    return mark
 
 
 MIDDLEWARES: set[str] = set()

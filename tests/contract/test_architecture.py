@@ -364,7 +364,7 @@ def _targets(node: ast.AST) -> Iterator[ast.Attribute]:
 
 
 _OWN = {
-    "context.base": {"whole.worst"},
+    "context.base": {"_of_thread.mark", "whole.worst"},
     "encoding.jsonable": {"copy.missing"},
     "contract": {"lock.is_real"},
     "emulator.faults.armed": {"fault.left"},
