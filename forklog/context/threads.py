@@ -11,6 +11,7 @@ from typing import Any
 from forklog.context.base import CURRENT, Scope
 
 _MARK = "_forklog_carries"
+_OF_ALL = {"concurrent.futures.process", "logging.handlers", "multiprocessing.pool"}
 
 
 def carry_threads() -> None:
@@ -18,8 +19,9 @@ def carry_threads() -> None:
 
     Threads of `threading.Thread` and calls of `concurrent.futures.ThreadPoolExecutor.submit` carry
     the present scope, bound fields included, from now on; it patches ``start`` and ``submit``.
-    asyncio carries it without, by ``asyncio.to_thread`` and by tasks. A second call does nothing.
-    Does not block.
+    asyncio carries it without, by ``asyncio.to_thread`` and by tasks. A thread keeps it as long as
+    it lives, but for those of `multiprocessing.pool` and of `logging.handlers`, which serve all. A
+    second call does nothing. Does not block.
     """
     if not hasattr(threading.Thread.start, _MARK):
         _patch(threading.Thread, "start", _starting(threading.Thread.start))
@@ -38,11 +40,21 @@ def _starting(start: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(start)
     def start_in_scope(self: threading.Thread) -> None:
         scope = CURRENT.get()
-        if scope is not None:
+        if scope is None:
+            start(self)
+        elif _serves_all(self):
+            _run(None, start, self)
+        else:
             self.run = functools.partial(_run_thread, self, scope, self.run)  # type: ignore[method-assign]
-        start(self)
+            start(self)
 
     return start_in_scope
+
+
+def _serves_all(thread: threading.Thread) -> bool:
+    """Tell of a thread that Python's library starts at first use, and any request gives work to."""
+    target = vars(thread).get("_target")
+    return not _OF_ALL.isdisjoint((type(thread).__module__, getattr(target, "__module__", None)))
 
 
 def _submitting(submit: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,11 +64,7 @@ def _submitting(submit: Callable[..., Any]) -> Callable[..., Any]:
         if scope is None:
             return submit(self, function, *args, **kwargs)
         # The thread that this may start serves other calls later, so it carries nothing itself.
-        token = CURRENT.set(None)
-        try:
-            return submit(self, _run, scope, function, *args, **kwargs)
-        finally:
-            CURRENT.reset(token)
+        return _run(None, submit, self, _run, scope, function, *args, **kwargs)
 
     return submit_in_scope
 
@@ -66,7 +74,7 @@ def _run_thread(thread: threading.Thread, scope: Scope, run: Callable[[], None])
     _run(scope, run)
 
 
-def _run(scope: Scope, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+def _run(scope: Scope | None, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     token = CURRENT.set(scope)
     try:
         return function(*args, **kwargs)
