@@ -45,10 +45,25 @@ def _starting(start: Callable[..., None]) -> Callable[..., None]:
         elif _serves_all(self):
             _run(None, start, self)
         else:
-            self.run = functools.partial(_run_thread, self, scope, self.run)  # type: ignore[method-assign]
-            start(self)
+            _start_thread(self, scope, start)
 
     return start_in_scope
+
+
+def _start_thread(
+    thread: threading.Thread, scope: Scope, start: Callable[[threading.Thread], None]
+) -> None:
+    own = vars(thread)
+    before = own.get("run")
+    own["run"] = functools.partial(_run_thread, thread, scope, thread.run)
+    try:
+        start(thread)
+    except Exception:  # no thread was to be had: another request may start it later
+        if before is None:
+            own.pop("run", None)
+        else:
+            own["run"] = before
+        raise
 
 
 def _serves_all(thread: threading.Thread) -> bool:

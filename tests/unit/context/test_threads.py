@@ -56,3 +56,39 @@ pool.join()
 assert seen == ["a", None, None, None], seen
 """
     )
+
+
+def test_a_thread_that_could_not_start_forgets_the_request() -> None:
+    """Where another request starts it later, it has that one.
+
+    Closes: it ran with the request in which no thread was to be had.
+    """
+    check_python(
+        _BEGINNING
+        + """
+name = "_start_joinable_thread"
+if not hasattr(threading, name):
+    name = "_start_new_thread"
+real = getattr(threading, name)
+
+def no_thread(*_args, **_more):
+    raise RuntimeError("can't start new thread")
+
+plain, own = (threading.Thread(target=lambda: seen.append(known())) for _ in range(2))
+own.run = lambda: seen.append(("own", known()))
+scope = begin(LogContext("a" * 32), is_request=True)
+setattr(threading, name, no_thread)
+for thread in (plain, own):
+    try:
+        thread.start()
+    except RuntimeError:
+        seen.append("none")
+setattr(threading, name, real)
+end(scope)
+scope = begin(LogContext("b" * 32), is_request=True)
+for thread in (plain, own):
+    thread.start()
+    thread.join()
+assert seen == ["none", "none", "b", ("own", "b")], seen
+"""
+    )
