@@ -107,8 +107,10 @@ class Scope:
     def known(self) -> LogContext:
         """Return what is known now, the bound fields included."""
         whole = self.whole()
-        blocks = (block.fields for block in self.blocks if not block.is_over)
-        fields = {name: each[name] for each in (whole.fields, *blocks) for name in each}
+        fields = dict(whole.fields)  # in one step: another thread may bind one meanwhile
+        for block in self.blocks:
+            if not block.is_over:
+                fields.update(block.fields)
         return replace(whole.context, fields=fields) if fields else whole.context
 
 

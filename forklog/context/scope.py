@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from forklog.context.base import CURRENT, NOTHING, Block, LogContext, Scope
@@ -115,9 +115,7 @@ def bind(**fields: Any) -> None:
         OptionError: a name is one that forklog or `logging` uses.
     """
     _check(fields)
-    scope = CURRENT.get()
-    before = {} if scope is None else scope.whole().fields
-    _set_fields(scope, {**before, **fields})
+    _change(lambda known: known.update(fields))
 
 
 @contextlib.contextmanager
@@ -151,28 +149,33 @@ def bound(**fields: Any) -> Iterator[None]:
 
 def unbind(*names: str) -> None:
     """Remove fields that `bind` has added; a name that is not bound is ignored."""
-    scope = CURRENT.get()
-    if scope is not None:
-        fields = scope.whole().fields
-        _set_fields(scope, {name: fields[name] for name in fields if name not in names})
+
+    def remove(known: dict[str, Any]) -> None:
+        for name in names:
+            known.pop(name, None)
+
+    _change(remove)
 
 
 def unbind_all() -> None:
     """Remove all fields that `bind` has added to the present unit of work."""
+    _change(dict.clear)
+
+
+def _change(change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the fields of the unit of work; where none is known, of this thread or task alone.
+
+    They are changed where they are, because two threads of a request may do so at once.
+    """
     scope = CURRENT.get()
-    if scope is not None:
-        _set_fields(scope, {})
-
-
-def _set_fields(scope: Scope | None, fields: dict[str, Any]) -> None:
-    """Set the fields of a unit of work; where none is known, of this thread or task alone."""
     if scope is not None and not scope.is_of_fields():
         whole = scope.whole()
-        whole.fields = fields
+        change(whole.fields)
         whole.tails = {}
         return
     own = Scope(NOTHING)
-    own.fields = fields
+    own.fields = {} if scope is None else dict(scope.whole().fields)
+    change(own.fields)
     CURRENT.set(_within(own, _blocks_of(scope)))
 
 

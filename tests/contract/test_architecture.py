@@ -435,7 +435,6 @@ _SHARED = {
         "scope.is_within",
         "scope.outer",
         "scope.paused",
-        "whole.fields",
         "whole.tails",
         "within.blocks",
         "within.parent",

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import json
 import logging
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -133,6 +134,31 @@ def test_fields_are_bound_to_the_whole_scope() -> None:
     assert _payload(bench, record_of()) == {"order": "x", "message": "hello"}
     forklog.unbind_all()
     assert _payload(bench, record_of()) == "hello"
+
+
+def test_fields_that_threads_bind_at_once() -> None:
+    """What another thread binds within a call of `bind` or `unbind` stays bound.
+
+    Closes: of two fields that threads of a request bound at once, one could be lost.
+    """
+    scope, others = begin(KNOWN), []
+
+    def bind_another(frame: Any, _event: str, _arg: object) -> Any:
+        if frame.f_code.co_filename != begin.__code__.co_filename:
+            return None
+        others.append(f"other_{len(others)}")
+        forklog.bind(**{others[-1]: 1})
+        return bind_another
+
+    before = sys.gettrace()
+    sys.settrace(bind_another)  # it is called at each line, and not within itself
+    try:
+        forklog.bind(user=7, order=1)
+        forklog.unbind("order")
+    finally:
+        sys.settrace(before)
+    assert set(scope.fields) == {"user", *others}
+    assert len(others) > 8
 
 
 def test_fields_outside_of_work_are_of_their_task() -> None:
