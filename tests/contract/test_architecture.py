@@ -406,6 +406,7 @@ _FOREIGN = {
     "recovery.command": {"parser.epilog"},
     "setting_up.uncaught": {"hook: _MARK", "sys.excepthook", "threading.excepthook"},
     "tail.source": {"answer.raw", "self._session.trust_env"},
+    "spool.left.adopting": {"weakref.finalize(self, _close_collected, self._collected).atexit"},
     "spool.parts.taking": {"weakref.finalize(self, _leave_collected, self._left).atexit"},
     "testing.journal": {"self.close.atexit"},
     "transports.google.metadata": {"session.trust_env"},

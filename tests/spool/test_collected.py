@@ -69,3 +69,35 @@ def test_what_it_has_not_delivered_is_left_for_the_next_process(tmp_path: Path) 
         """,
         folder=tmp_path / "spool",
     )
+
+
+def test_what_it_has_adopted_is_free_for_the_next_process(tmp_path: Path) -> None:
+    """Where no thread runs nothing but the collection gives its orphans' locks back."""
+    run_body(
+        """
+        import gc
+        sys.modules["uwsgi"] = type(sys)("uwsgi")  # a server without threads
+        killed(lambda: log_with(FakeTransport(Fail()), shutdown_timeout=0.1)[0].info("left"))
+        log, handler = log_with(FakeTransport(Deliver(), Fail(times=1000)))
+        pipeline = handler._gate.product
+        pipeline._host.may_run_threads = lambda: False
+        files = len(os.listdir("/proc/self/fd"))
+        def adopts():
+            log.error("own")
+            adopter = pipeline.spooler._adopting.adopter
+            return adopter is not None and adopter._adoptions
+        wait(adopts)
+        assert handler.stats().state == "inline", handler.stats()
+        del log, handler, pipeline
+        gc.collect()
+        assert len(os.listdir("/proc/self/fd")) <= files, os.listdir("/proc/self/fd")
+        if not (child := os.fork()):
+            transport = FakeTransport()
+            log, handler = log_with(transport)
+            log.info("next")
+            wait(lambda: "left" in texts(transport))
+            os._exit(3)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+        """,
+        folder=tmp_path / "spool",
+    )

@@ -5,10 +5,13 @@ Used by `forklog.spool.spooler`, from any thread.
 
 from __future__ import annotations
 
+import contextlib
+import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from forklog.delivery.base import SendOther
+from forklog.process.base import Mark, home
 from forklog.spool.left.adoption import Sums
 from forklog.turn import TURN, Turn, alone
 
@@ -30,6 +33,8 @@ class Adopting:
         self._sums = sums
         self._turn = Turn()  # of whoever reads or closes files of orphans
         self._replaced: list[Adopter] = []  # to be closed
+        self._collected: list[tuple[Adopter, Mark]] = []  # to be closed once this is collected
+        weakref.finalize(self, _close_collected, self._collected).atexit = False
         self.folders: list[Folder] = []
         """To be closed once no adopter uses them."""
         self._is_over = False
@@ -44,6 +49,8 @@ class Adopting:
 
     def replace(self, adopter: Adopter | None) -> None:
         """Go on with another adopter; let go of the one before it."""
+        if adopter is not None:
+            self._collected.append((adopter, home()))
         before, self.adopter = self.adopter, adopter
         self._replaced.extend([before] if before is not None else [])
         self._close()
@@ -91,7 +98,25 @@ class Adopting:
         while self._replaced:
             self._replaced[0].close()
             del self._replaced[0]
+        self._collected[:] = [one for one in self._collected if one[0] is self.adopter]
         if self._is_over and self.adopter is not None:
             self.adopter.close()
         while self.folders:
             self.folders.pop().close()
+
+
+def _close_collected(adopters: list[tuple[Adopter, Mark]]) -> None:
+    """Let go of the orphans of a handler that was collected; in a child they are the parent's.
+
+    No thread uses them, since a pass holds what is collected here. It takes no lock and waits for
+    nothing, so it is safe at any line of any thread. An orphan holds its claim until it is closed:
+    no other part of this process can have locked the same file by then.
+    """
+    for adopter, here in adopters:
+        if here[0]:
+            _close_alone(adopter)
+
+
+def _close_alone(adopter: Adopter) -> None:
+    with contextlib.suppress(Exception):  # it would be printed
+        adopter.close()
