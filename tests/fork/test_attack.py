@@ -1,8 +1,9 @@
-"""Trees of processes under attack, their ledgers against the emulator; `benchmarks/attack.py`."""
+"""Trees of processes under attack, their ledgers against the emulator; `benchmarks/attack/`."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,3 +27,5 @@ def test_three_minutes(options: tuple[str, ...]) -> None:
     )
     state_numbers(done.stdout)
     assert not done.returncode, f"{done.stdout}\n{done.stderr[-3000:]}"
+    for kind in ("dictConfig", "forks in C", "handlers let go", "inline processes", "strikes"):
+        assert re.search(rf"'{kind}': [1-9]", done.stdout), kind

@@ -1,0 +1,1 @@
+"""Attacks trees of processes and compares their ledgers with the emulator; `make soak` runs it."""
