@@ -57,7 +57,7 @@ def test_what_it_has_not_delivered_is_left_for_the_next_process(tmp_path: Path) 
     """Files of a store that is collected are removed only if each entry in them is settled."""
     run_body(
         f"""
-        from forklog.spool import taking
+        from forklog.spool.parts import taking
         log, handler = log_with(FakeTransport(Hang(times=1000)), last_resort="none")
         log.info("pending")
         store = handler._gate.product.store
