@@ -198,9 +198,8 @@ def test_no_module_has_the_name_of_a_public_function() -> None:
 
 def test_the_way_of_a_record_needs_no_tools() -> None:
     """Nothing on the way of a record imports the emulator, the demo, or what tests use."""
-    tool = re.compile(rf"(from|import) forklog\.({'|'.join(_TOOLS)})\b")
-    on_the_way = _MODULES.keys() - _FACE
-    assert not {name for name in on_the_way if tool.search(_MODULES[name].read_text())}
+    found = {(name, other) for name in _MODULES.keys() - _FACE for other in _imports(name)}
+    assert not {(name, other) for name, other in found if other.partition(".")[0] in _TOOLS}
 
 
 def _who_says(pattern: str) -> set[str]:
@@ -241,13 +240,13 @@ def test_few_files_know_of_processes() -> None:
     """PIDs and at-fork callbacks are asked for in process/base.py, uWSGI in its own file."""
     wanted = {"process.base", "process.servers.uwsgi"}
     assert _who_says(r"os\.(getpid|getppid|register_at_fork)") == wanted
-    assert "uwsgi" not in {
-        alias.name
+    assert not [
+        name
         for name in set(_MODULES) - {"process.servers.uwsgi"}
         for node in ast.walk(_parsed(_MODULES[name]))
-        if isinstance(node, ast.Import)
-        for alias in node.names
-    }
+        if (isinstance(node, ast.Import) and "uwsgi" in {alias.name for alias in node.names})
+        or (isinstance(node, ast.ImportFrom) and node.module == "uwsgi")
+    ]
 
 
 def test_nothing_logs_through_logging() -> None:
