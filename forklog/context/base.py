@@ -7,13 +7,16 @@ framework later is noticed. Nothing here blocks, takes a lock or raises.
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import sys
-import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
+
+from forklog.context.origin import is_of as is_of  # noqa: PLC0414 - the encoder asks it too
+from forklog.context.origin import scope_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,6 @@ class RequestFields(dict[str, Any]):
 
 
 NOTHING = LogContext()
-_LEFT_BEHIND = "_forklog_scope"
-_of_thread = threading.local()
 
 
 @dataclass(eq=False, slots=True)
@@ -53,6 +54,8 @@ class Block:
     fields: Mapping[str, Any]
     is_over: bool = False
     """Another context has ended it, such as that of a finalizer."""
+    begun: float = field(default_factory=lambda: time.time())  # noqa: PLW0108 - may be frozen
+    """Seconds since the epoch."""
 
 
 class Scope:
@@ -63,7 +66,7 @@ class Scope:
     alone are known it never changes: each task and thread that binds one gets a scope of its own.
     """
 
-    __slots__ = ("__weakref__", "blocks", "context", "fields", "is_over", "is_request",
+    __slots__ = ("__weakref__", "begun", "blocks", "context", "fields", "is_over", "is_request",
                  "is_running", "is_within", "outer", "parent", "paused", "tails",
                  "worst")  # fmt: skip
 
@@ -71,6 +74,8 @@ class Scope:
         """Begin with what is known; nothing is bound."""
         self.context = context
         self.is_request = is_request
+        self.begun = time.time()
+        """Seconds since the epoch: no record that was made before is one of this work."""
         self.fields: dict[str, Any] = {}
         """What `bind` has set, for the whole unit of work."""
         self.blocks: tuple[Block, ...] = ()
@@ -104,12 +109,12 @@ class Scope:
         whole = self.whole()
         whole.worst = max(whole.worst, rank)
 
-    def known(self) -> LogContext:
-        """Return what is known now, the bound fields included."""
+    def known(self, record: logging.LogRecord | None = None) -> LogContext:
+        """Return what is known now, with the fields that are bound, or were for a record."""
         whole = self.whole()
         fields = dict(whole.fields)  # in one step: another thread may bind one meanwhile
         for block in self.blocks:
-            if not block.is_over:
+            if not block.is_over and (record is None or record.created >= block.begun):
                 fields.update(block.fields)
         return replace(whole.context, fields=fields) if fields else whole.context
 
@@ -155,23 +160,28 @@ class Context:
             self.has_sources, self.has_spans = bool(self._sources), bool(self._spans)
         return self._sources
 
-    def current(self, error: object = None) -> LogContext:
+    def current(self, error: object = None, record: logging.LogRecord | None = None) -> LogContext:
         """Return what is known: the scope, else what the frameworks know; a live span wins.
 
         Args:
             error: the exception that is being logged; outside of a scope it may have left one.
+            record: if it was made elsewhere, what is known here is not its context.
 
         Returns:
             `NOTHING` itself where nothing is known.
         """
-        sources, scope = self.sources(), CURRENT.get()
+        sources, spans, scope = self.sources(), self._spans, CURRENT.get()
+        has_any = scope is not None or sources
+        begun = 0.0 if scope is None else scope.whole().begun
+        if has_any and record is not None and not is_of(record, begun):
+            sources, spans, scope, record = (), (), None, None
         if scope is None and error is not None:
             scope = scope_of(error)
         if scope is None:
             return _asked(sources, NOTHING)
         if scope.is_of_fields():
-            return replace(_asked(sources, NOTHING), fields=scope.known().fields)
-        return _asked(self._spans, scope.known())
+            return replace(_asked(sources, NOTHING), fields=scope.known(record).fields)
+        return _asked(spans, scope.known(record))
 
     def span_of(self) -> LogContext | None:
         """Return the live span alone, where there is one."""
@@ -194,39 +204,6 @@ def _asked(sources: Sequence[Source], known: LogContext) -> LogContext:
             found = replace(found, http_request=request, labels=known.labels, fields=known.fields)
         known = found
     return known
-
-
-class _Left:
-    """A scope, and a mark of the thread in which an exception has left it."""
-
-    __slots__ = ("scope", "thread")
-
-    def __init__(self, scope: Scope) -> None:
-        self.scope, self.thread = scope, _mark_of_thread()
-
-    def __reduce__(self) -> tuple[type[None], tuple[()]]:
-        """Have a copy of the exception, and a pickled one, keep nothing."""
-        return type(None), ()
-
-
-def leave_behind(error: BaseException, scope: Scope) -> None:
-    """Have an exception that leaves a scope keep it, for whoever logs the traceback outside."""
-    with contextlib.suppress(Exception):  # a class of the application that allows no attribute
-        setattr(error, _LEFT_BEHIND, _Left(scope))
-
-
-def scope_of(error: object) -> Scope | None:
-    """Return the scope that an exception has left in this thread; another one may share it."""
-    left = getattr(error, "__dict__", {}).get(_LEFT_BEHIND)
-    return left.scope if isinstance(left, _Left) and left.thread is _mark_of_thread() else None
-
-
-def _mark_of_thread() -> object:
-    """Return what is of this thread alone; idents are used again once a thread has ended."""
-    mark = getattr(_of_thread, "mark", None)
-    if mark is None:
-        mark = _of_thread.mark = object()
-    return mark
 
 
 MIDDLEWARES: set[str] = set()

@@ -13,9 +13,10 @@ from ipaddress import ip_address
 from typing import Any, Protocol
 
 from forklog.clock import monotonic
-from forklog.context.base import FinishedRequest, LogContext, RequestFields, leave_behind
+from forklog.context.base import FinishedRequest, LogContext, RequestFields
 from forklog.context.connections import connect
 from forklog.context.headers import Headers, trace_of
+from forklog.context.origin import leave_behind
 from forklog.context.scope import begin, end, new_trace, pause, resume
 from forklog.severity import rank_of_status
 

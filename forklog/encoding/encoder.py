@@ -18,7 +18,15 @@ from typing import Any
 
 import orjson
 
-from forklog.context.base import CURRENT, NOTHING, Context, FinishedRequest, LogContext, Scope
+from forklog.context.base import (
+    CURRENT,
+    NOTHING,
+    Context,
+    FinishedRequest,
+    LogContext,
+    Scope,
+    is_of,
+)
 from forklog.encoding.call_site import CallSiteCache, NotWellFormedError, key_of
 from forklog.encoding.extra import NO_ADDITIONS, Additions
 from forklog.encoding.labels import names_logger
@@ -96,11 +104,11 @@ class Encoder:
         if has_more or len(given := record.__dict__) != PLAIN_FIELDS or LAST_FIELD not in given:
             return self.encode_strict(record, opening, key)
         context, scope = self._context, _scope_now()
-        tail = b"}" if scope is None else self._tail_of(scope)
+        tail = b"}" if scope is None else self._tail_of(scope, record)
         if not tail:
             return self.encode_strict(record, opening, key)
         if scope is None and (context.has_sources or len(_modules) != context.modules_seen):
-            log_context = context.current()
+            log_context = context.current(None, record)
             if log_context is not NOTHING:
                 return self.encode_strict(record, opening, key, log_context)
         message = message % args if args else message
@@ -147,7 +155,7 @@ class Encoder:
         if log_context is None:
             is_known = scope is not None or exc_info or context.has_sources
             if is_known or len(_modules) != context.modules_seen:
-                log_context = context.current(exc_info[1] if exc_info else None)
+                log_context = context.current(exc_info[1] if exc_info else None, record)
             else:
                 log_context = NOTHING
         # The time first: it may raise, and nothing may after a formatter has run.
@@ -157,7 +165,7 @@ class Encoder:
         if part < 0.001 or part >= 1.0 or len(fraction) < 10:  # noqa: PLR2004 - as in `encode`
             stamp, fraction = self._time_of(given["created"]), b""
         rest = self._strict.fields_of(record, site, log_context, is_formatted=is_formatted)
-        if scope is not None:
+        if scope is not None and log_context is not NOTHING:  # else it was made elsewhere
             scope.note(site.rank)
         return site.rank, b"".join((opening(), stamp, fraction, rest))
 
@@ -169,7 +177,7 @@ class Encoder:
         ``text`` is what the handler's ``format`` gave, if it was called already.
         """
         entries, scope = self._lenient.encode(record, ids, text), _scope_now()
-        if scope is not None:
+        if scope is not None and is_of(record, scope.whole().begun):
             scope.note(entries[0][0])
         return entries
 
@@ -185,11 +193,13 @@ class Encoder:
         """Return severity rank and entry of a request itself; see `LenientEncoder`."""
         return self._lenient.encode_request(done, ids, query=query)
 
-    def _tail_of(self, scope: Scope) -> bytes:
+    def _tail_of(self, scope: Scope, record: logging.LogRecord) -> bytes:
         """Return what ends a plain record's entry in a scope; nothing if that is not so simple.
 
         It is made once for a scope, or once for each span of it; few are kept at a time.
         """
+        if not is_of(record, scope.begun):
+            return b""
         context, key = self._context, self._tail_key()
         if context.has_spans or len(_modules) != context.modules_seen:
             span = context.span_of()

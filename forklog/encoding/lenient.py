@@ -141,7 +141,7 @@ class LenientEncoder:
         """Return what is known of the work that logs."""
         exc_info = attribute_of(record, "exc_info")
         is_whole = type(exc_info) is tuple and len(exc_info) == _EXC_INFO_SIZE
-        return self._context.current(exc_info[1] if is_whole else None)
+        return self._context.current(exc_info[1] if is_whole else None, record)
 
     def _new_builder(
         self, record: logging.LogRecord, rank: int, log_context: LogContext

@@ -363,7 +363,8 @@ def _targets(node: ast.AST) -> Iterator[ast.Attribute]:
 
 
 _OWN = {
-    "context.base": {"_of_thread.mark", "whole.worst"},
+    "context.base": {"whole.worst"},
+    "context.origin": {"_of_thread.mark"},
     "encoding.jsonable": {"copy.missing"},
     "contract": {"lock.is_real"},
     "emulator.faults.armed": {"fault.left"},
@@ -383,10 +384,10 @@ _FOREIGN = {
     "cli": {"sys.stderr"},
     # aiohttp finds its mark of a middleware on the function. A writer's own method is put back.
     "context.aiohttp": {"aiohttp_middleware.__middleware_version__", "writer.write_headers"},
-    # The exception takes along the scope in which it was raised, however far it goes.
-    "context.base": {"error: _LEFT_BEHIND"},
     "context.celery": {"request.forklog_scope", "task.request.forklog_scope"},
     "context.django": {"response.streaming_content"},
+    # The exception takes along the scope in which it was raised, however far it goes.
+    "context.origin": {"error: _LEFT_BEHIND"},
     "context.rq": {"job.create", "job.meta", "owner.perform_job"},
     # Methods of the standard library and of servers, and the mark on what was put there.
     "context.threads": {"function: _MARK", "owner: name"},

@@ -152,9 +152,11 @@ def _judge_neighbour(process: Process, routes: Routes, other: Neighbour) -> Iter
             "queue-in-front" if other.effect == "queue" else "held-in-front",
             f"{other.kind} on {where} stands in front of forklog: "
             + (
-                "its thread does not exist in forked processes, so their records are lost"
+                "its thread does not exist in forked processes, so their records are lost, and "
+                "records in a request have neither its trace nor bound fields"
                 if other.effect == "queue"
-                else "what it holds back is lost where a process ends without logging.shutdown"
+                else "what it holds back is lost where a process ends without logging.shutdown, "
+                "and arrives without trace and bound fields of its request"
             ),
             "attach forklog's handler to the logger itself; it has a queue and a thread of its own",
         )
