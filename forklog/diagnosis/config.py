@@ -80,6 +80,8 @@ def apply(config: Mapping[str, Any]) -> Applied:
         copy = {"version": 1, **config, "handlers": made_up, "disable_existing_loggers": False}
         configurator = logging.config.dictConfigClass(copy)
         configurator.configure()
+    except SystemExit as error:
+        return Applied(f"SystemExit: {error}", disables)
     except Exception as error:  # noqa: BLE001 - it becomes a finding
         cause = error.__cause__
         return Applied(f"{error}" + (f" ({cause})" if cause else ""), disables)

@@ -190,6 +190,20 @@ def test_a_configuration_that_cannot_be_one_is_refused(tmp_path: Path, line: str
     assert WRONG[line] in line_shown
 
 
+def test_a_configuration_that_ends_the_process_is_a_problem(tmp_path: Path) -> None:
+    """A SystemExit while it is applied is a finding.
+
+    Closes: the report was empty, and the status of `SystemExit(0)` was that of a healthy process.
+    """
+    (tmp_path / "ends.py").write_text("class Ends:\n    def __init__(self): raise SystemExit(0)\n")
+    config = {"version": 1, "filters": {"ends": {"()": "ends.Ends"}}}
+    (tmp_path / "c.json").write_text(json.dumps(config))
+    done = doctor(tmp_path, "--config", "c.json")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "[config]" in done.stdout
+    assert "SystemExit: 0" in done.stdout
+
+
 def test_a_configuration_with_a_wrong_target_is_a_problem(tmp_path: Path) -> None:
     """What dictConfig would not take either becomes a finding, and no traceback."""
     held = {"class": "logging.handlers.MemoryHandler", "target": 5}
