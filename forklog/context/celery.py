@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from forklog.context.base import CURRENT, LogContext
-from forklog.context.headers import carried, parse_headers
-from forklog.context.scope import begin, end, new_trace, trace_of_id
+from forklog.context.headers import carried, parse_headers, trace_of_id
+from forklog.context.scope import begin, end, new_trace
 
 MODULE = "celery.signals"
 _HEADER = "forklog_trace"
 _UID = "forklog.context"
 
 
-def connect(signals: Any) -> bool:
-    """Connect to the signals of celery; not while a lock of theirs is held, maybe by no thread."""
+def connect(signals: Any, current: Callable[[], LogContext]) -> bool:
+    """Connect to the signals of celery; not while a lock of theirs is held, maybe by no thread.
+
+    Args:
+        signals: celery's module.
+        current: returns what is known of the code that sends a task.
+    """
     receivers = (
-        (signals.before_task_publish, _publish),
+        (signals.before_task_publish, _publisher(current)),
         (signals.task_prerun, _begin),
         (signals.task_postrun, _end),
     )
@@ -27,12 +33,14 @@ def connect(signals: Any) -> bool:
     return True
 
 
-def _publish(headers: Any = None, **_signal: Any) -> None:
-    """Have a message carry the trace of the present scope."""
-    scope = CURRENT.get()
-    header = carried(scope.whole().context) if scope is not None else None
-    if header and isinstance(headers, dict):
-        headers[_HEADER] = header
+def _publisher(current: Callable[[], LogContext]) -> Callable[..., None]:
+    def publish(headers: Any = None, **_signal: Any) -> None:
+        """Have a message carry the trace of the code that sends it."""
+        header = carried(current())
+        if header and isinstance(headers, dict):
+            headers[_HEADER] = header
+
+    return publish
 
 
 def _begin(task_id: Any = None, task: Any = None, **_signal: Any) -> None:

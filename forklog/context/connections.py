@@ -13,12 +13,14 @@ from collections.abc import Callable
 from typing import Any
 
 from forklog.context import celery, rq, sources
+from forklog.context.base import Context, LogContext
 
-_CONNECTORS: dict[str, Callable[[Any], bool]] = {
+_CONNECTORS: dict[str, Callable[[Any, Callable[[], LogContext]], bool]] = {
     celery.MODULE: celery.connect,
     sources.DJANGO_SIGNALS: sources.clear_at_end,
     rq.MODULE: rq.connect,
 }
+_context = Context(sources.SOURCES)
 _connected: set[str] = set()  # inherited by a forked child, as the connections are
 _seen = [-1]
 
@@ -53,7 +55,7 @@ def connect() -> None:
         if module is None or name in _connected:
             continue
         with contextlib.suppress(Exception):  # half imported, or unlike the versions known
-            if connect_to(module):
+            if connect_to(module, _context.current):
                 _connected.add(name)
             else:
                 _seen[0] = -1

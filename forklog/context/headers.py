@@ -1,12 +1,14 @@
 """Reads the trace of a request from its headers, W3C, Google's or B3, for sources and middlewares.
 
 Any client can set headers, so this is strict: what is malformed is nothing, and the next header
-counts.
+counts. A job of RQ carries such a header too.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
+import uuid
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -28,6 +30,8 @@ _B3 = re.compile(
 )
 # A request's environment is the place that lives as long as the request.
 _ENVIRON_KEY = "forklog.context"
+JOB_KEY = "forklog_trace"
+"""In the meta data of a job."""
 
 _Trace = tuple[str | None, str | None, bool]
 _NO_TRACE: _Trace = (None, None, False)
@@ -134,3 +138,21 @@ def context_of_environ(environ: dict[str, Any], url_of: Callable[[], str]) -> Lo
     log_context = LogContext(trace, span_id, sampled, http_request)
     environ[_ENVIRON_KEY] = path, log_context
     return log_context
+
+
+def context_of_job(job: Any) -> LogContext:
+    """Return what is known of a job: the trace it carries, its id and name as labels."""
+    meta = job.meta if isinstance(job.meta, dict) else {}
+    trace, span_id, sampled = parse_headers(None, meta.get(JOB_KEY))
+    labels = {"rq_job_id": str(job.id)}
+    with contextlib.suppress(Exception):  # what cannot be read back is the worker's to report
+        labels["rq_job_name"] = str(job.func_name)
+    return LogContext(trace or trace_of_id(job.id), span_id, sampled, labels=labels)
+
+
+def trace_of_id(number: object) -> str | None:
+    """Return the trace of a task that came without one: its id, so that retries share it."""
+    try:
+        return uuid.UUID(str(number)).hex
+    except ValueError:
+        return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -89,14 +88,6 @@ def end(scope: Scope, *, is_kept: bool = False) -> None:
 def new_trace() -> str:
     """Return a random trace id, for work that came without one; the same in no two forks."""
     return os.urandom(16).hex()
-
-
-def trace_of_id(number: object) -> str | None:
-    """Return the trace of a task that came without one: its id, so that retries share it."""
-    try:
-        return uuid.UUID(str(number)).hex
-    except ValueError:
-        return None
 
 
 def bind(**fields: Any) -> None:

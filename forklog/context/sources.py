@@ -7,11 +7,11 @@ request that Google's middleware keeps for a thread is cleared when the request 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from forklog.context.base import LogContext, Source
-from forklog.context.headers import context_of_environ
-from forklog.context.rq import context_of_job
+from forklog.context.headers import context_of_environ, context_of_job
 
 DJANGO_SIGNALS = "django.core.signals"
 _DJANGO_MIDDLEWARE = "google.cloud.logging_v2.handlers.middleware.request"
@@ -55,7 +55,7 @@ SOURCES = (
 )
 
 
-def clear_at_end(signals: Any) -> bool:
+def clear_at_end(signals: Any, _current: Callable[[], LogContext]) -> bool:
     """Connect to Django's signal; not while its lock is held, maybe by no thread here."""
     if signals.request_finished.lock.locked():
         return False
