@@ -31,6 +31,11 @@ def carry_threads() -> None:
         _patch(pool, "submit", _submitting(pool.submit))
 
 
+def has_threads_carried() -> bool:
+    """Tell whether `carry_threads` was called."""
+    return hasattr(threading.Thread.start, _MARK)
+
+
 def _patch(owner: type, name: str, function: Any) -> None:
     setattr(function, _MARK, True)
     setattr(owner, name, function)

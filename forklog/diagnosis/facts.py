@@ -122,6 +122,8 @@ class Frameworks:
     """The server that runs this process, celery, has replaced the root logger's handlers."""
     without_middleware: str = ""
     """A web framework that is imported, where no middleware knows its requests."""
+    has_inherited_context: bool = False
+    """Threads start with the request of who starts them, and `carry_threads` was not called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -201,6 +201,7 @@ NOTES = {
     },
     "logging-disabled": {"reached": routes(disabled_below="INFO")},
     "root-level": {"reached": routes(root_level="WARNING")},
+    "inherited-context": {"reached": routes(frameworks=Frameworks(has_inherited_context=True))},
     "disabled-loggers": {"reached": routes(disabled=tuple("abcdefgh"))},
     "disables-existing": {"reached": routes(disables_existing=True)},
     "unreached": {"reached": routes(unreached=("gunicorn.error",))},
@@ -449,4 +450,8 @@ def test_the_page_lists_every_problem() -> None:
     """docs/doctor.md has a row for each problem that is tested here."""
     page = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text()
     assert {code for code in PROBLEMS if f"`{code}`" not in page} == {"dropped-buffer-full"}
-    assert {code for code in ("no-spool", "no-middleware") if f"`{code}`" not in page} == set()
+    assert {
+        code
+        for code in ("no-spool", "no-middleware", "inherited-context")
+        if f"`{code}`" not in page
+    } == set()

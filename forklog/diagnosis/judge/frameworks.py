@@ -44,3 +44,10 @@ def judge_frameworks(process: Process, found: Frameworks) -> Iterator[Finding]:
             "no trace and are not grouped by request",
             REMEDIES[found.without_middleware],
         )
+    if found.has_inherited_context:
+        yield note(
+            "inherited-context",
+            "threads start with the context of who starts them (thread_inherit_context): records "
+            "of a pool's threads have the request that was current when the thread started",
+            "call forklog.carry_threads(): then each call of a pool has the request of its own",
+        )

@@ -6,6 +6,7 @@ import logging
 import sys
 
 from forklog.context.base import MIDDLEWARES
+from forklog.context.threads import has_threads_carried
 from forklog.diagnosis.facts import Frameworks, Process
 from forklog.diagnosis.judge.frameworks import REMEDIES
 from forklog.diagnosis.look.routes import reaches_ours
@@ -27,4 +28,9 @@ def look_at_frameworks(process: Process) -> Frameworks:
         kept=tuple(kept),
         is_root_kept=is_root_kept,
         without_middleware=without if is_asked and not has_middleware else "",
+        has_inherited_context=bool(
+            MIDDLEWARES
+            and getattr(sys.flags, "thread_inherit_context", False)
+            and not has_threads_carried()
+        ),
     )
