@@ -80,7 +80,7 @@ def parse_headers(traceparent: object, cloud_trace: object) -> _Trace:
         return match["trace"], match["span"], bool(int(match["flags"], 16) & 1)
     if isinstance(cloud_trace, str) and (match := _CLOUD_TRACE.match(cloud_trace)):
         span = int(match[2]) if match[2] and _SPAN.match(match[2]) else 0
-        return match[1], f"{span:016x}" if 0 < span < 2**64 else None, match[3] == "1"
+        return match[1].lower(), f"{span:016x}" if 0 < span < 2**64 else None, match[3] == "1"
     return _NO_TRACE
 
 

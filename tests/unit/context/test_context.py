@@ -48,7 +48,7 @@ PARENT = f"00-{TRACE}-{SPAN}-01"
         (None, f"{TRACE}/0", (TRACE, None, False)),
         (None, f"{TRACE}/{2**64}", (TRACE, None, False)),
         (None, f"{TRACE}/{'9' * 5000};o=1", (TRACE, None, True)),
-        (None, f"{TRACE.upper()};o=1", (TRACE.upper(), None, True)),
+        (None, f"{TRACE.upper()};o=1", (TRACE, None, True)),
         (None, "not a trace", (None, None, False)),
         (None, "not/1;o=1", (None, None, False)),
         (None, f"{TRACE}0/1;o=1", (None, None, False)),
