@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from forklog.context.base import MIDDLEWARES
 from forklog.context.headers import TRACE_HEADERS, Headers
-from forklog.context.requests import Request, context_of, peer_of, size_of
+from forklog.context.requests import FAILED, Request, context_of, peer_of, size_of
 
 _REQUEST = "forklog.request"
 _HEADERS = tuple("HTTP_" + name.upper().replace("-", "_") for name in TRACE_HEADERS)
@@ -164,6 +164,7 @@ def noted(body: Iterable[bytes], request: Request) -> Iterator[bytes]:
         if not isinstance(error, GeneratorExit):
             request.fail(error)
         raise
+    _note_unanswered(request)
     request.mark_sent()
 
 
@@ -171,6 +172,8 @@ def _watched(body: Iterable[bytes], request: Request) -> Iterator[bytes]:
     parts = iter(body)
     while (part := _next(parts, request)) is not _END:
         request.note_begun(is_begun=bool(part))
+        if part:
+            _note_unanswered(request)
         yield part
 
 
@@ -181,6 +184,12 @@ def _next(parts: Iterator[bytes], request: Request) -> Any:
         return next(parts, _END)
     finally:
         request.pause()
+
+
+def _note_unanswered(request: Request) -> None:
+    """Take note of a server's 500, where an application gives a body without a status."""
+    if not request.status:
+        request.note_status(FAILED)
 
 
 class _Body:

@@ -113,6 +113,20 @@ def test_the_query_string_is_there_where_it_is_asked_for(requests: Callable[...,
     assert entry["httpRequest"]["requestUrl"].endswith("?token=secret")
 
 
+@pytest.mark.parametrize("body", [[], [b""], [b"x"], [b"", b"x", b"y"]], ids=str)
+def test_a_body_without_a_status_is_a_500(requests: Callable[..., Any], body: Any) -> None:
+    """The server fails where an application never calls ``start_response``.
+
+    Closes: the entry had status 499 and severity WARNING, as if the client had gone.
+    """
+    requests()
+    answer: Any = WSGIMiddleware(lambda *_: body)(_environ(), lambda *_: None)
+    next(filter(None, answer), None)  # the server fails at the first bytes, or at the end
+    answer.close()
+    (entry,) = requests()
+    assert (entry["httpRequest"]["status"], entry["severity"]) == (500, "ERROR")
+
+
 @pytest.mark.parametrize(
     ("status", "severity"), [("200 OK", "INFO"), ("404 No", "WARNING"), ("503 No", "ERROR")]
 )
