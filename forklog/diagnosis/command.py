@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 
@@ -59,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         Options(**given)
         if args.config is not None:
-            applied = apply(load(args.config))
+            with contextlib.redirect_stdout(sys.stderr):  # stdout has the report alone
+                applied = apply(load(args.config))
     except (ConfigError, OptionError) as failure:
         sys.stderr.write(f"forklog doctor: {failure}\n")
         return _NOT_RUN

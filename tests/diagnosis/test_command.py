@@ -190,6 +190,23 @@ def test_a_configuration_that_cannot_be_one_is_refused(tmp_path: Path, line: str
     assert WRONG[line] in line_shown
 
 
+def test_what_a_configuration_prints_is_not_in_the_report(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    """It goes to stderr, at its import and while it is applied.
+
+    Closes: it stood before the JSON, which did not parse then.
+    """
+    (tmp_path / "c.py").write_text(
+        "class Loud:\n    def __init__(self): print('applied')\n"
+        "print('imported')\n"
+        "LOGGING = {'version': 1, 'filters': {'loud': {'()': Loud}}}\n"
+    )
+    done = doctor(tmp_path, "--config", "c.py", "--json", emulator=emulator)
+    assert done.stderr.splitlines() == ["imported", "applied"]
+    assert "findings" in json.loads(done.stdout)
+
+
 def test_a_configuration_that_ends_the_process_is_a_problem(tmp_path: Path) -> None:
     """A SystemExit while it is applied is a finding.
 
