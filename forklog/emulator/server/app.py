@@ -5,9 +5,10 @@ This module, with listener, misbehave and control below it, is what needs aiohtt
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from aiohttp import hdrs, web
+from aiohttp import hdrs, http_exceptions, web
 
 from forklog.emulator.api.backend import Backend
 from forklog.emulator.api.write import MAX_REQUEST_BYTES
@@ -31,6 +32,17 @@ _KEEP_ALIVE_SECONDS: Final = 3600.0  # long, so that only a fault closes an idle
 _STOP_SECONDS: Final = 0.5
 _MAX_LINE_BYTES: Final = 250_000  # a filter of 20,000 characters in the URL of the page's stream
 _READ_BYTES: Final = MAX_REQUEST_BYTES + 1  # releases of aiohttp differ on the last byte
+_OF_CLIENTS: Final = (http_exceptions.HttpProcessingError, web.RequestPayloadError)
+_LOGGER: Final = logging.getLogger("forklog.emulator.server")
+
+
+def _is_of_server(record: logging.LogRecord) -> bool:
+    """Tell of a record whether a client is not to blame; one that is gets an answer of 400."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, _OF_CLIENTS)
+
+
+_LOGGER.addFilter(_is_of_server)
 
 
 class Config(NamedTuple):
@@ -64,6 +76,7 @@ class Server:
         self._runner = web.AppRunner(
             self._application(),
             access_log=None,
+            logger=_LOGGER,
             keepalive_timeout=_KEEP_ALIVE_SECONDS,
             shutdown_timeout=_STOP_SECONDS,
             max_line_size=_MAX_LINE_BYTES,
