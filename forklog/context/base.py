@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from forklog.context.origin import is_of as is_of  # noqa: PLC0414 - the encoder asks it too
 from forklog.context.origin import scope_of
+from forklog.process.base import home
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +67,22 @@ class Scope:
     alone are known it never changes: each task and thread that binds one gets a scope of its own.
     """
 
-    __slots__ = ("__weakref__", "begun", "blocks", "context", "fields", "is_over", "is_request",
-                 "is_running", "is_within", "outer", "parent", "paused", "tails",
-                 "worst")  # fmt: skip
+    __slots__ = ("__weakref__", "begun", "blocks", "context", "fields", "home", "is_over",
+                 "is_request", "is_running", "is_within", "outer", "parent", "paused", "runner",
+                 "tails", "worst")  # fmt: skip
 
-    def __init__(self, context: LogContext, *, is_request: bool = False) -> None:
+    def __init__(
+        self,
+        context: LogContext,
+        *,
+        is_request: bool = False,
+        runner: int = 0,
+        begun: float | None = None,
+    ) -> None:
         """Begin with what is known; nothing is bound."""
         self.context = context
         self.is_request = is_request
-        self.begun = time.time()
+        self.begun = time.time() if begun is None else begun
         """Seconds since the epoch: no record that was made before is one of this work."""
         self.fields: dict[str, Any] = {}
         """What `bind` has set, for the whole unit of work."""
@@ -90,6 +98,10 @@ class Scope:
         """It began within another unit of work, which goes on after it."""
         self.paused: Scope | None = None
         """What was current in it when it gave way to the outer unit of work."""
+        self.home = home()
+        """The mark of the process in which it began: false in its children."""
+        self.runner = runner
+        """The task or thread in which it began."""
         self.is_over = False
         self.worst = 0
         """The highest severity rank of its records so far."""
@@ -112,7 +124,9 @@ class Scope:
     def known(self, record: logging.LogRecord | None = None) -> LogContext:
         """Return what is known now, with the fields that are bound, or were for a record."""
         whole = self.whole()
-        fields = dict(whole.fields)  # in one step: another thread may bind one meanwhile
+        is_late = record is not None and record.created < whole.begun  # bound after it was made
+        # In one step: another thread may bind one meanwhile.
+        fields = {} if is_late else dict(whole.fields)
         for block in self.blocks:
             if not block.is_over and (record is None or record.created >= block.begun):
                 fields.update(block.fields)
@@ -172,7 +186,7 @@ class Context:
         """
         sources, spans, scope = self.sources(), self._spans, CURRENT.get()
         has_any = scope is not None or sources
-        begun = 0.0 if scope is None else scope.whole().begun
+        begun = 0.0 if scope is None or scope.is_of_fields() else scope.whole().begun
         if has_any and record is not None and not is_of(record, begun):
             sources, spans, scope, record = (), (), None, None
         if scope is None and error is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -34,9 +36,10 @@ RESERVED = ENTRY_EXTRAS | _OF_LOGGING
 
 def begin(context: LogContext, *, is_request: bool = False) -> Scope:
     """Make a scope the current one of this thread or task, and return it."""
-    scope, outer = Scope(context, is_request=is_request), CURRENT.get()
+    scope, outer = Scope(context, is_request=is_request, runner=_runner_now()), CURRENT.get()
     if outer is not None and not _is_stale(outer.whole(), is_request=is_request):
-        scope.outer, scope.is_within = outer, not outer.is_of_fields()
+        scope.outer = outer
+        scope.is_within = not outer.is_of_fields() and not _is_beside(outer.whole(), scope)
     CURRENT.set(scope)
     return scope
 
@@ -44,9 +47,11 @@ def begin(context: LogContext, *, is_request: bool = False) -> Scope:
 def _is_stale(outer: Scope, *, is_request: bool) -> bool:
     """Tell of one that is over, or of a request that its server has never closed.
 
-    The code of such a request has returned. If it still runs, the new request is a part of it.
+    The code of such a request has returned. If it still runs, the new request is a part of it. It
+    runs in no child that was forked meanwhile and serves requests of its own.
     """
-    return outer.is_over or (is_request and outer.is_request and not outer.is_running)
+    is_live = outer.is_running and outer.home[0]
+    return outer.is_over or (is_request and outer.is_request and not is_live)
 
 
 def resume(scope: Scope) -> None:
@@ -78,11 +83,29 @@ def end(scope: Scope, *, is_kept: bool = False) -> None:
         scope: what `begin` gave.
         is_kept: whether it stays current, unless it is within another unit of work.
     """
+    outer, scope.outer = scope.outer, None  # or those of a connection would hold each other
     scope.is_over, scope.is_running, scope.paused = True, False, None
     current = CURRENT.get()
     is_left = scope.is_within or not is_kept
     if is_left and current is not None and current.whole() is scope:
-        CURRENT.set(scope.outer)
+        CURRENT.set(None if outer is None or outer.whole().is_over else outer)
+
+
+def _is_beside(outer: Scope, scope: Scope) -> bool:
+    """Tell of an outer request whether another task or thread runs it.
+
+    A server may begin the next request of a connection in a task that inherits the one before.
+    """
+    return outer.is_request and outer.runner != scope.runner
+
+
+def _runner_now() -> int:
+    """Return what tells the asyncio task that runs from others, else the thread."""
+    try:
+        task = sys.modules["asyncio"].current_task()
+    except (KeyError, AttributeError, RuntimeError):  # not imported, or no loop runs
+        task = None
+    return threading.get_ident() if task is None else id(task)
 
 
 def new_trace() -> str:
@@ -159,13 +182,14 @@ def _change(change: Callable[[dict[str, Any]], None]) -> None:
     They are changed where they are, because two threads of a request may do so at once.
     """
     scope = CURRENT.get()
-    if scope is not None and not scope.is_of_fields():
-        whole = scope.whole()
+    whole = None if scope is None else scope.whole()
+    if scope is not None and whole is not None and not scope.is_of_fields():
         change(whole.fields)
         whole.tails = {}
         return
-    own = Scope(NOTHING)
-    own.fields = {} if scope is None else dict(scope.whole().fields)
+    # Of the fields before: else a filter that binds would take all from the record it looks at.
+    own = Scope(NOTHING, begun=None if whole is None else whole.begun)
+    own.fields = {} if whole is None else dict(whole.fields)
     change(own.fields)
     CURRENT.set(_within(own, _blocks_of(scope)))
 

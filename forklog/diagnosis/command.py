@@ -21,6 +21,10 @@ _LABEL = 9
 _STYLES = {"PROBLEM": "bold red", "note": "yellow", "ok": "green"}
 
 
+_KEPT: list[object] = []
+"""What a configuration has set as stdout: collected, a wrapper would close stderr."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `forklog doctor` to a parser."""
     parser.add_argument(
@@ -61,7 +65,10 @@ def run(args: argparse.Namespace) -> int:
         Options(**given)
         if args.config is not None:
             with contextlib.redirect_stdout(sys.stderr):  # stdout has the report alone
-                applied = apply(load(args.config))
+                try:
+                    applied = apply(load(args.config))
+                finally:
+                    _KEPT.append(sys.stdout)
     except (ConfigError, OptionError) as failure:
         sys.stderr.write(f"forklog doctor: {failure}\n")
         return _NOT_RUN

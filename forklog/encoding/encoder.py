@@ -165,8 +165,8 @@ class Encoder:
         if part < 0.001 or part >= 1.0 or len(fraction) < 10:  # noqa: PLR2004 - as in `encode`
             stamp, fraction = self._time_of(given["created"]), b""
         rest = self._strict.fields_of(record, site, log_context, is_formatted=is_formatted)
-        if scope is not None and log_context is not NOTHING:  # else it was made elsewhere
-            scope.note(site.rank)
+        if scope is not None:
+            _note(scope, record, site.rank)
         return site.rank, b"".join((opening(), stamp, fraction, rest))
 
     def encode_lenient(
@@ -177,8 +177,8 @@ class Encoder:
         ``text`` is what the handler's ``format`` gave, if it was called already.
         """
         entries, scope = self._lenient.encode(record, ids, text), _scope_now()
-        if scope is not None and is_of(record, scope.whole().begun):
-            scope.note(entries[0][0])
+        if scope is not None:
+            _note(scope, record, entries[0][0])
         return entries
 
     def encode_given(
@@ -239,3 +239,9 @@ class Encoder:
         stamp = b'","timestamp":"%b' % second_of(second)
         known = self._second = second, stamp  # one step: other threads see both or neither
         return known
+
+
+def _note(scope: Scope, record: logging.LogRecord, rank: int) -> None:
+    """Have a unit of work know the severity of a record, unless that was made elsewhere."""
+    if is_of(record, scope.whole().begun):
+        scope.note(rank)

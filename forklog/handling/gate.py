@@ -6,6 +6,7 @@ import logging
 import weakref
 from collections.abc import Callable
 from functools import partial
+from sys import is_finalizing
 from typing import TYPE_CHECKING, Any
 
 from forklog.context import connections
@@ -23,6 +24,21 @@ from forklog.transports.google.access import endpoint_of, known_project
 
 if TYPE_CHECKING:
     from forklog.encoding.encoder import Encoder
+
+
+class _Listed(weakref.ref[Any]):
+    """A handler on logging's list, which comes back after ``dictConfig`` has emptied the list.
+
+    Another thread's record may start the handler again while ``dictConfig`` still closes it.
+    """
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        """Be replaced; a handler that was collected, and an interpreter that ends, need none."""
+        if not is_finalizing() and (handler := self()) is not None:
+            listed = logging._handlerList  # type: ignore[attr-defined]  # noqa: SLF001 - as below
+            listed.insert(0, _Listed(handler))  # closed last: others may give it what they hold
 
 
 class Copies:
@@ -58,8 +74,8 @@ class Copies:
         """
         listed = logging._handlerList  # type: ignore[attr-defined]  # noqa: SLF001 - no other way
         for handler in self.all():
-            if all(reference() is not handler for reference in [*listed]):
-                listed.append(weakref.ref(handler))
+            if not any(isinstance(one, _Listed) and one() is handler for one in [*listed]):
+                listed.insert(0, _Listed(handler))  # closed last: others may give it what they hold
 
     def encoder(self) -> Encoder | None:
         """Return that of one of them, for what does not depend on which."""

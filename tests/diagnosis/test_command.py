@@ -207,6 +207,15 @@ def test_what_a_configuration_prints_is_not_in_the_report(
     assert "findings" in json.loads(done.stdout)
 
 
+def test_a_configuration_that_wraps_stdout_leaves_stderr_open(tmp_path: Path) -> None:
+    """What it sets as stdout lives as long as the doctor: once collected, it closes its buffer."""
+    wrapped = "sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')"
+    (tmp_path / "c.py").write_text(f"import io, sys\n{wrapped}\n")
+    done = doctor(tmp_path, "--config", "c.py:LOGGING")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "has no LOGGING" in done.stderr
+
+
 def test_a_configuration_that_ends_the_process_is_a_problem(tmp_path: Path) -> None:
     """A SystemExit while it is applied is a finding.
 

@@ -96,9 +96,12 @@ class Adopting:
 
     def _let_go(self) -> None:
         while self._replaced:
-            self._replaced[0].close()
+            before = self._replaced[0]
+            before.close()
+            # Only this one: another thread may be about to have a new one follow it.
+            for one in [one for one in [*self._collected] if one[0] is before]:
+                self._collected.remove(one)
             del self._replaced[0]
-        self._collected[:] = [one for one in self._collected if one[0] is self.adopter]
         if self._is_over and self.adopter is not None:
             self.adopter.close()
         while self.folders:

@@ -9,11 +9,13 @@ import threading
 from logging.handlers import MemoryHandler
 from typing import TYPE_CHECKING, Any
 
+import flask
 import pytest
 from records import EncoderBench, record_of
 
 import forklog
 from forklog.context.base import CURRENT, LogContext, RequestFields
+from forklog.context.origin import leave_behind
 from forklog.context.scope import begin, end
 
 if TYPE_CHECKING:
@@ -137,3 +139,39 @@ def test_a_memory_handler_gives_no_record_to_the_next_request(
     assert not _OF_A_REQUEST & held.keys()
     assert direct["jsonPayload"] == {"user": "/bob", "message": "record of /bob"}
     assert direct["httpRequest"]["requestUrl"] == "/bob"
+
+
+def test_a_filter_that_binds_outside_of_a_request_takes_no_trace_away(
+    make_logger: Make, forklog_transport: FakeTransport
+) -> None:
+    """What Flask knows stays on each record; a field that a filter binds is on later records."""
+    logger, handler = make_logger()
+
+    def bind(_record: logging.LogRecord) -> bool:
+        forklog.bind(user="ann")
+        return True
+
+    logger.addFilter(bind)
+    headers = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
+    with flask.Flask("shop").test_request_context("/orders", headers=headers):
+        for _ in range(3):
+            logger.info("order")
+    handler.flush()
+    assert [entry["trace"][-1] for entry in forklog_transport.entries] == ["a"] * 3
+    found = [_fields_of(entry).get("user") for entry in forklog_transport.entries]
+    assert found == [None, "ann", "ann"]
+
+
+def test_a_traceback_that_was_held_leaves_the_severity_of_the_next_request(
+    make_logger: Make,
+) -> None:
+    """It has the request that its exception has left; the one that flushes it is no worse."""
+    logger, handler = make_logger()
+    logger.handlers = [memory := MemoryHandler(100, flushLevel=60, target=handler)]
+    scope, error = begin(_known("/alice"), is_request=True), ValueError("alice fails")
+    leave_behind(error, scope)
+    end(scope)
+    logger.error("500", exc_info=error)
+    scope = begin(_known("/bob"), is_request=True)
+    memory.flush()
+    assert scope.worst == 0

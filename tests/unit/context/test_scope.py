@@ -20,9 +20,9 @@ from records import EncoderBench, record_of
 
 import forklog
 from forklog import OptionError
-from forklog.context.base import CURRENT, LogContext, RequestFields
+from forklog.context.base import CURRENT, LogContext, RequestFields, Scope
 from forklog.context.headers import Headers, carried, parse_headers, trace_of
-from forklog.context.scope import begin, end
+from forklog.context.scope import begin, end, pause, resume
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
@@ -113,6 +113,58 @@ def test_a_scope_that_ends_gives_back_what_was_before() -> None:
     second = begin(KNOWN, is_request=True)
     end(second)
     assert CURRENT.get() is None
+
+
+def test_a_request_that_another_task_runs_never_comes_back() -> None:
+    """A server begins the next request of a connection in a task that inherits the one before.
+
+    Class of fault: a background task of the one before still runs; siblings: the next request
+    raises, gives way, or ends, and those of a whole connection hold each other.
+    """
+
+    async def next_request(how: str) -> Scope | None:
+        scope = begin(KNOWN, is_request=True)
+        resume(scope)
+        if how == "gives way":
+            pause(scope)
+        else:
+            end(scope, is_kept=how == "raises")
+        assert scope.outer is None or how == "gives way"
+        found = CURRENT.get()
+        return None if found is scope else found
+
+    async def connection(how: str) -> tuple[Scope, Scope | None]:
+        first = begin(KNOWN, is_request=True)
+        resume(first)  # and its background task goes on
+        if how == "ends late":
+            task = asyncio.create_task(next_request("ends"))
+            end(first)
+            return first, await task
+        return first, await asyncio.create_task(next_request(how))
+
+    assert asyncio.run(connection("raises"))[1] is None
+    assert asyncio.run(connection("gives way"))[1] is None
+    assert asyncio.run(connection("ends late"))[1] is None
+    first, found = asyncio.run(connection("ends"))  # a task of the request's own has it again
+    assert found is first
+
+
+def test_a_child_that_serves_requests_has_none_of_its_parents() -> None:
+    """A server that is forked in a request begins each of its own anew."""
+    check_python(
+        """
+        import os
+        from forklog.context.base import CURRENT, NOTHING
+        from forklog.context.scope import begin, end, resume
+
+        resume(begin(NOTHING, is_request=True))
+        child = os.fork()
+        if not child:
+            end(begin(NOTHING, is_request=True))
+            os._exit(DONE if CURRENT.get() is None else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == DONE
+        """
+    )
 
 
 def test_fields_are_bound_to_the_whole_scope() -> None:
