@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from forklog.encoding.encoder import Encoder
 
 
+_listed: list[Any] = logging._handlerList  # type: ignore[attr-defined]  # noqa: SLF001 - no other way
+
+
 class _Listed(weakref.ref[Any]):
     """A handler on logging's list, which comes back after ``dictConfig`` has emptied the list.
 
@@ -34,11 +37,27 @@ class _Listed(weakref.ref[Any]):
 
     __slots__ = ()
 
-    def __del__(self) -> None:
-        """Be replaced; a handler that was collected, and an interpreter that ends, need none."""
-        if not is_finalizing() and (handler := self()) is not None:
-            listed = logging._handlerList  # type: ignore[attr-defined]  # noqa: SLF001 - as below
-            listed.insert(0, _Listed(handler))  # closed last: others may give it what they hold
+    def __del__(
+        self, is_ending: Callable[[], bool] = is_finalizing, listed: list[Any] = _listed
+    ) -> None:
+        """Be replaced; a handler that was collected, and an interpreter that ends, need none.
+
+        At the end of an interpreter the names of this module are gone.
+        """
+        if not is_ending() and (handler := self()) is not None:
+            listed.insert(0, type(self)(handler, _unlist))
+
+
+def _list(handler: logging.Handler) -> None:
+    """Put a handler on the list as long as it lives; closed last, as others may fill it again."""
+    _listed.insert(0, _Listed(handler, _unlist))
+
+
+def _unlist(reference: weakref.ref[Any], listed: list[Any] = _listed) -> None:
+    try:  # noqa: SIM105 - at the end of an interpreter contextlib is gone
+        listed.remove(reference)
+    except ValueError:  # a configuration has done so
+        pass
 
 
 class Copies:
@@ -72,10 +91,9 @@ class Copies:
         ``dictConfig`` takes each handler off the list, also one that stays on a logger and starts
         again. A process may end by `logging.shutdown` and `os._exit`. Waits for no lock.
         """
-        listed = logging._handlerList  # type: ignore[attr-defined]  # noqa: SLF001 - no other way
         for handler in self.all():
-            if not any(isinstance(one, _Listed) and one() is handler for one in [*listed]):
-                listed.insert(0, _Listed(handler))  # closed last: others may give it what they hold
+            if not any(isinstance(one, _Listed) and one() is handler for one in [*_listed]):
+                _list(handler)
 
     def encoder(self) -> Encoder | None:
         """Return that of one of them, for what does not depend on which."""

@@ -187,6 +187,33 @@ def test_logging_shutdown_closes_what_a_configuration_has_closed(
     _check_last(emulator, end)
 
 
+@pytest.mark.parametrize("end", ["", "del handler; logging.getLogger().handlers.clear()"])
+def test_a_handler_that_is_listed_again_ends_quietly(end: str) -> None:
+    """At the end of the interpreter it puts itself on no list, and prints nothing.
+
+    Closes: a traceback for each, because the names of a module are gone then.
+    """
+    done = run_python(
+        f"""
+        import gc, logging, logging.config, forklog
+        from forklog.testing import FakeTransport
+        handler = forklog.CloudLoggingHandler(transport=FakeTransport(), project="p")
+        logging.getLogger().addHandler(handler)
+        for _ in range(2):
+            logging.error("x")
+            logging.config.dictConfig({{"version": 1, "disable_existing_loggers": False}})
+            assert [type(one).__name__ for one in logging._handlerList] in ([], ["_Listed"])
+        logging.error("x")
+        kept = [logging._handlerList[0]]  # it lives on, as in a copy of the list
+        {end}
+        gc.collect()
+        assert len(logging._handlerList) == {0 if end else 1}
+        gc.keep = kept, logging._handlerList, [*logging._handlerList]
+        """
+    )
+    assert (done.returncode, done.stderr) == (DONE, "")
+
+
 @pytest.fixture
 def refusing() -> Iterator[str]:
     """Return the URL of a port without a listener."""

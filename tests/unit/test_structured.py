@@ -129,8 +129,10 @@ def test_a_request_is_found() -> None:
 
 def test_bound_fields_are_there() -> None:
     """What `forklog.bound` has bound stands in the line, beside the message."""
+    stream = io.StringIO()
     with forklog.bound(user=7):
-        (line,) = _lines({"msg": "m"})
+        StructuredLogHandler(stream=stream).handle(record_of("m"))
+    line = json.loads(stream.getvalue())
     assert (line["message"], line["user"]) == ("m", 7)
 
 
