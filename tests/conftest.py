@@ -42,7 +42,10 @@ hypothesis.settings.load_profile("forklog")
 
 pytest_plugins = ["forklog.testing.plugin", "pytester"]
 
-_SLOW_FIRST = ("reentrancy", "servers", "spool", "fork", "frameworks", "wire", "emulator", "unit")
+_SLOW_FIRST = (
+    *("reentrancy", "servers", "spool", "fork", "frameworks", "wire", "emulator"),
+    *("tail", "diagnosis", "demo", "unit"),
+)
 _PATIENCE_SECONDS = 20.0
 _OURS = ("socket:", "pipe:", "/memfd:")
 
