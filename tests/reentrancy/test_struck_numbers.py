@@ -5,15 +5,14 @@ A signal handler that opens files before it raises gets the numbers that were cl
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
 
 import pytest
 from cases import few
-from helpers import check_python
+from helpers import check_python, python_path
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+_SUPPORT = str(Path(__file__).parents[1] / "support")
 _SETUP = """
 import os, socket, sys
 os.dup2(2, 9)
@@ -109,4 +108,5 @@ def test_no_number_is_closed_twice(tmp_path: Path, kind: str) -> None:
     make, end = _MAKERS[kind]
     given = f"folder, MAY_LEAK = {str(tmp_path)!r}, {kind not in _TIGHT}\n"
     named = f"MAKE, END = lambda: {make}, {end}\n"
-    check_python(given + _SETUP + named + _CHECK, 60, is_covered=False)
+    path = {"PYTHONPATH": os.pathsep.join([_SUPPORT, python_path()])}
+    check_python(given + _SETUP + named + _CHECK, 60, path, is_covered=False)
