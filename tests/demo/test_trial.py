@@ -38,6 +38,7 @@ def test_workers_killed_while_they_log_lose_nothing_with_a_spool(tmp_path: Path)
     assert row.tally.boot_logged == 4 * (WORKERS + row.killed)
 
 
+@pytest.mark.long
 def test_what_was_stored_twice_and_is_shown_once_counts_as_duplicated(tmp_path: Path) -> None:
     """An answer lost after storing has the batch sent again; the trial does not overlook it."""
     with Emulator.start() as emulator:

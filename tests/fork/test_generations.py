@@ -45,6 +45,7 @@ def test_what_the_parent_has_pending_is_the_parents(forks: Forks, count: int) ->
     forks.check_every_record_once(processes=1 + 20 * count)
 
 
+@pytest.mark.thorough
 def test_a_child_gets_an_ancestors_pid(forks: Forks) -> None:
     """A process with the PID of its dead grandparent delivers its own records, and only them."""
     done = forks.run("""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from conftest import Forks
 
 
+@pytest.mark.thorough
 def test_while_the_server_keeps_the_parent_waiting(forks: Forks) -> None:
     """The parent's request hangs, its queue is full: children deliver theirs, it keeps its own."""
     forks.emulator.fault("hang", count=1, on="write")

@@ -64,7 +64,7 @@ def _serving(folder: Path, command: str, environ: dict[str, str], console: Path)
         process.wait(60)
 
 
-@pytest.mark.parametrize("name", few(["django", "fastapi", "flask"], "django", "fastapi"))
+@pytest.mark.parametrize("name", few(["django", "fastapi", "flask"], "django"))
 def test_a_request_is_grouped(emulator: Emulator, tmp_path: Path, name: str) -> None:
     """The records of a request and the request itself have one trace, and name the worker."""
     if importlib.util.find_spec(name) is None:

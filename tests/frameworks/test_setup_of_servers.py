@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from helpers import python_path, wait_until
 
 from forklog.emulator.process import Emulator
@@ -49,6 +50,7 @@ def _running(emulator: Emulator, folder: Path, *command: str) -> Iterator[Path]:
         process.wait(60)
 
 
+@pytest.mark.long
 def test_celery(emulator: Emulator, tmp_path: Path) -> None:
     """Records of `get_task_logger` arrive, at celery's default level; its console has no more."""
     with _running(emulator, tmp_path, "-m", "celery", "-A", "celery_setup", "worker", "-c", "1"):

@@ -129,6 +129,7 @@ log.handlers.clear()
     assert texts == ["first", *map(str, range(20))]
 
 
+@pytest.mark.thorough
 def test_handlers_that_their_own_options_hold(emulator: Emulator) -> None:
     """A callback that refers to its handler keeps it in memory until close(), and no longer."""
     texts = check(

@@ -89,6 +89,7 @@ def test_a_reload(site: Site, how: str) -> None:
     site.check_every_record_once(2)
 
 
+@pytest.mark.long
 def test_chain_reload(site: Site) -> None:
     """Workers of lazy-apps that are replaced one by one deliver, each with what its import logs."""
     site.environ["EXAMPLE_MAX_LATENCY"] = FAR_AWAY

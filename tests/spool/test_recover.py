@@ -190,6 +190,7 @@ def test_no_progress_without_a_terminal(tmp_path: Path, emulator: Emulator) -> N
     assert done.stdout == f"{folder}: sent 1 log entry\n"
 
 
+@pytest.mark.long
 def test_a_spool_of_others_says_whose_it_is(tmp_path: Path, emulator: Emulator) -> None:
     """A call for another project and endpoint names those of the spool, and what to give."""
     folder, url = tmp_path / "spool", f"http://{emulator.host}"

@@ -215,7 +215,7 @@ handler.close()
 @pytest.mark.parametrize(
     ("script", "delivered", "dropped"),
     [
-        (["UNAVAILABLE", "INTERNAL"], 4, {}),
+        *further((["UNAVAILABLE", "INTERNAL"], 4, {})),
         *further((["RESOURCE_EXHAUSTED"], 4, {})),
         ([{"1": [3, "bad"]}], 3, {"refused": 1}),
         *further(([{"0": [14, "later"]}], 4, {})),

@@ -101,6 +101,7 @@ def fork(seconds):
 """
 
 
+@pytest.mark.long
 def test_a_fork_waits_longer_for_a_thread_that_runs() -> None:
     """On a machine with a load of 17 a child of 60 found a lock of OpenSSL's held for ever.
 
