@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import weakref
 from collections.abc import Callable
 from functools import partial
-from sys import is_finalizing
 from typing import TYPE_CHECKING, Any
 
 from forklog.context import connections
@@ -14,6 +12,7 @@ from forklog.delivery.leaving import let_go
 from forklog.delivery.pipeline import NewSpooler, Pipeline
 from forklog.encoding.lenient import drop_notice
 from forklog.handling.eager import eager
+from forklog.handling.listed import list_again
 from forklog.handling.prebuilt import Prebuilt
 from forklog.options import Options
 from forklog.process.host import ThisProcess
@@ -24,40 +23,6 @@ from forklog.transports.google.access import endpoint_of, known_project
 
 if TYPE_CHECKING:
     from forklog.encoding.encoder import Encoder
-
-
-_listed: list[Any] = logging._handlerList  # type: ignore[attr-defined]  # noqa: SLF001 - no other way
-
-
-class _Listed(weakref.ref[Any]):
-    """A handler on logging's list, which comes back after ``dictConfig`` has emptied the list.
-
-    Another thread's record may start the handler again while ``dictConfig`` still closes it.
-    """
-
-    __slots__ = ()
-
-    def __del__(
-        self, is_ending: Callable[[], bool] = is_finalizing, listed: list[Any] = _listed
-    ) -> None:
-        """Be replaced; a handler that was collected, and an interpreter that ends, need none.
-
-        At the end of an interpreter the names of this module are gone.
-        """
-        if not is_ending() and (handler := self()) is not None:
-            listed.insert(0, type(self)(handler, _unlist))
-
-
-def _list(handler: logging.Handler) -> None:
-    """Put a handler on the list as long as it lives; closed last, as others may fill it again."""
-    _listed.insert(0, _Listed(handler, _unlist))
-
-
-def _unlist(reference: weakref.ref[Any], listed: list[Any] = _listed) -> None:
-    try:  # noqa: SIM105 - at the end of an interpreter contextlib is gone
-        listed.remove(reference)
-    except ValueError:  # a configuration has done so
-        pass
 
 
 class Copies:
@@ -85,16 +50,6 @@ class Copies:
         for handler in self.all():
             handler._learn(project)  # noqa: SLF001 - our own
 
-    def list_again(self) -> None:
-        """Have `logging.shutdown` close those that a configuration of logging has closed.
-
-        ``dictConfig`` takes each handler off the list, also one that stays on a logger and starts
-        again. A process may end by `logging.shutdown` and `os._exit`. Waits for no lock.
-        """
-        for handler in self.all():
-            if not any(isinstance(one, _Listed) and one() is handler for one in [*_listed]):
-                _list(handler)
-
     def encoder(self) -> Encoder | None:
         """Return that of one of them, for what does not depend on which."""
         return next((handler._encoder for handler in self.all()), None)  # noqa: SLF001 - our own
@@ -121,7 +76,7 @@ def gate_of(options: Options, transport: Transport, copies: Copies) -> PerProces
     def build(inherited: Pipeline | None) -> Pipeline:
         copies.forget_process()
         if inherited is not None:
-            copies.list_again()
+            list_again(copies.all())
         if inherited is not None and inherited.is_closing:
             connections.connect()  # a configuration of logging may have made loggers anew
         new = prebuilt.take()

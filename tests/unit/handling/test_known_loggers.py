@@ -2,27 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import pytest
 from cases import few
-from helpers import check_python
-
-_HEAD = """
-    import json, logging, sys, threading
-    import forklog
-    from forklog.testing import FakeTransport, Fail, Hang
-    wire = FakeTransport()
-    def texts():
-        forklog.flush(5)
-        return [e.get("textPayload") or e["jsonPayload"]["message"] for e in wire.entries]
-"""
-
-
-def _printed(body: str) -> Any:
-    return json.loads(check_python(_HEAD + body).stdout.splitlines()[-1])
-
+from printed import last_printed
 
 _QUIET = """
     import logging.config, uvicorn.config
@@ -42,7 +24,7 @@ def test_a_configuration_of_others_stops_no_entry_of_requests() -> None:
 
     One that it has replaced takes no request, though it lives on.
     """
-    found = _printed(
+    found = last_printed(
         _QUIET
         + """
     own = {"()": forklog.CloudLoggingHandler, "transport": wire, "project": "p",
@@ -69,7 +51,7 @@ def test_a_configuration_of_others_stops_no_entry_of_requests() -> None:
 @pytest.mark.parametrize("begins", few(["quiet()", "logging.info('x')"], "quiet()"))
 def test_loggers_that_are_configured_later_get_the_handler(begins: str) -> None:
     """A configuration after the call is followed: at a request, or with a record."""
-    arrived = _printed(
+    arrived = last_printed(
         _QUIET
         + f"""
     import uvicorn
@@ -87,7 +69,7 @@ def test_loggers_that_are_configured_later_get_the_handler(begins: str) -> None:
 
 def test_loggers_that_are_kept_silent_stay_so() -> None:
     """What the application takes the handler off, or leaves without any, does not get it again."""
-    arrived = _printed(
+    arrived = last_printed(
         _QUIET
         + """
     import uvicorn
@@ -113,7 +95,7 @@ def test_a_logger_that_begins_to_keep_its_records(handler: str) -> None:
 
     Closes: hypercorn makes its access log after it has imported the application.
     """
-    arrived = _printed(
+    arrived = last_printed(
         _QUIET
         + f"""
     import hypercorn
@@ -131,7 +113,7 @@ def test_a_logger_that_begins_to_keep_its_records(handler: str) -> None:
 
 def test_no_look_at_loggers_while_they_are_configured() -> None:
     """A request that begins in the middle of a `dictConfig` waits for nothing; the next looks."""
-    arrived = _printed(
+    arrived = last_printed(
         _QUIET
         + """
     import uvicorn
@@ -156,7 +138,7 @@ def test_no_look_at_loggers_while_they_are_configured() -> None:
 
 def test_loggers_that_do_not_reach_the_root_get_the_handler() -> None:
     """uvicorn's, gunicorn's and Django's own loggers are attached once, and named."""
-    found = _printed("""
+    found = last_printed("""
     import uvicorn.config, gunicorn, django
     logging.config.dictConfig(uvicorn.config.LOGGING_CONFIG)
     logging.getLogger("gunicorn.error").propagate = False

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from cases import few
 from helpers import check_python
+from printed import FAKE_WIRE, last_printed
 
 import forklog
 from forklog.drops import REMEDIES
@@ -19,24 +20,11 @@ from forklog.setting_up.outputs import _is_googles_machine
 from forklog.testing import FakeTransport, Hang
 
 _ROOT = Path(__file__).resolve().parents[3]
-_HEAD = """
-    import json, logging, sys, threading
-    import forklog
-    from forklog.testing import FakeTransport, Fail, Hang
-    wire = FakeTransport()
-    def texts():
-        forklog.flush(5)
-        return [e.get("textPayload") or e["jsonPayload"]["message"] for e in wire.entries]
-"""
-
-
-def _printed(body: str) -> Any:
-    return json.loads(check_python(_HEAD + body).stdout.splitlines()[-1])
 
 
 def test_one_line_is_enough() -> None:
     """INFO and above of any logger arrive; what is below does not."""
-    arrived = _printed("""
+    arrived = last_printed("""
     forklog.setup(transport=wire, project="p")
     logging.getLogger("shop").info("one")
     logging.getLogger("shop").debug("no")
@@ -49,7 +37,7 @@ def test_one_line_is_enough() -> None:
 
 def test_a_second_equal_call_is_the_first() -> None:
     """An equal call returns the same; another raises and names what differs; a child has it too."""
-    found = _printed("""
+    found = last_printed("""
     first = forklog.setup(transport=wire, project="p", log_name="shop")
     same = forklog.setup(transport=wire, project="p", log_name="shop")
     def refused(**options):
@@ -77,7 +65,7 @@ def test_calls_are_equal_by_what_they_mean() -> None:
 
     A name that is unknown is reported as that, and a value that cannot work by its rule.
     """
-    found = _printed("""
+    found = last_printed("""
     first = forklog.setup(transport=wire)
     def tried(**options):
         try:
@@ -98,7 +86,7 @@ def test_calls_are_equal_by_what_they_mean() -> None:
 
 def test_handlers_of_others_stay_unless_they_are_to_be_replaced() -> None:
     """A console handler stays; `replace` removes it and says so; forklog's own is not doubled."""
-    found = _printed("""
+    found = last_printed("""
     console = logging.StreamHandler()
     logging.root.addHandler(console)
     kept = forklog.setup(transport=wire, project="p")
@@ -131,7 +119,7 @@ def test_after_the_handler_was_removed_it_sets_up_anew(removal: str) -> None:
 
     Each record, of uvicorn's loggers too, and each request arrives once, by the new handler.
     """
-    found = _printed(
+    found = last_printed(
         """
     import logging.config, uvicorn.config
     from forklog.middleware import WSGIMiddleware
@@ -152,7 +140,7 @@ def test_after_the_handler_was_removed_it_sets_up_anew(removal: str) -> None:
 def test_uncaught_exceptions() -> None:
     """What nothing catches arrives once, from the main thread and others, and is printed still."""
     done = check_python(
-        _HEAD
+        FAKE_WIRE
         + """
     printed = []
     sys.excepthook = lambda *args: printed.append(args[0].__name__)
@@ -185,7 +173,7 @@ def test_uncaught_exceptions() -> None:
 
 def test_flush_has_one_deadline_for_all_handlers() -> None:
     """Three handlers whose server hangs are waited for once; false, since they are not settled."""
-    found = _printed("""
+    found = last_printed("""
     import time
     wires = [FakeTransport(Hang()) for _ in range(3)]
     handlers = [forklog.CloudLoggingHandler(transport=w, project="p", last_resort="none")
@@ -207,7 +195,7 @@ def test_flush_has_one_deadline_for_all_handlers() -> None:
 
 def test_metrics_are_in_the_form_of_prometheus() -> None:
     """Each series has a type and the labels log and pid; two handlers of one log are added up."""
-    text = _printed("""
+    text = last_printed("""
     handlers = [forklog.CloudLoggingHandler(transport=FakeTransport(), project="p", log_name=name)
                 for name in ("a", "a", "b")]
     for handler in handlers:
@@ -230,7 +218,7 @@ def test_metrics_are_in_the_form_of_prometheus() -> None:
 
 def test_the_gaps_of_handlers_of_one_log_are_not_added_up() -> None:
     """The series has the longest: two gaps of half a second are no gap of a second."""
-    text = _printed("""
+    text = last_printed("""
     import time
     refused = Fail(429, retry_after=60)
     options = dict(project="p", log_name="a", last_resort="none", shutdown_timeout=0)
@@ -259,7 +247,7 @@ def test_the_reasons_and_gauges_are_those_of_the_documentation() -> None:
 
 def test_handlers_in_a_process_without_any() -> None:
     """Nothing to wait for is settled; there are no numbers."""
-    found = _printed("""
+    found = last_printed("""
     print(json.dumps([forklog.flush(), forklog.stats(), forklog.metrics()]))
     """)
     assert found == [True, [], ""]
@@ -291,26 +279,26 @@ def test_lines_where_an_agent_collects_them(platform: str) -> None:
     environ = {"LOGGING_EMULATOR_HOST": "", **_PLATFORMS[platform]}
     wants_api = (', endpoint="http://127.0.0.1:1"', ', output="api"', ", transport=wire")
     for more in ("", ', output="stdout"', *wants_api):
-        done = check_python(_HEAD + _KINDS.replace("{more}", more), env=environ)
+        done = check_python(FAKE_WIRE + _KINDS.replace("{more}", more), env=environ)
         kind, text = json.loads(done.stdout.splitlines()[-1])
         assert kind == ("CloudLoggingHandler" if more in wants_api else "StructuredLogHandler")
         assert ("lines of JSON" in text) == (kind == "StructuredLogHandler")
     environ["LOGGING_EMULATOR_HOST"] = "127.0.0.1:1"
-    done = check_python(_HEAD + _KINDS.replace("{more}", ""), env=environ)
+    done = check_python(FAKE_WIRE + _KINDS.replace("{more}", ""), env=environ)
     assert "CloudLoggingHandler" in done.stdout
 
 
 def test_no_lines_elsewhere() -> None:
     """A pod of a cluster that is not Google's sends to the API."""
     environ = {"LOGGING_EMULATOR_HOST": "", "KUBERNETES_SERVICE_HOST": "10.0.0.1"}
-    done = check_python(_HEAD + _KINDS.replace("{more}", ""), env=environ)
+    done = check_python(FAKE_WIRE + _KINDS.replace("{more}", ""), env=environ)
     assert ("StructuredLogHandler" in done.stdout) == _is_googles_machine()
 
 
 def test_lines_have_what_the_options_add() -> None:
     """Fields, labels of the process and the service are in the lines, a child's own in its own."""
     done = check_python(
-        _HEAD
+        FAKE_WIRE
         + """
     import os
     done = forklog.setup(output="stdout", project="p", extra_fields=True, process_labels=True,
