@@ -156,16 +156,23 @@ def test_terminated_pools_never_hang(forks: Forks) -> None:
         import multiprocessing
         from stage import handler, log, logger, until
 
+        context = multiprocessing.get_context("fork")
+        begun = context.Semaphore(0)
+
         def chatter(_):
+            begun.release()
             while True:
                 logger.info("at risk")
 
-        context = multiprocessing.get_context("fork")
         for _ in range(20):
             log()
             with context.Pool(2) as pool:
                 pool.map_async(chatter, range(2))
                 log()
+                # A worker without a task ends by a sentinel of Pool.terminate. It may be replaced
+                # then, by one that holds the lock for which terminate waits, without forklog too.
+                for _ in range(2):
+                    assert begun.acquire(timeout=30)
         assert handler.flush()
     """)
     forks.check_every_record_once(processes=1, besides="at risk")
